@@ -1,0 +1,172 @@
+/* Opening and closing an engine. Owns: model, device, kernels, arenas. */
+#include "runtime/engine/engine.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/engine/internal.h"
+
+static const char *caps_mask(const rr_engine_params *params) {
+    return params->caps != NULL ? params->caps : getenv("REARANK_CAPS");
+}
+
+/* Picks and opens the device with the effective capabilities. */
+static rr_status open_device(rr_engine *engine, const rr_engine_params *params, rr_diag *diag) {
+    rr_vk_instance_params instance = {.validation = params->validation};
+    RR_TRY(rr_vk_instance_create(&instance, &engine->instance, diag));
+    size_t n = rr_vk_n_devices(engine->instance);
+    rr_device_info *infos = malloc((n > 0 ? n : 1) * sizeof *infos);
+    if (infos == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for the list of devices");
+    }
+    for (size_t i = 0; i < n; i++) {
+        infos[i] = *rr_vk_device_info_at(engine->instance, i);
+    }
+    size_t index = 0;
+    uint32_t caps = 0;
+    rr_status status = rr_vk_pick(infos, n, params->device, &index, diag);
+    if (status == RR_OK) {
+        status = rr_caps_mask(infos[index].caps, caps_mask(params), &caps, diag);
+    }
+    free(infos);
+    RR_TRY(status);
+    return rr_vk_device_open(engine->instance, index, caps, &engine->device, diag);
+}
+
+/* cos and sin of every angle, made in double on the host: the precision of the devices' own is not enough. */
+static rr_status upload_rope_table(rr_engine *engine, rr_diag *diag) {
+    const rr_qwen2_config *c = &engine->model->config;
+    uint32_t half = c->head_size / 2;
+    size_t n = (size_t)engine->limits.n_context * half * 2;
+    float *table = malloc(n * sizeof *table);
+    if (table == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for the RoPE table");
+    }
+    for (uint32_t i = 0; i < half; i++) {
+        double frequency = pow((double)c->rope_theta, -2.0 * i / (double)c->head_size);
+        for (uint32_t position = 0; position < engine->limits.n_context; position++) {
+            float *pair = table + ((size_t)position * half + i) * 2;
+            pair[0] = (float)cos((double)position * frequency);
+            pair[1] = (float)sin((double)position * frequency);
+        }
+    }
+    rr_status status =
+        rr_vk_upload(engine->device, &engine->activations, engine->at.table, table, n * sizeof *table, diag);
+    free(table);
+    return status;
+}
+
+static rr_status allocate(rr_engine *engine, rr_diag *diag) {
+    const rr_engine_limits *limits = &engine->limits;
+    engine->at = rr_activations_plan(&engine->model->config, limits);
+    engine->slots = calloc(limits->n_sessions, sizeof *engine->slots);
+    engine->slot_taken = calloc(limits->n_sessions, sizeof *engine->slot_taken);
+    if (engine->slots == NULL || engine->slot_taken == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for the KV slots");
+    }
+    for (uint32_t i = 0; i < limits->n_sessions; i++) {
+        RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE,
+                                   engine->plan.kv_bytes_per_token * limits->n_context, "KV cache",
+                                   &engine->slots[i], diag));
+    }
+    RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE, engine->at.bytes, "activations",
+                               &engine->activations, diag));
+    uint32_t n_rows = limits->prompt_chunk > RR_DECODE_ROWS ? limits->prompt_chunk : RR_DECODE_ROWS;
+    RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_UPLOAD, n_rows * sizeof(rr_row), "rows",
+                               &engine->rows, diag));
+    RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_READBACK,
+                               (uint64_t)limits->logits_rows * (engine->model->config.n_vocab + 1) * 4, "readback",
+                               &engine->readback, diag));
+    RR_TRY(upload_rope_table(engine, diag));
+    return rr_vk_commands_create(engine->device, &engine->commands, diag);
+}
+
+rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_diag *diag) {
+    rr_engine *engine = calloc(1, sizeof *engine);
+    if (engine == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for the engine");
+    }
+    rr_status status = RR_OK;
+    if (pthread_mutex_init(&engine->lock, NULL) != 0) {
+        status = rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
+        goto fail;
+    }
+    engine->lock_made = true;
+    RR_TRY_GOTO(rr_model_open(params->model_path, &engine->model, diag));
+    /* a model without a usable vocabulary still runs on token ids */
+    (void)rr_tokenizer_create(engine->model->gguf, &engine->tokenizer, &engine->tokenizer_diag);
+    RR_TRY_GOTO(open_device(engine, params, diag));
+    rr_device_info info = *rr_vk_info(engine->device);
+    info.budget_bytes = rr_vk_budget_left(engine->device);
+    engine->limits = rr_engine_limits_of(engine->model, &info, params);
+    RR_TRY_GOTO(rr_memory_plan_make(engine->model, &info, params, &engine->plan, diag));
+    rr_log(RR_LOG_INFO, "memory plan: weights %llu, KV %llu, activations %llu, staging %llu: %llu of %llu bytes",
+           (unsigned long long)engine->plan.weights_bytes, (unsigned long long)engine->plan.kv_bytes,
+           (unsigned long long)engine->plan.activations_bytes, (unsigned long long)engine->plan.staging_bytes,
+           (unsigned long long)engine->plan.total_bytes, (unsigned long long)engine->plan.budget_bytes);
+    RR_TRY_GOTO(allocate(engine, diag));
+    RR_TRY_GOTO(rr_weights_load(engine->model, engine->device, params->progress, params->progress_user,
+                                &engine->weights, diag));
+    RR_TRY_GOTO(rr_kern_create(engine->device, &engine->kern, diag));
+    RR_TRY_GOTO(rr_graph_prepare(engine, diag));
+    rr_vk_pipeline_cache_save(engine->device);
+    *out = engine;
+    return RR_OK;
+fail:
+    rr_engine_close(&engine);
+    return status;
+}
+
+void rr_engine_close(rr_engine **pointer) {
+    rr_engine *engine = *pointer;
+    if (engine == NULL) {
+        return;
+    }
+    if (engine->device != NULL) {
+        rr_vk_commands_destroy(engine->device, &engine->commands);
+        rr_kern_destroy(&engine->kern);
+        rr_weights_destroy(engine->device, &engine->weights);
+        rr_vk_buffer_destroy(engine->device, &engine->activations);
+        rr_vk_buffer_destroy(engine->device, &engine->rows);
+        rr_vk_buffer_destroy(engine->device, &engine->readback);
+        for (uint32_t i = 0; engine->slots != NULL && i < engine->limits.n_sessions; i++) {
+            rr_vk_buffer_destroy(engine->device, &engine->slots[i]);
+        }
+        rr_vk_device_close(&engine->device);
+    }
+    free(engine->slots);
+    free(engine->slot_taken);
+    rr_vk_instance_destroy(&engine->instance);
+    rr_tokenizer_destroy(&engine->tokenizer);
+    rr_model_close(&engine->model);
+    if (engine->lock_made) {
+        pthread_mutex_destroy(&engine->lock);
+    }
+    free(engine);
+    *pointer = NULL;
+}
+
+const rr_model *rr_engine_model(const rr_engine *engine) {
+    return engine->model;
+}
+
+rr_status rr_engine_tokenizer(const rr_engine *engine, const rr_tokenizer **out, rr_diag *diag) {
+    if (engine->tokenizer == NULL) {
+        return rr_fail(diag, RR_E_UNSUPPORTED, "%s", engine->tokenizer_diag.text);
+    }
+    *out = engine->tokenizer;
+    return RR_OK;
+}
+
+const rr_device_info *rr_engine_device(const rr_engine *engine) {
+    return rr_vk_info(engine->device);
+}
+
+const rr_memory_plan *rr_engine_plan(const rr_engine *engine) {
+    return &engine->plan;
+}
+
+uint64_t rr_engine_n_validation_messages(const rr_engine *engine) {
+    return rr_vk_n_validation_messages(engine->instance);
+}

@@ -1,0 +1,113 @@
+/* One engine = one model on one device. A session = one token timeline with its KV cache.
+ * Owns: device, kernels, device memory, sessions. Knows nothing of ranking.
+ * Several sessions may be used from several threads: calls on the device are serialised inside. One session is used by
+ * one thread at a time, except rr_session_cancel. */
+#ifndef RR_ENGINE_ENGINE_H
+#define RR_ENGINE_ENGINE_H
+
+#include "runtime/base/log.h"
+#include "runtime/model/qwen2.h"
+#include "runtime/model/tokenizer.h"
+#include "runtime/vk/vk.h"
+
+typedef struct rr_engine rr_engine;
+typedef struct rr_session rr_session;
+
+typedef struct rr_engine_params {
+    const char *model_path;  /* GGUF file */
+    const char *device;      /* rr_vk_pick's wish */
+    const char *caps;        /* rr_caps_mask's mask; NULL = $REARANK_CAPS */
+    uint32_t n_context;      /* tokens a session can hold; 0 = min(8192, the model's) */
+    uint32_t n_sessions;     /* KV slots; 0 = 1 */
+    uint32_t prompt_chunk;   /* prompt tokens a pass; 0 = 256 (64 on software devices) */
+    uint32_t logits_rows;    /* prompt rows a pass whose logits can be asked for; 0 = 32 */
+    bool validation;
+    rr_progress_fn progress; /* packing and compiling; may be NULL */
+    void *progress_user;
+} rr_engine_params;
+
+/* What an engine takes of the device, planned before anything is allocated. */
+typedef struct rr_memory_plan {
+    uint64_t weights_bytes, kv_bytes, activations_bytes, staging_bytes;
+    uint64_t total_bytes, budget_bytes;
+    uint64_t kv_bytes_per_token;
+    uint32_t n_context, n_sessions, prompt_chunk;
+    bool fits;
+} rr_memory_plan;
+
+/* Pure. Errors: RR_E_MEMORY when it does not fit (the message gives the figures and what to change; *out is still
+ * filled), RR_E_USAGE for impossible parameters. */
+rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info, const rr_engine_params *params,
+                              rr_memory_plan *out, rr_diag *diag);
+
+/* Opens model and device, packs the weights, compiles the kernels. Cold cost: reads the whole file once. */
+rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_diag *diag);
+void rr_engine_close(rr_engine **engine); /* all sessions must have been destroyed */
+
+const rr_model *rr_engine_model(const rr_engine *engine);
+/* Borrowed from the engine. Errors: RR_E_UNSUPPORTED when the file has no vocabulary that we can use (says why); such a
+ * model still runs on token ids. */
+rr_status rr_engine_tokenizer(const rr_engine *engine, const rr_tokenizer **out, rr_diag *diag);
+const rr_device_info *rr_engine_device(const rr_engine *engine);
+const rr_memory_plan *rr_engine_plan(const rr_engine *engine);
+uint64_t rr_engine_n_validation_messages(const rr_engine *engine);
+
+rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag); /* RR_E_MEMORY: no free slot */
+void rr_session_destroy(rr_session **session);
+
+/* Makes the session's timeline equal `tokens`: keeps the longest common prefix, computes the rest in chunks. After it
+ * the logits of the last token can be sampled. Errors: RR_E_USAGE (n == 0, n > n_context, id out of range),
+ * RR_E_CANCELLED, RR_E_DEVICE. After an error the session is still valid and holds a prefix of `tokens`. */
+rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag);
+size_t rr_session_n_tokens(const rr_session *session);
+size_t rr_session_n_reused(const rr_session *session); /* of the last sync */
+
+/* Called during sync after each chunk with the prompt tokens computed so far and in all (of this sync). */
+typedef void (*rr_sync_progress_fn)(void *user, size_t done, size_t total);
+void rr_session_on_sync_progress(rr_session *session, rr_sync_progress_fn fn, void *user);
+
+/* Float32 logits [n_vocab] of the last token, owned by the session, valid until its next call. Costs nothing after a
+ * sync or rr_engine_decode; after a greedy generate the last token is computed once more. */
+rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *diag);
+
+typedef enum rr_stop { RR_STOP_END, RR_STOP_MAX_TOKENS, RR_STOP_CONTEXT, RR_STOP_CALLER } rr_stop;
+
+typedef struct rr_generate_params {
+    uint32_t max_tokens; /* 0 = as many as the context holds */
+    float temperature;   /* 0 = greedy */
+    float top_p;         /* 0 or 1 = off */
+    uint64_t seed;
+    /* Called for each generated token before the next is computed (not for the end token); returning false stops with
+     * RR_STOP_CALLER. May be NULL. */
+    bool (*on_token)(void *user, int32_t id);
+    void *user;
+} rr_generate_params;
+
+typedef struct rr_generate_result {
+    size_t n_tokens; /* appended to `out`, without the end token */
+    rr_stop stop;
+    uint64_t time_ns;
+} rr_generate_result;
+
+/* Generates after a sync until <|im_end|>, <|endoftext|>, max_tokens or the context's end. Appends ids to `out`; the
+ * timeline then holds all of them but perhaps the last. Errors: RR_E_CANCELLED (what was generated stays in `out`),
+ * RR_E_DEVICE, RR_E_USAGE (no sync before). */
+rr_status rr_session_generate(rr_session *session, const rr_generate_params *params, rr_tokens *out,
+                              rr_generate_result *result, rr_diag *diag);
+
+/* Makes a running or the next sync/generate of this session return RR_E_CANCELLED soon. Any thread; signal-safe. */
+void rr_session_cancel(rr_session *session);
+
+/* Teacher forcing: syncs to `tokens` from scratch and calls `row` for every position with its logits [n_vocab]. */
+typedef rr_status (*rr_logits_fn)(void *user, size_t position, const float *logits, rr_diag *diag);
+rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size_t n, rr_logits_fn row, void *user,
+                                rr_diag *diag);
+
+/* One decode pass over up to 32 rows of different sessions: appends tokens[i] to sessions[i] and leaves each session's
+ * logits ready. The result of a row has the same bits whatever its company. Errors: as sync; RR_E_USAGE when a session
+ * appears twice, belongs to another engine or is full. */
+enum { RR_DECODE_ROWS = 32 };
+rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const int32_t *tokens, size_t n,
+                           rr_diag *diag);
+
+#endif

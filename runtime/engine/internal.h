@@ -1,0 +1,134 @@
+/* The engine's own structures, shared by the files of this folder only. */
+#ifndef RR_ENGINE_INTERNAL_H
+#define RR_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "runtime/engine/engine.h"
+#include "runtime/engine/kern.h"
+
+/* A weight matrix on the device. */
+typedef struct rr_matrix {
+    rr_planes planes;
+    uint64_t address;
+} rr_matrix;
+
+typedef struct rr_device_layer {
+    uint64_t attn_norm, ffn_norm; /* f32 [d_model] */
+    uint64_t qkv_bias;            /* f32 [q, k, v] */
+    rr_matrix q, k, v, o, gate, up, down;
+} rr_device_layer;
+
+/* weights.c: the weights arena. Owns its buffers. */
+typedef struct rr_weights {
+    rr_matrix embedding, output; /* the same when tied */
+    uint64_t output_norm;
+    rr_device_layer *layers;
+    rr_vk_buffer *buffers; /* as few as max_allocation_bytes allows */
+    size_t n_buffers;
+} rr_weights;
+
+/* Bytes of the weights arena. Errors: RR_E_MEMORY when one matrix exceeds `max_buffer_bytes`, those of rr_planes_plan. */
+rr_status rr_weights_plan(const rr_model *model, uint64_t max_buffer_bytes, uint64_t *out_bytes, rr_diag *diag);
+rr_status rr_weights_load(const rr_model *model, rr_vk_device *device, rr_progress_fn progress, void *user,
+                          rr_weights *out, rr_diag *diag);
+void rr_weights_destroy(rr_vk_device *device, rr_weights *weights);
+
+/* Where things lie in the activations buffer, in bytes from its start; all f32 but for ids. */
+typedef struct rr_activations {
+    uint64_t x, h;    /* [rows][d_model]: the residual stream, and its norm */
+    uint64_t qkv;     /* [rows][(n_heads + 2 n_kv_heads) head_size] */
+    uint64_t attn;    /* [rows][n_heads head_size] */
+    uint64_t gate_up; /* [rows][2 d_ffn] */
+    uint64_t act;     /* [rows][d_ffn] */
+    uint64_t head_in; /* [logits_rows][d_model] */
+    uint64_t logits;  /* [logits_rows][n_vocab] */
+    uint64_t ids;     /* u32 [logits_rows] */
+    uint64_t table;   /* [n_context][head_size / 2][2]: cos, sin */
+    uint64_t bytes;
+} rr_activations;
+
+/* The parameters of an engine with every default filled in. */
+typedef struct rr_engine_limits {
+    uint32_t n_context, n_sessions, prompt_chunk, logits_rows;
+} rr_engine_limits;
+
+rr_engine_limits rr_engine_limits_of(const rr_model *model, const rr_device_info *info,
+                                     const rr_engine_params *params);
+rr_activations rr_activations_plan(const rr_qwen2_config *config, const rr_engine_limits *limits);
+uint64_t rr_kv_bytes_per_token(const rr_qwen2_config *config);
+
+typedef enum rr_family { RR_PREFILL, RR_DECODE, RR_N_FAMILIES } rr_family;
+
+struct rr_engine {
+    rr_model *model;
+    rr_tokenizer *tokenizer; /* NULL when the file's vocabulary is not one we can use */
+    rr_diag tokenizer_diag;  /* why not */
+    rr_vk_instance *instance;
+    rr_vk_device *device;
+    rr_kern *kern;
+    rr_vk_commands *commands;
+    rr_engine_limits limits;
+    rr_memory_plan plan;
+    rr_weights weights;
+    rr_activations at;       /* offsets */
+    rr_vk_buffer activations;
+    rr_vk_buffer rows;       /* rr_row [max(prompt_chunk, RR_DECODE_ROWS)], written by the host */
+    rr_vk_buffer readback;   /* f32 [logits_rows][n_vocab], then u32 [logits_rows] */
+    rr_vk_buffer *slots;     /* KV of each session [n_sessions] */
+    bool *slot_taken;
+    pthread_mutex_t lock;    /* one pass at a time; also guards slot_taken */
+    bool lock_made;
+    double layer_row_ns[RR_N_FAMILIES]; /* measured time of a layer, a row; 0 = not yet */
+    double head_unit_ns[RR_N_FAMILIES]; /* measured time of the head over its least number of rows (graph.c) */
+};
+
+struct rr_session {
+    rr_engine *engine;
+    uint32_t slot;
+    int32_t *tokens; /* [n_context]: the timeline whose KV is valid up to n_tokens */
+    size_t n_tokens;
+    size_t n_reused;
+    float *logits; /* [n_vocab] of the last token, when logits_ready */
+    bool logits_ready;
+    int32_t best; /* arg max of the last token's logits, when best_ready */
+    bool best_ready;
+    atomic_bool cancelled;
+    rr_sync_progress_fn on_progress;
+    void *on_progress_user;
+};
+
+/* graph.c: one pass over rows that the host has written to engine->rows. */
+typedef struct rr_pass {
+    rr_family family;
+    uint32_t n_rows;
+    uint32_t head_first, head_rows; /* rows whose logits are made (may be 0); head_rows ≤ logits_rows */
+    rr_family head_family;
+    bool read_logits;               /* copy them to the readback buffer; arg max is always copied */
+    const atomic_bool *cancelled;   /* may be NULL */
+} rr_pass;
+
+/* Compiles every pipeline that the model's passes use. */
+rr_status rr_graph_prepare(rr_engine *engine, rr_diag *diag);
+/* Runs all layers over the rows, then the head. Caller holds the lock. Submits are cut so that none is expected to run
+ * longer than 0.2 s. Errors: RR_E_DEVICE, RR_E_CANCELLED (between submits; KV of these rows is then undefined). */
+rr_status rr_graph_run(rr_engine *engine, const rr_pass *pass, rr_diag *diag);
+/* The head alone over rows whose layers ran last. */
+rr_status rr_graph_head(rr_engine *engine, const rr_pass *pass, rr_diag *diag);
+
+/* Results of the last head that read them back. */
+const float *rr_graph_logits(const rr_engine *engine, uint32_t head_row);
+int32_t rr_graph_best(const rr_engine *engine, uint32_t head_row);
+
+/* sample.c: one draw. `rng` advances by one step a draw. temperature 0 = arg max. Pure. O(n_vocab), plus a sort of the
+ * candidates when top_p cuts. `scratch` holds n_vocab entries. */
+typedef struct rr_candidate {
+    float p;
+    int32_t id;
+} rr_candidate;
+int32_t rr_sample(const float *logits, uint32_t n_vocab, float temperature, float top_p, uint64_t *rng,
+                  rr_candidate *scratch);
+int32_t rr_argmax(const float *logits, uint32_t n_vocab);
+
+#endif

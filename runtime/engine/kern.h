@@ -1,0 +1,66 @@
+/* The kernel table: which variant of an op runs on this device, with which specialization, on which grid.
+ * Owns: the pipelines. Knows each op's push block (shaders/<op>.h), its specialization constants and its grid.
+ * Kernel choice is data: rows of shaders/variants.def, ordered worst to best. */
+#ifndef RR_ENGINE_KERN_H
+#define RR_ENGINE_KERN_H
+
+#include "quant/quant.h"
+#include "runtime/vk/vk.h"
+#include "shaders/push.h"
+
+/* X(op, push block). A row of variants.def names one of these. */
+#define RR_OPS(X)                                                                                  \
+    X(embed, embed)                                                                                \
+    X(rmsnorm, rmsnorm)                                                                            \
+    X(matmul_prefill, matmul)                                                                      \
+    X(matmul_decode, matmul)                                                                       \
+    X(rope, rope)                                                                                  \
+    X(attention_prefill, attention)                                                                \
+    X(attention_decode, attention)                                                                 \
+    X(swiglu, swiglu)                                                                              \
+    X(argmax, argmax)
+
+typedef enum rr_op {
+#define X(op, push) RR_OP_##op,
+    RR_OPS(X)
+#undef X
+    RR_OP_COUNT
+} rr_op;
+
+typedef struct rr_variant {
+    rr_op op;
+    const char *name; /* "base" */
+    uint32_t caps;    /* needed */
+    const uint32_t *spirv;
+    size_t spirv_bytes;
+} rr_variant;
+
+/* What a pipeline is specialised on; fields that an op does not use stay 0. */
+typedef struct rr_kern_key {
+    rr_qtype format;    /* embed, matmul_* */
+    uint32_t head_size; /* rope, attention_* */
+} rr_kern_key;
+
+const char *rr_op_name(rr_op op);
+uint32_t rr_op_push_bytes(rr_op op);
+/* All rows of variants.def that this build contains, in their order. */
+const rr_variant *rr_variants(size_t *n);
+/* Hash of all shader code in this build: keys the pipeline cache. */
+uint64_t rr_variants_hash(void);
+
+/* The best row of `op` whose needs lie in `info->caps`. Pure: looks at nothing but its arguments. Never NULL. */
+const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info);
+
+typedef struct rr_kern rr_kern;
+rr_status rr_kern_create(rr_vk_device *device, rr_kern **out, rr_diag *diag); /* borrows the device */
+void rr_kern_destroy(rr_kern **kern);
+
+/* Compiles `op` for `key` unless it is there. `variant` NULL = rr_pick's choice. After this, recording cannot fail. */
+rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant, rr_diag *diag);
+
+/* Records one op; `push` points at the op's rr_push_ block. The (op, key, variant) must have been prepared. Grids stay
+ * below 65,536 workgroups a dimension as long as n_out ≤ 2,097,152, a pass has ≤ 65,535 rows and contexts fit the rest. */
+void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_kern_key *key,
+                    const rr_variant *variant, const void *push);
+
+#endif

@@ -1,0 +1,102 @@
+/* The memory plan: what the four arenas need, before anything is allocated. Pure. */
+#include "runtime/engine/internal.h"
+
+enum { STAGING_BYTES = 32 << 20 }; /* upload pieces, see runtime/vk/vk.h */
+
+rr_engine_limits rr_engine_limits_of(const rr_model *model, const rr_device_info *info,
+                                     const rr_engine_params *params) {
+    bool software = info->type == RR_DEVICE_CPU;
+    uint32_t trained = model->config.n_context;
+    rr_engine_limits limits = {
+        .n_context = params->n_context != 0 ? params->n_context : (trained < 8192 ? trained : 8192),
+        .n_sessions = params->n_sessions != 0 ? params->n_sessions : 1,
+        .prompt_chunk = params->prompt_chunk != 0 ? params->prompt_chunk : (software ? 64 : 256),
+        .logits_rows = params->logits_rows != 0 ? params->logits_rows : 32,
+    };
+    if (limits.logits_rows < RR_DECODE_ROWS) {
+        limits.logits_rows = RR_DECODE_ROWS; /* a decode pass samples every row */
+    }
+    return limits;
+}
+
+rr_activations rr_activations_plan(const rr_qwen2_config *config, const rr_engine_limits *limits) {
+    uint64_t rows = limits->prompt_chunk > RR_DECODE_ROWS ? limits->prompt_chunk : RR_DECODE_ROWS;
+    uint64_t d = config->d_model;
+    uint64_t q = (uint64_t)config->n_heads * config->head_size;
+    uint64_t kv = (uint64_t)config->n_kv_heads * config->head_size;
+    rr_activations at = {0};
+    uint64_t end = 0;
+    struct {
+        uint64_t *offset;
+        uint64_t words;
+    } parts[] = {
+        {&at.x, rows * d},
+        {&at.h, rows * d},
+        {&at.qkv, rows * (q + 2 * kv)},
+        {&at.attn, rows * q},
+        {&at.gate_up, rows * 2 * config->d_ffn},
+        {&at.act, rows * config->d_ffn},
+        {&at.head_in, limits->logits_rows * d},
+        {&at.logits, (uint64_t)limits->logits_rows * config->n_vocab},
+        {&at.ids, limits->logits_rows},
+        {&at.table, (uint64_t)limits->n_context * config->head_size},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        *parts[i].offset = end;
+        end = rr_round_up(end + parts[i].words * 4, 256);
+    }
+    at.bytes = end;
+    return at;
+}
+
+uint64_t rr_kv_bytes_per_token(const rr_qwen2_config *config) {
+    return (uint64_t)config->n_layers * 2 * config->n_kv_heads * config->head_size * 2;
+}
+
+static double mib(uint64_t bytes) {
+    return (double)bytes / (1024.0 * 1024.0);
+}
+
+rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info, const rr_engine_params *params,
+                              rr_memory_plan *out, rr_diag *diag) {
+    rr_engine_limits limits = rr_engine_limits_of(model, info, params);
+    if (limits.n_context < 16 || limits.n_context > model->config.n_context) {
+        return rr_fail(diag, RR_E_USAGE, "context of %u tokens: this model takes 16 to %u", limits.n_context,
+                       model->config.n_context);
+    }
+    if (limits.n_sessions > 4096 || limits.prompt_chunk > 4096 || limits.logits_rows > 4096) {
+        return rr_fail(diag, RR_E_USAGE, "%u KV slots, prompt chunks of %u, %u rows of logits: at most 4096 of each",
+                       limits.n_sessions, limits.prompt_chunk, limits.logits_rows);
+    }
+    rr_memory_plan plan = {.n_context = limits.n_context,
+                           .n_sessions = limits.n_sessions,
+                           .prompt_chunk = limits.prompt_chunk,
+                           .budget_bytes = info->budget_bytes,
+                           .kv_bytes_per_token = rr_kv_bytes_per_token(&model->config)};
+    RR_TRY(rr_weights_plan(model, info->max_allocation_bytes, &plan.weights_bytes, diag));
+    uint64_t slot_bytes = plan.kv_bytes_per_token * limits.n_context; /* < 2^21 * 2^20 by the configuration's bounds */
+    plan.kv_bytes = slot_bytes * limits.n_sessions;
+    plan.activations_bytes = rr_activations_plan(&model->config, &limits).bytes;
+    plan.staging_bytes = STAGING_BYTES + (uint64_t)limits.logits_rows * (model->config.n_vocab + 1) * 4 +
+                         (uint64_t)limits.prompt_chunk * sizeof(rr_row);
+    plan.total_bytes = plan.weights_bytes + plan.kv_bytes + plan.activations_bytes + plan.staging_bytes;
+    plan.fits = plan.total_bytes <= plan.budget_bytes && slot_bytes <= info->max_allocation_bytes &&
+                plan.activations_bytes <= info->max_allocation_bytes;
+    *out = plan;
+    if (plan.fits) {
+        return RR_OK;
+    }
+    if (plan.total_bytes <= plan.budget_bytes) {
+        return rr_fail(diag, RR_E_MEMORY,
+                       "%s allocates at most %.0f MiB at once; a KV slot of %u tokens takes %.0f MiB and the "
+                       "activations %.0f MiB: use a smaller --context",
+                       info->name, mib(info->max_allocation_bytes), limits.n_context, mib(slot_bytes),
+                       mib(plan.activations_bytes));
+    }
+    return rr_fail(diag, RR_E_MEMORY,
+                   "%s has %.0f MiB free, the plan needs %.0f MiB: weights %.0f, KV %.0f (%u tokens × %u), "
+                   "activations %.0f, staging %.0f; use a smaller --context, a smaller model, or another --device",
+                   info->name, mib(plan.budget_bytes), mib(plan.total_bytes), mib(plan.weights_bytes),
+                   mib(plan.kv_bytes), limits.n_context, limits.n_sessions, mib(plan.activations_bytes),
+                   mib(plan.staging_bytes));
+}

@@ -1,0 +1,227 @@
+/* The weights arena: places every tensor, packs it into planes, brings it to the device. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/thread.h"
+#include "runtime/engine/internal.h"
+
+enum { PACK_ROWS = 64 };
+
+/* One thing to place: a matrix (`matrix`), or up to three vectors one after the other as f32 (`vector`). */
+typedef struct item {
+    const rr_weight *parts[3];
+    rr_matrix *matrix;
+    uint64_t *vector;
+    uint64_t bytes;
+    size_t buffer;
+    uint64_t offset;
+} item;
+
+typedef struct placement {
+    item *items;
+    size_t n;
+    uint64_t *buffer_bytes;
+    size_t n_buffers;
+    uint64_t total_bytes;
+} placement;
+
+static void placement_destroy(placement *p) {
+    free(p->items);
+    free(p->buffer_bytes);
+    *p = (placement){0};
+}
+
+static void add_matrix(placement *p, const rr_weight *weight, rr_matrix *matrix) {
+    p->items[p->n++] = (item){.parts = {weight}, .matrix = matrix};
+}
+
+static void add_vector(placement *p, const rr_weight *a, const rr_weight *b, const rr_weight *c, uint64_t *vector) {
+    p->items[p->n++] = (item){.parts = {a, b, c}, .vector = vector};
+}
+
+/* Lists everything; `out->layers` must have n_layers entries. */
+static void list_items(const rr_model *model, rr_weights *out, placement *p) {
+    add_matrix(p, &model->embedding, &out->embedding);
+    for (uint32_t l = 0; l < model->config.n_layers; l++) {
+        const rr_qwen2_layer *from = &model->layers[l];
+        rr_device_layer *to = &out->layers[l];
+        add_vector(p, &from->attn_norm, NULL, NULL, &to->attn_norm);
+        add_matrix(p, &from->q, &to->q);
+        add_matrix(p, &from->k, &to->k);
+        add_matrix(p, &from->v, &to->v);
+        add_vector(p, &from->q_bias, &from->k_bias, &from->v_bias, &to->qkv_bias);
+        add_matrix(p, &from->o, &to->o);
+        add_vector(p, &from->ffn_norm, NULL, NULL, &to->ffn_norm);
+        add_matrix(p, &from->gate, &to->gate);
+        add_matrix(p, &from->up, &to->up);
+        add_matrix(p, &from->down, &to->down);
+    }
+    add_vector(p, &model->output_norm, NULL, NULL, &out->output_norm);
+    if (!model->config.tied) {
+        add_matrix(p, &model->output, &out->output);
+    }
+}
+
+/* Sizes every item and deals them over buffers of at most `max_buffer_bytes`, in file order. */
+static rr_status place(const rr_model *model, uint64_t max_buffer_bytes, rr_weights *weights, placement *out,
+                       rr_diag *diag) {
+    placement p = {0};
+    size_t capacity = 3 + (size_t)model->config.n_layers * 10;
+    p.items = calloc(capacity, sizeof *p.items);
+    p.buffer_bytes = calloc(capacity, sizeof *p.buffer_bytes);
+    rr_status status = RR_OK;
+    if (p.items == NULL || p.buffer_bytes == NULL) {
+        status = rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
+        goto fail;
+    }
+    list_items(model, weights, &p);
+    for (size_t i = 0; i < p.n; i++) {
+        item *it = &p.items[i];
+        const rr_weight *w = it->parts[0];
+        if (it->matrix != NULL) {
+            status = rr_planes_plan(w->type, w->rows, w->cols, &it->matrix->planes, diag);
+            if (status != RR_OK) {
+                rr_fail_context(diag, status, "tensor %.*s", (int)w->name.bytes, w->name.data);
+                goto fail;
+            }
+            it->bytes = it->matrix->planes.bytes;
+        } else {
+            for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
+                it->bytes += (uint64_t)it->parts[part]->cols * 4;
+            }
+            it->bytes = rr_round_up(it->bytes, 256);
+        }
+        if (it->bytes > max_buffer_bytes) {
+            status = rr_fail(diag, RR_E_MEMORY, "tensor %.*s takes %llu bytes on the device, which allocates at most %llu at once",
+                             (int)w->name.bytes, w->name.data, (unsigned long long)it->bytes,
+                             (unsigned long long)max_buffer_bytes);
+            goto fail;
+        }
+        if (p.n_buffers == 0 || p.buffer_bytes[p.n_buffers - 1] > max_buffer_bytes - it->bytes) {
+            p.n_buffers++;
+        }
+        it->buffer = p.n_buffers - 1;
+        it->offset = p.buffer_bytes[it->buffer];
+        p.buffer_bytes[it->buffer] += it->bytes;
+        p.total_bytes += it->bytes;
+    }
+    *out = p;
+    return RR_OK;
+fail:
+    placement_destroy(&p);
+    return status;
+}
+
+rr_status rr_weights_plan(const rr_model *model, uint64_t max_buffer_bytes, uint64_t *out_bytes, rr_diag *diag) {
+    rr_weights weights = {.layers = calloc(model->config.n_layers, sizeof *weights.layers)};
+    if (weights.layers == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
+    }
+    placement p = {0};
+    rr_status status = place(model, max_buffer_bytes, &weights, &p, diag);
+    if (status == RR_OK) {
+        *out_bytes = p.total_bytes;
+    }
+    placement_destroy(&p);
+    free(weights.layers);
+    return status;
+}
+
+typedef struct pack_job {
+    const rr_planes *planes;
+    const void *blocks;
+    void *to;
+} pack_job;
+
+static void pack_some(void *user, size_t index) {
+    const pack_job *job = user;
+    uint32_t begin = (uint32_t)index * PACK_ROWS;
+    uint32_t end = job->planes->rows - begin < PACK_ROWS ? job->planes->rows : begin + PACK_ROWS;
+    rr_planes_pack(job->planes, job->blocks, begin, end, job->to);
+}
+
+/* Fills `to` (it->bytes) with what the device must hold. */
+static void make_bytes(const item *it, void *to) {
+    if (it->matrix != NULL) {
+        pack_job job = {.planes = &it->matrix->planes, .blocks = it->parts[0]->data, .to = to};
+        rr_parallel_for(rr_div_up(job.planes->rows, PACK_ROWS), 0, pack_some, &job);
+        return;
+    }
+    memset(to, 0, (size_t)it->bytes);
+    float *values = to;
+    for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
+        rr_blocks_unpack(it->parts[part]->type, it->parts[part]->data, it->parts[part]->cols, values);
+        values += it->parts[part]->cols;
+    }
+}
+
+static rr_status load_item(rr_vk_device *device, const item *it, rr_vk_buffer *buffer, rr_diag *diag) {
+    uint64_t address = buffer->address + it->offset;
+    if (it->matrix != NULL) {
+        it->matrix->address = address;
+    } else {
+        *it->vector = address;
+    }
+    if (buffer->mapped != NULL) {
+        make_bytes(it, (char *)buffer->mapped + it->offset);
+        return RR_OK;
+    }
+    void *bytes = malloc((size_t)it->bytes);
+    if (bytes == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory: %llu bytes to pack a tensor", (unsigned long long)it->bytes);
+    }
+    make_bytes(it, bytes);
+    rr_status status = rr_vk_upload(device, buffer, it->offset, bytes, it->bytes, diag);
+    free(bytes);
+    return status;
+}
+
+rr_status rr_weights_load(const rr_model *model, rr_vk_device *device, rr_progress_fn progress, void *user,
+                          rr_weights *out, rr_diag *diag) {
+    rr_weights weights = {0};
+    placement p = {0};
+    rr_status status = RR_OK;
+    weights.layers = calloc(model->config.n_layers, sizeof *weights.layers);
+    if (weights.layers == NULL) {
+        status = rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
+        goto fail;
+    }
+    RR_TRY_GOTO(place(model, rr_vk_info(device)->max_allocation_bytes, &weights, &p, diag));
+    weights.buffers = calloc(p.n_buffers, sizeof *weights.buffers);
+    if (weights.buffers == NULL) {
+        status = rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
+        goto fail;
+    }
+    weights.n_buffers = p.n_buffers;
+    for (size_t i = 0; i < p.n_buffers; i++) {
+        RR_TRY_GOTO(rr_vk_buffer_create(device, RR_VK_MEMORY_DEVICE, p.buffer_bytes[i], "weights",
+                                        &weights.buffers[i], diag));
+    }
+    uint64_t done = 0;
+    for (size_t i = 0; i < p.n; i++) {
+        RR_TRY_GOTO(load_item(device, &p.items[i], &weights.buffers[p.items[i].buffer], diag));
+        done += p.items[i].bytes;
+        if (progress != NULL) {
+            progress(user, "packing weights", done, p.total_bytes);
+        }
+    }
+    if (model->config.tied) {
+        weights.output = weights.embedding;
+    }
+    placement_destroy(&p);
+    *out = weights;
+    return RR_OK;
+fail:
+    placement_destroy(&p);
+    rr_weights_destroy(device, &weights);
+    return status;
+}
+
+void rr_weights_destroy(rr_vk_device *device, rr_weights *weights) {
+    for (size_t i = 0; i < weights->n_buffers; i++) {
+        rr_vk_buffer_destroy(device, &weights->buffers[i]);
+    }
+    free(weights->buffers);
+    free(weights->layers);
+    *weights = (rr_weights){0};
+}

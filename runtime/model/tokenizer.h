@@ -1,0 +1,49 @@
+/* The Qwen2 tokenizer: NFC, pre-tokenization regex, byte-level BPE.
+ * Owns: vocabulary, merges, compiled regex. Immutable after creation; encoding is thread safe.
+ * Source: the tokenizer.json of Qwen2/Qwen2.5 (Hugging Face). */
+#ifndef RR_MODEL_TOKENIZER_H
+#define RR_MODEL_TOKENIZER_H
+
+#include "runtime/base/memory.h"
+#include "runtime/model/gguf.h"
+
+typedef struct rr_tokenizer rr_tokenizer;
+
+/* Builds from tokenizer.ggml.{model=gpt2, pre=qwen2, tokens, token_type, merges}; borrows nothing after return.
+ * Errors: RR_E_INPUT (missing or inconsistent tables), RR_E_UNSUPPORTED (another tokenizer), RR_E_MEMORY. */
+rr_status rr_tokenizer_create(const rr_gguf *gguf, rr_tokenizer **out, rr_diag *diag);
+void rr_tokenizer_destroy(rr_tokenizer **tokenizer);
+
+/* Appends the ids of `text` (any bytes; what is not UTF-8 becomes U+FFFD) as plain text: special tokens are never
+ * recognised here. Errors: RR_E_MEMORY, RR_E_INTERNAL. Cost: O(bytes), per prompt. */
+rr_status rr_tokenizer_encode(const rr_tokenizer *tokenizer, const char *text, size_t bytes, rr_tokens *out,
+                              rr_diag *diag);
+
+/* As encode, but special tokens written out in the text (<|im_start|> …) become their ids. Only for text that the
+ * program's user typed as a template; never for passages. */
+rr_status rr_tokenizer_encode_special(const rr_tokenizer *tokenizer, const char *text, size_t bytes,
+                                      rr_tokens *out, rr_diag *diag);
+
+/* The bytes of one token (may be part of a character). Control tokens give their text when `special`, else nothing;
+ * user-defined ones (a fine-tune's <think>) are content and always give it. Ids out of range give nothing. */
+rr_text rr_tokenizer_piece(const rr_tokenizer *tokenizer, int32_t id, bool special);
+
+uint32_t rr_tokenizer_n_vocab(const rr_tokenizer *tokenizer);
+bool rr_tokenizer_is_special(const rr_tokenizer *tokenizer, int32_t id);
+int32_t rr_tokenizer_special_id(const rr_tokenizer *tokenizer, const char *text); /* −1 when absent */
+/* −1 when the vocabulary has none (a generated test vocabulary). */
+int32_t rr_tokenizer_im_start(const rr_tokenizer *tokenizer);
+int32_t rr_tokenizer_im_end(const rr_tokenizer *tokenizer);
+int32_t rr_tokenizer_end_of_text(const rr_tokenizer *tokenizer);
+
+/* Holds back incomplete UTF-8 while a text is streamed token by token. Zero-initialise. */
+typedef struct rr_utf8_stream {
+    unsigned char held[4];
+    unsigned n_held;
+} rr_utf8_stream;
+
+/* Appends to `out` the complete characters of what was held plus `bytes`; invalid sequences become U+FFFD as soon as
+ * they are known to be invalid. `flush` also ends an incomplete tail (as U+FFFD). */
+void rr_utf8_stream_push(rr_utf8_stream *stream, const char *bytes, size_t n_bytes, bool flush, rr_buf *out);
+
+#endif

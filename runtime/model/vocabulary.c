@@ -1,0 +1,153 @@
+#include "runtime/model/vocabulary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/model/utf8.h"
+
+enum { ALPHABET_END = 0x100 + 68 }; /* 68 bytes are not printable Latin-1 */
+
+/* The byte that a character of the alphabet stands for, -1 for other characters. */
+static int byte_of(int32_t code_point) {
+    if ((code_point >= 0x21 && code_point <= 0x7E) || (code_point >= 0xA1 && code_point <= 0xFF && code_point != 0xAD)) {
+        return code_point;
+    }
+    if (code_point < 0x100 || code_point >= ALPHABET_END) {
+        return -1;
+    }
+    int i = code_point - 0x100; /* the i-th unprintable byte: 00–20, 7F–A0, AD */
+    return i <= 0x20 ? i : i < 67 ? i - 0x21 + 0x7F : 0xAD;
+}
+
+bool rr_vocabulary_decode(rr_text text, rr_buf *out) {
+    size_t kept = out->bytes;
+    for (size_t at = 0; at < text.bytes;) {
+        int32_t code_point;
+        at += rr_utf8_next((const unsigned char *)text.data + at, text.bytes - at, &code_point);
+        int byte = code_point < 0 ? -1 : byte_of(code_point);
+        if (byte < 0) {
+            out->bytes = kept;
+            return false;
+        }
+        char one = (char)byte;
+        rr_buf_append(out, &one, 1);
+    }
+    return true;
+}
+
+rr_text rr_vocabulary_text(const rr_vocabulary *vocabulary, uint32_t id) {
+    uint32_t from = vocabulary->offsets[id];
+    return (rr_text){vocabulary->bytes + from, vocabulary->offsets[id + 1] - from};
+}
+
+/* The slot that holds the token, else the free one where it belongs. FNV-1a. */
+static size_t slot_of(const rr_vocabulary *vocabulary, const char *bytes, size_t n) {
+    uint64_t hash = 0xCBF29CE484222325u;
+    for (size_t i = 0; i < n; i++) {
+        hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001B3u;
+    }
+    size_t slot = (size_t)(hash ^ (hash >> 32)) & vocabulary->mask;
+    for (; vocabulary->slots[slot] >= 0; slot = (slot + 1) & vocabulary->mask) {
+        rr_text text = rr_vocabulary_text(vocabulary, (uint32_t)vocabulary->slots[slot]);
+        if (text.bytes == n && memcmp(text.data, bytes, n) == 0) {
+            break;
+        }
+    }
+    return slot;
+}
+
+int32_t rr_vocabulary_find(const rr_vocabulary *vocabulary, const char *bytes, size_t n) {
+    return vocabulary->slots[slot_of(vocabulary, bytes, n)];
+}
+
+static rr_status allocate(rr_vocabulary *vocabulary, uint32_t n, rr_diag *diag) {
+    size_t size = 16;
+    while (size / 2 < n) {
+        size *= 2;
+    }
+    vocabulary->n = n;
+    vocabulary->mask = size - 1;
+    vocabulary->offsets = calloc((size_t)n + 1, sizeof *vocabulary->offsets);
+    vocabulary->kinds = calloc((size_t)n, 1);
+    vocabulary->slots = malloc(size * sizeof *vocabulary->slots);
+    if (vocabulary->offsets == NULL || vocabulary->kinds == NULL || vocabulary->slots == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for a vocabulary of %u tokens", n);
+    }
+    memset(vocabulary->slots, 0xFF, size * sizeof *vocabulary->slots);
+    return RR_OK;
+}
+
+/* tokenizer.ggml.token_type: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte. */
+static rr_status read_kinds(const rr_gguf *gguf, rr_vocabulary *vocabulary, rr_diag *diag) {
+    const char *key = "tokenizer.ggml.token_type";
+    const rr_gguf_value *types = rr_gguf_find(gguf, key);
+    if (types == NULL || types->type != RR_GGUF_ARRAY ||
+        (types->item_type != RR_GGUF_I32 && types->item_type != RR_GGUF_U32)) {
+        return rr_fail(diag, RR_E_INPUT, "%s: %s: %s, expected an array of 32-bit integers", rr_gguf_path(gguf), key,
+                       types == NULL ? "missing" : "of another type");
+    }
+    if (types->n_items != vocabulary->n) {
+        return rr_fail(diag, RR_E_INPUT, "%s: %s: found %llu entries, expected one for each of the %u tokens",
+                       rr_gguf_path(gguf), key, (unsigned long long)types->n_items, vocabulary->n);
+    }
+    static const uint8_t kinds[] = {[1] = RR_TOKEN_NORMAL, [2] = RR_TOKEN_NORMAL, [3] = RR_TOKEN_CONTROL,
+                                    [4] = RR_TOKEN_USER,   [5] = RR_TOKEN_UNUSED, [6] = RR_TOKEN_NORMAL};
+    for (uint32_t id = 0; id < vocabulary->n; id++) {
+        const uint8_t *at = types->data + 4 * (size_t)id;
+        uint32_t type = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+        if (type < 1 || type > 6) {
+            return rr_fail(diag, RR_E_INPUT, "%s: %s: token %u has type %u, expected 1 to 6", rr_gguf_path(gguf), key, id,
+                           type);
+        }
+        vocabulary->kinds[id] = kinds[type];
+    }
+    return RR_OK;
+}
+
+rr_status rr_vocabulary_read(const rr_gguf *gguf, rr_vocabulary *vocabulary, rr_diag *diag) {
+    const char *key = "tokenizer.ggml.tokens";
+    const rr_gguf_value *tokens = rr_gguf_find(gguf, key);
+    if (tokens == NULL || tokens->type != RR_GGUF_ARRAY || tokens->item_type != RR_GGUF_STRING) {
+        return rr_fail(diag, RR_E_INPUT, "%s: %s: %s, expected an array of strings", rr_gguf_path(gguf), key,
+                       tokens == NULL ? "missing" : "of another type");
+    }
+    if (tokens->n_items == 0 || tokens->n_items > INT32_MAX / 4) {
+        return rr_fail(diag, RR_E_INPUT, "%s: %s: found %llu tokens, expected 1 to %d", rr_gguf_path(gguf), key,
+                       (unsigned long long)tokens->n_items, INT32_MAX / 4);
+    }
+    RR_TRY(allocate(vocabulary, (uint32_t)tokens->n_items, diag));
+    RR_TRY(read_kinds(gguf, vocabulary, diag));
+
+    rr_buf bytes = {0};
+    rr_text text;
+    uint64_t cursor = 0;
+    for (uint32_t id = 0; id < vocabulary->n && rr_gguf_next_string(tokens, &cursor, &text); id++) {
+        bool is_bytes = vocabulary->kinds[id] == RR_TOKEN_NORMAL && text.bytes > 0 && rr_vocabulary_decode(text, &bytes);
+        if (!is_bytes) {
+            rr_buf_append(&bytes, text.data, text.bytes);
+        }
+        if (bytes.failed || bytes.bytes > UINT32_MAX) {
+            rr_buf_destroy(&bytes);
+            return rr_fail(diag, RR_E_MEMORY, "%s: %s: no room for the texts of %u tokens", rr_gguf_path(gguf), key,
+                           vocabulary->n);
+        }
+        vocabulary->offsets[id + 1] = (uint32_t)bytes.bytes;
+        vocabulary->bytes = bytes.data; /* moves while it grows */
+        if (is_bytes) {
+            uint32_t from = vocabulary->offsets[id];
+            size_t slot = slot_of(vocabulary, bytes.data + from, bytes.bytes - from);
+            if (vocabulary->slots[slot] < 0) {
+                vocabulary->slots[slot] = (int32_t)id;
+            }
+        }
+    }
+    return RR_OK;
+}
+
+void rr_vocabulary_destroy(rr_vocabulary *vocabulary) {
+    free(vocabulary->bytes);
+    free(vocabulary->offsets);
+    free(vocabulary->kinds);
+    free(vocabulary->slots);
+    *vocabulary = (rr_vocabulary){0};
+}

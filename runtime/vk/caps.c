@@ -1,0 +1,425 @@
+/* What a device offers: the probe of a physical device, the floor it must reach, capability names and masks. */
+#include "runtime/vk/internal.h"
+#include "runtime/vk/quirks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *rr_cap_text(rr_cap_bit bit) {
+    static const char *const texts[RR_CAP_COUNT] = {
+#define X(name, text) [RR_CAP_BIT_##name] = text,
+        RR_CAPS(X)
+#undef X
+    };
+    return (unsigned)bit < RR_CAP_COUNT ? texts[bit] : "?";
+}
+
+static rr_status bad_mask_word(rr_diag *diag, const char *word, size_t bytes) {
+    char known[256];
+    size_t used = 0;
+    for (int i = 0; i < RR_CAP_COUNT && used < sizeof known; i++) {
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s-%s", i > 0 ? ", " : "",
+                                 rr_cap_text((rr_cap_bit)i));
+    }
+    return rr_fail(diag, RR_E_USAGE,
+                   "capability mask: found \"%.*s\", expected none or a comma-separated list of %s "
+                   "(capabilities can only be taken away)",
+                   (int)(bytes < 64 ? bytes : 64), word, known);
+}
+
+rr_status rr_caps_mask(uint32_t caps, const char *mask, uint32_t *out, rr_diag *diag) {
+    const char *word = mask != NULL ? mask : "";
+    if (word[0] == '\0') {
+        *out = caps;
+        return RR_OK;
+    }
+    for (;;) {
+        size_t bytes = strcspn(word, ",");
+        if (bytes == 4 && memcmp(word, "none", 4) == 0) {
+            caps = RR_CAP_NONE;
+        } else {
+            int bit = 0;
+            while (bit < RR_CAP_COUNT) {
+                const char *text = rr_cap_text((rr_cap_bit)bit);
+                if (bytes == strlen(text) + 1 && word[0] == '-' && memcmp(word + 1, text, bytes - 1) == 0) {
+                    break;
+                }
+                bit++;
+            }
+            if (bit == RR_CAP_COUNT) {
+                return bad_mask_word(diag, word, bytes);
+            }
+            caps &= ~(1u << bit);
+        }
+        if (word[bytes] == '\0') {
+            break;
+        }
+        word += bytes + 1;
+    }
+    *out = caps;
+    return RR_OK;
+}
+
+typedef struct rr_extensions {
+    VkExtensionProperties *list;
+    uint32_t n;
+} rr_extensions;
+
+static bool has_extension(const rr_extensions *extensions, const char *name) {
+    for (uint32_t i = 0; i < extensions->n; i++) {
+        if (strcmp(extensions->list[i].extensionName, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static VkResult read_extensions(VkPhysicalDevice handle, rr_extensions *out) {
+    uint32_t n = 0;
+    VkResult result = vkEnumerateDeviceExtensionProperties(handle, NULL, &n, NULL);
+    if (result != VK_SUCCESS || n == 0) {
+        return result;
+    }
+    VkExtensionProperties *list = calloc(n, sizeof *list);
+    if (list == NULL) {
+        return VK_ERROR_OUT_OF_HOST_MEMORY;
+    }
+    result = vkEnumerateDeviceExtensionProperties(handle, NULL, &n, list);
+    if (result < 0) {
+        free(list);
+        return result;
+    }
+    *out = (rr_extensions){.list = list, .n = n};
+    return VK_SUCCESS;
+}
+
+/* Everything that is asked of a device of Vulkan 1.2 or newer. */
+typedef struct rr_report {
+    VkPhysicalDeviceProperties2 properties;
+    VkPhysicalDeviceVulkan11Properties properties11;
+    VkPhysicalDeviceVulkan12Properties properties12;
+    VkPhysicalDeviceSubgroupSizeControlProperties subgroup_size;
+    VkPhysicalDeviceShaderIntegerDotProductProperties dot;
+    VkPhysicalDeviceMaintenance4Properties maintenance4;
+    VkPhysicalDeviceCooperativeMatrixPropertiesKHR coop;
+    VkPhysicalDeviceFeatures2 features;
+    VkPhysicalDeviceVulkan11Features features11;
+    VkPhysicalDeviceVulkan12Features features12;
+    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size_features;
+    VkPhysicalDeviceShaderIntegerDotProductFeatures dot_features;
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR coop_features;
+} rr_report;
+
+static void chain(void *head, void *next) {
+    VkBaseOutStructure *at = head;
+    while (at->pNext != NULL) {
+        at = at->pNext;
+    }
+    at->pNext = next;
+}
+
+/* Asks with structures that this device knows; the others stay zero. */
+static void read_report(const rr_vk_instance *instance, const rr_vk_probe *probe, const rr_extensions *extensions,
+                        rr_report *report) {
+    bool core13 = probe->api >= VK_API_VERSION_1_3;
+    *report = (rr_report){
+        .properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+        .properties11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES,
+        .properties12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES,
+        .subgroup_size.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES,
+        .dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES,
+        .maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES,
+        .coop.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR,
+        .features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+        .features11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
+        .features12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+        .subgroup_size_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+        .dot_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
+        .coop_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+    };
+    chain(&report->properties, &report->properties11);
+    chain(&report->properties, &report->properties12);
+    chain(&report->features, &report->features11);
+    chain(&report->features, &report->features12);
+    if (core13 || has_extension(extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) {
+        chain(&report->properties, &report->subgroup_size);
+        chain(&report->features, &report->subgroup_size_features);
+    }
+    if (core13 || has_extension(extensions, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)) {
+        chain(&report->properties, &report->dot);
+        chain(&report->features, &report->dot_features);
+    }
+    if (core13 || has_extension(extensions, VK_KHR_MAINTENANCE_4_EXTENSION_NAME)) {
+        chain(&report->properties, &report->maintenance4);
+    }
+    if (!instance->hide_coop && has_extension(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME)) {
+        chain(&report->properties, &report->coop);
+        chain(&report->features, &report->coop_features);
+    }
+    vkGetPhysicalDeviceProperties2(probe->handle, &report->properties);
+    vkGetPhysicalDeviceFeatures2(probe->handle, &report->features);
+}
+
+/* Which cooperative matrix capabilities the listed shapes give. */
+static uint32_t coop_shapes(VkInstance instance, VkPhysicalDevice handle) {
+    PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get_shapes =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)vkGetInstanceProcAddr(
+            instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+    uint32_t n = 0;
+    if (get_shapes == NULL || get_shapes(handle, &n, NULL) != VK_SUCCESS || n == 0) {
+        return 0;
+    }
+    VkCooperativeMatrixPropertiesKHR *shapes = calloc(n, sizeof *shapes);
+    if (shapes == NULL) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        shapes[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
+    }
+    uint32_t caps = 0;
+    if (get_shapes(handle, &n, shapes) >= 0) {
+        for (uint32_t i = 0; i < n; i++) {
+            const VkCooperativeMatrixPropertiesKHR *s = &shapes[i];
+            if (s->scope != VK_SCOPE_SUBGROUP_KHR || s->AType != s->BType || s->CType != s->ResultType) {
+                continue;
+            }
+            if (s->AType == VK_COMPONENT_TYPE_FLOAT16_KHR && s->CType == VK_COMPONENT_TYPE_FLOAT32_KHR) {
+                caps |= RR_CAP_COOP;
+            } else if (s->AType == VK_COMPONENT_TYPE_SINT8_KHR && s->CType == VK_COMPONENT_TYPE_SINT32_KHR) {
+                caps |= RR_CAP_COOP_INT8;
+            }
+        }
+    }
+    free(shapes);
+    return caps;
+}
+
+static uint32_t caps_of(VkInstance instance, const rr_vk_probe *probe, const rr_report *report,
+                        const rr_device_info *info) {
+    const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT |
+                                              VK_SUBGROUP_FEATURE_BALLOT_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT |
+                                              VK_SUBGROUP_FEATURE_SHUFFLE_BIT |
+                                              VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT;
+    const VkPhysicalDeviceFeatures *core = &report->features.features;
+    const VkPhysicalDeviceVulkan12Features *features = &report->features12;
+    uint32_t caps = 0;
+    if ((report->properties11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0 &&
+        (report->properties11.subgroupSupportedOperations & operations) == operations) {
+        caps |= RR_CAP_SUBGROUP;
+    }
+    caps |= core->shaderInt64 ? RR_CAP_INT64 : 0u;
+    caps |= core->shaderInt16 && report->features11.storageBuffer16BitAccess ? RR_CAP_INT16 : 0u;
+    caps |= features->shaderInt8 && features->storageBuffer8BitAccess ? RR_CAP_INT8 : 0u;
+    caps |= features->shaderFloat16 ? RR_CAP_F16 : 0u;
+    caps |= report->dot_features.shaderIntegerDotProduct &&
+                    report->dot.integerDotProduct4x8BitPackedSignedAccelerated
+                ? RR_CAP_DOT
+                : 0u;
+    caps |= info->type == RR_DEVICE_CPU ? RR_CAP_CPU : 0u;
+    /* cooperative matrices load and store f16 or 8-bit elements and need the Vulkan memory model */
+    uint32_t coop = 0;
+    if (report->coop_features.cooperativeMatrix && features->vulkanMemoryModel &&
+        (report->coop.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0) {
+        bool bad = (rr_quirks_caps(info) & RR_CAP_COOP) != 0;
+        coop = bad ? RR_CAP_COOP | RR_CAP_COOP_INT8 : coop_shapes(instance, probe->handle);
+        coop &= (caps & RR_CAP_F16) != 0 && report->features11.storageBuffer16BitAccess ? ~0u : ~(uint32_t)RR_CAP_COOP;
+        coop &= (caps & RR_CAP_INT8) != 0 ? ~0u : ~(uint32_t)RR_CAP_COOP_INT8;
+    }
+    return caps | coop;
+}
+
+static rr_device_type type_of(VkPhysicalDeviceType type) {
+    switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+        return RR_DEVICE_INTEGRATED;
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+        return RR_DEVICE_DISCRETE;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+        return RR_DEVICE_VIRTUAL;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU:
+        return RR_DEVICE_CPU;
+    default:
+        return RR_DEVICE_OTHER;
+    }
+}
+
+/* Driver-given text: always terminated, and free of control characters, since it goes to terminals. */
+static void copy_text(char *out, size_t out_bytes, const char *text, size_t text_bytes) {
+    size_t n = 0;
+    while (n < text_bytes && n < out_bytes - 1 && text[n] != '\0') {
+        unsigned char c = (unsigned char)text[n];
+        out[n++] = c < 0x20 || c == 0x7f ? '?' : (char)c;
+    }
+    out[n] = '\0';
+}
+
+static void fill_identity(const VkPhysicalDeviceProperties *properties, uint32_t index, rr_device_info *info) {
+    info->index = index;
+    copy_text(info->name, sizeof info->name, properties->deviceName, sizeof properties->deviceName);
+    memcpy(info->pipeline_cache_uuid, properties->pipelineCacheUUID, sizeof info->pipeline_cache_uuid);
+    info->vendor_id = properties->vendorID;
+    info->device_id = properties->deviceID;
+    info->driver_version = properties->driverVersion;
+    info->api_major = VK_API_VERSION_MAJOR(properties->apiVersion);
+    info->api_minor = VK_API_VERSION_MINOR(properties->apiVersion);
+    info->api_patch = VK_API_VERSION_PATCH(properties->apiVersion);
+    info->type = type_of(properties->deviceType);
+    info->max_workgroup_invocations = properties->limits.maxComputeWorkGroupInvocations;
+    memcpy(info->max_workgroups, properties->limits.maxComputeWorkGroupCount, sizeof info->max_workgroups);
+    info->shared_memory_bytes = properties->limits.maxComputeSharedMemorySize;
+    info->push_constant_bytes = properties->limits.maxPushConstantsSize;
+}
+
+static void fill_report(const rr_report *report, rr_device_info *info) {
+    const VkPhysicalDeviceVulkan12Properties *p12 = &report->properties12;
+    copy_text(info->driver, sizeof info->driver, p12->driverName, sizeof p12->driverName);
+    copy_text(info->driver_info, sizeof info->driver_info, p12->driverInfo, sizeof p12->driverInfo);
+    info->driver_id = (uint32_t)p12->driverID;
+    memcpy(info->uuid, report->properties11.deviceUUID, sizeof info->uuid);
+    info->subgroup_size = report->properties11.subgroupSize;
+    bool ranged = report->subgroup_size_features.subgroupSizeControl && report->subgroup_size.minSubgroupSize > 0;
+    info->subgroup_size_min = ranged ? report->subgroup_size.minSubgroupSize : info->subgroup_size;
+    info->subgroup_size_max = ranged ? report->subgroup_size.maxSubgroupSize : info->subgroup_size;
+    info->max_allocation_bytes = report->properties11.maxMemoryAllocationSize;
+    uint64_t max_buffer = report->maintenance4.maxBufferSize;
+    if (max_buffer > 0 && max_buffer < info->max_allocation_bytes) {
+        info->max_allocation_bytes = max_buffer;
+    }
+}
+
+static void fill_memory(rr_vk_probe *probe, rr_device_info *info) {
+    const VkPhysicalDeviceMemoryProperties *memory = &probe->memory;
+    for (uint32_t i = 0; i < memory->memoryHeapCount; i++) {
+        bool local = (memory->memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0;
+        if (local && memory->memoryHeaps[i].size > info->device_memory_bytes) {
+            info->device_memory_bytes = memory->memoryHeaps[i].size;
+            probe->heap = i;
+        }
+    }
+    const VkMemoryPropertyFlags mappable = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+                                           VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    for (uint32_t i = 0; i < memory->memoryTypeCount; i++) {
+        /* a discrete card's memory may be mapped whole as well, but then every access crosses the bus */
+        info->unified_memory |= info->type != RR_DEVICE_DISCRETE && memory->memoryTypes[i].heapIndex == probe->heap &&
+                                (memory->memoryTypes[i].propertyFlags & mappable) == mappable;
+    }
+    if (info->device_memory_bytes == 0) {
+        return; /* a compile-only device: it may not survive the question for its budget */
+    }
+    uint64_t budget = 0;
+    uint64_t usage = 0;
+    if (rr_vk_heap_budget(probe, probe->heap, &budget, &usage)) {
+        info->budget_bytes = budget > usage ? budget - usage : 0;
+    } else {
+        info->budget_bytes = info->device_memory_bytes / 5 * 4;
+    }
+}
+
+/* The family with compute that does least else (its submits wait for no one's drawing), timestamps first. */
+static bool choose_queue(rr_vk_probe *probe) {
+    VkQueueFamilyProperties families[32];
+    uint32_t n = sizeof families / sizeof families[0];
+    vkGetPhysicalDeviceQueueFamilyProperties(probe->handle, &n, families);
+    int best = -1;
+    for (uint32_t i = 0; i < n; i++) {
+        if ((families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) == 0 || families[i].queueCount == 0) {
+            continue;
+        }
+        int score = (families[i].timestampValidBits > 0 ? 2 : 0) +
+                    ((families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) == 0 ? 1 : 0);
+        if (score > best) {
+            best = score;
+            probe->queue_family = i;
+            probe->timestamp_bits = families[i].timestampValidBits;
+        }
+    }
+    return best >= 0;
+}
+
+static void unusable(rr_device_info *info, const char *format, ...) RR_PRINTF(2, 3);
+static void unusable(rr_device_info *info, const char *format, ...) {
+    size_t used = strlen(info->reason);
+    va_list args;
+    va_start(args, format);
+    if (used > 0 && used + 3 < sizeof info->reason) {
+        memcpy(info->reason + used, "; ", 3);
+        used += 2;
+    }
+    vsnprintf(info->reason + used, sizeof info->reason - used, format, args);
+    va_end(args);
+    info->usable = false;
+}
+
+/* Every part of the floor that is missing goes into the reason. */
+static void check_floor(const rr_report *report, rr_device_info *info) {
+    const VkPhysicalDeviceLimits *limits = &report->properties.properties.limits;
+    if (!report->features12.bufferDeviceAddress) {
+        unusable(info, "no buffer device addresses");
+    }
+    if (!report->features12.timelineSemaphore) {
+        unusable(info, "no timeline semaphores");
+    }
+    if (limits->maxPushConstantsSize < RR_VK_PUSH_BYTES) {
+        unusable(info, "%u bytes of push constants, %u are needed", limits->maxPushConstantsSize, RR_VK_PUSH_BYTES);
+    }
+    uint32_t group = limits->maxComputeWorkGroupInvocations < limits->maxComputeWorkGroupSize[0]
+                         ? limits->maxComputeWorkGroupInvocations
+                         : limits->maxComputeWorkGroupSize[0];
+    if (group < 256) {
+        unusable(info, "workgroups of at most %u, 256 are needed", group);
+    }
+    if (limits->maxComputeSharedMemorySize < 32768) {
+        unusable(info, "%u bytes of shared memory, 32768 are needed", limits->maxComputeSharedMemorySize);
+    }
+    if (info->device_memory_bytes == 0) {
+        unusable(info, "no device-local memory");
+    }
+}
+
+void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle, uint32_t index, rr_vk_probe *probe,
+                        rr_device_info *info) {
+    *probe = (rr_vk_probe){.handle = handle};
+    *info = (rr_device_info){.usable = true};
+    VkPhysicalDeviceProperties properties;
+    vkGetPhysicalDeviceProperties(handle, &properties);
+    fill_identity(&properties, index, info);
+    probe->api = properties.apiVersion < RR_VK_API ? properties.apiVersion : RR_VK_API;
+    if (probe->api < VK_API_VERSION_1_2) {
+        unusable(info, "Vulkan %u.%u, 1.2 is needed", info->api_major, info->api_minor);
+        return;
+    }
+    rr_extensions extensions = {0};
+    VkResult result = read_extensions(handle, &extensions);
+    if (result != VK_SUCCESS) {
+        unusable(info, "vkEnumerateDeviceExtensionProperties: %s", rr_vk_result_name(result));
+        return;
+    }
+    rr_report report;
+    read_report(instance, probe, &extensions, &report);
+    probe->has_budget = has_extension(&extensions, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    probe->has_pinning = report.subgroup_size_features.subgroupSizeControl &&
+                         (report.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+    probe->has_scalar_layout = report.features12.scalarBlockLayout;
+    bool core13 = probe->api >= VK_API_VERSION_1_3;
+    probe->ext_subgroup_size = !core13 && has_extension(&extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    probe->ext_dot = !core13 && has_extension(&extensions, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+    probe->ext_feedback = !core13 && has_extension(&extensions, VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
+    probe->has_feedback = core13 || probe->ext_feedback;
+    probe->ext_portability = has_extension(&extensions, "VK_KHR_portability_subset");
+    vkGetPhysicalDeviceMemoryProperties(handle, &probe->memory);
+
+    fill_report(&report, info);
+    fill_memory(probe, info);
+    if (!choose_queue(probe)) {
+        unusable(info, "no compute queue");
+    }
+    if (!(properties.limits.timestampPeriod > 0.0f && properties.limits.timestampPeriod < 1e6f)) {
+        probe->timestamp_bits = 0; /* a driver without a clock divides by zero */
+    }
+    info->timestamp_ns = probe->timestamp_bits > 0 ? properties.limits.timestampPeriod : 0.0f;
+    check_floor(&report, info);
+    info->caps_reported = caps_of(instance->handle, probe, &report, info);
+    rr_quirks_apply(info);
+    free(extensions.list);
+}

@@ -1,0 +1,181 @@
+/* An open device: features and extensions that it is opened with, its queue, its state. */
+#include "runtime/vk/internal.h"
+
+#include <stdlib.h>
+
+/* The feature structures of a device to be opened, chained. */
+typedef struct rr_features {
+    VkPhysicalDeviceFeatures2 core;
+    VkPhysicalDeviceVulkan11Features v11;
+    VkPhysicalDeviceVulkan12Features v12;
+    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size;
+    VkPhysicalDeviceShaderIntegerDotProductFeatures dot;
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR coop;
+} rr_features;
+
+static void push(rr_features *features, void *structure) {
+    VkBaseOutStructure *item = structure;
+    item->pNext = features->core.pNext;
+    features->core.pNext = item;
+}
+
+/* Asks for what the floor and `caps` need and nothing else. */
+static void choose_features(const rr_vk_probe *probe, uint32_t caps, rr_features *features) {
+    bool coop = (caps & (RR_CAP_COOP | RR_CAP_COOP_INT8)) != 0;
+    bool bits16 = (caps & (RR_CAP_INT16 | RR_CAP_COOP)) != 0;
+    bool bits8 = (caps & (RR_CAP_INT8 | RR_CAP_COOP_INT8)) != 0;
+    *features = (rr_features){
+        .core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+        .core.features.shaderInt64 = (caps & RR_CAP_INT64) != 0,
+        .core.features.shaderInt16 = (caps & RR_CAP_INT16) != 0,
+        .v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
+        .v11.storageBuffer16BitAccess = bits16,
+        .v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+        .v12.bufferDeviceAddress = VK_TRUE,
+        .v12.timelineSemaphore = VK_TRUE,
+        .v12.scalarBlockLayout = probe->has_scalar_layout,
+        .v12.shaderInt8 = bits8,
+        .v12.storageBuffer8BitAccess = bits8,
+        .v12.shaderFloat16 = (caps & (RR_CAP_F16 | RR_CAP_COOP)) != 0,
+        .v12.vulkanMemoryModel = coop,
+        .subgroup_size.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+        .subgroup_size.subgroupSizeControl = VK_TRUE,
+        .dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
+        .dot.shaderIntegerDotProduct = VK_TRUE,
+        .coop.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        .coop.cooperativeMatrix = VK_TRUE,
+    };
+    push(features, &features->v11);
+    push(features, &features->v12);
+    if (probe->has_pinning) {
+        push(features, &features->subgroup_size);
+    }
+    if ((caps & RR_CAP_DOT) != 0) {
+        push(features, &features->dot);
+    }
+    if (coop) {
+        push(features, &features->coop);
+    }
+}
+
+static uint32_t choose_extensions(const rr_vk_probe *probe, uint32_t caps, const char *names[8]) {
+    uint32_t n = 0;
+    if (probe->has_pinning && probe->ext_subgroup_size) {
+        names[n++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+    }
+    if ((caps & RR_CAP_DOT) != 0 && probe->ext_dot) {
+        names[n++] = VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME;
+    }
+    if ((caps & (RR_CAP_COOP | RR_CAP_COOP_INT8)) != 0) {
+        names[n++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+    }
+    if (probe->ext_feedback) {
+        names[n++] = VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME;
+    }
+    if (probe->has_budget) {
+        names[n++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+    }
+    if (probe->ext_portability) {
+        names[n++] = "VK_KHR_portability_subset";
+    }
+    return n;
+}
+
+static rr_status create_device(rr_vk_device *device, rr_diag *diag) {
+    const rr_vk_probe *probe = device->probe;
+    rr_features features;
+    choose_features(probe, device->info.caps, &features);
+    const char *extensions[8];
+    const float priority = 1.0f;
+    const VkDeviceQueueCreateInfo queue = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+        .queueFamilyIndex = probe->queue_family,
+        .queueCount = 1,
+        .pQueuePriorities = &priority,
+    };
+    VkDeviceCreateInfo create = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+        .pNext = &features.core,
+        .queueCreateInfoCount = 1,
+        .pQueueCreateInfos = &queue,
+        .ppEnabledExtensionNames = extensions,
+    };
+    create.enabledExtensionCount = choose_extensions(probe, device->info.caps, extensions);
+    VkResult result = vkCreateDevice(probe->handle, &create, NULL, &device->handle);
+    if (result != VK_SUCCESS) {
+        (void)rr_vk_fail(device, diag, "vkCreateDevice", result);
+        return rr_fail_context(diag, RR_E_DEVICE, "%s", device->info.name);
+    }
+    volkLoadDeviceTable(&device->vk, device->handle);
+    device->vk.vkGetDeviceQueue(device->handle, probe->queue_family, 0, &device->queue);
+    uint64_t budget = 0;
+    (void)rr_vk_heap_budget(probe, probe->heap, &budget, &device->usage_before);
+    return RR_OK;
+}
+
+rr_status rr_vk_device_open(rr_vk_instance *instance, size_t index, uint32_t caps, rr_vk_device **out, rr_diag *diag) {
+    if (index >= instance->n_devices) {
+        return rr_fail(diag, RR_E_DEVICE, "device %zu: there are %zu devices, counted from 0", index,
+                       instance->n_devices);
+    }
+    const rr_device_info *info = &instance->infos[index];
+    if (!info->usable) {
+        return rr_fail(diag, RR_E_DEVICE, "device %zu (%s) is not usable: %s", index, info->name, info->reason);
+    }
+    for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
+        if ((caps & ~info->caps_reported & (1u << bit)) != 0) {
+            return rr_fail(diag, RR_E_UNSUPPORTED, "device %zu (%s) does not offer the capability %s", index,
+                           info->name, rr_cap_text((rr_cap_bit)bit));
+        }
+    }
+    rr_vk_device *device = calloc(1, sizeof *device);
+    if (device == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory");
+    }
+    device->instance = instance;
+    device->probe = &instance->probes[index];
+    device->info = *info;
+    device->info.caps = caps;
+    atomic_init(&device->lost, false);
+    atomic_init(&device->taken_bytes, 0);
+    atomic_init(&device->pad_addresses, false);
+    atomic_init(&device->cache_missed, false);
+    pthread_mutex_init(&device->queue_mutex, NULL);
+    pthread_mutex_init(&device->staging_mutex, NULL);
+    rr_status status = create_device(device, diag);
+    if (status != RR_OK) {
+        rr_vk_device_close(&device);
+        return status;
+    }
+    *out = device;
+    return RR_OK;
+}
+
+void rr_vk_device_close(rr_vk_device **device) {
+    rr_vk_device *gone = *device;
+    if (gone == NULL) {
+        return;
+    }
+    if (gone->handle != VK_NULL_HANDLE) {
+        if (!atomic_load(&gone->lost)) {
+            pthread_mutex_lock(&gone->queue_mutex);
+            gone->vk.vkDeviceWaitIdle(gone->handle);
+            pthread_mutex_unlock(&gone->queue_mutex);
+        }
+        rr_vk_staging_destroy(gone);
+        rr_vk_pipeline_cache_destroy(gone);
+        gone->vk.vkDestroyDevice(gone->handle, NULL);
+    }
+    pthread_mutex_destroy(&gone->queue_mutex);
+    pthread_mutex_destroy(&gone->staging_mutex);
+    free(gone);
+    *device = NULL;
+}
+
+const rr_device_info *rr_vk_info(const rr_vk_device *device) {
+    return &device->info;
+}
+
+bool rr_vk_is_lost(const rr_vk_device *device) {
+    return atomic_load(&device->lost);
+}

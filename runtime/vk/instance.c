@@ -1,0 +1,220 @@
+/* The Vulkan instance: loading, validation and its messages, the list of devices. */
+#include "runtime/vk/internal.h"
+#include "runtime/vk/quirks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
+
+/* volk's function pointers are global: loading them is serialised. */
+static pthread_mutex_t load_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+                                                 VkDebugUtilsMessageTypeFlagsEXT types,
+                                                 const VkDebugUtilsMessengerCallbackDataEXT *data, void *user) {
+    rr_vk_instance *instance = user;
+    (void)types;
+    atomic_fetch_add(&instance->n_messages, 1);
+    rr_log((severity & VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT) != 0 ? RR_LOG_ERROR : RR_LOG_WARN,
+           "Vulkan validation: %s", data->pMessage != NULL ? data->pMessage : "(no text)");
+    return VK_FALSE;
+}
+
+/* Enumerates the extensions of the loader (layer NULL) or of a layer; true when `name` is among them. */
+static bool has_instance_extension(const char *layer, const char *name) {
+    uint32_t n = 0;
+    if (vkEnumerateInstanceExtensionProperties(layer, &n, NULL) != VK_SUCCESS || n == 0) {
+        return false;
+    }
+    VkExtensionProperties *list = calloc(n, sizeof *list);
+    bool found = false;
+    if (list != NULL && vkEnumerateInstanceExtensionProperties(layer, &n, list) >= 0) {
+        for (uint32_t i = 0; i < n && !found; i++) {
+            found = strcmp(list[i].extensionName, name) == 0;
+        }
+    }
+    free(list);
+    return found;
+}
+
+/* The version of Vulkan that the validation layer knows, 0 when it is not installed. */
+static uint32_t validation_layer_version(void) {
+    uint32_t n = 0;
+    if (vkEnumerateInstanceLayerProperties(&n, NULL) != VK_SUCCESS || n == 0) {
+        return 0;
+    }
+    VkLayerProperties *list = calloc(n, sizeof *list);
+    uint32_t version = 0;
+    if (list != NULL && vkEnumerateInstanceLayerProperties(&n, list) >= 0) {
+        for (uint32_t i = 0; i < n; i++) {
+            version = strcmp(list[i].layerName, VALIDATION_LAYER) == 0 ? list[i].specVersion : version;
+        }
+    }
+    free(list);
+    return version;
+}
+
+static rr_status create_instance(rr_vk_instance *instance, rr_diag *diag) {
+    const char *extensions[4];
+    const char *layers[1] = {VALIDATION_LAYER};
+    uint32_t n_extensions = 0;
+    const VkValidationFeatureEnableEXT enables[] = {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
+    VkDebugUtilsMessengerCreateInfoEXT messenger = {
+        .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
+        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+        .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
+        .pfnUserCallback = on_message,
+        .pUserData = instance,
+    };
+    VkValidationFeaturesEXT features = {
+        .sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
+        .pNext = &messenger,
+        .enabledValidationFeatureCount = 1,
+        .pEnabledValidationFeatures = enables,
+    };
+    const VkApplicationInfo application = {
+        .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+        .pApplicationName = "rearank",
+        .apiVersion = RR_VK_API,
+    };
+    VkInstanceCreateInfo create = {
+        .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+        .pApplicationInfo = &application,
+        .ppEnabledLayerNames = layers,
+        .ppEnabledExtensionNames = extensions,
+    };
+    if (instance->validation) {
+        uint32_t version = validation_layer_version();
+        if (version == 0) {
+            return rr_fail(diag, RR_E_DEVICE, "validation was asked for, but " VALIDATION_LAYER " is not installed: %s",
+                           rr_quirks_validation_advice());
+        }
+        instance->hide_coop = version < VK_MAKE_API_VERSION(0, 1, 3, 255);
+        create.pNext = &features;
+        create.enabledLayerCount = 1;
+        extensions[n_extensions++] = VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME;
+        extensions[n_extensions++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
+    }
+    if (has_instance_extension(NULL, "VK_KHR_portability_enumeration")) {
+        extensions[n_extensions++] = "VK_KHR_portability_enumeration";
+        create.flags |= VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
+    }
+    create.enabledExtensionCount = n_extensions;
+    VkResult result = vkCreateInstance(&create, NULL, &instance->handle);
+    if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
+        return rr_fail(diag, RR_E_DEVICE, "no Vulkan driver found (vkCreateInstance: %s): %s",
+                       rr_vk_result_name(result), rr_quirks_install_advice());
+    }
+    if (result != VK_SUCCESS) {
+        return rr_vk_fail(NULL, diag, "vkCreateInstance", result);
+    }
+    volkLoadInstanceOnly(instance->handle);
+    if (instance->validation) {
+        result = vkCreateDebugUtilsMessengerEXT(instance->handle, &messenger, NULL, &instance->messenger);
+        if (result != VK_SUCCESS) {
+            return rr_vk_fail(NULL, diag, "vkCreateDebugUtilsMessengerEXT", result);
+        }
+    }
+    return RR_OK;
+}
+
+static rr_status list_devices(rr_vk_instance *instance, rr_diag *diag) {
+    uint32_t n = 0;
+    VkResult result = vkEnumeratePhysicalDevices(instance->handle, &n, NULL);
+    if (result != VK_SUCCESS && result != VK_ERROR_INITIALIZATION_FAILED) {
+        return rr_vk_fail(NULL, diag, "vkEnumeratePhysicalDevices", result);
+    }
+    if (result != VK_SUCCESS || n == 0) {
+        return rr_fail(diag, RR_E_DEVICE, "Vulkan found no device (vkEnumeratePhysicalDevices: %s, %u devices): %s",
+                       rr_vk_result_name(result), n, rr_quirks_install_advice());
+    }
+    VkPhysicalDevice *handles = calloc(n, sizeof *handles);
+    instance->infos = calloc(n, sizeof *instance->infos);
+    instance->probes = calloc(n, sizeof *instance->probes);
+    if (handles == NULL || instance->infos == NULL || instance->probes == NULL) {
+        free(handles);
+        return rr_fail(diag, RR_E_MEMORY, "out of memory listing %u devices", n);
+    }
+    result = vkEnumeratePhysicalDevices(instance->handle, &n, handles);
+    if (result < 0) {
+        free(handles);
+        return rr_vk_fail(NULL, diag, "vkEnumeratePhysicalDevices", result);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        rr_vk_probe_device(instance, handles[i], i, &instance->probes[i], &instance->infos[i]);
+    }
+    instance->n_devices = n;
+    free(handles);
+    return RR_OK;
+}
+
+rr_status rr_vk_instance_create(const rr_vk_instance_params *params, rr_vk_instance **out, rr_diag *diag) {
+    rr_vk_instance *instance = calloc(1, sizeof *instance);
+    if (instance == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory");
+    }
+    rr_status status = RR_OK;
+    instance->validation = params != NULL && params->validation;
+    atomic_init(&instance->n_messages, 0);
+    pthread_mutex_lock(&load_mutex);
+    if (volkInitialize() != VK_SUCCESS) {
+        status = rr_fail(diag, RR_E_DEVICE, "no Vulkan loader found: %s", rr_quirks_install_advice());
+    } else if (volkGetInstanceVersion() < VK_API_VERSION_1_1) {
+        status = rr_fail(diag, RR_E_DEVICE, "the Vulkan loader is of version 1.0, 1.1 is needed: %s",
+                         rr_quirks_install_advice());
+    } else {
+        status = create_instance(instance, diag);
+    }
+    pthread_mutex_unlock(&load_mutex);
+    RR_TRY_GOTO(status);
+    RR_TRY_GOTO(list_devices(instance, diag));
+    *out = instance;
+    return RR_OK;
+
+fail:
+    rr_vk_instance_destroy(&instance);
+    return status;
+}
+
+void rr_vk_instance_destroy(rr_vk_instance **instance) {
+    rr_vk_instance *gone = *instance;
+    if (gone == NULL) {
+        return;
+    }
+    if (gone->messenger != VK_NULL_HANDLE) {
+        vkDestroyDebugUtilsMessengerEXT(gone->handle, gone->messenger, NULL);
+    }
+    if (gone->handle != VK_NULL_HANDLE) {
+        vkDestroyInstance(gone->handle, NULL);
+    }
+    free(gone->infos);
+    free(gone->probes);
+    free(gone);
+    *instance = NULL;
+}
+
+size_t rr_vk_n_devices(const rr_vk_instance *instance) {
+    return instance->n_devices;
+}
+
+const rr_device_info *rr_vk_device_info_at(const rr_vk_instance *instance, size_t index) {
+    return index < instance->n_devices ? &instance->infos[index] : NULL;
+}
+
+uint64_t rr_vk_n_validation_messages(const rr_vk_instance *instance) {
+    return atomic_load(&instance->n_messages);
+}
+
+void rr_vk_name(rr_vk_device *device, VkObjectType type, uint64_t handle, const char *label) {
+    if (!device->instance->validation || label == NULL) {
+        return;
+    }
+    const VkDebugUtilsObjectNameInfoEXT name = {
+        .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT,
+        .objectType = type,
+        .objectHandle = handle,
+        .pObjectName = label,
+    };
+    vkSetDebugUtilsObjectNameEXT(device->handle, &name);
+}

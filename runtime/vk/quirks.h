@@ -1,0 +1,20 @@
+/* Known faults of drivers and devices.
+ * quirks.c is the one file of the tree that names a vendor, a driver or a package of one. */
+#ifndef RR_VK_QUIRKS_H
+#define RR_VK_QUIRKS_H
+
+#include "runtime/vk/vk.h"
+
+/* Takes from info->caps what is known to be bad on this device and writes the reasons to info->quirks.
+ * Looks at the identity, type, subgroup and caps_reported fields. Pure: recorded devices can be tested. */
+void rr_quirks_apply(rr_device_info *info);
+
+/* The capabilities that are bad on this device, reported or not, by the identity, type and subgroup fields alone: the
+ * probe asks nothing more about them, since with some drivers the question itself crashes. Pure. */
+uint32_t rr_quirks_caps(const rr_device_info *info);
+
+/* What to install when there is no loader or no driver. */
+const char *rr_quirks_install_advice(void);
+const char *rr_quirks_validation_advice(void);
+
+#endif

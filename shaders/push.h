@@ -1,0 +1,36 @@
+/* Push-constant blocks written once for GLSL and C.
+ * RR_PUSH(name, fields) declares `struct rr_push_<name>` in C and the block `p` in GLSL. Addresses come first: they are
+ * 64-bit device addresses as two words (low, high), 8-byte aligned in both languages. At most 128 bytes. */
+#ifndef RR_SHADERS_PUSH_H
+#define RR_SHADERS_PUSH_H
+
+#ifdef RR_GLSL
+#define RR_ADDR(name) uvec2 name;
+#define RR_U32(name) uint name;
+#define RR_F32(name) float name;
+#define RR_PUSH(name, fields) layout(push_constant, std430) uniform rr_push_##name { fields } p;
+#else
+#include <stdint.h>
+#define RR_ADDR(name) uint64_t name;
+#define RR_U32(name) uint32_t name;
+#define RR_F32(name) float name;
+#define RR_PUSH(name, fields) typedef struct rr_push_##name { fields } rr_push_##name;
+#endif
+
+/* What a pass knows of each of its rows (a row = one token of one session): 16 bytes.
+ * kv = address of the session's KV slot. */
+#ifdef RR_GLSL
+struct rr_row {
+    uint token;
+    uint position;
+    uvec2 kv;
+};
+#else
+typedef struct rr_row {
+    uint32_t token;
+    uint32_t position;
+    uint64_t kv;
+} rr_row;
+#endif
+
+#endif

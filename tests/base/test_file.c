@@ -1,0 +1,167 @@
+#define _GNU_SOURCE
+#include "runtime/base/file.h"
+#include "tests/check.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[256];
+
+static const char *in_folder(const char *leaf) {
+    static char path[2][512];
+    static int turn;
+    turn = !turn;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, leaf);
+    return path[turn];
+}
+
+static int n_entries(const char *path) {
+    DIR *dir = opendir(path);
+    int n = 0;
+    for (struct dirent *entry = dir != NULL ? readdir(dir) : NULL; entry != NULL; entry = readdir(dir)) {
+        n += entry->d_name[0] != '.';
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return n;
+}
+
+static void writes_atomically(void) {
+    rr_diag diag = {0};
+    const char *path = in_folder("a.bin");
+    CHECK_OK(rr_file_write_atomic(path, "first", 5, &diag), diag);
+    CHECK_OK(rr_file_write_atomic(path, "second\0x", 8, &diag), diag);
+    CHECK_INT(n_entries(folder), 1); /* no temporary stays behind */
+    struct stat st;
+    mode_t mask = umask(0);
+    umask(mask);
+    CHECK_INT(stat(path, &st), 0);
+    CHECK_INT(st.st_mode & 0777, 0666 & ~mask);
+    CHECK_INT(rr_file_write_atomic(in_folder("none/a.bin"), "x", 1, &diag), RR_E_IO);
+    CHECK(strstr(diag.text, "none/a.bin") != NULL);
+    /* the target is a folder: the rename fails and cleans up */
+    CHECK_OK(rr_folder_make(in_folder("dir"), &diag), diag);
+    CHECK_INT(rr_file_write_atomic(in_folder("dir"), "x", 1, &diag), RR_E_IO);
+    CHECK_INT(n_entries(folder), 2);
+}
+
+static void maps_and_reads(void) {
+    rr_diag diag = {0};
+    rr_mapping map = {0};
+    CHECK_OK(rr_file_map(in_folder("a.bin"), &map, &diag), diag);
+    CHECK_INT(map.bytes, 8);
+    CHECK(map.data != NULL && memcmp(map.data, "second\0x", 8) == 0);
+    rr_file_unmap(&map);
+    CHECK(map.data == NULL && map.bytes == 0);
+    rr_file_unmap(&map);
+
+    rr_buf buf = {0};
+    rr_buf_text(&buf, ">");
+    CHECK_OK(rr_file_read(in_folder("a.bin"), 8, &buf, &diag), diag);
+    CHECK(buf.bytes == 9 && memcmp(buf.data, ">second\0x", 9) == 0);
+    CHECK_INT(rr_file_read(in_folder("a.bin"), 7, &buf, &diag), RR_E_INPUT);
+    CHECK(strstr(diag.text, "a.bin") != NULL);
+    rr_buf_destroy(&buf);
+
+    CHECK_OK(rr_file_write_atomic(in_folder("empty"), "", 0, &diag), diag);
+    CHECK_OK(rr_file_map(in_folder("empty"), &map, &diag), diag);
+    CHECK(map.data == NULL && map.bytes == 0);
+    CHECK_OK(rr_file_read(in_folder("empty"), 0, &buf, &diag), diag);
+    CHECK_INT(buf.bytes, 0);
+    rr_buf_destroy(&buf);
+}
+
+static void refuses_what_is_no_file(void) {
+    rr_diag diag = {0};
+    rr_mapping map = {(const uint8_t *)"", 77};
+    rr_buf buf = {0};
+    CHECK_INT(rr_file_map(in_folder("absent"), &map, &diag), RR_E_IO);
+    CHECK(strstr(diag.text, "absent") != NULL);
+    CHECK_INT(rr_file_map(folder, &map, &diag), RR_E_INPUT);
+    CHECK(strstr(diag.text, "folder") != NULL);
+    CHECK_INT(rr_file_map("/dev/null", &map, &diag), RR_E_INPUT);
+    CHECK_INT(map.bytes, 77); /* results only on success */
+    CHECK_INT(rr_file_read(in_folder("absent"), 10, &buf, &diag), RR_E_IO);
+    CHECK_INT(rr_file_read(folder, 10, &buf, &diag), RR_E_IO);
+    rr_buf_destroy(&buf);
+}
+
+/* A pipe as standard input: a stream in pieces. */
+static void reads_standard_input(void) {
+    int ends[2];
+    CHECK_INT(pipe(ends), 0);
+    CHECK_INT(write(ends[1], "from a pipe", 11), 11);
+    close(ends[1]);
+    int saved = dup(STDIN_FILENO);
+    dup2(ends[0], STDIN_FILENO);
+    close(ends[0]);
+    rr_diag diag = {0};
+    rr_buf buf = {0};
+    CHECK_OK(rr_file_read("-", 100, &buf, &diag), diag);
+    CHECK_TEXT(buf.data != NULL ? buf.data : "", "from a pipe");
+    rr_buf_destroy(&buf);
+    dup2(saved, STDIN_FILENO);
+    close(saved);
+}
+
+static void finds_the_cache_folder(void) {
+    rr_diag diag = {0};
+    rr_buf path = {0};
+    struct stat st;
+    setenv("REARANK_CACHE", in_folder("own/deep/cache"), 1);
+    CHECK_OK(rr_cache_path("pipelines.bin", &path, &diag), diag);
+    CHECK_TEXT(path.data, in_folder("own/deep/cache/pipelines.bin"));
+    CHECK(stat(in_folder("own/deep/cache"), &st) == 0 && S_ISDIR(st.st_mode));
+    unsetenv("REARANK_CACHE");
+    setenv("XDG_CACHE_HOME", in_folder("xdg"), 1);
+    rr_buf_clear(&path);
+    CHECK_OK(rr_cache_path(NULL, &path, &diag), diag);
+    CHECK_TEXT(path.data, in_folder("xdg/rearank"));
+    setenv("XDG_CACHE_HOME", "relative", 1); /* the specification says: ignore it */
+    setenv("HOME", in_folder("home"), 1);
+    rr_buf_clear(&path);
+    CHECK_OK(rr_cache_path(NULL, &path, &diag), diag);
+    CHECK_TEXT(path.data, in_folder("home/.cache/rearank"));
+    unsetenv("XDG_CACHE_HOME");
+    unsetenv("HOME");
+    CHECK_INT(rr_cache_path(NULL, &path, &diag), RR_E_IO);
+    CHECK(strstr(diag.text, "REARANK_CACHE") != NULL);
+    setenv("REARANK_CACHE", in_folder("a.bin"), 1); /* a file stands in the way */
+    CHECK_INT(rr_cache_path(NULL, &path, &diag), RR_E_IO);
+    setenv("REARANK_CACHE", in_folder("a.bin/below"), 1);
+    CHECK_INT(rr_cache_path(NULL, &path, &diag), RR_E_IO);
+    rr_buf_destroy(&path);
+}
+
+static void remove_tree(const char *path) {
+    DIR *dir = opendir(path);
+    for (struct dirent *entry = dir != NULL ? readdir(dir) : NULL; entry != NULL; entry = readdir(dir)) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            char inner[1024];
+            snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
+            remove_tree(inner);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    remove(path);
+}
+
+int main(void) {
+    const char *temp = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%s/rearank_test_XXXXXX", temp != NULL ? temp : "/tmp");
+    if (mkdtemp(folder) == NULL) {
+        perror(folder);
+        return 1;
+    }
+    writes_atomically();
+    maps_and_reads();
+    refuses_what_is_no_file();
+    reads_standard_input();
+    finds_the_cache_folder();
+    remove_tree(folder);
+    return CHECK_END();
+}

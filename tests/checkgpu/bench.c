@@ -1,0 +1,279 @@
+/* Timing: each op on shapes of real models; device time by timestamps, else host time around a submit.
+ * A line an op and shape: median and least time, bytes and flops a second, and the share of what a plain copy reaches. */
+#include "tests/checkgpu/internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/thread.h"
+#include "shaders/argmax.h"
+#include "shaders/attention.h"
+#include "shaders/embed.h"
+#include "shaders/matmul.h"
+#include "shaders/rmsnorm.h"
+#include "shaders/rope.h"
+#include "shaders/swiglu.h"
+
+enum { REPEATS = 9, COPY_BYTES = 32 << 20 };
+static const double BATCH_NS = 3e6; /* dispatches of one measurement take about this long */
+
+/* The bytes a dispatch must at least move and the operations it must do. */
+typedef struct work {
+    double bytes, flops;
+} work;
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Time of `n` dispatches one after another in ns; push == NULL measures copies between the slots W and Y instead. */
+static rr_status measure(rr_cg *cg, const rr_kern_key *key, const void *push, uint32_t n, double *out, rr_diag *diag) {
+    RR_TRY(rr_vk_begin(cg->commands, diag));
+    rr_vk_timestamp(cg->commands, 0);
+    for (uint32_t i = 0; i < n; i++) {
+        if (push == NULL) {
+            rr_vk_copy(cg->commands, &cg->slots[RR_CG_W].device, 0, &cg->slots[RR_CG_Y].device, 0, COPY_BYTES);
+        } else {
+            rr_kern_record(cg->kern, cg->commands, cg->variant->op, key, cg->variant, push);
+        }
+        rr_vk_barrier(cg->commands);
+    }
+    rr_vk_timestamp(cg->commands, 1);
+    uint64_t begin = rr_time_ns();
+    RR_TRY(rr_vk_submit(cg->commands, diag));
+    RR_TRY(rr_vk_wait(cg->commands, 0, diag));
+    uint64_t host = rr_time_ns() - begin, device = rr_vk_elapsed_ns(cg->commands, 0, 1);
+    *out = (double)(device != 0 ? device : host);
+    return RR_OK;
+}
+
+/* times[REPEATS] of one dispatch in ns, ascending. */
+static rr_status time_op(rr_cg *cg, const rr_kern_key *key, const void *push, double *times, rr_diag *diag) {
+    double once;
+    RR_TRY(measure(cg, key, push, 1, &once, diag)); /* first use pays for lazy work of the driver */
+    RR_TRY(measure(cg, key, push, 1, &once, diag));
+    uint32_t n = once >= BATCH_NS ? 1 : (uint32_t)fmin(BATCH_NS / fmax(once, 1000) + 1, 1000);
+    for (int i = 0; i < REPEATS; i++) {
+        RR_TRY(measure(cg, key, push, n, &times[i], diag));
+        times[i] /= n;
+    }
+    qsort(times, REPEATS, sizeof *times, by_value);
+    return RR_OK;
+}
+
+static rr_status report(rr_cg *cg, const rr_kern_key *key, const void *push, work done, rr_diag *diag) {
+    double times[REPEATS];
+    RR_TRY(rr_kern_prepare(cg->kern, cg->variant->op, key, cg->variant, diag));
+    RR_TRY(time_op(cg, key, push, times, diag));
+    double median = times[REPEATS / 2];
+    rr_cg_line(cg, "%-18s %-8s %-34s %10.1f us median %10.1f us min %8.2f GB/s %4.0f%% of copy %9.2f GFLOP/s",
+               rr_op_name(cg->variant->op), cg->variant->name, cg->label, median / 1000, times[0] / 1000,
+               done.bytes / median, 100 * done.bytes / median / cg->copy_gbs, done.flops / median);
+    cg->result->n_cases++;
+    return RR_OK;
+}
+
+/* What a copy reaches counts a byte read and a byte written. Measured once a device. */
+static rr_status measure_copy(rr_cg *cg, rr_diag *diag) {
+    bool too_big;
+    double times[REPEATS];
+    if (cg->copy_gbs != 0) {
+        return RR_OK;
+    }
+    rr_cg_begin(cg, "copy");
+    if (rr_cg_buffer(cg, RR_CG_W, RR_CG_IN, COPY_BYTES) == NULL ||
+        rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, COPY_BYTES) == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for the copy");
+    }
+    RR_TRY(rr_cg_upload(cg, &too_big, diag));
+    RR_TRY(time_op(cg, NULL, NULL, times, diag));
+    cg->copy_gbs = 2.0 * COPY_BYTES / times[0];
+    rr_cg_line(cg, "copy of %d MiB: %.2f GB/s read and written", COPY_BYTES >> 20, cg->copy_gbs);
+    return RR_OK;
+}
+
+/* Slots of a case, uploaded; bytes of 0 = not used. X, ROWS and TABLE are filled by the caller before. */
+static rr_status upload(rr_cg *cg, size_t x, size_t y, size_t kv, rr_diag *diag) {
+    bool too_big;
+    const size_t bytes[RR_CG_SLOTS] = {[RR_CG_X] = x, [RR_CG_Y] = y, [RR_CG_KV] = kv};
+    for (int i = 0; i < RR_CG_SLOTS; i++) {
+        float *data = bytes[i] == 0 ? NULL : rr_cg_buffer(cg, (rr_cg_slot_id)i, RR_CG_IN, bytes[i]);
+        if (bytes[i] != 0 && data == NULL) {
+            return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        }
+        if (i == RR_CG_X || i == RR_CG_Y) {
+            rr_cg_normals(cg, 1, data, bytes[i] / sizeof *data);
+        }
+    }
+    RR_TRY(rr_cg_upload(cg, &too_big, diag));
+    return too_big ? rr_fail(diag, RR_E_MEMORY, "%s: larger than the device allows", cg->label) : RR_OK;
+}
+
+/* All rows belong to the cache's one session; positions are consecutive from `first`. */
+static rr_status upload_rows(rr_cg *cg, uint32_t n, uint32_t first, uint32_t n_vocab, rr_diag *diag) {
+    rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n * sizeof *rows);
+    bool too_big;
+    if (rows == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+    }
+    for (uint32_t r = 0; r < n; r++) {
+        rows[r] = (rr_row){.token = (uint32_t)(rr_cg_random(cg) % n_vocab), .position = first + r,
+                           .kv = cg->slots[RR_CG_KV].role != RR_CG_UNUSED ? rr_cg_address(cg, RR_CG_KV) : 0};
+    }
+    return rr_cg_upload(cg, &too_big, diag);
+}
+
+static rr_status bench_matmul(rr_cg *cg, rr_qtype format, uint32_t n_out, uint32_t cols, uint32_t n_tokens,
+                              rr_diag *diag) {
+    rr_planes planes;
+    rr_cg_begin(cg, "%s %ux%u tokens %u", rr_qtype_get((uint32_t)format)->name, n_out, cols, n_tokens);
+    RR_TRY(rr_cg_matrix(cg, format, n_out, cols, &planes, diag));
+    size_t x = (size_t)cols * n_tokens * sizeof(float), y = (size_t)n_out * n_tokens * sizeof(float);
+    RR_TRY(upload(cg, x, y, 0, diag));
+    uint64_t w = rr_cg_address(cg, RR_CG_W);
+    rr_push_matmul push = {.lo = w + planes.lo_offset, .hi = w + planes.hi_offset, .scale = w + planes.scale_offset,
+                           .super = w + planes.super_offset, .x = rr_cg_address(cg, RR_CG_X),
+                           .y = rr_cg_address(cg, RR_CG_Y), .n_out = n_out, .cols = cols, .n_tokens = n_tokens,
+                           .x_stride = cols, .y_stride = n_out};
+    work done = {(double)planes.bytes + (double)x + (double)y, 2.0 * n_out * cols * n_tokens};
+    return report(cg, &(rr_kern_key){.format = format}, &push, done, diag);
+}
+
+static rr_status bench_matmuls(rr_cg *cg, bool big, rr_diag *diag) {
+    static const struct { uint32_t n_out, cols; rr_qtype format; bool big; } shapes[] = {
+        {896, 896, RR_Q_Q5_0, false}, {9728, 896, RR_Q_Q5_0, false}, {896, 4864, RR_Q_Q4_K, false},
+        {896, 4864, RR_Q_Q6_K, false}, {151936, 896, RR_Q_Q8_0, false}, {4608, 3584, RR_Q_Q4_K, true},
+        {37888, 3584, RR_Q_Q4_K, true}, {3584, 18944, RR_Q_Q4_K, true}, {3584, 18944, RR_Q_Q6_K, true},
+        {152064, 3584, RR_Q_Q6_K, true}};
+    bool prefill = cg->variant->op == RR_OP_matmul_prefill;
+    const uint32_t counts[2] = {prefill ? 64 : 1, prefill ? 512 : 8};
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+        for (int i = 0; i < 2; i++) {
+            bool heavy = (prefill && i == 1) || shapes[s].big;
+            if (!heavy || big) {
+                RR_TRY(bench_matmul(cg, shapes[s].format, shapes[s].n_out, shapes[s].cols, counts[i], diag));
+            }
+        }
+    }
+    return RR_OK;
+}
+
+static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_rows,
+                                 uint32_t n_keys, rr_diag *diag) {
+    size_t width = (size_t)n_heads * head_size, cache = (size_t)2 * n_kv_heads * n_keys * head_size * 2;
+    rr_cg_begin(cg, "heads %u/%u of %u, rows %u, keys %u", n_heads, n_kv_heads, head_size, n_rows, n_keys);
+    RR_TRY(upload(cg, n_rows * width * sizeof(float), n_rows * width * sizeof(float), cache, diag));
+    RR_TRY(upload_rows(cg, n_rows, n_keys - n_rows, 1, diag));
+    rr_push_attention push = {.q = rr_cg_address(cg, RR_CG_X), .y = rr_cg_address(cg, RR_CG_Y),
+                              .rows = rr_cg_address(cg, RR_CG_ROWS), .n_rows = n_rows, .n_heads = n_heads,
+                              .n_kv_heads = n_kv_heads, .n_context = n_keys, .q_stride = (uint32_t)width,
+                              .scale = 1 / sqrtf((float)head_size)};
+    double keys = n_keys - (n_rows - 1) / 2.0; /* a row, on average */
+    work done = {(double)cache + 8.0 * (double)n_rows * (double)width, 4.0 * n_rows * (double)width * keys};
+    return report(cg, &(rr_kern_key){.head_size = head_size}, &push, done, diag);
+}
+
+static rr_status bench_attentions(rr_cg *cg, bool big, rr_diag *diag) {
+    uint32_t rows = cg->variant->op == RR_OP_attention_prefill ? 64 : 1;
+    RR_TRY(bench_attention(cg, 14, 2, 64, rows, 512, diag));
+    RR_TRY(bench_attention(cg, 14, 2, 64, rows, 4096, diag));
+    if (big) {
+        RR_TRY(bench_attention(cg, 28, 4, 128, rows, 512, diag));
+        RR_TRY(bench_attention(cg, 28, 4, 128, rows, 4096, diag));
+    }
+    return RR_OK;
+}
+
+static rr_status bench_rope(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_rows,
+                            rr_diag *diag) {
+    enum { CONTEXT = 1024 };
+    size_t width = (size_t)(n_heads + 2 * n_kv_heads) * head_size;
+    rr_cg_begin(cg, "heads %u/%u of %u, rows %u", n_heads, n_kv_heads, head_size, n_rows);
+    float *table = rr_cg_buffer(cg, RR_CG_TABLE, RR_CG_IN, (size_t)CONTEXT * head_size * sizeof *table);
+    if (table == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+    }
+    rr_ref_rope_table(1e6f, head_size, CONTEXT, table);
+    RR_TRY(upload(cg, 0, n_rows * width * sizeof(float), (size_t)4 * n_kv_heads * CONTEXT * head_size, diag));
+    RR_TRY(upload_rows(cg, n_rows, 0, 1, diag));
+    rr_push_rope push = {.qkv = rr_cg_address(cg, RR_CG_Y), .rows = rr_cg_address(cg, RR_CG_ROWS),
+                         .table = rr_cg_address(cg, RR_CG_TABLE), .n_rows = n_rows, .n_heads = n_heads,
+                         .n_kv_heads = n_kv_heads, .n_context = CONTEXT};
+    double rotated = (double)n_rows * (n_heads + n_kv_heads) * head_size;
+    work done = {(double)n_rows * (double)width * 4 + (double)n_rows * head_size * (4.0 * n_heads + 4.0 * n_kv_heads),
+                 3 * rotated};
+    return report(cg, &(rr_kern_key){.head_size = head_size}, &push, done, diag);
+}
+
+static rr_status bench_embed(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag *diag) {
+    enum { N_VOCAB = 2048 };
+    rr_planes planes;
+    rr_cg_begin(cg, "Q8_0 %ux%u rows %u", N_VOCAB, cols, n_rows);
+    RR_TRY(rr_cg_matrix(cg, RR_Q_Q8_0, N_VOCAB, cols, &planes, diag));
+    RR_TRY(upload(cg, 0, (size_t)n_rows * cols * sizeof(float), 0, diag));
+    RR_TRY(upload_rows(cg, n_rows, 0, N_VOCAB, diag));
+    uint64_t w = rr_cg_address(cg, RR_CG_W);
+    rr_push_embed push = {.lo = w + planes.lo_offset, .hi = w + planes.hi_offset, .scale = w + planes.scale_offset,
+                          .super = w + planes.super_offset, .rows = rr_cg_address(cg, RR_CG_ROWS),
+                          .y = rr_cg_address(cg, RR_CG_Y), .cols = cols, .n_rows = n_rows};
+    work done = {(double)n_rows * cols * (4 + 1.0625), (double)n_rows * cols};
+    return report(cg, &(rr_kern_key){.format = RR_Q_Q8_0}, &push, done, diag);
+}
+
+/* rmsnorm, swiglu, argmax */
+static rr_status bench_plain(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag *diag) {
+    double n = (double)cols * n_rows;
+    size_t bytes = (size_t)cols * n_rows * sizeof(float);
+    rr_kern_key key = {0};
+    rr_cg_begin(cg, "%ux%u", n_rows, cols);
+    float *weight = rr_cg_buffer(cg, RR_CG_W, RR_CG_IN, cols * sizeof *weight);
+    if (weight == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+    }
+    rr_cg_normals(cg, 1, weight, cols);
+    RR_TRY(upload(cg, cg->variant->op == RR_OP_swiglu ? 2 * bytes : bytes, bytes, 0, diag));
+    uint64_t x = rr_cg_address(cg, RR_CG_X), y = rr_cg_address(cg, RR_CG_Y);
+    if (cg->variant->op == RR_OP_rmsnorm) {
+        rr_push_rmsnorm push = {.x = x, .weight = rr_cg_address(cg, RR_CG_W), .y = y, .cols = cols, .n_rows = n_rows,
+                                .epsilon = 1e-6f};
+        return report(cg, &key, &push, (work){8 * n, 4 * n}, diag);
+    }
+    if (cg->variant->op == RR_OP_swiglu) {
+        rr_push_swiglu push = {.gate_up = x, .y = y, .cols = cols, .n_rows = n_rows};
+        return report(cg, &key, &push, (work){12 * n, 5 * n}, diag);
+    }
+    rr_push_argmax push = {.x = x, .y = y, .cols = cols, .n_rows = n_rows};
+    return report(cg, &key, &push, (work){4 * n, n}, diag);
+}
+
+rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag) {
+    /* software devices take the shapes of a 7B model only when asked for everything */
+    bool big = cg->params->full || rr_vk_info(cg->device)->type != RR_DEVICE_CPU;
+    RR_TRY(measure_copy(cg, diag));
+    switch (cg->variant->op) {
+    case RR_OP_matmul_prefill:
+    case RR_OP_matmul_decode:
+        return bench_matmuls(cg, big, diag);
+    case RR_OP_attention_prefill:
+    case RR_OP_attention_decode:
+        return bench_attentions(cg, big, diag);
+    case RR_OP_rope:
+        RR_TRY(bench_rope(cg, 14, 2, 64, 64, diag));
+        return bench_rope(cg, 28, 4, 128, 64, diag);
+    case RR_OP_embed:
+        RR_TRY(bench_embed(cg, 896, 64, diag));
+        return bench_embed(cg, 3584, 64, diag);
+    case RR_OP_rmsnorm:
+        RR_TRY(bench_plain(cg, 896, 64, diag));
+        return bench_plain(cg, 3584, 64, diag);
+    case RR_OP_swiglu:
+        RR_TRY(bench_plain(cg, 4864, 64, diag));
+        return bench_plain(cg, 18944, 64, diag);
+    case RR_OP_argmax:
+        return bench_plain(cg, 151936, 8, diag);
+    default:
+        return RR_OK;
+    }
+}

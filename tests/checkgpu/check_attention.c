@@ -1,0 +1,280 @@
+/* attention_prefill, attention_decode.
+ *
+ * Bound. Let M = max_j scale sum_i |q_i k_ji| and D the head size. A score carries an error below (D + 4) u M; the
+ * difference to the maximum adds 2 M u, exp is within 3 + 2 · 2 M units of 2 u (Vulkan's precision table); a running
+ * maximum multiplies by at most one factor of 3 + 4 M units a tile of keys. So each weight is right to a relative
+ * e = u ((D + 4) M + 2 M + 2 (3 + 4 M) + 6 tiles), the sums over n keys add n u, and the quotient counts all of it twice:
+ * |error| <= 2 (e + (n + 4) u) sum_j p_j |v_j|. Tiles are taken as n / 32 + 1. */
+#include "tests/checkgpu/internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shaders/attention.h"
+
+enum { LAYERS = 2, LAYER = 1 };
+
+typedef struct attention_case {
+    uint32_t n_heads, n_kv_heads, head_size, n_context;
+    uint32_t n_rows, first_position; /* prefill: consecutive positions of one session */
+    uint32_t n_sessions;             /* decode: the rows go round the sessions */
+    float sharpness;                 /* deviation of a score: 0 = all weights equal, 30 = one key takes all */
+    uint32_t q_gap;
+} attention_case;
+
+typedef struct attention_data {
+    uint32_t *positions, *sessions; /* [n_rows] */
+    float *expected;
+    double *values, *bound;         /* [n_rows][n_heads * head_size] */
+    double *scores, *scratch;
+    rr_push_attention push;
+} attention_data;
+
+static size_t plane_halves(const attention_case *c) {
+    return (size_t)c->n_kv_heads * c->n_context * c->head_size;
+}
+
+static size_t slot_bytes(const attention_case *c) {
+    return LAYERS * 2 * plane_halves(c) * sizeof(uint16_t);
+}
+
+static void data_free(attention_data *data) {
+    free(data->positions);
+    free(data->sessions);
+    free(data->expected);
+    free(data->values);
+    free(data->bound);
+    free(data->scores);
+    free(data->scratch);
+}
+
+/* Random K and V at positions 0 … last of a session's layer; all else is NaN and must not be read, or count for nothing. */
+static void fill_cache(rr_cg *cg, const attention_case *c, uint32_t session, uint32_t last) {
+    uint16_t *slot = (uint16_t *)(void *)(cg->slots[RR_CG_KV].host + session * slot_bytes(c));
+    uint16_t *layer = slot + LAYER * 2 * plane_halves(c);
+    for (size_t head = 0; head < 2 * (size_t)c->n_kv_heads; head++) {
+        for (uint32_t p = 0; p <= last; p++) {
+            for (uint32_t i = 0; i < c->head_size; i++) {
+                layer[(head * c->n_context + p) * c->head_size + i] = rr_f32_to_f16(rr_cg_normal(cg));
+            }
+        }
+    }
+}
+
+static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *data, rr_diag *diag) {
+    uint32_t width = c->n_heads * c->head_size, stride = width + c->q_gap;
+    size_t n = (size_t)c->n_rows * width;
+    uint32_t n_sessions = c->n_sessions;
+    float *q = rr_cg_buffer(cg, RR_CG_X, RR_CG_IN, (size_t)c->n_rows * stride * sizeof *q);
+    rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, c->n_rows * sizeof *rows);
+    void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n * sizeof(float));
+    /* an output for its fill; the kernels must leave it alone, which rr_cg_compare_bits checks */
+    void *cache = rr_cg_buffer(cg, RR_CG_KV, RR_CG_OUT, n_sessions * slot_bytes(c));
+    rr_ref_kv kv = {.n_context = c->n_context, .head_size = c->head_size};
+    data->positions = malloc(c->n_rows * sizeof *data->positions);
+    data->sessions = malloc(c->n_rows * sizeof *data->sessions);
+    data->expected = malloc(n * sizeof *data->expected);
+    data->values = malloc(n * sizeof *data->values);
+    data->bound = malloc(n * sizeof *data->bound);
+    data->scores = malloc((size_t)c->n_rows * c->n_heads * sizeof *data->scores);
+    data->scratch = malloc(rr_ref_attention_scratch(&kv) * sizeof *data->scratch);
+    if (q == NULL || rows == NULL || y == NULL || cache == NULL || data->positions == NULL || data->sessions == NULL ||
+        data->expected == NULL || data->values == NULL || data->bound == NULL || data->scores == NULL ||
+        data->scratch == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+    }
+    /* scores of normal k: deviation |q| scale = sharpness, with scale = 1 / sqrt(D) and q's deviation = sharpness */
+    for (uint32_t r = 0; r < c->n_rows; r++) {
+        rr_cg_normals(cg, c->sharpness, q + (size_t)r * stride, width);
+        for (uint32_t i = width; i < stride; i++) {
+            q[(size_t)r * stride + i] = NAN;
+        }
+        data->sessions[r] = r % n_sessions;
+        data->positions[r] = c->first_position + r;
+        if (cg->variant->op == RR_OP_attention_decode && r % 3 == 1) {
+            data->positions[r] = (uint32_t)(rr_cg_random(cg) % c->n_context);
+        }
+    }
+    for (uint32_t s = 0; s < n_sessions; s++) {
+        uint32_t last = 0;
+        for (uint32_t r = 0; r < c->n_rows; r++) {
+            last = data->sessions[r] == s && data->positions[r] > last ? data->positions[r] : last;
+        }
+        fill_cache(cg, c, s, last);
+    }
+    return RR_OK;
+}
+
+static void expect(rr_cg *cg, const attention_case *c, attention_data *data) {
+    uint32_t width = c->n_heads * c->head_size, stride = width + c->q_gap;
+    for (uint32_t r = 0; r < c->n_rows; r++) {
+        uint8_t *slot = cg->slots[RR_CG_KV].host + data->sessions[r] * slot_bytes(c);
+        size_t at = (size_t)r * width, score_at = (size_t)r * c->n_heads;
+        rr_ref_attention_params params = {
+            .q = (const float *)(const void *)cg->slots[RR_CG_X].host + (size_t)r * stride,
+            .positions = &data->positions[r], .n_rows = 1, .n_heads = c->n_heads, .q_stride = stride,
+            .scale = 1 / sqrtf((float)c->head_size),
+            .kv = {.n_kv_heads = c->n_kv_heads, .n_context = c->n_context, .head_size = c->head_size,
+                   .f16 = (uint16_t *)(void *)slot + LAYER * 2 * plane_halves(c)},
+            .y = data->expected + at, .value_magnitude = data->values + at,
+            .score_magnitude = data->scores + score_at};
+        double n = data->positions[r] + 1.0;
+        for (uint32_t h = 0; h < c->n_heads; h++) {
+            rr_ref_attention_head(&params, h, data->scratch);
+            double m = data->scores[score_at + h];
+            double e = (c->head_size + 4) * m + 2 * m + 2 * (3 + 4 * m) + 6 * (n / 32 + 1);
+            for (uint32_t i = h * c->head_size; i < (h + 1) * c->head_size; i++) {
+                data->bound[at + i] = 2 * RR_CG_U * (e + n + 4) * data->values[at + i];
+            }
+        }
+    }
+}
+
+/* Sends the case; rows hold addresses, so they are known only after the buffers exist. */
+static rr_status send(rr_cg *cg, const attention_case *c, attention_data *data, rr_diag *diag) {
+    bool too_big;
+    RR_TRY(rr_cg_upload(cg, &too_big, diag));
+    if (too_big) {
+        return rr_fail(diag, RR_E_DEVICE, "checkgpu: the device allows no buffer for %s", cg->label);
+    }
+    rr_row *rows = (rr_row *)(void *)cg->slots[RR_CG_ROWS].host;
+    for (uint32_t r = 0; r < c->n_rows; r++) {
+        rows[r] = (rr_row){.position = data->positions[r],
+                           .kv = rr_cg_address(cg, RR_CG_KV) + data->sessions[r] * slot_bytes(c)};
+    }
+    data->push = (rr_push_attention){.q = rr_cg_address(cg, RR_CG_X), .y = rr_cg_address(cg, RR_CG_Y),
+                                     .rows = rr_cg_address(cg, RR_CG_ROWS),
+                                     .kv_offset = LAYER * 2 * plane_halves(c) * sizeof(uint16_t),
+                                     .n_rows = c->n_rows, .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
+                                     .n_context = c->n_context, .q_stride = c->n_heads * c->head_size + c->q_gap,
+                                     .scale = 1 / sqrtf((float)c->head_size)};
+    return rr_cg_upload(cg, &too_big, diag);
+}
+
+static void name_case(rr_cg *cg, const attention_case *c, const char *what) {
+    rr_cg_begin(cg, "%sheads %u/%u of %u, rows %u from position %u, context %u, sessions %u, sharpness %g q+%u", what,
+                c->n_heads, c->n_kv_heads, c->head_size, c->n_rows, c->first_position, c->n_context, c->n_sessions,
+                (double)c->sharpness, c->q_gap);
+}
+
+static rr_status check_case(rr_cg *cg, const attention_case *c, rr_diag *diag) {
+    attention_data data = {0};
+    uint32_t width = c->n_heads * c->head_size;
+    name_case(cg, c, "");
+    rr_status status = data_make(cg, c, &data, diag);
+    RR_TRY_GOTO(status);
+    RR_TRY_GOTO(send(cg, c, &data, diag));
+    expect(cg, c, &data);
+    RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){.head_size = c->head_size}, &data.push, diag));
+    double range = 1 + (double)c->sharpness; /* of the scores, whose rounding errors become relative errors of weights */
+    rr_cg_compare(cg, &(rr_cg_floats){.found = rr_cg_found(cg, RR_CG_Y), .expected = data.expected,
+                                      .bound = data.bound, .rows = c->n_rows, .cols = width, .stride = width,
+                                      .nmse = RR_CG_U * RR_CG_U * (c->head_size + c->n_context) * range * range});
+    rr_cg_compare_bits(cg, "the cache", rr_cg_found(cg, RR_CG_KV), cg->slots[RR_CG_KV].host,
+                       c->n_sessions * slot_bytes(c) / sizeof(uint32_t), c->head_size / 2);
+    rr_cg_end(cg);
+fail:
+    data_free(&data);
+    return status;
+}
+
+/* Rows [first, first + n) alone, into their place of `out`. */
+static rr_status run_rows(rr_cg *cg, const attention_case *c, const attention_data *data, uint32_t first, uint32_t n,
+                          float *out, rr_diag *diag) {
+    rr_push_attention push = data->push;
+    size_t width = (size_t)c->n_heads * c->head_size;
+    push.q += (uint64_t)first * push.q_stride * sizeof(float);
+    push.rows += (uint64_t)first * sizeof(rr_row);
+    push.n_rows = n;
+    RR_TRY(rr_cg_reset_outputs(cg, diag));
+    RR_TRY(rr_cg_run_once(cg, &(rr_kern_key){.head_size = c->head_size}, &push, diag));
+    memcpy(out + first * width, rr_cg_found(cg, RR_CG_Y), n * width * sizeof(float));
+    return RR_OK;
+}
+
+/* However a prompt is cut into chunks, or a batch into passes, a row's bits are the same. */
+static rr_status check_cuts(rr_cg *cg, const attention_case *c, const uint32_t *cuts, size_t n_cuts, rr_diag *diag) {
+    attention_data data = {0};
+    size_t width = (size_t)c->n_heads * c->head_size, n = c->n_rows * width;
+    bool prefill = cg->variant->op == RR_OP_attention_prefill;
+    name_case(cg, c, "cuts: ");
+    float *whole = malloc(n * sizeof *whole), *parts = malloc(n * sizeof *parts);
+    rr_status status = whole == NULL || parts == NULL ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory")
+                                                      : data_make(cg, c, &data, diag);
+    RR_TRY_GOTO(status);
+    RR_TRY_GOTO(send(cg, c, &data, diag));
+    RR_TRY_GOTO(run_rows(cg, c, &data, 0, c->n_rows, whole, diag));
+    for (size_t i = 0; i < n_cuts; i++) {
+        char what[32];
+        snprintf(what, sizeof what, "pieces of %u", cuts[i]);
+        uint32_t n_pieces = rr_div_up(c->n_rows, cuts[i]);
+        for (uint32_t piece = n_pieces; piece-- > 0;) {
+            uint32_t first = piece * cuts[i], rows = c->n_rows - first < cuts[i] ? c->n_rows - first : cuts[i];
+            RR_TRY_GOTO(run_rows(cg, c, &data, first, rows, parts, diag));
+        }
+        rr_cg_compare_bits(cg, what, parts, whole, n, width);
+    }
+    if (prefill) { /* the first half again, with nothing behind it in the cache */
+        uint32_t half = c->n_rows / 2, known = c->first_position + half;
+        uint16_t *layer = (uint16_t *)(void *)cg->slots[RR_CG_KV].host + LAYER * 2 * plane_halves(c);
+        for (size_t head = 0; head < 2 * (size_t)c->n_kv_heads; head++) {
+            for (size_t i = (size_t)known * c->head_size; i < (size_t)c->n_context * c->head_size; i++) {
+                layer[head * c->n_context * c->head_size + i] = RR_CG_FILL & 0xFFFF;
+            }
+        }
+        RR_TRY_GOTO(run_rows(cg, c, &data, 0, half, parts, diag));
+        rr_cg_compare_bits(cg, "the first half alone", parts, whole, half * width, width);
+    }
+    rr_cg_end(cg);
+fail:
+    free(whole);
+    free(parts);
+    data_free(&data);
+    return status;
+}
+
+static rr_status check_prefill(rr_cg *cg, rr_diag *diag) {
+    static const attention_case cases[] = {
+        /* heads, kv, size, context, rows, first, sessions, sharpness, gap */
+        {1, 1, 16, 8, 1, 0, 1, 1, 0}, {4, 2, 16, 40, 33, 0, 1, 1, 64}, {6, 2, 32, 70, 31, 32, 1, 1, 0},
+        {14, 2, 64, 100, 40, 0, 1, 1, 256}, {14, 2, 64, 300, 17, 250, 1, 2, 256}, {2, 2, 64, 66, 65, 1, 1, 8, 0},
+        {4, 1, 64, 64, 64, 0, 1, 0, 0}, {5, 1, 128, 50, 9, 31, 1, 1, 0}, {12, 2, 128, 70, 5, 63, 1, 2, 0},
+        {28, 4, 128, 64, 33, 20, 1, 1, 1024}, {40, 8, 128, 33, 2, 30, 1, 1, 0}, {8, 1, 128, 65, 3, 60, 1, 30, 0}};
+    static const attention_case big[] = {{14, 2, 64, 2000, 256, 1700, 1, 2, 256}, {28, 4, 128, 2000, 64, 1900, 1, 2, 0},
+                                         {14, 2, 64, 512, 512, 0, 1, 1, 256}};
+    static const attention_case cut = {14, 2, 64, 140, 130, 3, 1, 2, 0}, cut128 = {7, 1, 128, 80, 70, 0, 1, 2, 0};
+    static const uint32_t pieces[] = {1, 5, 32, 33, 64, 100};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        RR_TRY(check_case(cg, &cases[i], diag));
+    }
+    for (size_t i = 0; cg->params->full && i < sizeof big / sizeof big[0]; i++) {
+        RR_TRY(check_case(cg, &big[i], diag));
+    }
+    RR_TRY(check_cuts(cg, &cut, pieces + 1, 5, diag));
+    return check_cuts(cg, &cut128, pieces, 4, diag);
+}
+
+static rr_status check_decode(rr_cg *cg, rr_diag *diag) {
+    static const attention_case cases[] = {
+        {1, 1, 16, 8, 1, 0, 1, 1, 0}, {4, 2, 16, 80, 5, 62, 2, 1, 64}, {6, 2, 32, 70, 6, 31, 3, 1, 0},
+        {14, 2, 64, 400, 1, 299, 1, 1, 256}, {14, 2, 64, 300, 32, 250, 3, 2, 256}, {2, 2, 64, 66, 3, 63, 1, 8, 0},
+        {4, 1, 64, 65, 2, 63, 2, 0, 0}, {5, 1, 128, 50, 9, 31, 4, 1, 0}, {12, 2, 128, 130, 5, 120, 2, 2, 0},
+        {28, 4, 128, 200, 4, 150, 2, 1, 1024}, {40, 8, 128, 33, 2, 30, 1, 1, 0}, {8, 1, 128, 65, 3, 60, 1, 30, 0}};
+    static const attention_case big[] = {{14, 2, 64, 4000, 8, 3900, 2, 2, 256}, {28, 4, 128, 4000, 4, 3990, 2, 2, 0}};
+    static const attention_case cut = {14, 2, 64, 140, 32, 100, 3, 2, 0}, cut128 = {7, 1, 128, 80, 32, 40, 2, 2, 0};
+    static const uint32_t pieces[] = {1, 2, 3, 8, 31};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        RR_TRY(check_case(cg, &cases[i], diag));
+    }
+    for (size_t i = 0; cg->params->full && i < sizeof big / sizeof big[0]; i++) {
+        RR_TRY(check_case(cg, &big[i], diag));
+    }
+    RR_TRY(check_cuts(cg, &cut, pieces, 5, diag));
+    return check_cuts(cg, &cut128, pieces, 5, diag);
+}
+
+rr_status rr_cg_check_attention(rr_cg *cg, rr_diag *diag) {
+    return cg->variant->op == RR_OP_attention_prefill ? check_prefill(cg, diag) : check_decode(cg, diag);
+}

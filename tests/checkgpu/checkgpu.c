@@ -1,0 +1,221 @@
+/* The checker's run: capability sets, variants, the report. */
+#include "tests/checkgpu/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FAULTS_SHOWN = 4 }; /* of a case */
+
+void rr_cg_line(rr_cg *cg, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    cg->params->line(cg->params->user, text);
+}
+
+static const char *op_name(const rr_cg *cg) {
+    return rr_op_name(cg->variant->op);
+}
+
+void rr_cg_fault(rr_cg *cg, const char *format, ...) {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (cg->n_faults++ < FAULTS_SHOWN) {
+        rr_cg_line(cg, "FAILED %s/%s %s: %s", op_name(cg), cg->variant->name, cg->label, text);
+    }
+}
+
+void rr_cg_begin(rr_cg *cg, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(cg->label, sizeof cg->label, format, args);
+    va_end(args);
+    cg->n_faults = 0;
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a: the same case has the same numbers in every selection of cases */
+    for (const char *c = cg->label; *c != '\0'; c++) {
+        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+    }
+    cg->random = hash ^ (cg->params->seed != 0 ? cg->params->seed : 1);
+    for (int i = 0; i < RR_CG_SLOTS; i++) {
+        cg->slots[i].role = RR_CG_UNUSED;
+    }
+}
+
+void rr_cg_end(rr_cg *cg) {
+    cg->result->n_cases++;
+    cg->result->n_failed += cg->n_faults != 0;
+    if (cg->n_faults > FAULTS_SHOWN) {
+        rr_cg_line(cg, "FAILED %s/%s %s: %zu faults in all", op_name(cg), cg->variant->name, cg->label, cg->n_faults);
+    }
+}
+
+static rr_status check_variant(rr_cg *cg, rr_diag *diag) {
+    static rr_status (*const checks[RR_OP_COUNT])(rr_cg *, rr_diag *) = {
+        [RR_OP_embed] = rr_cg_check_embed,
+        [RR_OP_rmsnorm] = rr_cg_check_rmsnorm,
+        [RR_OP_matmul_prefill] = rr_cg_check_matmul,
+        [RR_OP_matmul_decode] = rr_cg_check_matmul,
+        [RR_OP_rope] = rr_cg_check_rope,
+        [RR_OP_attention_prefill] = rr_cg_check_attention,
+        [RR_OP_attention_decode] = rr_cg_check_attention,
+        [RR_OP_swiglu] = rr_cg_check_swiglu,
+        [RR_OP_argmax] = rr_cg_check_argmax,
+    };
+    if (cg->params->bench) {
+        return rr_cg_bench(cg, diag);
+    }
+    size_t cases = cg->result->n_cases, failed = cg->result->n_failed;
+    rr_status status = checks[cg->variant->op](cg, diag);
+    if (status == RR_E_UNSUPPORTED &&
+        rr_pick(cg->variant->op, &(rr_kern_key){0}, rr_vk_info(cg->device)) != cg->variant) {
+        rr_cg_line(cg, "%-18s %-12s not for this device: %s", op_name(cg), cg->variant->name,
+                   diag != NULL ? diag->text : "");
+        return RR_OK;
+    }
+    if (status != RR_OK) {
+        return rr_fail_context(diag, status, "%s/%s %s", op_name(cg), cg->variant->name, cg->label);
+    }
+    rr_cg_line(cg, "%-18s %-12s %5zu cases, %zu failed", op_name(cg), cg->variant->name,
+               cg->result->n_cases - cases, cg->result->n_failed - failed);
+    return RR_OK;
+}
+
+static bool wanted(const rr_checkgpu_params *params, const rr_variant *variant) {
+    return (params->op == NULL || strcmp(params->op, rr_op_name(variant->op)) == 0) &&
+           (params->variant == NULL || strcmp(params->variant, variant->name) == 0);
+}
+
+/* No smaller set admitted it; `before` = the next smaller one. */
+static bool is_fresh(const rr_variant *variant, const uint32_t *before) {
+    return before == NULL || (variant->caps & ~*before) != 0;
+}
+
+/* Which of a set's variants to run: those that are fresh, what pick chooses under the full set, or all of them. A bench
+ * times each variant once, under the full set. */
+static bool due(const rr_checkgpu_params *params, const rr_variant *variant, uint32_t caps, const uint32_t *before,
+                bool last, const rr_device_info *info) {
+    if ((variant->caps & ~caps) != 0 || !wanted(params, variant)) {
+        return false;
+    }
+    if (params->bench) {
+        return last;
+    }
+    rr_device_info full = *info;
+    full.caps = caps;
+    return is_fresh(variant, before) || params->full ||
+           (last && rr_pick(variant->op, &(rr_kern_key){0}, &full) == variant);
+}
+
+static void caps_text(uint32_t caps, char *out, size_t bytes) {
+    size_t used = (size_t)snprintf(out, bytes, "%s", caps == 0 ? "none" : "");
+    for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
+        if ((caps >> bit & 1) != 0 && used < bytes) {
+            used += (size_t)snprintf(out + used, bytes - used, "%s%s", used > 0 ? "," : "",
+                                     rr_cap_text((rr_cap_bit)bit));
+        }
+    }
+}
+
+static rr_status run_set(rr_cg *cg, rr_vk_instance *instance, const rr_device_info *info, uint32_t caps,
+                         const uint32_t *before, bool last, rr_diag *diag) {
+    rr_status status = RR_OK;
+    size_t n, n_due = 0;
+    const rr_variant *variants = rr_variants(&n);
+    for (size_t i = 0; i < n; i++) {
+        n_due += due(cg->params, &variants[i], caps, before, last, info);
+    }
+    if (n_due == 0) {
+        return RR_OK;
+    }
+    char text[128];
+    caps_text(caps, text, sizeof text);
+    rr_cg_line(cg, "capabilities: %s", text);
+    RR_TRY_GOTO(rr_vk_device_open(instance, info->index, caps, &cg->device, diag));
+    RR_TRY_GOTO(rr_kern_create(cg->device, &cg->kern, diag));
+    RR_TRY_GOTO(rr_vk_commands_create(cg->device, &cg->commands, diag));
+    for (size_t i = 0; i < n; i++) {
+        if (due(cg->params, &variants[i], caps, before, last, info)) {
+            cg->variant = &variants[i];
+            cg->again = !is_fresh(&variants[i], before) && !cg->params->full;
+            RR_TRY_GOTO(check_variant(cg, diag));
+        }
+    }
+fail:
+    rr_cg_free(cg);
+    if (cg->device != NULL) {
+        rr_vk_commands_destroy(cg->device, &cg->commands);
+        rr_kern_destroy(&cg->kern);
+        rr_vk_device_close(&cg->device);
+    }
+    return status;
+}
+
+/* Cumulative sets: nothing, then one capability of the device more each, in the order of RR_CAPS. */
+static rr_status run_sets(rr_cg *cg, rr_vk_instance *instance, const rr_device_info *info, rr_diag *diag) {
+    uint32_t effective, caps = RR_CAP_NONE, before = RR_CAP_NONE;
+    const char *mask = cg->params->caps != NULL ? cg->params->caps : getenv("REARANK_CAPS");
+    RR_TRY(rr_caps_mask(info->caps, mask, &effective, diag));
+    RR_TRY(run_set(cg, instance, info, caps, NULL, effective == caps, diag));
+    for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
+        if ((effective >> bit & 1) != 0) {
+            caps |= 1u << bit;
+            RR_TRY(run_set(cg, instance, info, caps, &before, effective == caps, diag));
+            before = caps;
+        }
+    }
+    return RR_OK;
+}
+
+static rr_status check_params(const rr_checkgpu_params *params, rr_diag *diag) {
+    size_t n, matches = 0;
+    const rr_variant *variants = rr_variants(&n);
+    for (size_t i = 0; i < n; i++) {
+        matches += wanted(params, &variants[i]);
+    }
+    if (matches != 0) {
+        return RR_OK;
+    }
+    char known[512];
+    size_t used = 0;
+    for (size_t i = 0; i < n && used < sizeof known; i++) {
+        used += (size_t)snprintf(known + used, sizeof known - used, " %s/%s", rr_op_name(variants[i].op),
+                                 variants[i].name);
+    }
+    return rr_fail(diag, RR_E_USAGE, "no kernel is called %s/%s; this build has:%s",
+                   params->op != NULL ? params->op : "*", params->variant != NULL ? params->variant : "*", known);
+}
+
+rr_status rr_checkgpu_run(const rr_checkgpu_params *params, rr_checkgpu_result *result, rr_diag *diag) {
+    rr_checkgpu_result counts = {0};
+    rr_cg cg = {.params = params, .result = &counts};
+    rr_vk_instance *instance = NULL;
+    rr_status status = RR_OK;
+    size_t index;
+    RR_TRY(check_params(params, diag));
+    RR_TRY(rr_vk_instance_create(&(rr_vk_instance_params){.validation = params->validation}, &instance, diag));
+    RR_TRY_GOTO(rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), params->device, &index,
+                           diag));
+    const rr_device_info *info = rr_vk_device_info_at(instance, index);
+    rr_cg_line(&cg, "%s (%s %s), seed %" PRIu64, info->name, info->driver, info->driver_info,
+               params->seed != 0 ? params->seed : 1);
+    RR_TRY_GOTO(run_sets(&cg, instance, info, diag));
+    counts.n_validation_messages = rr_vk_n_validation_messages(instance);
+    if (counts.n_f16_far != 0) {
+        rr_cg_line(&cg, "f16: %" PRIu64 " of %" PRIu64 " stored values are the farther neighbour", counts.n_f16_far,
+                   counts.n_f16);
+    }
+    if (counts.n_too_big != 0) {
+        rr_cg_line(&cg, "%zu cases left out: their buffers are larger than the device allows", counts.n_too_big);
+    }
+    *result = counts;
+fail:
+    rr_vk_instance_destroy(&instance);
+    return status;
+}

@@ -1,0 +1,104 @@
+/* What the files of the checker share: guarded buffers, seeded data, comparison, the groups of cases. */
+#ifndef RR_TESTS_CHECKGPU_INTERNAL_H
+#define RR_TESTS_CHECKGPU_INTERNAL_H
+
+#include "runtime/engine/kern.h"
+#include "runtime/ref/ref.h"
+#include "tests/checkgpu/checkgpu.h"
+
+/* A buffer of a case. On the device its payload stands between two canaries; what an output does not define and what
+ * lies behind any buffer is a NaN in f32 and in f16. */
+typedef enum rr_cg_role { RR_CG_UNUSED, RR_CG_IN, RR_CG_OUT, RR_CG_INOUT } rr_cg_role;
+typedef enum rr_cg_slot_id {
+    RR_CG_W, RR_CG_X, RR_CG_Y, RR_CG_BIAS, RR_CG_RESIDUAL, RR_CG_ROWS, RR_CG_TABLE, RR_CG_KV, RR_CG_SLOTS
+} rr_cg_slot_id;
+typedef struct rr_cg_slot {
+    rr_cg_role role;
+    size_t bytes;     /* payload */
+    uint8_t *host;    /* the payload before a run */
+    uint8_t *found;   /* … after the last run: canary, payload, canary */
+    uint8_t *first;   /* … after the first run of two, of an output */
+    size_t host_capacity;
+    rr_vk_buffer device; /* grows, is kept between cases */
+} rr_cg_slot;
+
+typedef struct rr_cg {
+    const rr_checkgpu_params *params;
+    rr_checkgpu_result *result;
+    rr_vk_device *device;
+    rr_kern *kern;
+    rr_vk_commands *commands;
+    const rr_variant *variant; /* under check */
+    bool again;                /* it passed under a smaller set of capabilities: the cases of real models suffice */
+    rr_cg_slot slots[RR_CG_SLOTS];
+    uint64_t random;
+    char label[200];
+    size_t n_faults; /* of the current case */
+    double copy_gbs; /* bench: what a plain copy reaches */
+} rr_cg;
+
+enum { RR_CG_FILL = 0x7FE57FE5 }; /* NaN as f32 and as two f16 */
+
+/* One line of the report. */
+void rr_cg_line(rr_cg *cg, const char *format, ...) RR_PRINTF(2, 3);
+/* A fault of the current case; the first few are reported. */
+void rr_cg_fault(rr_cg *cg, const char *format, ...) RR_PRINTF(2, 3);
+
+/* A case begins: names it (the name and the seed give its random numbers) and forgets the last case's buffers. */
+void rr_cg_begin(rr_cg *cg, const char *format, ...) RR_PRINTF(2, 3);
+void rr_cg_end(rr_cg *cg);
+
+uint64_t rr_cg_random(rr_cg *cg);
+float rr_cg_normal(rr_cg *cg); /* about normal, mean 0, deviation 1 */
+void rr_cg_normals(rr_cg *cg, float deviation, float *out, size_t n);
+
+/* Sets up a slot and gives its payload to fill: zeros for inputs, RR_CG_FILL words for outputs. NULL when the host has
+ * no memory. */
+void *rr_cg_buffer(rr_cg *cg, rr_cg_slot_id id, rr_cg_role role, size_t bytes);
+/* Sends all slots of the case to the device. Errors: RR_E_MEMORY also when a buffer is larger than the device allows
+ * (*too_big is set, the case is counted as such). */
+rr_status rr_cg_upload(rr_cg *cg, bool *too_big, rr_diag *diag);
+uint64_t rr_cg_address(const rr_cg *cg, rr_cg_slot_id id); /* of the payload, after upload */
+const void *rr_cg_found(const rr_cg *cg, rr_cg_slot_id id);
+void rr_cg_free(rr_cg *cg);
+
+/* Runs the op once on what is uploaded and fetches every slot; checks canaries and inputs. */
+rr_status rr_cg_run_once(rr_cg *cg, const rr_kern_key *key, const void *push, rr_diag *diag);
+/* Runs it twice from the same start and compares the outputs bit for bit. */
+rr_status rr_cg_run(rr_cg *cg, const rr_kern_key *key, const void *push, rr_diag *diag);
+/* Sends the start values of all outputs again. */
+rr_status rr_cg_reset_outputs(rr_cg *cg, rr_diag *diag);
+
+/* Float results [rows][cols] with a stride: |found - expected| ≤ bound, elementwise, and the normalised mean square
+ * error ≤ nmse; what lies between cols and stride must still be the fill. */
+typedef struct rr_cg_floats {
+    const float *found, *expected;
+    const double *bound; /* [rows][cols] dense */
+    size_t rows, cols, stride; /* of found and expected */
+    double nmse;
+} rr_cg_floats;
+void rr_cg_compare(rr_cg *cg, const rr_cg_floats *floats);
+/* Bits of n words equal; `what` and the row length name the place. */
+void rr_cg_compare_bits(rr_cg *cg, const char *what, const void *found, const void *expected, size_t n, size_t cols);
+/* One f16 that should hold `exact` computed within `error`. */
+void rr_cg_compare_f16(rr_cg *cg, uint16_t found, double exact, double error, size_t index);
+
+/* A random weight matrix in slot W, as planes; `blocks` (optional use) is freed by the caller. */
+rr_status rr_cg_matrix(rr_cg *cg, rr_qtype type, uint32_t rows, uint32_t cols, rr_planes *planes, rr_diag *diag);
+rr_ref_matrix rr_cg_ref_matrix(const rr_cg *cg, const rr_planes *planes);
+
+/* All cases of the ops with cg->variant. */
+rr_status rr_cg_check_embed(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_rmsnorm(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_swiglu(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_argmax(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_matmul(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_rope(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_attention(rr_cg *cg, rr_diag *diag);
+
+/* Times the op with cg->variant on real shapes. */
+rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag);
+
+static const double RR_CG_U = 1.0 / (1 << 24); /* half a unit in the last place of a float */
+
+#endif

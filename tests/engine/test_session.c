@@ -1,0 +1,313 @@
+/* Sessions on a synthetic model: the same bits whatever the chunking, the company and the reuse; errors; cancel. */
+#include <unistd.h>
+
+#include "runtime/engine/internal.h"
+#include "tests/check.h"
+#include "tests/support/synth.h"
+
+static char model_path[64];
+static uint32_t n_vocab;
+
+enum { N_PROMPT = 150 };
+static int32_t prompt[N_PROMPT];
+
+static bool validation(void) {
+    return getenv("REARANK_TEST_VALIDATION") != NULL;
+}
+
+static rr_engine *open_engine(uint32_t n_sessions, uint32_t chunk) {
+    rr_diag diag = {0};
+    rr_engine *engine = NULL;
+    const rr_engine_params params = {.model_path = model_path,
+                                     .n_context = 256,
+                                     .n_sessions = n_sessions,
+                                     .prompt_chunk = chunk,
+                                     .validation = validation()};
+    rr_status status = rr_engine_open(&params, &engine, &diag);
+    if (status == RR_E_DEVICE) {
+        CHECK_SKIP("%s", diag.text);
+    }
+    CHECK_OK(status, diag);
+    if (engine == NULL) {
+        exit(1);
+    }
+    return engine;
+}
+
+static void close_engine(rr_engine **engine) {
+    CHECK_INT(rr_engine_n_validation_messages(*engine), 0);
+    rr_engine_close(engine);
+    CHECK(*engine == NULL);
+}
+
+static rr_session *new_session(rr_engine *engine) {
+    rr_diag diag = {0};
+    rr_session *session = NULL;
+    CHECK_OK(rr_session_create(engine, &session, &diag), diag);
+    return session;
+}
+
+/* Copies the logits after a sync to prompt[0 … n). */
+static void sync_logits(rr_session *session, size_t n, float *out) {
+    rr_diag diag = {0};
+    const float *logits = NULL;
+    CHECK_OK(rr_session_sync(session, prompt, n, &diag), diag);
+    CHECK_OK(rr_session_logits(session, &logits, &diag), diag);
+    memcpy(out, logits, n_vocab * sizeof *out);
+}
+
+static void check_same(const char *what, const float *a, const float *b) {
+    CHECK_MSG(memcmp(a, b, n_vocab * sizeof *a) == 0, "%s: logits differ", what);
+}
+
+static void test_chunks(float *expected) {
+    float *found = malloc(n_vocab * sizeof *found);
+    static const uint32_t chunks[] = {256, 64, 33, 7, 1};
+    for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
+        rr_engine *engine = open_engine(1, chunks[i]);
+        rr_session *session = new_session(engine);
+        sync_logits(session, N_PROMPT, i == 0 ? expected : found);
+        if (i > 0) {
+            check_same("prompt cut into chunks", expected, found);
+        }
+        rr_session_destroy(&session);
+        close_engine(&engine);
+    }
+    free(found);
+}
+
+static void test_reuse(const float *expected) {
+    rr_engine *engine = open_engine(1, 64);
+    rr_session *session = new_session(engine);
+    float *found = malloc(n_vocab * sizeof *found);
+    sync_logits(session, 90, found);
+    CHECK_INT(rr_session_n_reused(session), 0);
+    sync_logits(session, N_PROMPT, found);
+    CHECK_INT(rr_session_n_reused(session), 90);
+    check_same("prefix reused", expected, found);
+    sync_logits(session, N_PROMPT, found); /* nothing to do */
+    CHECK_INT(rr_session_n_reused(session), N_PROMPT);
+    check_same("same prompt again", expected, found);
+    sync_logits(session, 20, found); /* shorter, then longer again over stale KV */
+    CHECK_INT(rr_session_n_tokens(session), 20);
+    sync_logits(session, N_PROMPT, found);
+    CHECK_INT(rr_session_n_reused(session), 20);
+    check_same("after a shorter prompt", expected, found);
+    free(found);
+    rr_session_destroy(&session);
+    close_engine(&engine);
+}
+
+/* Rows alone and in company: 32 sessions of different lengths decode the same steps together. */
+static void test_company(void) {
+    enum { N = RR_DECODE_ROWS, STEPS = 3 };
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(N, 64);
+    rr_session *sessions[N];
+    int32_t tokens[N];
+    float *alone = malloc((size_t)N * STEPS * n_vocab * sizeof *alone);
+    float *scratch = malloc(n_vocab * sizeof *scratch);
+    for (int i = 0; i < N; i++) {
+        sessions[i] = new_session(engine);
+        sync_logits(sessions[i], (size_t)(5 + i * 4), scratch);
+        for (int s = 0; s < STEPS; s++) {
+            int32_t token = prompt[(i * 7 + s) % N_PROMPT];
+            const float *logits = NULL;
+            CHECK_OK(rr_engine_decode(engine, &sessions[i], &token, 1, &diag), diag);
+            CHECK_OK(rr_session_logits(sessions[i], &logits, &diag), diag);
+            memcpy(alone + ((size_t)i * STEPS + (size_t)s) * n_vocab, logits, n_vocab * sizeof *logits);
+        }
+    }
+    static const int counts[] = {2, 3, 5, 8, 9, 17, 31, 32};
+    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+        for (int i = 0; i < counts[c]; i++) {
+            sync_logits(sessions[i], (size_t)(5 + i * 4), scratch);
+        }
+        for (int s = 0; s < STEPS; s++) {
+            for (int i = 0; i < counts[c]; i++) {
+                tokens[i] = prompt[(i * 7 + s) % N_PROMPT];
+            }
+            CHECK_OK(rr_engine_decode(engine, sessions, tokens, (size_t)counts[c], &diag), diag);
+            for (int i = 0; i < counts[c]; i++) {
+                const float *logits = NULL;
+                CHECK_OK(rr_session_logits(sessions[i], &logits, &diag), diag);
+                check_same("row in company", alone + ((size_t)i * STEPS + (size_t)s) * n_vocab, logits);
+            }
+        }
+    }
+    tokens[1] = tokens[0];
+    rr_session *twice[2] = {sessions[0], sessions[0]};
+    CHECK_INT(rr_engine_decode(engine, twice, tokens, 2, &diag), RR_E_USAGE);
+    CHECK_INT(rr_engine_decode(engine, sessions, tokens, 0, &diag), RR_E_USAGE);
+    rr_session *extra = NULL;
+    CHECK_INT(rr_session_create(engine, &extra, &diag), RR_E_MEMORY);
+    for (int i = 0; i < N; i++) {
+        rr_session_destroy(&sessions[i]);
+    }
+    free(alone);
+    free(scratch);
+    close_engine(&engine);
+}
+
+/* All logits in one call equal those of growing prompts to rounding: the head runs in another kernel family there. */
+typedef struct seen {
+    size_t n;
+    double worst;
+    const float *last;
+} seen;
+
+static rr_status see_row(void *user, size_t position, const float *logits, rr_diag *diag) {
+    (void)diag;
+    seen *s = user;
+    CHECK_INT(position, s->n);
+    s->n++;
+    for (uint32_t i = 0; position == N_PROMPT - 1 && i < n_vocab; i++) {
+        double d = (double)logits[i] - (double)s->last[i];
+        s->worst = d > s->worst ? d : -d > s->worst ? -d : s->worst;
+    }
+    return RR_OK;
+}
+
+static void test_logits_all(const float *expected) {
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(1, 48);
+    rr_session *session = new_session(engine);
+    seen s = {.last = expected};
+    CHECK_OK(rr_session_logits_all(session, prompt, N_PROMPT, see_row, &s, &diag), diag);
+    CHECK_INT(s.n, N_PROMPT);
+    CHECK_MSG(s.worst < 1e-3, "the two families differ by %g", s.worst);
+    rr_session_destroy(&session);
+    close_engine(&engine);
+}
+
+static bool stop_at_three(void *user, int32_t id) {
+    (void)id;
+    return ++*(int *)user < 3;
+}
+
+static bool cancel_self(void *user, int32_t id) {
+    (void)id;
+    rr_session_cancel(user);
+    return true;
+}
+
+static void test_generate(void) {
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(1, 64);
+    rr_session *session = new_session(engine);
+    rr_generate_params params = {.max_tokens = 12};
+    rr_generate_result result;
+    rr_tokens first = {0}, second = {0}, third = {0};
+    CHECK_INT(rr_session_generate(session, &params, &first, &result, &diag), RR_E_USAGE);
+    CHECK_OK(rr_session_sync(session, prompt, 40, &diag), diag);
+    CHECK_OK(rr_session_generate(session, &params, &first, &result, &diag), diag);
+    CHECK_INT(result.n_tokens, first.n);
+    CHECK(first.n == 12 || result.stop == RR_STOP_END);
+    CHECK_OK(rr_session_sync(session, prompt, 40, &diag), diag);
+    CHECK_OK(rr_session_generate(session, &params, &second, &result, &diag), diag);
+    CHECK(first.n == second.n && memcmp(first.ids, second.ids, first.n * sizeof *first.ids) == 0);
+
+    params = (rr_generate_params){.max_tokens = 20, .temperature = 1.0f, .top_p = 0.95f, .seed = 11};
+    rr_tokens_destroy(&first);
+    rr_tokens_destroy(&second);
+    CHECK_OK(rr_session_sync(session, prompt, 40, &diag), diag);
+    CHECK_OK(rr_session_generate(session, &params, &first, &result, &diag), diag);
+    CHECK_OK(rr_session_sync(session, prompt, 40, &diag), diag);
+    CHECK_OK(rr_session_generate(session, &params, &second, &result, &diag), diag);
+    CHECK(first.n == second.n && memcmp(first.ids, second.ids, first.n * sizeof *first.ids) == 0);
+    params.seed = 12;
+    CHECK_OK(rr_session_sync(session, prompt, 40, &diag), diag);
+    CHECK_OK(rr_session_generate(session, &params, &third, &result, &diag), diag);
+    CHECK(third.n != first.n || memcmp(first.ids, third.ids, first.n * sizeof *first.ids) != 0);
+
+    int n_seen = 0;
+    rr_tokens stopped = {0};
+    params = (rr_generate_params){.max_tokens = 20, .on_token = stop_at_three, .user = &n_seen};
+    CHECK_OK(rr_session_sync(session, prompt, 40, &diag), diag);
+    CHECK_OK(rr_session_generate(session, &params, &stopped, &result, &diag), diag);
+    CHECK(result.stop == RR_STOP_CALLER || result.stop == RR_STOP_END);
+    CHECK(stopped.n <= 3);
+
+    rr_tokens cut = {0};
+    params = (rr_generate_params){.max_tokens = 20, .on_token = cancel_self, .user = session};
+    CHECK_OK(rr_session_sync(session, prompt, 40, &diag), diag);
+    CHECK_INT(rr_session_generate(session, &params, &cut, &result, &diag), RR_E_CANCELLED);
+    CHECK_INT(cut.n, 1);
+    CHECK_OK(rr_session_sync(session, prompt, 40, &diag), diag); /* usable again */
+
+    rr_tokens full = {0};
+    params = (rr_generate_params){.max_tokens = 0};
+    CHECK_OK(rr_session_sync(session, prompt, N_PROMPT, &diag), diag);
+    CHECK_OK(rr_session_generate(session, &params, &full, &result, &diag), diag);
+    CHECK(result.stop == RR_STOP_END || (result.stop == RR_STOP_CONTEXT && full.n == 256 - N_PROMPT + 1));
+    rr_tokens_destroy(&first);
+    rr_tokens_destroy(&second);
+    rr_tokens_destroy(&third);
+    rr_tokens_destroy(&stopped);
+    rr_tokens_destroy(&cut);
+    rr_tokens_destroy(&full);
+    rr_session_destroy(&session);
+    close_engine(&engine);
+}
+
+static void test_errors(void) {
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(1, 64);
+    rr_session *session = new_session(engine);
+    int32_t bad[3] = {1, 2, (int32_t)n_vocab};
+    CHECK_INT(rr_session_sync(session, prompt, 0, &diag), RR_E_USAGE);
+    CHECK_INT(rr_session_sync(session, bad, 3, &diag), RR_E_USAGE);
+    CHECK(strstr(diag.text, "token 2") != NULL);
+    bad[2] = -1;
+    CHECK_INT(rr_session_sync(session, bad, 3, &diag), RR_E_USAGE);
+    CHECK_INT(rr_session_sync(session, prompt, 257, &diag), RR_E_USAGE);
+    rr_session_cancel(session);
+    CHECK_INT(rr_session_sync(session, prompt, N_PROMPT, &diag), RR_E_CANCELLED);
+    CHECK_OK(rr_session_sync(session, prompt, N_PROMPT, &diag), diag);
+    rr_session_destroy(&session);
+    CHECK(session == NULL);
+    close_engine(&engine);
+
+    rr_engine_params params = {.model_path = "/nonexistent/model.gguf"};
+    CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_IO);
+    params.model_path = model_path;
+    params.n_context = 1 << 20;
+    CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_USAGE);
+    params.n_context = 256;
+    params.device = "no such device";
+    CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_DEVICE);
+    params.device = NULL;
+    params.caps = "-warp-drive";
+    CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_USAGE);
+}
+
+int main(void) {
+    rr_diag diag = {0};
+    const rr_synth synth = {.d_model = 256,
+                            .head_size = 64,
+                            .d_ffn = 512,
+                            .n_vocab = 400,
+                            .with_vocabulary = true,
+                            .embedding = RR_Q_Q8_0,
+                            .output = RR_Q_Q6_K,
+                            .qkv = RR_Q_Q5_0,
+                            .o = RR_Q_Q4_0,
+                            .gate_up = RR_Q_Q4_K,
+                            .down = RR_Q_Q5_K};
+    snprintf(model_path, sizeof model_path, "/tmp/rearank_session_%ld.gguf", (long)getpid());
+    CHECK_OK(rr_synth_write(&synth, model_path, &diag), diag);
+    n_vocab = synth.n_vocab;
+    for (int i = 0; i < N_PROMPT; i++) {
+        prompt[i] = (i * 37 + i * i * 11 + 5) % 280;
+    }
+    float *expected = malloc(n_vocab * sizeof *expected);
+    test_chunks(expected);
+    test_reuse(expected);
+    test_company();
+    test_logits_all(expected);
+    test_generate();
+    test_errors();
+    free(expected);
+    unlink(model_path);
+    return CHECK_END();
+}

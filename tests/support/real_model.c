@@ -1,0 +1,23 @@
+#include "tests/support/real_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "runtime/base/file.h"
+
+static bool can_read(const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (file != NULL) {
+        fclose(file);
+    }
+    return file != NULL;
+}
+
+bool rr_real_model_path(rr_buf *out) {
+    const char *env = getenv("REARANK_TEST_MODEL");
+    if (env != NULL && env[0] != '\0') {
+        rr_buf_text(out, env); /* taken even when it cannot be opened: the test then fails and says why */
+        return true;
+    }
+    return rr_cache_path("models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", out, NULL) == RR_OK && can_read(out->data);
+}

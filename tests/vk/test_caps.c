@@ -1,0 +1,140 @@
+/* Capability names and masks, and the quirk table on recorded devices. */
+#include "runtime/vk/quirks.h"
+#include "tests/check.h"
+#include "tests/support/devices.h"
+
+static void check_mask(uint32_t caps, const char *mask, uint32_t expected) {
+    rr_diag diag = {0};
+    uint32_t found = 0xdeadu;
+    CHECK_OK(rr_caps_mask(caps, mask, &found, &diag), diag);
+    CHECK_MSG(found == expected, "mask \"%s\" of 0x%x: found 0x%x, expected 0x%x", mask != NULL ? mask : "NULL", caps,
+              found, expected);
+}
+
+static void check_bad_mask(const char *mask, const char *says) {
+    rr_diag diag = {0};
+    uint32_t found = 7;
+    CHECK_INT(rr_caps_mask(RR_CAP_DOT, mask, &found, &diag), RR_E_USAGE);
+    CHECK_INT(found, 7);
+    CHECK_MSG(strstr(diag.text, says) != NULL, "\"%s\" does not say \"%s\"", diag.text, says);
+}
+
+static void test_masks(void) {
+    const uint32_t all = (1u << RR_CAP_COUNT) - 1;
+    check_mask(all, NULL, all);
+    check_mask(all, "", all);
+    check_mask(all, "none", 0);
+    check_mask(all, "-coop", all & ~(uint32_t)RR_CAP_COOP);
+    check_mask(all, "-coop-int8", all & ~(uint32_t)RR_CAP_COOP_INT8);
+    check_mask(all, "-coop,-dot", all & ~(uint32_t)(RR_CAP_COOP | RR_CAP_DOT));
+    check_mask(RR_CAP_DOT, "-coop,-int64", RR_CAP_DOT);
+    check_mask(all, "none,-dot", 0);
+    for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
+        char mask[64];
+        snprintf(mask, sizeof mask, "-%s", rr_cap_text((rr_cap_bit)bit));
+        check_mask(all, mask, all & ~(1u << bit));
+    }
+    check_bad_mask("+dot", "+dot");
+    check_bad_mask("dot", "\"dot\"");
+    check_bad_mask("-nothing", "-coop-int8");
+    check_bad_mask("-coop,", "\"\"");
+    check_bad_mask("-coop, -dot", "\" -dot\"");
+    check_bad_mask("-", "\"-\"");
+    check_bad_mask("None", "\"None\"");
+    CHECK_TEXT(rr_cap_text(RR_CAP_COUNT), "?");
+}
+
+static rr_device_info recorded(const char *name) {
+    char path[256];
+    rr_diag diag = {0};
+    rr_device_info *devices = NULL;
+    size_t n = 0;
+    snprintf(path, sizeof path, "tests/data/devices/%s.json", name);
+    CHECK_OK(rr_devices_read(path, &devices, &n, &diag), diag);
+    CHECK_MSG(n == 1, "%s: %zu devices, expected 1", path, n);
+    rr_device_info info = n == 1 ? devices[0] : (rr_device_info){0};
+    free(devices);
+    return info;
+}
+
+/* The caps that stay, and whether a reason is given for each that goes. */
+static void check_quirks(rr_device_info info, const char *what, uint32_t taken) {
+    rr_quirks_apply(&info);
+    uint32_t expected = info.caps_reported & ~taken;
+    CHECK_MSG(info.caps == expected, "%s: caps 0x%x, expected 0x%x", what, info.caps, expected);
+    bool silent = (info.caps_reported & taken) == 0;
+    CHECK_MSG((info.quirks[0] == '\0') == silent, "%s: quirks \"%s\"", what, info.quirks);
+    CHECK_MSG(strlen(info.quirks) + 1 < sizeof info.quirks, "%s: the text of the quirks is cut", what);
+    CHECK_MSG((rr_quirks_caps(&info) & taken) == taken, "%s: the probe would still ask", what);
+}
+
+static uint32_t mesa(uint32_t major, uint32_t minor, uint32_t patch) {
+    return major << 22 | minor << 12 | patch;
+}
+
+static void test_quirks(void) {
+    const uint32_t coop = RR_CAP_COOP | RR_CAP_COOP_INT8;
+    rr_device_info navi31 = recorded("amd-navi31");
+    CHECK_INT(navi31.caps_reported & coop, coop);
+    check_quirks(navi31, "navi31, Mesa", 0);
+    navi31.driver_id = 1;
+    check_quirks(navi31, "navi31, maker's driver", coop);
+    navi31.driver_id = 2;
+    check_quirks(navi31, "navi31, maker's open driver", coop);
+
+    rr_device_info dg2 = recorded("intel-dg2");
+    CHECK_INT(dg2.caps_reported & coop, coop);
+    check_quirks(dg2, "dg2, Mesa 25.0.7", 0);
+    dg2.driver_version = mesa(24, 3, 0);
+    check_quirks(dg2, "dg2, Mesa 24.3.0", coop);
+    dg2.driver_version = mesa(24, 3, 1);
+    check_quirks(dg2, "dg2, Mesa 24.3.1", 0);
+    dg2.driver_id = 5;
+    check_quirks(dg2, "dg2, Windows driver", coop);
+
+    rr_device_info lnl = recorded("intel-lnl");
+    check_quirks(lnl, "lnl, Mesa 25.0.7", 0);
+    lnl.driver_id = 5;
+    check_quirks(lnl, "lnl, Windows driver", 0);
+
+    rr_device_info tgl = recorded("intel-tgl");
+    CHECK_INT(tgl.caps_reported & coop, coop);
+    check_quirks(tgl, "tgl, Mesa 25.0.7", coop);
+    tgl.driver_version = mesa(24, 1, 0);
+    check_quirks(tgl, "tgl, Mesa 24.1.0, two rows", coop);
+
+    rr_device_info software = recorded("llvmpipe-25.0.7");
+    check_quirks(software, "llvmpipe", 0);
+    software.caps_reported |= coop;
+    check_quirks(software, "llvmpipe with coop", coop);
+}
+
+/* Every recorded device: its caps are what the table of today makes of what it reported. */
+static void test_recorded(void) {
+    static const char *const names[] = {
+        "amd-polaris10", "amd-vega10", "amd-navi10", "amd-navi21", "amd-navi31", "amd-vangogh", "amd-raphael_mendocino",
+        "amd-renoir", "amd-gfx1150", "amd-gfx1200", "intel-tgl", "intel-adl", "intel-dg2", "intel-mtl", "intel-lnl",
+        "intel-bmg", "nvk-tu102", "nvk-ga102", "llvmpipe-22.3.6", "llvmpipe-25.0.7", "swiftshader",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        rr_device_info info = recorded(names[i]);
+        const rr_device_info before = info;
+        rr_quirks_apply(&info);
+        CHECK_MSG(info.caps == before.caps, "%s: caps 0x%x, recorded 0x%x", names[i], info.caps, before.caps);
+        CHECK_MSG(strcmp(info.quirks, before.quirks) == 0, "%s: quirks \"%s\", recorded \"%s\"", names[i], info.quirks,
+                  before.quirks);
+        CHECK_MSG(info.usable == (info.reason[0] == '\0'), "%s: reason \"%s\"", names[i], info.reason);
+        CHECK_MSG(!info.usable || (info.budget_bytes > 0 && info.budget_bytes <= info.device_memory_bytes),
+                  "%s: budget", names[i]);
+        CHECK_MSG(((info.caps & RR_CAP_CPU) != 0) == (info.type == RR_DEVICE_CPU), "%s: cpu", names[i]);
+        CHECK_MSG(info.subgroup_size_min <= info.subgroup_size && info.subgroup_size <= info.subgroup_size_max,
+                  "%s: subgroup sizes", names[i]);
+    }
+}
+
+int main(void) {
+    test_masks();
+    test_quirks();
+    test_recorded();
+    return CHECK_END();
+}
