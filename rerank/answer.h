@@ -1,0 +1,34 @@
+/* From what a model wrote to a permutation.
+ * Owns: the answer's grammar and its repair. Pure functions over text.
+ * Source: the parser of REARANK's code, which replayed answers must agree with; it differs in one point only, named at
+ * rr_answer_parse. */
+#ifndef RR_RERANK_ANSWER_H
+#define RR_RERANK_ANSWER_H
+
+#include "runtime/model/gguf.h"
+
+typedef struct rr_answer {
+    uint32_t n_listed; /* ids that the answer itself gave: in range, each counted once */
+    bool repaired;     /* ids were missing (appended in the window's order), repeated or out of range (dropped) */
+    bool unclosed;     /* a <think> or <answer> was opened and never closed: the text was cut */
+    bool closed;       /* there is an <answer>…</answer> */
+    rr_text reasoning; /* what stands before the answer, without its <think> tags; points into the text */
+    rr_text answer;    /* the part that was read; points into the text */
+} rr_answer;
+
+/* Reads the answer about a window of n <= RR_WINDOW_MAX passages; order[n] gets a permutation of 1…n, always.
+ * What is read: the first <answer>…</answer>; else what follows the last </think>; else everything. Runs of digits are
+ * numbers; numbers that repeat or are not in 1…n are dropped, missing ones appended in order.
+ * Where a <think> is never closed, its digits are reasoning and no ranking: only what stands before it, or what follows
+ * an <answer> inside it, is read (the reference reads the reasoning's digits as the ranking).
+ * Cost: O(bytes + n), no allocation. */
+void rr_answer_parse(const char *text, size_t bytes, uint32_t n, uint32_t *order, rr_answer *out);
+
+/* Whether the text holds an <answer>…</answer>: what follows cannot change what is read. */
+bool rr_answer_is_closed(const char *text, size_t bytes);
+
+/* What to append to a text that ended without an answer so that the model goes on with the list of ids: "" to go on as
+ * it stands (an <answer> is open), NULL when nothing is missing (a closed answer, or a bare list of all n ids). */
+const char *rr_answer_finish(const char *text, size_t bytes, uint32_t n);
+
+#endif

@@ -1,0 +1,424 @@
+#include "rerank/candidates.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rerank/clean.h"
+#include "rerank/jsonl.h"
+#include "runtime/base/file.h"
+
+static const char candidates_shape[] = "{\"qid\", \"query\", \"hits\": [{\"docid\", \"text\"}, ...]} on one line";
+static const char passage_shape[] = "{\"text\", \"title\"?, \"id\"?} on one line";
+static const char recording_shape[] = "{\"qid\", \"responses\": [\"...\", ...]} on one line";
+
+static const char *label_of(const char *path) {
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+/* A growing array of one item type, outside the arena while its length is unknown. */
+typedef struct item_list {
+    void *items;
+    size_t n, capacity, item_bytes;
+} item_list;
+
+static void *list_add(item_list *list) {
+    if (list->n == list->capacity) {
+        size_t capacity = list->capacity == 0 ? 16 : list->capacity * 2;
+        void *items = realloc(list->items, capacity * list->item_bytes);
+        if (items == NULL) {
+            return NULL;
+        }
+        list->items = items;
+        list->capacity = capacity;
+    }
+    void *item = (char *)list->items + list->n++ * list->item_bytes;
+    memset(item, 0, list->item_bytes);
+    return item;
+}
+
+/* Copies the list into the arena and frees it. */
+static rr_status list_finish(item_list *list, rr_arena *arena, void **items, size_t *n, rr_diag *diag) {
+    void *copy = rr_arena_alloc(arena, list->n + 1, list->item_bytes);
+    if (copy == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for %zu items", list->n);
+    }
+    if (list->n > 0) {
+        memcpy(copy, list->items, list->n * list->item_bytes);
+    }
+    *items = copy;
+    *n = list->n;
+    return RR_OK;
+}
+
+/* Candidates ------------------------------------------------------------------------------------------------------ */
+
+static rr_status check_docids(const rr_jsonl *jsonl, const rr_query *query, rr_diag *diag) {
+    rr_id_place *ids = malloc((query->n + 1) * sizeof *ids);
+    if (ids == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
+    }
+    for (size_t i = 0; i < query->n; i++) {
+        ids[i] = (rr_id_place){query->passages[i].id, i};
+    }
+    size_t earlier, later;
+    rr_status status = RR_OK;
+    if (rr_id_repeats(ids, query->n, &earlier, &later)) {
+        status = rr_jsonl_fail(jsonl, diag, "docid \"%.100s\" stands in hits[%zu] and hits[%zu], expected once a query",
+                               query->passages[earlier].id, earlier, later);
+    }
+    free(ids);
+    return status;
+}
+
+static rr_status read_hit(const rr_jsonl *jsonl, yyjson_val *hit, size_t index, rr_passage *out, rr_diag *diag) {
+    char where[40];
+    snprintf(where, sizeof where, "hits[%zu].", index);
+    if (!yyjson_is_obj(hit)) {
+        return rr_jsonl_fail(jsonl, diag, "hits[%zu]: found a JSON %s, expected {\"docid\", \"text\"}", index,
+                             yyjson_get_type_desc(hit));
+    }
+    RR_TRY(rr_jsonl_id(jsonl, hit, where, "docid", false, &out->id, diag));
+    RR_TRY(rr_jsonl_text(jsonl, hit, where, "text", false, &out->text, diag));
+    RR_TRY(rr_jsonl_text(jsonl, hit, where, "title", true, &out->title, diag));
+    return rr_jsonl_number(jsonl, hit, where, "score", &out->score, diag);
+}
+
+static bool is_blank(rr_text text) {
+    rr_buf flat = {0};
+    rr_clean_spaces(text.data, text.bytes, &flat);
+    bool blank = flat.bytes == 0;
+    rr_buf_destroy(&flat);
+    return blank;
+}
+
+static rr_status read_query(const rr_jsonl *jsonl, yyjson_val *object, rr_query *out, rr_diag *diag) {
+    yyjson_val *hits;
+    RR_TRY(rr_jsonl_id(jsonl, object, "", "qid", false, &out->qid, diag));
+    RR_TRY(rr_jsonl_text(jsonl, object, "", "query", false, &out->text, diag));
+    if (is_blank(out->text)) {
+        return rr_jsonl_fail(jsonl, diag, "\"query\" is blank, expected the question to rank by");
+    }
+    RR_TRY(rr_jsonl_array(jsonl, object, "", "hits", &hits, diag));
+    rr_passage *passages = rr_arena_alloc(jsonl->arena, yyjson_arr_size(hits) + 1, sizeof *passages);
+    if (passages == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
+    }
+    size_t index, n;
+    yyjson_val *hit;
+    yyjson_arr_foreach(hits, index, n, hit) {
+        RR_TRY(read_hit(jsonl, hit, index, &passages[index], diag));
+    }
+    out->passages = passages;
+    out->n = n;
+    return check_docids(jsonl, out, diag);
+}
+
+/* Fails when an id of lines[n] (id and line number) occurs twice. */
+static rr_status check_lines(const char *label, const char *key, rr_id_place *lines, size_t n, rr_diag *diag) {
+    size_t earlier, later;
+    if (rr_id_repeats(lines, n, &earlier, &later)) {
+        const char *id = "";
+        for (size_t i = 0; i < n; i++) {
+            id = lines[i].place == later ? lines[i].id : id;
+        }
+        return rr_fail(diag, RR_E_INPUT, "%s:%zu: %s \"%.100s\" stands in line %zu already, expected once", label, later,
+                       key, id, earlier);
+    }
+    return RR_OK;
+}
+
+rr_status rr_candidates_parse(const char *data, size_t bytes, const char *label, rr_candidates *out, rr_diag *diag) {
+    *out = (rr_candidates){0};
+    rr_jsonl jsonl = rr_jsonl_start(label, data, bytes, &out->arena);
+    item_list queries = {.item_bytes = sizeof(rr_query)}, lines = {.item_bytes = sizeof(rr_id_place)};
+    rr_status status = RR_OK;
+    rr_text line;
+    while (rr_jsonl_next_line(&jsonl, &line)) {
+        yyjson_doc *doc;
+        RR_TRY_GOTO(rr_jsonl_parse(&jsonl, line, candidates_shape, &doc, diag));
+        rr_query query;
+        status = read_query(&jsonl, yyjson_doc_get_root(doc), &query, diag);
+        yyjson_doc_free(doc);
+        RR_TRY_GOTO(status);
+        rr_query *kept = list_add(&queries);
+        rr_id_place *place = list_add(&lines);
+        if (kept == NULL || place == NULL) {
+            RR_TRY_GOTO(rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", label, jsonl.line));
+        }
+        *kept = query;
+        *place = (rr_id_place){query.qid, jsonl.line};
+    }
+    if (queries.n == 0) {
+        RR_TRY_GOTO(rr_fail(diag, RR_E_INPUT, "%s: no queries, expected %s", label, candidates_shape));
+    }
+    RR_TRY_GOTO(check_lines(label, "qid", lines.items, lines.n, diag));
+    void *items = NULL;
+    RR_TRY_GOTO(list_finish(&queries, &out->arena, &items, &out->n, diag));
+    out->queries = items;
+fail:
+    free(queries.items);
+    free(lines.items);
+    return status;
+}
+
+rr_status rr_candidates_read(const char *path, rr_candidates *out, rr_diag *diag) {
+    *out = (rr_candidates){0};
+    rr_buf text = {0};
+    rr_status status = rr_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
+    if (status == RR_OK) {
+        status = rr_candidates_parse(text.data, text.bytes, label_of(path), out, diag);
+    }
+    rr_buf_destroy(&text);
+    return status;
+}
+
+void rr_candidates_destroy(rr_candidates *candidates) {
+    rr_arena_destroy(&candidates->arena);
+    *candidates = (rr_candidates){0};
+}
+
+/* Passages of one query -------------------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* By name, else by the first line: a JSON object that has a text in "text". */
+static bool is_jsonl(const char *label, const char *data, size_t bytes) {
+    if (ends_with(label, ".jsonl") || ends_with(label, ".ndjson")) {
+        return true;
+    }
+    rr_arena unused = {0};
+    rr_jsonl jsonl = rr_jsonl_start(label, data, bytes, &unused);
+    rr_text line;
+    yyjson_doc *doc = NULL;
+    if (!rr_jsonl_next_line(&jsonl, &line) || line.data[strspn(line.data, " \t")] != '{' ||
+        rr_jsonl_parse(&jsonl, line, passage_shape, &doc, NULL) != RR_OK) {
+        return false;
+    }
+    bool found = yyjson_is_str(yyjson_obj_get(yyjson_doc_get_root(doc), "text"));
+    yyjson_doc_free(doc);
+    return found;
+}
+
+static rr_status read_passage(const rr_jsonl *jsonl, rr_text line, bool json, rr_passage *out, rr_diag *diag) {
+    *out = (rr_passage){0};
+    rr_status status = RR_OK;
+    if (json) {
+        yyjson_doc *doc;
+        RR_TRY(rr_jsonl_parse(jsonl, line, passage_shape, &doc, diag));
+        yyjson_val *object = yyjson_doc_get_root(doc);
+        RR_TRY_GOTO(rr_jsonl_text(jsonl, object, "", "text", false, &out->text, diag));
+        RR_TRY_GOTO(rr_jsonl_text(jsonl, object, "", "title", true, &out->title, diag));
+        RR_TRY_GOTO(rr_jsonl_id(jsonl, object, "", "id", true, &out->id, diag));
+    fail:
+        yyjson_doc_free(doc);
+        RR_TRY(status);
+    } else {
+        out->text = (rr_text){rr_arena_copy(jsonl->arena, line.data, line.bytes), line.bytes};
+    }
+    if (out->id == NULL) {
+        char number[24];
+        int n = snprintf(number, sizeof number, "%zu", jsonl->line);
+        out->id = rr_arena_copy(jsonl->arena, number, (size_t)n);
+    }
+    if (out->id == NULL || out->text.data == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
+    }
+    return RR_OK;
+}
+
+/* Sets *out to one query without passages. */
+static rr_status start_query(const char *qid, const char *query, rr_candidates *out, rr_diag *diag) {
+    *out = (rr_candidates){0};
+    if (is_blank((rr_text){query, strlen(query)})) {
+        return rr_fail(diag, RR_E_USAGE, "the query is blank, expected the question to rank by");
+    }
+    rr_buf clean = {0};
+    rr_clean_utf8(query, strlen(query), &clean);
+    out->queries = rr_arena_alloc(&out->arena, 1, sizeof *out->queries);
+    const char *copy = clean.failed ? NULL : rr_arena_copy(&out->arena, clean.data, clean.bytes);
+    const char *qid_copy = rr_arena_copy(&out->arena, qid, strlen(qid));
+    rr_status status = RR_OK;
+    if (out->queries == NULL || copy == NULL || qid_copy == NULL) {
+        status = rr_fail(diag, RR_E_MEMORY, "out of memory for the query");
+    } else {
+        out->queries[0] = (rr_query){.qid = qid_copy, .text = {copy, clean.bytes}};
+        out->n = 1;
+    }
+    rr_buf_destroy(&clean);
+    return status;
+}
+
+rr_status rr_passages_parse(const char *qid, const char *query, const char *data, size_t bytes, const char *label,
+                            rr_candidates *out, rr_diag *diag) {
+    RR_TRY(start_query(qid, query, out, diag));
+    bool json = is_jsonl(label, data, bytes);
+    rr_jsonl jsonl = rr_jsonl_start(label, data, bytes, &out->arena);
+    item_list passages = {.item_bytes = sizeof(rr_passage)}, lines = {.item_bytes = sizeof(rr_id_place)};
+    rr_status status = RR_OK;
+    rr_text line;
+    while (rr_jsonl_next_line(&jsonl, &line)) {
+        rr_passage passage;
+        RR_TRY_GOTO(read_passage(&jsonl, line, json, &passage, diag));
+        rr_passage *kept = list_add(&passages);
+        rr_id_place *place = list_add(&lines);
+        if (kept == NULL || place == NULL) {
+            RR_TRY_GOTO(rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", label, jsonl.line));
+        }
+        *kept = passage;
+        *place = (rr_id_place){passage.id, jsonl.line};
+    }
+    RR_TRY_GOTO(check_lines(label, "id", lines.items, lines.n, diag));
+    void *items = NULL;
+    RR_TRY_GOTO(list_finish(&passages, &out->arena, &items, &out->queries[0].n, diag));
+    out->queries[0].passages = items;
+fail:
+    free(passages.items);
+    free(lines.items);
+    return status;
+}
+
+/* A whole file as one passage, its path as the id (without what an id must not hold). */
+static rr_status read_file_passage(const char *path, rr_arena *arena, rr_passage *out, rr_diag *diag) {
+    if (strcmp(path, "-") == 0) {
+        return rr_fail(diag, RR_E_USAGE, "\"-\" is one of several files; standard input can only stand alone, with a "
+                                         "passage a line");
+    }
+    rr_buf text = {0}, id = {0};
+    rr_status status = rr_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
+    if (status == RR_OK) {
+        rr_clean_terminal(path, strlen(path), true, &id);
+        out->id = id.failed ? NULL : rr_arena_copy(arena, id.data, id.bytes);
+        out->text = (rr_text){rr_arena_copy(arena, text.data != NULL ? text.data : "", text.bytes), text.bytes};
+        if (out->id == NULL || out->text.data == NULL) {
+            status = rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
+        }
+    }
+    rr_buf_destroy(&text);
+    rr_buf_destroy(&id);
+    return status;
+}
+
+rr_status rr_passages_read(const char *qid, const char *query, const char *const *paths, size_t n_paths,
+                           rr_candidates *out, rr_diag *diag) {
+    if (n_paths == 1) {
+        *out = (rr_candidates){0};
+        rr_buf text = {0};
+        rr_status status = rr_file_read(paths[0], RR_CANDIDATES_MAX_BYTES, &text, diag);
+        if (status == RR_OK) {
+            status = rr_passages_parse(qid, query, text.data, text.bytes, label_of(paths[0]), out, diag);
+        }
+        rr_buf_destroy(&text);
+        return status;
+    }
+    RR_TRY(start_query(qid, query, out, diag));
+    rr_passage *passages = rr_arena_alloc(&out->arena, n_paths + 1, sizeof *passages);
+    rr_id_place *ids = rr_arena_alloc(&out->arena, n_paths + 1, sizeof *ids);
+    if (passages == NULL || ids == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for %zu passages", n_paths);
+    }
+    for (size_t i = 0; i < n_paths; i++) {
+        RR_TRY(read_file_passage(paths[i], &out->arena, &passages[i], diag));
+        ids[i] = (rr_id_place){passages[i].id, i};
+    }
+    size_t earlier, later;
+    if (rr_id_repeats(ids, n_paths, &earlier, &later)) {
+        return rr_fail(diag, RR_E_USAGE, "%s: named twice, expected each file once", paths[later]);
+    }
+    out->queries[0].passages = passages;
+    out->queries[0].n = n_paths;
+    return RR_OK;
+}
+
+/* Recorded answers -------------------------------------------------------------------------------------------------- */
+
+static rr_status read_recorded(const rr_jsonl *jsonl, yyjson_val *object, rr_recorded *out, rr_diag *diag) {
+    yyjson_val *texts;
+    RR_TRY(rr_jsonl_id(jsonl, object, "", "qid", false, &out->qid, diag));
+    RR_TRY(rr_jsonl_array(jsonl, object, "", "responses", &texts, diag));
+    rr_text *responses = rr_arena_alloc(jsonl->arena, yyjson_arr_size(texts) + 1, sizeof *responses);
+    if (responses == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
+    }
+    size_t index, n;
+    yyjson_val *text;
+    yyjson_arr_foreach(texts, index, n, text) {
+        if (!yyjson_is_str(text)) {
+            return rr_jsonl_fail(jsonl, diag, "responses[%zu]: found a JSON %s, expected a text", index,
+                                 yyjson_get_type_desc(text));
+        }
+        responses[index] = (rr_text){rr_arena_copy(jsonl->arena, yyjson_get_str(text), yyjson_get_len(text)),
+                                     yyjson_get_len(text)};
+        if (responses[index].data == NULL) {
+            return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
+        }
+    }
+    out->responses = responses;
+    out->n = n;
+    out->line = jsonl->line;
+    return RR_OK;
+}
+
+static int compare_recorded(const void *a, const void *b) {
+    return strcmp(((const rr_recorded *)a)->qid, ((const rr_recorded *)b)->qid);
+}
+
+rr_status rr_recording_parse(const char *data, size_t bytes, const char *label, rr_recording *out, rr_diag *diag) {
+    *out = (rr_recording){0};
+    rr_jsonl jsonl = rr_jsonl_start(label, data, bytes, &out->arena);
+    item_list items = {.item_bytes = sizeof(rr_recorded)}, lines = {.item_bytes = sizeof(rr_id_place)};
+    rr_status status = RR_OK;
+    rr_text line;
+    while (rr_jsonl_next_line(&jsonl, &line)) {
+        yyjson_doc *doc;
+        RR_TRY_GOTO(rr_jsonl_parse(&jsonl, line, recording_shape, &doc, diag));
+        rr_recorded recorded;
+        status = read_recorded(&jsonl, yyjson_doc_get_root(doc), &recorded, diag);
+        yyjson_doc_free(doc);
+        RR_TRY_GOTO(status);
+        rr_recorded *kept = list_add(&items);
+        rr_id_place *place = list_add(&lines);
+        if (kept == NULL || place == NULL) {
+            RR_TRY_GOTO(rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", label, jsonl.line));
+        }
+        *kept = recorded;
+        *place = (rr_id_place){recorded.qid, jsonl.line};
+    }
+    RR_TRY_GOTO(check_lines(label, "qid", lines.items, lines.n, diag));
+    if (items.n > 1) {
+        qsort(items.items, items.n, sizeof(rr_recorded), compare_recorded);
+    }
+    void *copy = NULL;
+    RR_TRY_GOTO(list_finish(&items, &out->arena, &copy, &out->n, diag));
+    out->items = copy;
+fail:
+    free(items.items);
+    free(lines.items);
+    return status;
+}
+
+rr_status rr_recording_read(const char *path, rr_recording *out, rr_diag *diag) {
+    *out = (rr_recording){0};
+    rr_buf text = {0};
+    rr_status status = rr_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
+    if (status == RR_OK) {
+        status = rr_recording_parse(text.data, text.bytes, label_of(path), out, diag);
+    }
+    rr_buf_destroy(&text);
+    return status;
+}
+
+void rr_recording_destroy(rr_recording *recording) {
+    rr_arena_destroy(&recording->arena);
+    *recording = (rr_recording){0};
+}
+
+const rr_recorded *rr_recording_find(const rr_recording *recording, const char *qid) {
+    rr_recorded wanted = {.qid = qid};
+    return recording->n == 0
+               ? NULL
+               : bsearch(&wanted, recording->items, recording->n, sizeof *recording->items, compare_recorded);
+}

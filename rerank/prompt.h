@@ -1,0 +1,34 @@
+/* The messages that ask a model to rank one window of passages.
+ * Owns: the prompt texts, byte for byte as the models were trained on them (odd spacing included), and the rules for a
+ * passage's text. Knows no tokens: runtime/model/chat.h renders the messages.
+ * Source: REARANK (arXiv 2505.20046) and its code; RankGPT (arXiv 2304.09542) as that code runs it without thinking. */
+#ifndef RR_RERANK_PROMPT_H
+#define RR_RERANK_PROMPT_H
+
+#include "rerank/query.h"
+#include "runtime/base/memory.h"
+#include "runtime/model/chat.h"
+
+typedef enum rr_prompt_style {
+    RR_PROMPT_REARANK, /* reason first, then answer: 2n + 4 messages, passages cut at 400 characters */
+    RR_PROMPT_RANKGPT  /* answer at once: n + 4 messages, passages cut at 300 characters */
+} rr_prompt_style;
+
+/* Messages and the memory behind them. Zero-initialise. */
+typedef struct rr_prompt {
+    rr_arena arena;
+    rr_message *messages; /* [n] */
+    size_t n;
+} rr_prompt;
+
+/* Appends a passage's text as the prompt shows it: "Title: t Content: c" where there is a title, whitespace runs
+ * collapsed to one space, stripped, then the first 400 (300) code points. Failure shows in `out->failed`. */
+void rr_prompt_passage(rr_prompt_style style, const rr_passage *passage, rr_buf *out);
+
+/* Builds the messages for passages[order[0]], passages[order[1]], … [n], shown as [1], [2], …; `order` NULL = as they
+ * stand. The query is not cut. `out` must be destroyed whatever happens. Errors: RR_E_MEMORY. */
+rr_status rr_prompt_build(rr_prompt_style style, const rr_query *query, const uint32_t *order, size_t n, rr_prompt *out,
+                          rr_diag *diag);
+void rr_prompt_destroy(rr_prompt *prompt); /* accepts a zeroed prompt */
+
+#endif

@@ -1,0 +1,131 @@
+/* rearank: listwise passage reranking with a reasoning model, on any Vulkan device. The one public header: C11 and C++.
+ *
+ *     rearank_engine *engine = NULL;
+ *     rearank_open_options open = {0};
+ *     open.model_path = "model.gguf";
+ *     if (rearank_open(&open, &engine) != REARANK_OK) { fprintf(stderr, "%s\n", rearank_last_error()); … }
+ *     rearank_passage passages[] = {{"Fleas live for weeks."}, {"Paris is a city."}};
+ *     rearank_ranking *ranking = NULL;
+ *     if (rearank_rank(engine, "how long do fleas live", passages, 2, NULL, &ranking) == REARANK_OK) {
+ *         size_t n;
+ *         const rearank_result *results = rearank_ranking_results(ranking, &n);
+ *         …
+ *     }
+ *     rearank_ranking_free(ranking);
+ *     rearank_close(engine);
+ *
+ * Texts are NUL-terminated UTF-8; invalid bytes are read as U+FFFD. Zeroed option structs mean the defaults. */
+#ifndef REARANK_H
+#define REARANK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define REARANK_API __attribute__((visibility("default")))
+#else
+#define REARANK_API
+#endif
+
+typedef enum rearank_status {
+    REARANK_OK = 0,
+    REARANK_E_USAGE = 1,       /* an argument makes no sense */
+    REARANK_E_INPUT = 2,       /* the model file or a passage cannot be used */
+    REARANK_E_IO = 3,          /* the operating system refused to read or write */
+    REARANK_E_MEMORY = 4,      /* host or device memory is exhausted, or the plan does not fit */
+    REARANK_E_DEVICE = 5,      /* no usable Vulkan device, or it was lost */
+    REARANK_E_UNSUPPORTED = 6, /* well formed, but this build or device cannot do it */
+    REARANK_E_CANCELLED = 7,   /* stopped on request */
+    REARANK_E_INTERNAL = 8     /* a fault of the library */
+} rearank_status;
+
+typedef struct rearank_engine rearank_engine;   /* a model on a device */
+typedef struct rearank_ranking rearank_ranking; /* what came out */
+
+/* "0.1.0" */
+REARANK_API const char *rearank_version(void);
+
+/* What went wrong in the last call of this thread that failed: what was found, what was expected, what to do. "" when none
+ * failed. Valid until the thread's next call. */
+REARANK_API const char *rearank_last_error(void);
+
+typedef struct rearank_open_options {
+    const char *model_path; /* GGUF file of a Qwen2 or Qwen2.5 model */
+    const char *device;     /* index, UUID or part of the name; NULL = the best there is */
+    uint32_t n_context;     /* tokens that a window's prompt and answer may take; 0 = 8192 or the model's limit */
+    /* Reading and compiling: `done` of `total` units of `what`. May be NULL. */
+    void (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
+    void *user;
+} rearank_open_options;
+
+/* Opens a model; reads the whole file once. *out is untouched on failure. */
+REARANK_API rearank_status rearank_open(const rearank_open_options *options, rearank_engine **out);
+/* No call on the engine may be running. NULL is accepted. */
+REARANK_API void rearank_close(rearank_engine *engine);
+REARANK_API const char *rearank_model_name(const rearank_engine *engine);
+REARANK_API const char *rearank_device_name(const rearank_engine *engine);
+
+typedef struct rearank_passage {
+    const char *text;
+    const char *title; /* NULL = none */
+    const char *id;    /* comes back with the result; NULL = none */
+} rearank_passage;
+
+typedef struct rearank_options {
+    size_t window;       /* passages ranked at once; 0 = 20 */
+    size_t step;         /* how far the window moves up each time; 0 = 10 */
+    size_t depth;        /* rank this many from the top, keep the rest behind them; 0 = all */
+    int no_think;        /* 1 = the prompt without reasoning */
+    uint32_t max_tokens; /* a window may take before its answer is finished by force; 0 = 2048 */
+    float temperature;   /* 0 = always the likeliest token */
+    float top_p;         /* with a temperature; 0 or 1 = off */
+    uint64_t seed;       /* with a temperature */
+    /* Text as the model writes it, whole characters, in window `window_index` of `n_windows`; called on the ranking
+     * thread, not NUL-terminated. Returning 0 cancels the ranking. May be NULL. */
+    int (*on_text)(void *user, size_t window_index, size_t n_windows, const char *text, size_t bytes);
+    void *user;
+} rearank_options;
+
+/* Ranks passages given best first, where there is an order. 0 and 1 passages need no model's answer. `options` NULL = the
+ * defaults. Calls on one engine wait for each other. *out is untouched on failure. */
+REARANK_API rearank_status rearank_rank(rearank_engine *engine, const char *query, const rearank_passage *passages, size_t n,
+                                        const rearank_options *options, rearank_ranking **out);
+/* Makes the running ranking, or else the next, end with REARANK_E_CANCELLED soon. From any thread or signal handler. */
+REARANK_API void rearank_cancel(rearank_engine *engine);
+
+typedef struct rearank_result {
+    size_t index;   /* in the passages given */
+    const char *id; /* the passage's; NULL when it had none */
+    size_t rank;    /* from 1 */
+    double score;   /* strictly decreasing in (0, 1]; says the order and nothing else */
+} rearank_result;
+
+/* One look of the model at a window of passages. */
+typedef struct rearank_window {
+    size_t begin, end;           /* positions of the ranking, [begin, end) */
+    size_t n;                    /* end − begin */
+    const uint32_t *passages;    /* [n] indices of those shown as [1], [2], … */
+    const uint32_t *permutation; /* [n] ids 1…n, best first */
+    const char *response;        /* all that was written */
+    const char *reasoning;       /* what stands before the answer */
+    const char *answer;
+    int repaired;                /* the answer was no permutation and was made one */
+    int truncated;               /* the answer was cut, or finished by force */
+    uint64_t prompt_tokens, reused_tokens, generated_tokens;
+    uint64_t prompt_ns, generate_ns;
+} rearank_window;
+
+/* Owned by the ranking; *n gets their number. Results stand best first, windows in the order of the calls. */
+REARANK_API const rearank_result *rearank_ranking_results(const rearank_ranking *ranking, size_t *n);
+REARANK_API const rearank_window *rearank_ranking_windows(const rearank_ranking *ranking, size_t *n);
+REARANK_API void rearank_ranking_free(rearank_ranking *ranking); /* NULL is accepted */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

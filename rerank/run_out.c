@@ -1,0 +1,301 @@
+#include "rerank/run_out.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yyjson.h>
+
+#include "rerank/clean.h"
+
+const char *const rr_run_format_names[] = {"table", "json", "jsonl", "trec", "tsv", NULL};
+_Static_assert(sizeof rr_run_format_names / sizeof rr_run_format_names[0] == RR_RUN_FORMAT_COUNT + 1, "one name a format");
+
+static rr_status finish(const rr_buf *out, rr_diag *diag) {
+    return out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory while writing a ranking") : RR_OK;
+}
+
+/* Runs ------------------------------------------------------------------------------------------------------------- */
+
+static rr_status check_id(const char *what, const char *id, rr_diag *diag) {
+    for (const char *at = id; *at != '\0'; at++) {
+        if (*at == ' ') {
+            return rr_fail(diag, RR_E_INPUT,
+                           "%s \"%.100s\" holds a space, which a TREC run cannot hold; use --format tsv or json", what, id);
+        }
+    }
+    return RR_OK;
+}
+
+rr_status rr_run_check(const rr_run_out *run, const rr_query *query, rr_diag *diag) {
+    if (run->format != RR_RUN_TREC) {
+        return RR_OK;
+    }
+    RR_TRY(check_id("qid", query->qid, diag));
+    for (size_t i = 0; i < query->n; i++) {
+        RR_TRY(check_id("passage id", query->passages[i].id, diag));
+    }
+    return RR_OK;
+}
+
+static void write_trec(const rr_query *query, const rr_ranking *ranking, rr_buf *out) {
+    for (size_t i = 0; i < ranking->n; i++) {
+        rr_buf_printf(out, "%s Q0 %s %zu %zu rearank\n", query->qid, query->passages[ranking->order[i]].id, i + 1,
+                      ranking->n - i);
+    }
+}
+
+static void write_tsv(const rr_query *query, const rr_ranking *ranking, rr_buf *out) {
+    for (size_t i = 0; i < ranking->n; i++) {
+        rr_buf_printf(out, "%s\t%s\t%zu\t%.9g\n", query->qid, query->passages[ranking->order[i]].id, i + 1,
+                      rr_rank_score(i + 1, ranking->n));
+    }
+}
+
+/* JSON ------------------------------------------------------------------------------------------------------------- */
+
+/* Adds a text that may be no valid UTF-8: the document gets a clean copy. NULL when out of memory. */
+static yyjson_mut_val *json_text(yyjson_mut_doc *doc, const char *text, size_t bytes) {
+    rr_buf clean = {0};
+    rr_clean_utf8(text, bytes, &clean);
+    yyjson_mut_val *value =
+        clean.failed ? NULL : yyjson_mut_strncpy(doc, clean.data != NULL ? clean.data : "", clean.bytes);
+    rr_buf_destroy(&clean);
+    return value;
+}
+
+static bool add_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const char *text, size_t bytes) {
+    return yyjson_mut_obj_add(object, yyjson_mut_str(doc, key), json_text(doc, text, bytes));
+}
+
+static bool add_name(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const char *name) {
+    return name != NULL ? add_text(doc, object, key, name, strlen(name)) : yyjson_mut_obj_add_null(doc, object, key);
+}
+
+static double ms(uint64_t ns) {
+    return (double)(ns / 1000) / 1000.0;
+}
+
+static bool add_results(const rr_run_out *run, yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_query *query,
+                        const rr_ranking *ranking) {
+    yyjson_mut_val *results = yyjson_mut_arr(doc);
+    bool ok = yyjson_mut_obj_add_val(doc, root, "results", results);
+    for (size_t i = 0; i < ranking->n && ok; i++) {
+        const rr_passage *passage = &query->passages[ranking->order[i]];
+        yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, results);
+        ok = item != NULL && yyjson_mut_obj_add_uint(doc, item, "index", ranking->order[i]) &&
+             add_name(doc, item, "id", passage->id) && yyjson_mut_obj_add_uint(doc, item, "rank", i + 1) &&
+             yyjson_mut_obj_add_real(doc, item, "relevance_score", rr_rank_score(i + 1, ranking->n)) &&
+             (!run->explain || add_text(doc, item, "text", passage->text.data, passage->text.bytes));
+    }
+    return ok;
+}
+
+static bool add_window(yyjson_mut_doc *doc, yyjson_mut_val *windows, const rr_window_result *window) {
+    yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, windows), *passages = yyjson_mut_arr(doc);
+    yyjson_mut_val *permutation = yyjson_mut_arr(doc);
+    bool ok = item != NULL && yyjson_mut_obj_add_uint(doc, item, "begin", window->window.begin) &&
+              yyjson_mut_obj_add_uint(doc, item, "end", window->window.end) &&
+              add_text(doc, item, "reasoning", window->reasoning.data, window->reasoning.bytes) &&
+              add_text(doc, item, "answer", window->answer.data, window->answer.bytes) &&
+              yyjson_mut_obj_add_val(doc, item, "passages", passages) &&
+              yyjson_mut_obj_add_val(doc, item, "permutation", permutation);
+    for (uint32_t i = 0; i < window->n && ok; i++) {
+        ok = yyjson_mut_arr_add_uint(doc, passages, window->passages[i]) &&
+             yyjson_mut_arr_add_uint(doc, permutation, window->permutation[i]);
+    }
+    return ok && yyjson_mut_obj_add_bool(doc, item, "repaired", window->repaired) &&
+           yyjson_mut_obj_add_bool(doc, item, "truncated", window->truncated) &&
+           yyjson_mut_obj_add_uint(doc, item, "listed", window->n_listed) &&
+           yyjson_mut_obj_add_uint(doc, item, "prompt_tokens", window->prompt_tokens) &&
+           yyjson_mut_obj_add_uint(doc, item, "reused_tokens", window->reused_tokens) &&
+           yyjson_mut_obj_add_uint(doc, item, "generated_tokens", window->generated_tokens) &&
+           yyjson_mut_obj_add_real(doc, item, "prompt_ms", ms(window->prompt_ns)) &&
+           yyjson_mut_obj_add_real(doc, item, "generate_ms", ms(window->generate_ns)) &&
+           yyjson_mut_obj_add_real(doc, item, "time_ms", ms(window->time_ns));
+}
+
+static bool fill_document(const rr_run_out *run, yyjson_mut_doc *doc, const rr_query *query, const rr_ranking *ranking) {
+    yyjson_mut_val *root = yyjson_mut_obj(doc), *windows = yyjson_mut_arr(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    bool ok = (!run->many || add_name(doc, root, "qid", query->qid)) &&
+              add_text(doc, root, "query", query->text.data, query->text.bytes) &&
+              add_name(doc, root, "model", run->model) && add_name(doc, root, "device", run->device) &&
+              add_results(run, doc, root, query, ranking) && yyjson_mut_obj_add_val(doc, root, "windows", windows);
+    for (size_t i = 0; i < ranking->n_windows && ok; i++) {
+        ok = add_window(doc, windows, &ranking->windows[i]);
+    }
+    return ok && yyjson_mut_obj_add_real(doc, root, "time_ms", ms(ranking->time_ns));
+}
+
+/* Writes a filled document and frees it. */
+static void write_document(yyjson_mut_doc *doc, bool filled, bool pretty, rr_buf *out) {
+    size_t bytes;
+    char *text = filled ? yyjson_mut_write(doc, pretty ? YYJSON_WRITE_PRETTY : YYJSON_WRITE_NOFLAG, &bytes) : NULL;
+    if (text == NULL) {
+        out->failed = true; /* all texts are clean, so only memory can lack */
+    } else {
+        rr_buf_append(out, text, bytes);
+    }
+    free(text);
+    yyjson_mut_doc_free(doc);
+}
+
+static void write_json(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, size_t index, rr_buf *out) {
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    bool in_array = run->format == RR_RUN_JSON && run->many;
+    if (doc == NULL) {
+        out->failed = true;
+        return;
+    }
+    if (in_array && index > 0) {
+        rr_buf_text(out, ",\n");
+    }
+    write_document(doc, fill_document(run, doc, query, ranking), run->format == RR_RUN_JSON, out);
+    if (!in_array) {
+        rr_buf_text(out, "\n");
+    }
+}
+
+rr_status rr_run_record(const rr_query *query, const rr_ranking *ranking, rr_buf *out, rr_diag *diag) {
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    if (doc == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory while writing a ranking");
+    }
+    yyjson_mut_val *root = yyjson_mut_obj(doc), *responses = yyjson_mut_arr(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    bool ok = add_name(doc, root, "qid", query->qid) && yyjson_mut_obj_add_val(doc, root, "responses", responses);
+    for (size_t i = 0; i < ranking->n_windows && ok; i++) {
+        rr_text text = ranking->windows[i].response;
+        ok = yyjson_mut_arr_append(responses, json_text(doc, text.data, text.bytes));
+    }
+    write_document(doc, ok, false, out);
+    rr_buf_text(out, "\n");
+    return finish(out, diag);
+}
+
+/* Table ------------------------------------------------------------------------------------------------------------ */
+
+/* At most `width` characters of one line, with an ellipsis where more was there; padded when `pad`. */
+static void write_cell(const char *text, size_t bytes, size_t width, bool pad, rr_buf *out) {
+    rr_buf flat = {0}, safe = {0};
+    rr_clean_spaces(text, bytes, &flat);
+    rr_clean_terminal(flat.data != NULL ? flat.data : "", flat.bytes, true, &safe);
+    const char *line = safe.data != NULL ? safe.data : "";
+    size_t n_chars = rr_clean_count(line, safe.bytes);
+    if (n_chars > width) {
+        rr_buf_append(out, line, rr_clean_cut(line, safe.bytes, width - 1));
+        rr_buf_text(out, "…");
+    } else {
+        rr_buf_append(out, line, safe.bytes);
+        for (; pad && n_chars < width; n_chars++) {
+            rr_buf_text(out, " ");
+        }
+    }
+    out->failed = out->failed || flat.failed || safe.failed;
+    rr_buf_destroy(&flat);
+    rr_buf_destroy(&safe);
+}
+
+static void write_indented(rr_text text, rr_buf *out) {
+    rr_buf safe = {0};
+    rr_clean_terminal(text.data, text.bytes, false, &safe);
+    for (size_t i = 0; i < safe.bytes;) {
+        const char *end = memchr(safe.data + i, '\n', safe.bytes - i);
+        size_t length = end != NULL ? (size_t)(end - safe.data) - i : safe.bytes - i;
+        rr_buf_text(out, "    ");
+        rr_buf_append(out, safe.data + i, length);
+        rr_buf_text(out, "\n");
+        i += length + 1;
+    }
+    out->failed = out->failed || safe.failed;
+    rr_buf_destroy(&safe);
+}
+
+static void write_windows(const rr_ranking *ranking, rr_buf *out) {
+    for (size_t i = 0; i < ranking->n_windows; i++) {
+        const rr_window_result *window = &ranking->windows[i];
+        rr_buf_printf(out, "\nWindow %zu of %zu: ranks %zu to %zu%s%s\n", i + 1, ranking->n_windows,
+                      window->window.begin + 1, window->window.end, window->truncated ? ", answer cut" : "",
+                      window->repaired ? ", answer repaired" : "");
+        if (window->reasoning.bytes > 0) {
+            rr_buf_text(out, "  Reasoning\n");
+            write_indented(window->reasoning, out);
+        }
+        rr_buf_text(out, "  Answer\n");
+        write_indented(window->answer, out);
+    }
+}
+
+static void write_table(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, size_t index, rr_buf *out) {
+    size_t columns = run->columns == 0 ? 100 : run->columns < 40 ? 40 : run->columns, id_width = 2;
+    for (size_t i = 0; i < query->n; i++) {
+        size_t width = rr_clean_count(query->passages[i].id, strlen(query->passages[i].id));
+        id_width = width > id_width ? width : id_width;
+    }
+    id_width = id_width > 24 ? 24 : id_width;
+    if (run->many) {
+        rr_buf_text(out, index > 0 ? "\nQuery " : "Query ");
+        write_cell(query->qid, strlen(query->qid), 24, false, out);
+        rr_buf_text(out, ": ");
+        write_cell(query->text.data, query->text.bytes, columns, false, out);
+        rr_buf_text(out, "\n");
+    }
+    rr_buf_printf(out, "rank  was  %-*s  passage\n", (int)id_width, "id");
+    for (size_t i = 0; i < ranking->n; i++) {
+        const rr_passage *passage = &query->passages[ranking->order[i]];
+        rr_buf_printf(out, "%4zu  %3u  ", i + 1, ranking->order[i] + 1);
+        write_cell(passage->id, strlen(passage->id), id_width, true, out);
+        rr_buf_text(out, "  ");
+        size_t room = columns - 13 - id_width; /* columns is at least 40 and an id takes at most 24 */
+        if (passage->title.bytes > 0) {
+            rr_buf both = {0};
+            rr_buf_append(&both, passage->title.data, passage->title.bytes);
+            rr_buf_text(&both, " · ");
+            rr_buf_append(&both, passage->text.data, passage->text.bytes);
+            write_cell(both.data != NULL ? both.data : "", both.bytes, room, false, out);
+            out->failed = out->failed || both.failed;
+            rr_buf_destroy(&both);
+        } else {
+            write_cell(passage->text.data, passage->text.bytes, room, false, out);
+        }
+        rr_buf_text(out, "\n");
+    }
+    if (run->explain) {
+        write_windows(ranking, out);
+    }
+}
+
+/* All formats ------------------------------------------------------------------------------------------------------ */
+
+rr_status rr_run_begin(const rr_run_out *run, rr_buf *out, rr_diag *diag) {
+    if (run->format == RR_RUN_JSON && run->many) {
+        rr_buf_text(out, "[\n");
+    }
+    return finish(out, diag);
+}
+
+rr_status rr_run_query(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, size_t index, rr_buf *out,
+                       rr_diag *diag) {
+    switch (run->format) {
+    case RR_RUN_TABLE:
+        write_table(run, query, ranking, index, out);
+        break;
+    case RR_RUN_TREC:
+        write_trec(query, ranking, out);
+        break;
+    case RR_RUN_TSV:
+        write_tsv(query, ranking, out);
+        break;
+    default:
+        write_json(run, query, ranking, index, out);
+        break;
+    }
+    return finish(out, diag);
+}
+
+rr_status rr_run_end(const rr_run_out *run, rr_buf *out, rr_diag *diag) {
+    if (run->format == RR_RUN_JSON && run->many) {
+        rr_buf_text(out, "\n]\n");
+    }
+    return finish(out, diag);
+}

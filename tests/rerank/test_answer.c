@@ -1,0 +1,102 @@
+#include "tests/check.h"
+
+#include "rerank/answer.h"
+#include "rerank/windows.h"
+
+enum { LISTED_ALL = 5 };
+
+typedef struct answer_case {
+    const char *text;
+    uint32_t order[5];
+    uint32_t n_listed;
+    bool repaired, unclosed, closed;
+    const char *reasoning, *answer; /* NULL = not looked at */
+} answer_case;
+
+static const answer_case answer_cases[] = {
+    /* those of the reference */
+    {"<answer> [2] > [1] > [3] </answer>", {2, 1, 3, 4, 5}, 3, true, false, true, "", "[2] > [1] > [3]"},
+    {"<answer>[3] > [3] > [9]</answer>", {3, 1, 2, 4, 5}, 1, true, false, true, "", NULL},
+    {"", {1, 2, 3, 4, 5}, 0, true, false, false, "", ""},
+    {"<answer>[2] > [4", {2, 4, 1, 3, 5}, 2, true, true, false, NULL, NULL},
+    {"[5] > [4] > [3] > [2] > [1]", {5, 4, 3, 2, 1}, LISTED_ALL, false, false, false, "", "[5] > [4] > [3] > [2] > [1]"},
+    {"1. [5] > [4] > [3] > [2] > [1]", {1, 5, 4, 3, 2}, LISTED_ALL, true, false, false, NULL, NULL},
+    {"<think>[1] is poor, [4] good</think>\n<answer>[4] > [5] > [3] > [2] > [1]</answer>", {4, 5, 3, 2, 1}, LISTED_ALL, false,
+     false, true, "[1] is poor, [4] good", "[4] > [5] > [3] > [2] > [1]"},
+    {"<think>[1] or [2]</think> [3] > [2] > [1] > [5] > [4]", {3, 2, 1, 5, 4}, LISTED_ALL, false, false, false,
+     "[1] or [2]", "[3] > [2] > [1] > [5] > [4]"},
+    {"<think>[1]</think> no: <think>[2]</think> [3] > [4]", {3, 4, 1, 2, 5}, 2, true, false, false, NULL, "[3] > [4]"},
+    {"<answer>[2]</answer> or <answer>[3]</answer>", {2, 1, 3, 4, 5}, 1, true, false, true, "", "[2]"},
+    {"<answer></answer>[3]", {1, 2, 3, 4, 5}, 0, true, false, true, "", ""},
+    {"<think>plan <answer>[5]</answer> then [1]", {5, 1, 2, 3, 4}, 1, true, false, true, "plan", "[5]"},
+    {"</answer>[2]<answer>[3]", {2, 3, 1, 4, 5}, 2, true, true, false, NULL, NULL},
+    /* the reasoning's digits are no ranking */
+    {"<think>only [3] then [1]", {1, 2, 3, 4, 5}, 0, true, true, false, "only [3] then [1]", ""},
+    {"<think>only [3] <answer>[4] > [2", {4, 2, 1, 3, 5}, 2, true, true, false, "only [3]", "[4] > [2"},
+    {"<think>[1]</think>[2] <think>[5]", {2, 1, 3, 4, 5}, 1, true, true, false, NULL, "[2]"},
+    {"[4] > [2] <think>because [1]", {4, 2, 1, 3, 5}, 2, true, true, false, "because [1]", "[4] > [2]"},
+    {"<think>[1]</think>\n<answer>[4] > [2", {4, 2, 1, 3, 5}, 2, true, true, false, "[1]", NULL},
+    /* numbers of all sizes */
+    {"[0] > [6] > [-2] > [4294967297] > [18446744073709551617] > [003]", {2, 3, 1, 4, 5}, 2, true, false, false, NULL, NULL},
+    {"5 4 3 2 1", {5, 4, 3, 2, 1}, LISTED_ALL, false, false, false, NULL, NULL},
+    {"[5]>[4]\xff[3]\n[2]\xc3[1]", {5, 4, 3, 2, 1}, LISTED_ALL, false, false, false, NULL, NULL},
+};
+
+static void check_text(rr_text found, const char *expected, const char *input) {
+    if (expected != NULL) {
+        CHECK_MSG(found.bytes == strlen(expected) && memcmp(found.data, expected, found.bytes) == 0,
+                  "\"%s\": found \"%.*s\", expected \"%s\"", input, (int)found.bytes, found.data, expected);
+    }
+}
+
+static void check_case(const answer_case *c) {
+    uint32_t order[5];
+    rr_answer answer;
+    /* a copy of exactly this length, so that the sanitizer sees a read past the end */
+    size_t bytes = strlen(c->text);
+    char *text = malloc(bytes + (bytes == 0));
+    memcpy(text, c->text, bytes);
+    rr_answer_parse(text, bytes, 5, order, &answer);
+    for (int i = 0; i < 5; i++) {
+        CHECK_MSG(order[i] == c->order[i], "\"%s\": place %d: found %u, expected %u", c->text, i, order[i], c->order[i]);
+    }
+    CHECK_MSG(answer.n_listed == c->n_listed, "\"%s\": n_listed %u", c->text, answer.n_listed);
+    CHECK_MSG(answer.repaired == c->repaired, "\"%s\": repaired %d", c->text, answer.repaired);
+    CHECK_MSG(answer.unclosed == c->unclosed, "\"%s\": unclosed %d", c->text, answer.unclosed);
+    CHECK_MSG(answer.closed == c->closed, "\"%s\": closed %d", c->text, answer.closed);
+    CHECK(rr_answer_is_closed(text, bytes) == c->closed);
+    check_text(answer.reasoning, c->reasoning, c->text);
+    check_text(answer.answer, c->answer, c->text);
+    free(text);
+}
+
+static void check_finish(const char *text, uint32_t n, const char *expected) {
+    const char *found = rr_answer_finish(text, strlen(text), n);
+    CHECK_MSG((found == NULL) == (expected == NULL) && (found == NULL || strcmp(found, expected) == 0),
+              "\"%s\": found %s, expected %s", text, found == NULL ? "NULL" : found, expected == NULL ? "NULL" : expected);
+}
+
+int main(void) {
+    for (size_t i = 0; i < sizeof answer_cases / sizeof answer_cases[0]; i++) {
+        check_case(&answer_cases[i]);
+    }
+
+    check_finish("<think>so</think><answer>[1]</answer>", 2, NULL);
+    check_finish("<think>so", 2, "\n</think>\n<answer> [");
+    check_finish("<think>so</think>", 2, "\n<answer> [");
+    check_finish("<think>so</think>\n<answer> [2", 2, "");
+    check_finish("I cannot tell [2] from [1].", 2, "\n<answer> [");
+    check_finish("[2] > [1]", 2, NULL);
+    check_finish("[2] > [1]", 3, "\n<answer> [");
+    check_finish("", 2, "\n<answer> [");
+    /* what is appended leads to an answer that is read */
+    uint32_t order[RR_WINDOW_MAX];
+    rr_answer answer;
+    const char forced[] = "<think>I like [1]\n</think>\n<answer> [2] > [1]";
+    rr_answer_parse(forced, sizeof forced - 1, 2, order, &answer);
+    CHECK(order[0] == 2 && order[1] == 1 && !answer.repaired && answer.unclosed);
+
+    rr_answer_parse(NULL, 0, RR_WINDOW_MAX, order, &answer);
+    CHECK(order[0] == 1 && order[RR_WINDOW_MAX - 1] == RR_WINDOW_MAX && answer.n_listed == 0);
+    return CHECK_END();
+}

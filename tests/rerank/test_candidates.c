@@ -1,0 +1,190 @@
+#define _GNU_SOURCE
+#include "tests/check.h"
+
+#include "rerank/candidates.h"
+
+static void good(const char *text, rr_candidates *out) {
+    rr_diag diag = {0};
+    CHECK_OK(rr_candidates_parse(text, strlen(text), "c.jsonl", out, &diag), diag);
+}
+
+typedef enum input_kind { CANDIDATES, PASSAGES, RECORDING } input_kind;
+
+/* The message must hold `place` at its start and `says` somewhere. */
+static void bad(input_kind kind, const char *text, const char *place, const char *says) {
+    rr_diag diag = {0};
+    rr_candidates candidates;
+    rr_recording recording;
+    rr_status status;
+    if (kind == RECORDING) {
+        status = rr_recording_parse(text, strlen(text), "f.jsonl", &recording, &diag);
+        rr_recording_destroy(&recording);
+    } else {
+        status = kind == CANDIDATES ? rr_candidates_parse(text, strlen(text), "f.jsonl", &candidates, &diag)
+                                    : rr_passages_parse("1", "q", text, strlen(text), "f.jsonl", &candidates, &diag);
+        rr_candidates_destroy(&candidates);
+    }
+    CHECK_MSG(status == RR_E_INPUT, "%s: status %d", text, (int)status);
+    CHECK_MSG(strncmp(diag.text, place, strlen(place)) == 0 && strstr(diag.text, says) != NULL, "%s: found \"%s\", expected \"%s … %s\"",
+              text, diag.text, place, says);
+}
+
+static void check_good(void) {
+    rr_candidates c;
+    good("\xEF\xBB\xBF\r\n{\"qid\": 7, \"query\": \"who\", \"hits\": [{\"docid\": \"a b\", \"text\": \"x\\u0000y\", \"title\": null,"
+         " \"score\": 2}, {\"docid\": -3, \"text\": \"\", \"title\": \"T\", \"score\": -1.5, \"other\": []}], \"more\": {}}\r\n \t\n"
+         "{\"hits\": [], \"query\": \"\xC3\xBC\", \"qid\": \"q\\\"8\"}",
+         &c);
+    CHECK_INT(c.n, 2);
+    const rr_query *q = &c.queries[0];
+    CHECK_TEXT(q->qid, "7");
+    CHECK_TEXT(q->text.data, "who");
+    CHECK_INT(q->n, 2);
+    CHECK_TEXT(q->passages[0].id, "a b");
+    CHECK(q->passages[0].text.bytes == 3 && memcmp(q->passages[0].text.data, "x\0y", 3) == 0);
+    CHECK_INT(q->passages[0].title.bytes, 0);
+    CHECK(q->passages[0].score == 2.0);
+    CHECK_TEXT(q->passages[1].id, "-3");
+    CHECK_INT(q->passages[1].text.bytes, 0);
+    CHECK_TEXT(q->passages[1].title.data, "T");
+    CHECK(q->passages[1].score == -1.5);
+    CHECK_TEXT(c.queries[1].qid, "q\"8");
+    CHECK_INT(c.queries[1].n, 0);
+    rr_candidates_destroy(&c);
+}
+
+#define HIT "{\"docid\": \"a\", \"text\": \"x\"}"
+#define LINE(hits) "{\"qid\": \"1\", \"query\": \"q\", \"hits\": [" hits "]}\n"
+
+static void check_bad(void) {
+    bad(CANDIDATES, "", "f.jsonl: no queries, expected {\"qid\"", "hits");
+    bad(CANDIDATES, "\n \n", "f.jsonl: no queries", "hits");
+    bad(CANDIDATES, LINE(HIT) "\n{\"qid\": \"2\", ", "f.jsonl:3: not JSON at column", "expected {\"qid\", \"query\"");
+    bad(CANDIDATES, "[1]", "f.jsonl:1: found a JSON array, expected {\"qid\"", "one line");
+    bad(CANDIDATES, "{\"query\": \"q\", \"hits\": []}", "f.jsonl:1: \"qid\" is missing", "");
+    bad(CANDIDATES, "{\"qid\": 1.5, \"query\": \"q\", \"hits\": []}", "f.jsonl:1: \"qid\": found a JSON real", "integer");
+    bad(CANDIDATES, "{\"qid\": \"\", \"query\": \"q\", \"hits\": []}", "f.jsonl:1: \"qid\" is empty", "");
+    bad(CANDIDATES, "{\"qid\": \"a\\tb\", \"query\": \"q\", \"hits\": []}", "f.jsonl:1: \"qid\": found the control character 0x09", "");
+    bad(CANDIDATES, "{\"qid\": \"a\\u0000b\", \"query\": \"q\", \"hits\": []}", "f.jsonl:1: \"qid\": found the control", "0x00");
+    bad(CANDIDATES, "{\"qid\": \"1\", \"query\": null, \"hits\": []}", "f.jsonl:1: \"query\": found a JSON null", "a text");
+    bad(CANDIDATES, "{\"qid\": \"1\", \"query\": \" \\n\", \"hits\": []}", "f.jsonl:1: \"query\" is blank", "");
+    bad(CANDIDATES, "{\"qid\": \"1\", \"query\": \"q\"}", "f.jsonl:1: \"hits\" is missing", "");
+    bad(CANDIDATES, "{\"qid\": \"1\", \"query\": \"q\", \"hits\": {}}", "f.jsonl:1: \"hits\": found a JSON object", "an array");
+    bad(CANDIDATES, LINE("7"), "f.jsonl:1: hits[0]: found a JSON uint", "docid");
+    bad(CANDIDATES, LINE(HIT ", {\"text\": \"x\"}"), "f.jsonl:1: hits[1].\"docid\" is missing", "");
+    bad(CANDIDATES, LINE(HIT ", {\"docid\": \"b\"}"), "f.jsonl:1: hits[1].\"text\" is missing", "");
+    bad(CANDIDATES, LINE("{\"docid\": \"b\", \"text\": \"x\", \"score\": \"1\"}"), "f.jsonl:1: hits[0].\"score\": found", "a number");
+    bad(CANDIDATES, LINE("{\"docid\": \"b\", \"text\": \"x\", \"title\": 1}"), "f.jsonl:1: hits[0].\"title\": found", "a text");
+    bad(CANDIDATES, LINE(HIT ", {\"docid\": \"b\", \"text\": \"\"}, " HIT), "f.jsonl:1: docid \"a\" stands in hits[0] and hits[2]", "once");
+    bad(CANDIDATES, LINE(HIT) LINE(HIT), "f.jsonl:2: qid \"1\" stands in line 1 already", "");
+    bad(CANDIDATES, "{\"qid\": \"1\", \"query\": \"\xFF\", \"hits\": []}", "f.jsonl:1: not JSON at column", "");
+
+    bad(RECORDING, "{\"qid\": \"1\"}", "f.jsonl:1: \"responses\" is missing", "");
+    bad(RECORDING, "{\"qid\": \"1\", \"responses\": [\"a\", 2]}", "f.jsonl:1: responses[1]: found a JSON uint", "a text");
+    bad(RECORDING, "{\"qid\": \"1\", \"responses\": []}\n\n{\"qid\": 1, \"responses\": []}", "f.jsonl:3: qid \"1\" stands in line 1", "");
+
+    bad(PASSAGES, "plain", "f.jsonl:1: not JSON", "expected {\"text\"");
+    bad(PASSAGES, "{\"text\": \"a\", \"id\": \"x\"}\n{\"text\": \"b\", \"id\": \"x\"}\n", "f.jsonl:2: id \"x\" stands in line 1", "");
+    bad(PASSAGES, "{\"text\": \"a\"}\n{\"title\": \"b\"}\n", "f.jsonl:2: \"text\" is missing", "");
+    bad(PASSAGES, "{\"text\": \"a\", \"id\": \"2\"}\n{\"text\": \"b\"}\n", "f.jsonl:2: id \"2\" stands in line 1", "");
+}
+
+static void passages(const char *text, const char *label, rr_candidates *out) {
+    rr_diag diag = {0};
+    CHECK_OK(rr_passages_parse("1", "q", text, strlen(text), label, out, &diag), diag);
+    CHECK_INT(out->n, 1);
+}
+
+static void check_passages(void) {
+    rr_candidates c;
+    passages("one\r\n\n two \n", "p.txt", &c);
+    CHECK_INT(c.queries[0].n, 2);
+    CHECK_TEXT(c.queries[0].passages[0].text.data, "one");
+    CHECK_TEXT(c.queries[0].passages[0].id, "1");
+    CHECK_TEXT(c.queries[0].passages[1].text.data, " two ");
+    CHECK_TEXT(c.queries[0].passages[1].id, "3");
+    rr_candidates_destroy(&c);
+
+    passages("{\"text\": \"one\", \"title\": \"T\", \"id\": 9}\n{\"text\": \"two\"}\n", "p.txt", &c);
+    CHECK_INT(c.queries[0].n, 2);
+    CHECK_TEXT(c.queries[0].passages[0].text.data, "one");
+    CHECK_TEXT(c.queries[0].passages[0].title.data, "T");
+    CHECK_TEXT(c.queries[0].passages[0].id, "9");
+    CHECK_TEXT(c.queries[0].passages[1].id, "2");
+    rr_candidates_destroy(&c);
+
+    passages("{\"no\": 1}\n{ brace\n", "p.txt", &c); /* no "text" in the first line: plain lines */
+    CHECK_INT(c.queries[0].n, 2);
+    CHECK_TEXT(c.queries[0].passages[1].text.data, "{ brace");
+    rr_candidates_destroy(&c);
+
+    passages("", "p.jsonl", &c);
+    CHECK_INT(c.queries[0].n, 0);
+    rr_candidates_destroy(&c);
+
+    rr_diag diag = {0};
+    CHECK_INT(rr_passages_parse("1", " \t", "a", 1, "p", &c, &diag), RR_E_USAGE);
+    rr_candidates_destroy(&c);
+}
+
+static void write_file(const char *path, const char *text) {
+    FILE *file = fopen(path, "wb");
+    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+static void check_files(void) {
+    char folder[] = "/tmp/rearank_test_XXXXXX", a[64], b[64], missing[64];
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(a, sizeof a, "%s/a.txt", folder);
+    snprintf(b, sizeof b, "%s/b.txt", folder);
+    snprintf(missing, sizeof missing, "%s/c.txt", folder);
+    write_file(a, "first\nfile\n");
+    write_file(b, "");
+    rr_candidates c;
+    rr_diag diag = {0};
+    const char *two[] = {a, b}, *same[] = {a, a}, *absent[] = {a, missing}, *dash[] = {a, "-"};
+    CHECK_OK(rr_passages_read("1", "q", two, 2, &c, &diag), diag);
+    CHECK_INT(c.queries[0].n, 2);
+    CHECK_TEXT(c.queries[0].passages[0].id, a);
+    CHECK_TEXT(c.queries[0].passages[0].text.data, "first\nfile\n");
+    CHECK_INT(c.queries[0].passages[1].text.bytes, 0);
+    rr_candidates_destroy(&c);
+    CHECK_OK(rr_passages_read("1", "q", two, 1, &c, &diag), diag);
+    CHECK_INT(c.queries[0].n, 2);
+    rr_candidates_destroy(&c);
+    CHECK_INT(rr_passages_read("1", "q", same, 2, &c, &diag), RR_E_USAGE);
+    rr_candidates_destroy(&c);
+    CHECK_INT(rr_passages_read("1", "q", absent, 2, &c, &diag), RR_E_IO);
+    CHECK(strstr(diag.text, missing) != NULL);
+    rr_candidates_destroy(&c);
+    CHECK_INT(rr_passages_read("1", "q", dash, 2, &c, &diag), RR_E_USAGE);
+    rr_candidates_destroy(&c);
+    CHECK_INT(rr_candidates_read(missing, &c, &diag), RR_E_IO);
+    rr_candidates_destroy(&c);
+    remove(a);
+    remove(b);
+    remove(folder);
+}
+
+static void check_recording(void) {
+    static const char text[] = "{\"qid\": \"b\", \"responses\": [\"[2] > [1]\", \"\"]}\n{\"qid\": \"a\", \"responses\": [], \"final\": []}\n";
+    rr_recording recording;
+    rr_diag diag = {0};
+    CHECK_OK(rr_recording_parse(text, sizeof text - 1, "r", &recording, &diag), diag);
+    const rr_recorded *b = rr_recording_find(&recording, "b");
+    CHECK(b != NULL && b->n == 2 && b->line == 1 && b->responses[0].bytes == 9 && b->responses[1].bytes == 0);
+    CHECK(rr_recording_find(&recording, "a") != NULL && rr_recording_find(&recording, "c") == NULL);
+    rr_recording_destroy(&recording);
+    CHECK_OK(rr_recording_parse("", 0, "r", &recording, &diag), diag);
+    CHECK(rr_recording_find(&recording, "a") == NULL);
+    rr_recording_destroy(&recording);
+}
+
+int main(void) {
+    check_good();
+    check_bad();
+    check_passages();
+    check_files();
+    check_recording();
+    return CHECK_END();
+}

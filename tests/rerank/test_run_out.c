@@ -1,0 +1,218 @@
+#include "tests/check.h"
+
+#include <yyjson.h>
+
+#include "rerank/run_out.h"
+
+static const rr_passage passages[] = {
+    {.id = "a", .text = {"first \x1B[2J text", 15}},
+    {.id = "b b", .title = {"Title", 5}, .text = {"two\nlines \xFF", 11}},
+    {.id = "\xC3\xA9", .text = {"third", 5}},
+};
+static const rr_query query = {.qid = "q1", .text = {"what \"is\" \xFF", 11}, .passages = passages, .n = 3};
+
+static rr_status answer(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
+    (void)call;
+    (void)diag;
+    rr_buf_text(&reply->text, user);
+    reply->truncated = true;
+    reply->prompt_tokens = 11;
+    reply->reused_tokens = 5;
+    reply->generated_tokens = 3;
+    reply->prompt_ns = 1500000;
+    return RR_OK;
+}
+
+static void rank(const rr_query *what, const char *text, rr_ranking *out) {
+    rr_responder responder = {answer, (void *)(uintptr_t)text};
+    rr_rank_params params = {.window = 100, .step = 50};
+    rr_diag diag = {0};
+    CHECK_OK(rr_rank(what, &params, &responder, out, &diag), diag);
+}
+
+static void write(const rr_run_out *run, const rr_ranking *ranking, size_t n_times, rr_buf *out) {
+    rr_diag diag = {0};
+    rr_buf_clear(out);
+    CHECK_OK(rr_run_begin(run, out, &diag), diag);
+    for (size_t i = 0; i < n_times; i++) {
+        CHECK_OK(rr_run_query(run, &query, ranking, i, out, &diag), diag);
+    }
+    CHECK_OK(rr_run_end(run, out, &diag), diag);
+}
+
+static void check_object(yyjson_val *root, bool many, bool explain) {
+    CHECK(yyjson_equals_str(yyjson_obj_get(root, "query"), "what \"is\" \xEF\xBF\xBD"));
+    CHECK(many ? yyjson_equals_str(yyjson_obj_get(root, "qid"), "q1") : yyjson_obj_get(root, "qid") == NULL);
+    CHECK(yyjson_equals_str(yyjson_obj_get(root, "model"), "m"));
+    CHECK(yyjson_is_null(yyjson_obj_get(root, "device")));
+    yyjson_val *results = yyjson_obj_get(root, "results");
+    const char *const ids[] = {"\xC3\xA9", "a", "b b"};
+    const int indices[] = {2, 0, 1};
+    double above = 2.0;
+    CHECK_INT(yyjson_arr_size(results), 3);
+    for (size_t i = 0; i < 3; i++) {
+        yyjson_val *item = yyjson_arr_get(results, i);
+        double score = yyjson_get_real(yyjson_obj_get(item, "relevance_score"));
+        CHECK(yyjson_equals_str(yyjson_obj_get(item, "id"), ids[i]));
+        CHECK_INT(yyjson_get_uint(yyjson_obj_get(item, "index")), indices[i]);
+        CHECK_INT(yyjson_get_uint(yyjson_obj_get(item, "rank")), i + 1);
+        CHECK(score < above && score > 0.0 && score <= 1.0);
+        CHECK((yyjson_obj_get(item, "text") != NULL) == explain);
+        above = score;
+    }
+    yyjson_val *window = yyjson_arr_get_first(yyjson_obj_get(root, "windows"));
+    CHECK_INT(yyjson_arr_size(yyjson_obj_get(root, "windows")), 1);
+    CHECK(yyjson_equals_str(yyjson_obj_get(window, "reasoning"), "why\n[1]"));
+    CHECK(yyjson_equals_str(yyjson_obj_get(window, "answer"), "[3] > [1]"));
+    CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "begin")), 0);
+    CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "end")), 3);
+    CHECK_INT(yyjson_arr_size(yyjson_obj_get(window, "permutation")), 3);
+    CHECK_INT(yyjson_get_uint(yyjson_arr_get_first(yyjson_obj_get(window, "permutation"))), 3);
+    CHECK(yyjson_get_bool(yyjson_obj_get(window, "repaired")) && yyjson_get_bool(yyjson_obj_get(window, "truncated")));
+    CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "listed")), 2);
+    CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "prompt_tokens")), 11);
+    CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "reused_tokens")), 5);
+    CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "generated_tokens")), 3);
+    CHECK(yyjson_get_real(yyjson_obj_get(window, "prompt_ms")) == 1.5);
+}
+
+static const char response[] = "<think>why\n[1]</think><answer>[3] > [1]</answer>";
+
+static void check_json(void) {
+    rr_ranking ranking;
+    rr_buf text = {0};
+    rank(&query, response, &ranking);
+    for (int many = 0; many < 2; many++) {
+        rr_run_out run = {.format = RR_RUN_JSON, .model = "m", .many = many != 0, .explain = many == 0};
+        write(&run, &ranking, 1 + (size_t)many, &text);
+        yyjson_doc *doc = yyjson_read(text.data, text.bytes, 0);
+        yyjson_val *root = yyjson_doc_get_root(doc);
+        CHECK_MSG(doc != NULL, "no JSON:\n%s", text.data);
+        if (many != 0) {
+            CHECK_INT(yyjson_arr_size(root), 2);
+            check_object(yyjson_arr_get(root, 1), true, false);
+            root = yyjson_arr_get_first(root);
+        }
+        check_object(root, run.many, run.explain);
+        CHECK(text.data[text.bytes - 1] == '\n');
+        yyjson_doc_free(doc);
+
+        run.format = RR_RUN_JSONL;
+        write(&run, &ranking, 1, &text);
+        CHECK(strchr(text.data, '\n') == text.data + text.bytes - 1);
+        doc = yyjson_read(text.data, text.bytes, 0);
+        check_object(yyjson_doc_get_root(doc), run.many, run.explain);
+        yyjson_doc_free(doc);
+    }
+    rr_run_out run = {.format = RR_RUN_JSON, .many = true};
+    write(&run, &ranking, 0, &text);
+    yyjson_doc *doc = yyjson_read(text.data, text.bytes, 0);
+    CHECK(yyjson_is_arr(yyjson_doc_get_root(doc)) && yyjson_arr_size(yyjson_doc_get_root(doc)) == 0);
+    yyjson_doc_free(doc);
+    rr_ranking_destroy(&ranking);
+    rr_buf_destroy(&text);
+}
+
+static void check_runs(void) {
+    rr_ranking ranking;
+    rr_buf text = {0};
+    rr_diag diag = {0};
+    rank(&query, response, &ranking);
+    rr_run_out run = {.format = RR_RUN_TREC};
+    write(&run, &ranking, 1, &text);
+    CHECK_TEXT(text.data, "q1 Q0 \xC3\xA9 1 3 rearank\nq1 Q0 a 2 2 rearank\nq1 Q0 b b 3 1 rearank\n");
+    CHECK_INT(rr_run_check(&run, &query, &diag), RR_E_INPUT); /* which is why this is asked first */
+    CHECK(strstr(diag.text, "\"b b\"") != NULL);
+    run.format = RR_RUN_TSV;
+    CHECK_OK(rr_run_check(&run, &query, &diag), diag);
+    write(&run, &ranking, 1, &text);
+    CHECK_TEXT(text.data, "q1\t\xC3\xA9\t1\t1\nq1\ta\t2\t0.666666667\nq1\tb b\t3\t0.333333333\n");
+    rr_ranking_destroy(&ranking);
+    rr_buf_destroy(&text);
+}
+
+/* What is printed still decreases for runs of thousands. */
+static void check_scores(void) {
+    enum { N = 5000 };
+    rr_passage *many = calloc(N, sizeof *many);
+    for (size_t i = 0; i < N; i++) {
+        many[i] = (rr_passage){.id = "d", .text = {"", 0}};
+    }
+    rr_query long_query = {.qid = "q", .text = {"x", 1}, .passages = many, .n = N};
+    rr_ranking ranking;
+    rr_responder responder = {answer, (void *)(uintptr_t) "[1]"};
+    rr_rank_params params = {.depth = 2};
+    rr_diag diag = {0};
+    CHECK_OK(rr_rank(&long_query, &params, &responder, &ranking, &diag), diag);
+    for (int format = RR_RUN_TREC; format <= RR_RUN_TSV; format++) {
+        rr_run_out run = {.format = (rr_run_format)format};
+        rr_buf text = {0};
+        CHECK_OK(rr_run_query(&run, &long_query, &ranking, 0, &text, &diag), diag);
+        float above = 1e9f; /* trec_eval keeps scores as float */
+        size_t n_lines = 0, n_wrong = 0;
+        for (char *line = strtok(text.data, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+            float score = 0.0f;
+            int n = format == RR_RUN_TREC ? sscanf(line, "%*s %*s %*s %*s %f", &score) : sscanf(line, "%*s %*s %*s %f", &score);
+            n_wrong += n != 1 || !(score < above) || !(score > 0.0f);
+            above = score;
+            n_lines++;
+        }
+        CHECK_INT(n_lines, N);
+        CHECK_INT(n_wrong, 0);
+        rr_buf_destroy(&text);
+    }
+    CHECK(rr_rank_score(1, N) == 1.0 && rr_rank_score(N, N) > 0.0);
+    rr_ranking_destroy(&ranking);
+    free(many);
+}
+
+static void check_table(void) {
+    rr_ranking ranking;
+    rr_buf text = {0};
+    rank(&query, "<think>why\n\x1B[1m</think><answer>[3] > [1]</answer>", &ranking);
+    rr_run_out run = {.format = RR_RUN_TABLE, .columns = 40};
+    write(&run, &ranking, 1, &text);
+    CHECK_TEXT(text.data, "rank  was  id   passage\n"
+                          "   1    3  \xC3\xA9    third\n"
+                          "   2    1  a    first \\x1b[2J text\n"
+                          "   3    2  b b  Title \xC2\xB7 two lines \xEF\xBF\xBD\n");
+    run.many = run.explain = true;
+    run.columns = 1; /* never less than 40 */
+    write(&run, &ranking, 1, &text);
+    CHECK(strstr(text.data, "Query q1: what \"is\" \xEF\xBF\xBD\n") == text.data);
+    CHECK(strstr(text.data, "\nWindow 1 of 1: ranks 1 to 3, answer cut, answer repaired\n  Reasoning\n    why\n    \\x1b[1m\n"
+                            "  Answer\n    [3] > [1]\n") != NULL);
+    CHECK(strchr(text.data, '\x1B') == NULL);
+    rr_ranking_destroy(&ranking);
+    rr_buf_destroy(&text);
+}
+
+/* What is recorded replays to the same ranking. */
+static void check_record(void) {
+    rr_ranking ranking, again;
+    rr_buf text = {0};
+    rr_diag diag = {0};
+    rank(&query, response, &ranking);
+    CHECK_OK(rr_run_record(&query, &ranking, &text, &diag), diag);
+    rr_recording recording;
+    CHECK_OK(rr_recording_parse(text.data, text.bytes, "r", &recording, &diag), diag);
+    rr_replay replay = {&recording, "r"};
+    rr_responder responder = rr_replay_responder(&replay);
+    rr_rank_params params = {0};
+    CHECK_OK(rr_rank(&query, &params, &responder, &again, &diag), diag);
+    CHECK(memcmp(ranking.order, again.order, 3 * sizeof *ranking.order) == 0);
+    CHECK_TEXT(again.windows[0].response.data, response);
+    rr_ranking_destroy(&ranking);
+    rr_ranking_destroy(&again);
+    rr_recording_destroy(&recording);
+    rr_buf_destroy(&text);
+}
+
+int main(void) {
+    check_json();
+    check_runs();
+    check_scores();
+    check_table();
+    check_record();
+    return CHECK_END();
+}
