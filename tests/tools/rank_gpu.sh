@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# `rearank rank` with a small generated model: streams, logs, interrupts.
+# Usage: rank_gpu.sh REARANK (synth_model lies beside it)
+set -euo pipefail
+
+rearank=$(realpath -- "$1")
+synth=$(dirname -- "$rearank")/synth_model
+if [[ ! -x $synth ]]; then
+    echo "skipped: no synth_model beside $rearank"
+    exit 77
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+export REARANK_MODEL=$work/model.gguf
+"$synth" model.gguf
+
+n_done=0 n_failed=0
+check() { # "what" COMMAND…
+    n_done=$((n_done + 1))
+    if ! "${@:2}"; then
+        n_failed=$((n_failed + 1))
+        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 3 err)" >&2
+    fi
+}
+run() { # EXPECTED_EXIT ARGUMENT…
+    local wanted=$1 code=0
+    shift
+    "$rearank" "$@" >out 2>err </dev/null || code=$?
+    check "$* exits with $wanted (found $code)" test "$code" -eq "$wanted"
+}
+
+cat >c.jsonl <<'EOF'
+{"qid": "q1", "query": "fleas", "hits": [{"docid": "a", "text": "Paris"}, {"docid": "b", "text": "Fleas live."}, {"docid": "c", "text": "Dogs"}]}
+{"qid": "q2", "query": "one", "hits": [{"docid": "a", "text": "alone"}]}
+{"qid": "q3", "query": "dogs", "hits": [{"docid": "a", "text": "Rome"}, {"docid": "c", "text": "Dogs"}]}
+EOF
+run 0 rank --candidates c.jsonl --max-tokens 8 --window 2 --step 1 --format trec --log log.jsonl
+check "every passage has its line" test "$(wc -l <out)" -eq 6
+check "no terminal, nothing on standard error" test ! -s err
+cp out ranked
+run 0 replay --candidates c.jsonl --answers log.jsonl --window 2 --step 1 --format trec
+check "the log replays to the same ranking" cmp -s out ranked
+run 0 rank --candidates c.jsonl --max-tokens 8 --window 2 --step 1 --format trec --output run.txt
+check "--output holds the same" cmp -s run.txt ranked
+check "--output leaves standard output alone" test ! -s out
+printf 'Paris\nFleas live.\n' >p.txt
+run 2 rank -q fleas --context 64 p.txt
+check "says what does not fit" grep -q -e 'the context holds 64: make the window smaller' err
+run 0 rank -q fleas --max-tokens 8 --temperature 1 --seed 5 --no-think --format jsonl p.txt
+cp out drawn
+run 0 rank -q fleas --max-tokens 8 --temperature 1 --seed 5 --no-think --format jsonl p.txt
+check "the same seed draws the same" diff <(grep -o '"answer":"[^"]*"' drawn) <(grep -o '"answer":"[^"]*"' out)
+
+if command -v python3 >/dev/null; then
+    cat >terminal.py <<'PY'
+"""Runs a command with standard error on a terminal of 100 columns; SIGINT once it shows `wait_for`. Prints exit, errors."""
+import fcntl, os, pty, signal, struct, subprocess, sys, termios
+
+wait_for, command = sys.argv[1].encode(), sys.argv[2:]
+ours, theirs = pty.openpty()
+fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=open("out", "wb"), stderr=theirs,
+                         env={**os.environ, "TERM": "xterm"})
+os.close(theirs)
+shown, sent = b"", False
+while True:
+    try:
+        piece = os.read(ours, 65536)
+    except OSError:
+        break
+    if not piece:
+        break
+    shown += piece
+    if wait_for and wait_for in shown and not sent:
+        child.send_signal(signal.SIGINT)
+        sent = True
+open("err", "wb").write(shown)
+print(child.wait())
+PY
+    code=$(python3 terminal.py "" "$rearank" rank --candidates c.jsonl --max-tokens 30 --format tsv)
+    check "a terminal changes nothing (found $code)" test "$code" -eq 0
+    check "standard output holds data only" test "$(wc -l <out)" -eq 6
+    check "shows progress" grep -q -a 'window 1 of 2, query 1 of 3 | prompt [0-9]* of [0-9]* tokens' err
+    check "shows speed" grep -q -a 'tokens/s' err
+    check "shows the time left" grep -q -a 'about .* left' err
+    check "only our own escapes reach the terminal" python3 - <<'PY'
+import re
+shown = open("err", "rb").read()
+rest = re.sub(rb"\x1b\[(K|1A)", b"", shown)
+sys_ok = not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", rest)
+rest.decode("utf-8")
+# no row is wider than the terminal: rows end at a newline or a carriage return
+rows = [len(row.decode("utf-8")) for row in re.split(rb"[\r\n]+", rest)]
+raise SystemExit(0 if sys_ok and 60 < max(rows) < 100 else 1)
+PY
+    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --max-tokens 4000 --format tsv --log part.jsonl)
+    check "Ctrl-C exits with 130 (found $code)" test "$code" -eq 130
+    check "finished queries are kept" test "$(wc -l <out)" -eq 4
+    check "and logged" test "$(wc -l <part.jsonl)" -eq 2
+    check "it says so" grep -q -a 'interrupted: 2 of 3 queries are done' err
+    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --max-tokens 4000 --output half.json)
+    check "Ctrl-C with --output exits with 130 (found $code)" test "$code" -eq 130
+    check "no half file" test "$(find . -name 'half.json*' | wc -l)" -eq 0
+fi
+
+printf '%d checks, %d failed\n' "$n_done" "$n_failed"
+((n_failed == 0))

@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# `rearank replay`, `rearank prompt` and what `rearank rank` does without a model.
+# Usage: replay.sh REARANK
+set -euo pipefail
+
+rearank=$(realpath -- "$1")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+export REARANK_MODEL=$work/none.gguf # whatever needs a model must fail here
+
+n_done=0 n_failed=0
+check() { # "what" COMMAND…
+    n_done=$((n_done + 1))
+    if ! "${@:2}"; then
+        n_failed=$((n_failed + 1))
+        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 3 err)" >&2
+    fi
+}
+# run EXPECTED_EXIT ARGUMENT…: data in out, messages in err.
+run() {
+    local wanted=$1 code=0
+    shift
+    "$rearank" "$@" >out 2>err </dev/null || code=$?
+    check "$* exits with $wanted (found $code)" test "$code" -eq "$wanted"
+}
+says() { grep -q -F -e "$1" err; }
+has() { grep -q -F -e "$1" out; }
+shows() { check "$1" diff - out; } # the expected output on standard input
+silent() { [[ ! -s err ]]; }
+absent() { [[ ! -e $1 ]]; }
+
+cat >c.jsonl <<'EOF'
+{"qid": "q1", "query": "how long do fleas live", "hits": [{"docid": "a", "text": "Paris is a city."}, {"docid": "b", "text": "Fleas live for weeks.", "title": "Fleas"}, {"docid": "c", "text": "Dogs have fleas."}]}
+{"qid": "q2", "query": "nothing to rank", "hits": [{"docid": "a", "text": "alone"}]}
+EOF
+cat >a.jsonl <<'EOF'
+{"qid": "q2", "responses": []}
+{"qid": "q1", "responses": ["<think>[1] is off</think>\n<answer>[2] > [3]</answer>"]}
+EOF
+
+run 0 replay --candidates c.jsonl --answers a.jsonl --format trec
+shows "trec run" <<'EOF'
+q1 Q0 b 1 3 rearank
+q1 Q0 c 2 2 rearank
+q1 Q0 a 3 1 rearank
+q2 Q0 a 1 1 rearank
+EOF
+check "replay is quiet" silent
+run 0 replay --candidates c.jsonl --answers a.jsonl --format tsv
+shows "tsv run" <<'EOF'
+q1	b	1	1
+q1	c	2	0.666666667
+q1	a	3	0.333333333
+q2	a	1	1
+EOF
+run 0 replay --candidates c.jsonl --answers a.jsonl --format table --explain
+shows "table" <<'EOF'
+Query q1: how long do fleas live
+rank  was  id  passage
+   1    2  b   Fleas · Fleas live for weeks.
+   2    3  c   Dogs have fleas.
+   3    1  a   Paris is a city.
+
+Window 1 of 1: ranks 1 to 3, answer repaired
+  Reasoning
+    [1] is off
+  Answer
+    [2] > [3]
+
+Query q2: nothing to rank
+rank  was  id  passage
+   1    1  a   alone
+EOF
+run 0 replay --candidates c.jsonl --answers a.jsonl
+if command -v python3 >/dev/null; then
+    check "json" python3 - <<'PY'
+import json
+one, two = json.load(open("out"))
+assert [r["id"] for r in one["results"]] == ["b", "c", "a"] and [r["index"] for r in one["results"]] == [1, 2, 0]
+assert one["windows"][0]["reasoning"] == "[1] is off" and one["windows"][0]["permutation"] == [2, 3, 1]
+assert one["windows"][0]["repaired"] is True and one["windows"][0]["truncated"] is False
+assert one["model"] is None and two["windows"] == [] and two["results"][0]["relevance_score"] == 1.0
+PY
+fi
+run 0 replay --candidates c.jsonl --answers a.jsonl --format trec --output run.txt
+check "nothing on standard output" test ! -s out
+check "the file holds the run" test "$(wc -l <run.txt)" -eq 4
+check "no temporary file stays" test "$(find . -name 'run.txt*' | wc -l)" -eq 1
+
+# Answers that are missing or left over; nothing half written.
+run 2 replay --candidates c.jsonl --answers a.jsonl --window 2 --step 1 --format trec --output half.txt
+check "says what is missing" says 'a.jsonl:2: qid "q1" has 1 answers, expected 2'
+check "no output file" absent half.txt
+printf '{"qid": "q1", "responses": ["[1]", "[2]"]}\n' >long.jsonl
+run 2 replay --candidates c.jsonl --answers long.jsonl
+check "says what is left over" says 'long.jsonl:1: qid "q1" has 2 answers, expected 1'
+printf '{"qid": "q1", "responses": ["[1]"]}\n{"qid": "q9", "responses": []}\n' >other.jsonl
+run 2 replay --candidates c.jsonl --answers other.jsonl
+check "says which query is unknown" says 'other.jsonl:2: answers for qid "q9"'
+printf '{"qid": "q1"\n' >broken.jsonl
+run 2 replay --candidates broken.jsonl --answers a.jsonl
+check "says where it is broken" says 'broken.jsonl:1: not JSON at column'
+run 1 replay --candidates c.jsonl --answers absent.jsonl
+check "says which file" says 'absent.jsonl: cannot open'
+run 2 replay --candidates c.jsonl
+check "says what option is missing" says '--answers FILE is missing'
+run 1 replay --candidates c.jsonl --answers a.jsonl --output nowhere/run.txt
+check "says where it cannot write" says 'nowhere/run.txt: cannot write in nowhere'
+run 2 replay --candidates c.jsonl --answers a.jsonl --step 21
+check "says what a step may be" says "--step: found 21, expected 1 to the window's 20"
+printf '{"qid": "q 1", "query": "x", "hits": []}\n' >space.jsonl
+run 2 replay --candidates space.jsonl --answers a.jsonl --format trec
+check "says which id a TREC run cannot hold" says '"q 1" holds a space'
+
+# Prompts.
+printf 'one  passage\n\n<|im_end|> two\n' >p.txt
+run 0 prompt -q 'a query' p.txt --no-think
+shows "rendered prompt" <<'EOF'
+<|im_start|>system
+You are RankGPT, an intelligent assistant that can rank passages based on their relevancy to the query.<|im_end|>
+<|im_start|>user
+I will provide you with 2 passages, each indicated by number identifier []. 
+Rank the passages based on their relevance to query: a query.<|im_end|>
+<|im_start|>assistant
+Okay, please provide the passages.<|im_end|>
+<|im_start|>user
+[1] one passage<|im_end|>
+<|im_start|>user
+[2] <|im_end|> two<|im_end|>
+<|im_start|>user
+Search Query: a query. 
+Rank the 2 passages above based on their relevance to the search query. The passages should be listed in descending order using identifiers. The most relevant passages should be listed first. The output format should be [] > [], e.g., [1] > [2]. Only response the ranking results, do not say any word or explain.<|im_end|>
+<|im_start|>assistant
+EOF
+run 0 prompt --candidates c.jsonl --window 2 --step 1 --window-index 1 --format json
+check "messages of the second window" has '"content": "[2] Title: Fleas Content: Fleas live for weeks."'
+check "REARANK's prompt by default" has 'You are DeepRerank'
+run 2 prompt --candidates c.jsonl --window-index 1
+check "says how many windows there are" says '3 passages make 1 window'
+run 2 prompt --candidates c.jsonl --qid q7
+check "says which query is unknown" says '"q7" is not among the candidates'
+
+# Ranking what needs no model; a model that is not there.
+run 0 rank -q x --format tsv
+check "no passages, no lines" test ! -s out
+printf 'alone\n' >one.txt
+run 0 rank -q x one.txt --format tsv
+shows "one passage" <<'EOF'
+1	1	1	1
+EOF
+run 0 rank -q x one.txt
+check "json when no terminal" has '"relevance_score": 1.0'
+run 1 rank -q x p.txt
+check "says which model is missing" says 'none.gguf'
+run 2 rank p.txt
+check "asks for a query" says 'nothing to rank by'
+run 2 rank -q ' ' p.txt
+check "a blank query" says 'the query is blank'
+run 2 rank -q x --candidates c.jsonl
+check "one or the other" says '--candidates brings its own queries'
+run 1 rank -q x absent.txt
+check "says which file" says 'absent.txt: cannot open'
+run 2 rank -q x p.txt --format xml
+check "names the formats" says 'trec'
+
+printf '%d checks, %d failed\n' "$n_done" "$n_failed"
+((n_failed == 0))

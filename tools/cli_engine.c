@@ -1,0 +1,67 @@
+/* The model's path and the options of every verb that opens an engine. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/cli.h"
+
+rr_status rr_cli_model_path(const char *given, rr_buf *out, rr_diag *diag) {
+    const char *env = getenv("REARANK_MODEL");
+    if (given == NULL && env != NULL && env[0] != '\0') {
+        given = env;
+    }
+    if (given != NULL) {
+        rr_buf_text(out, given);
+        return out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : RR_OK;
+    }
+    rr_buf path = {0};
+    rr_status status = rr_cache_path(RR_CLI_DEFAULT_MODEL, &path, diag);
+    if (status == RR_OK) {
+        FILE *probe = fopen(path.data, "rb");
+        if (probe != NULL) {
+            fclose(probe);
+            rr_buf_append(out, path.data, path.bytes);
+            status = out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : RR_OK;
+        } else {
+            status = rr_fail(diag, RR_E_INPUT,
+                             "no model: neither -m nor REARANK_MODEL names one and there is no %s; "
+                             "`rearank pull` fetches the default model",
+                             path.data);
+        }
+    }
+    rr_buf_destroy(&path);
+    return status;
+}
+
+rr_opt_group rr_cli_engine_group(rr_cli_engine *engine) {
+    memset(engine, 0, sizeof *engine);
+    engine->params.progress = rr_cli_progress;
+    rr_engine_params *params = &engine->params;
+    const rr_opt options[] = {
+        RR_CLI_OPT_MODEL(&engine->model),
+        {.name = "device", .letter = 'd', .kind = RR_OPT_TEXT, .target = &params->device, .value = "DEVICE",
+         .help = "index, UUID or part of the name of a device of `rearank devices` (default: the best)"},
+        {.name = "caps", .kind = RR_OPT_TEXT, .target = &params->caps, .value = "MASK",
+         .help = "capabilities not to use, such as -coop,-dot or none (default: $REARANK_CAPS)"},
+        {.name = "context", .kind = RR_OPT_U32, .target = &params->n_context, .value = "N",
+         .help = "tokens a session can hold (default: 8192, or the model's own limit)", .min = 1, .max = 1 << 20},
+        {.name = "chunk", .kind = RR_OPT_U32, .target = &params->prompt_chunk, .value = "N",
+         .help = "prompt tokens computed in one pass (default: 256; 64 on software devices)", .min = 1, .max = 4096},
+        {.name = "validation", .kind = RR_OPT_FLAG, .target = &params->validation,
+         .help = "turn on the Vulkan validation layers (must be installed)"},
+    };
+    _Static_assert(sizeof options <= sizeof engine->options, "rr_cli_engine.options is too small");
+    memcpy(engine->options, options, sizeof options);
+    return (rr_opt_group){"Model and device", engine->options, sizeof options / sizeof options[0]};
+}
+
+rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag) {
+    RR_TRY(rr_cli_model_path(engine->model, &engine->path, diag));
+    engine->params.model_path = engine->path.data;
+    return RR_OK;
+}
+
+void rr_cli_engine_release(rr_cli_engine *engine) {
+    rr_buf_destroy(&engine->path);
+    engine->params.model_path = NULL;
+}

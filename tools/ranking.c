@@ -1,0 +1,186 @@
+#define _DEFAULT_SOURCE
+#include "tools/ranking.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/file.h"
+
+/* Input ------------------------------------------------------------------------------------------------------------ */
+
+rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query) {
+    memset(input, 0, sizeof *input);
+    input->window = RR_RANK_WINDOW;
+    input->depth = 100;
+    const rr_opt options[] = {
+        {.name = "query", .letter = 'q', .kind = RR_OPT_TEXT, .target = &input->query, .value = "TEXT",
+         .help = "the question to rank by"},
+        {.name = "candidates", .kind = RR_OPT_TEXT, .target = &input->candidates_path, .value = "FILE",
+         .help = "many queries, one JSON object a line: {\"qid\", \"query\", \"hits\": [{\"docid\", \"text\"}]}"},
+        {.name = "window", .kind = RR_OPT_U32, .target = &input->window, .value = "N",
+         .help = "passages ranked at once (default 20)", .min = 2, .max = RR_WINDOW_MAX},
+        {.name = "step", .kind = RR_OPT_U32, .target = &input->step, .value = "N",
+         .help = "how far the window moves up each time (default 10)", .min = 1, .max = RR_WINDOW_MAX},
+        {.name = "depth", .kind = RR_OPT_U32, .target = &input->depth, .value = "N",
+         .help = "rank this many from the top, keep the rest behind them; 0 = all (default 100)"},
+        {.name = "no-think", .kind = RR_OPT_FLAG, .target = &input->no_think,
+         .help = "use the prompt without reasoning (RankGPT's)"},
+    };
+    enum { N_OPTIONS = sizeof options / sizeof options[0] };
+    _Static_assert(sizeof options <= sizeof input->options, "rr_ranking_input.options is too small");
+    memcpy(input->options, options, sizeof options);
+    size_t skipped = with_query ? 0 : 1;
+    return (rr_opt_group){"What to rank", input->options + skipped, N_OPTIONS - skipped};
+}
+
+static int read_passages(rr_ranking_input *input, const rr_cli_args *args, rr_diag *diag) {
+    if (input->query == NULL) {
+        return rr_cli_usage_error("nothing to rank by: give -q QUERY and passages, or --candidates FILE");
+    }
+    static const char *const standard_input[] = {"-"};
+    const char *const *paths = (const char *const *)args->items;
+    size_t n_paths = args->n;
+    if (n_paths == 0 && rr_cli_is_terminal(STDIN_FILENO)) {
+        return rr_cli_usage_error("no passages: name a file with a passage a line, or pipe them in");
+    }
+    if (n_paths == 0) {
+        paths = standard_input;
+        n_paths = 1;
+    }
+    rr_status status = rr_passages_read("1", input->query, paths, n_paths, &input->candidates, diag);
+    return status == RR_OK ? RR_CLI_GO_ON : rr_cli_fail(status, diag);
+}
+
+int rr_ranking_input_read(rr_ranking_input *input, const rr_cli_args *args) {
+    rr_diag diag = {0};
+    input->params = (rr_rank_params){
+        .window = input->window,
+        .step = input->step,
+        .depth = input->depth,
+        .style = input->no_think ? RR_PROMPT_RANKGPT : RR_PROMPT_REARANK,
+    };
+    rr_status status = rr_rank_params_check(&input->params, &input->params, &diag);
+    if (status != RR_OK) {
+        return rr_cli_usage_error("--%s", diag.text);
+    }
+    if (input->candidates_path == NULL) {
+        return read_passages(input, args, &diag);
+    }
+    if (input->query != NULL || args->n > 0) {
+        return rr_cli_usage_error("--candidates brings its own queries and passages: leave out %s",
+                                  input->query != NULL ? "-q" : args->items[0]);
+    }
+    status = rr_candidates_read(input->candidates_path, &input->candidates, &diag);
+    return status == RR_OK ? RR_CLI_GO_ON : rr_cli_fail(status, &diag);
+}
+
+void rr_ranking_input_release(rr_ranking_input *input) {
+    rr_candidates_destroy(&input->candidates);
+}
+
+size_t rr_ranking_input_n_windows(const rr_ranking_input *input, size_t from) {
+    size_t n_windows = 0, depth = input->params.depth;
+    for (size_t i = from; i < input->candidates.n; i++) {
+        size_t n = input->candidates.queries[i].n;
+        n = depth != 0 && depth < n ? depth : n;
+        n_windows += rr_windows_count(n, input->params.window, input->params.step);
+    }
+    return n_windows;
+}
+
+/* Output ----------------------------------------------------------------------------------------------------------- */
+
+rr_opt_group rr_ranking_output_group(rr_ranking_output *output) {
+    memset(output, 0, sizeof *output);
+    output->format = -1;
+    const rr_opt options[] = {
+        {.name = "format", .letter = 'f', .kind = RR_OPT_CHOICE, .target = &output->format,
+         .choices = rr_run_format_names, .help = "how rankings are written (default: table on a terminal, else json)"},
+        {.name = "output", .letter = 'o', .kind = RR_OPT_TEXT, .target = &output->path, .value = "FILE",
+         .help = "write there instead of standard output; the file appears when it is complete"},
+        {.name = "explain", .letter = 'e', .kind = RR_OPT_FLAG, .target = &output->run.explain,
+         .help = "table: also each window's reasoning and answer; json: also the passages' text"},
+    };
+    _Static_assert(sizeof options <= sizeof output->options, "rr_ranking_output.options is too small");
+    memcpy(output->options, options, sizeof options);
+    return (rr_opt_group){"Output", output->options, sizeof options / sizeof options[0]};
+}
+
+static size_t terminal_columns(void) {
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+rr_status rr_ranking_path_check(const char *path, rr_diag *diag) {
+    if (path == NULL) {
+        return RR_OK;
+    }
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        return rr_fail(diag, RR_E_IO, "%s: is a folder, expected the name of a file to write", path);
+    }
+    const char *slash = strrchr(path, '/');
+    rr_buf folder = {0};
+    if (slash == NULL) {
+        rr_buf_text(&folder, ".");
+    } else {
+        rr_buf_append(&folder, path, slash == path ? 1 : (size_t)(slash - path));
+    }
+    rr_status status = RR_OK;
+    if (folder.failed) {
+        status = rr_fail(diag, RR_E_MEMORY, "out of memory");
+    } else if (access(folder.data, W_OK | X_OK) != 0) {
+        status = rr_fail(diag, RR_E_IO, "%s: cannot write in %s: %s", path, folder.data, strerror(errno));
+    }
+    rr_buf_destroy(&folder);
+    return status;
+}
+
+rr_status rr_ranking_output_begin(rr_ranking_output *output, const rr_ranking_input *input, rr_diag *diag) {
+    bool to_terminal = output->path == NULL && rr_cli_is_terminal(STDOUT_FILENO);
+    if (output->format < 0) {
+        output->format = to_terminal ? RR_RUN_TABLE : RR_RUN_JSON;
+    }
+    output->run.format = (rr_run_format)output->format;
+    output->run.many = input->candidates_path != NULL;
+    output->run.columns = to_terminal ? terminal_columns() : 0;
+    RR_TRY(rr_ranking_path_check(output->path, diag));
+    for (size_t i = 0; i < input->candidates.n; i++) {
+        RR_TRY(rr_run_check(&output->run, &input->candidates.queries[i], diag));
+    }
+    return rr_run_begin(&output->run, &output->text, diag);
+}
+
+static void send(rr_ranking_output *output) {
+    if (output->text.bytes > 0) {
+        rr_out_write(output->text.data, output->text.bytes);
+        rr_out_flush();
+        rr_buf_clear(&output->text);
+    }
+}
+
+rr_status rr_ranking_output_add(rr_ranking_output *output, const rr_query *query, const rr_ranking *ranking,
+                                rr_diag *diag) {
+    RR_TRY(rr_run_query(&output->run, query, ranking, output->n_written, &output->text, diag));
+    output->n_written++;
+    if (output->path == NULL && output->run.format != RR_RUN_JSON) {
+        send(output);
+    }
+    return RR_OK;
+}
+
+rr_status rr_ranking_output_end(rr_ranking_output *output, rr_diag *diag) {
+    RR_TRY(rr_run_end(&output->run, &output->text, diag));
+    if (output->path != NULL) {
+        return rr_file_write_atomic(output->path, output->text.data, output->text.bytes, diag);
+    }
+    send(output);
+    return RR_OK;
+}
+
+void rr_ranking_output_release(rr_ranking_output *output) {
+    rr_buf_destroy(&output->text);
+}

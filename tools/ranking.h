@@ -1,0 +1,56 @@
+/* What rank, replay and prompt share: what to rank and how, and where the rankings go.
+ * Owns: the option names of the window loop and of its output; the rule that an output file is whole or absent. */
+#ifndef RR_TOOLS_RANKING_H
+#define RR_TOOLS_RANKING_H
+
+#include "rerank/run_out.h"
+#include "tools/cli.h"
+
+typedef struct rr_ranking_input { /* options and what they name */
+    const char *query;
+    const char *candidates_path;
+    rr_candidates candidates;
+    rr_rank_params params;
+    uint32_t window, step, depth;
+    bool no_think;
+    rr_opt options[8];
+} rr_ranking_input;
+
+/* -q, --candidates, --window, --step, --depth, --no-think; without -q when `with_query` is false. The group points into
+ * `input`, which must stay where it is. */
+rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query);
+
+/* Reads what the options and operands name: --candidates, or -q with files or standard input. RR_CLI_GO_ON, or the code
+ * to exit with (the message is printed). */
+int rr_ranking_input_read(rr_ranking_input *input, const rr_cli_args *args);
+void rr_ranking_input_release(rr_ranking_input *input);
+
+/* Windows over all queries from number `from` on. */
+size_t rr_ranking_input_n_windows(const rr_ranking_input *input, size_t from);
+
+typedef struct rr_ranking_output {
+    rr_run_out run;
+    const char *path; /* NULL = standard output */
+    int format;       /* −1 = a table on a terminal, else JSON */
+    size_t n_written;
+    rr_buf text;      /* not yet sent */
+    rr_opt options[4];
+} rr_ranking_output;
+
+/* --format, --output, --explain. */
+rr_opt_group rr_ranking_output_group(rr_ranking_output *output);
+
+/* Whether a file can be made at `path` (NULL = nothing to check): better known before hours of work. Errors: RR_E_IO. */
+rr_status rr_ranking_path_check(const char *path, rr_diag *diag);
+
+/* Decides the format and checks that every id can be written in it, before any work. Errors: as rr_run_check and
+ * rr_ranking_path_check. */
+rr_status rr_ranking_output_begin(rr_ranking_output *output, const rr_ranking_input *input, rr_diag *diag);
+/* One query. On standard output all formats but JSON are sent at once. */
+rr_status rr_ranking_output_add(rr_ranking_output *output, const rr_query *query, const rr_ranking *ranking,
+                                rr_diag *diag);
+/* Sends the rest; a file appears here, whole. */
+rr_status rr_ranking_output_end(rr_ranking_output *output, rr_diag *diag);
+void rr_ranking_output_release(rr_ranking_output *output);
+
+#endif

@@ -1,0 +1,56 @@
+/* `rearank replay`: the window loop and the answer parser over recorded answers; needs no model and no device. */
+#include "tools/ranking.h"
+
+static rr_status replay_all(const rr_ranking_input *input, rr_replay *replay, rr_ranking_output *output, rr_diag *diag) {
+    rr_responder responder = rr_replay_responder(replay);
+    RR_TRY(rr_ranking_output_begin(output, input, diag));
+    RR_TRY(rr_replay_check(replay, &input->candidates, &input->params, diag));
+    for (size_t i = 0; i < input->candidates.n && !rr_out_failed(); i++) {
+        const rr_query *query = &input->candidates.queries[i];
+        rr_ranking ranking;
+        RR_TRY(rr_rank(query, &input->params, &responder, &ranking, diag));
+        rr_status status = rr_ranking_output_add(output, query, &ranking, diag);
+        rr_ranking_destroy(&ranking);
+        RR_TRY(status);
+    }
+    return rr_ranking_output_end(output, diag);
+}
+
+int rr_verb_replay(int argc, char **argv) {
+    rr_ranking_input input;
+    rr_ranking_output output;
+    const char *answers = NULL;
+    const rr_opt options[] = {
+        {.name = "answers", .letter = 'a', .kind = RR_OPT_TEXT, .target = &answers, .value = "FILE",
+         .help = "recorded answers, one JSON object a line: {\"qid\", \"responses\": [\"...\", ...]} in call order"},
+    };
+    const rr_cli_spec spec = {
+        .synopsis = "--candidates FILE --answers FILE",
+        .about = "Ranks by recorded answers instead of a model's: the windows, the parsing and the output of `rank`.",
+        .notes = "`rearank rank --log FILE` records answers. Give the same --window, --step and --depth here.",
+        .groups = {rr_ranking_input_group(&input, false), rr_cli_options(options), rr_ranking_output_group(&output)},
+    };
+    rr_cli_args args;
+    int code = rr_cli_parse(&spec, argc, argv, &args);
+    if (code != RR_CLI_GO_ON) {
+        return code;
+    }
+    if (input.candidates_path == NULL || answers == NULL) {
+        return rr_cli_usage_error("--%s FILE is missing", answers == NULL ? "answers" : "candidates");
+    }
+    rr_diag diag = {0};
+    rr_recording recording = {0};
+    code = rr_ranking_input_read(&input, &args);
+    if (code == RR_CLI_GO_ON) {
+        rr_status status = rr_recording_read(answers, &recording, &diag);
+        rr_replay replay = {&recording, answers};
+        if (status == RR_OK) {
+            status = replay_all(&input, &replay, &output, &diag);
+        }
+        code = status == RR_OK ? RR_EXIT_OK : rr_cli_fail(status, &diag);
+    }
+    rr_recording_destroy(&recording);
+    rr_ranking_input_release(&input);
+    rr_ranking_output_release(&output);
+    return code;
+}

@@ -1,0 +1,88 @@
+/* Signals and the terminal.
+ * Owns: the handlers of SIGINT, SIGTERM and SIGPIPE, and the progress line on standard error. */
+#define _POSIX_C_SOURCE 200809L
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/cli.h"
+
+static void (*_Atomic interrupt_fn)(void *user);
+static void *_Atomic interrupt_user;
+static atomic_bool is_interrupted;
+
+static void on_interrupt(int signal_number) {
+    (void)signal_number;
+    void (*fn)(void *) = atomic_load(&interrupt_fn);
+    if (fn == NULL || atomic_exchange(&is_interrupted, true)) {
+        _exit(RR_EXIT_INTERRUPTED);
+    }
+    fn(atomic_load(&interrupt_user));
+}
+
+static void on_pipe(int signal_number) {
+    (void)signal_number; /* the write fails with EPIPE and its caller sees that */
+}
+
+static void handle(int signal_number, void (*handler)(int)) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    sigaction(signal_number, &action, NULL);
+}
+
+void rr_cli_on_interrupt(void (*fn)(void *user), void *user) {
+    atomic_store(&interrupt_fn, NULL);
+    atomic_store(&interrupt_user, user);
+    atomic_store(&interrupt_fn, fn);
+    handle(SIGINT, fn != NULL ? on_interrupt : SIG_DFL);
+    handle(SIGTERM, fn != NULL ? on_interrupt : SIG_DFL);
+}
+
+bool rr_cli_interrupted(void) {
+    return atomic_load(&is_interrupted);
+}
+
+void rr_cli_signals_setup(void) {
+    /* a handler and not SIG_IGN: programs that we start get the default back */
+    handle(SIGPIPE, on_pipe);
+    /* a closed standard stream must not lend its number to a file of ours; writing to it then fails, as it should */
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDONLY) != fd) {
+            _exit(RR_EXIT_FAILURE);
+        }
+    }
+}
+
+bool rr_cli_is_terminal(int fd) {
+    return isatty(fd) == 1;
+}
+
+void rr_cli_progress(void *user, const char *what, uint64_t done, uint64_t total) {
+    (void)user;
+    static int drawn = -1; /* percent on the screen */
+    if (!rr_cli_is_terminal(STDERR_FILENO) || total == 0) {
+        return;
+    }
+    int percent = done >= total ? 100 : (int)((double)done / (double)total * 100.0);
+    if (percent == drawn) {
+        return;
+    }
+    drawn = percent;
+    char bar[26];
+    for (int i = 0; i < 25; i++) {
+        bar[i] = i < percent / 4 ? '#' : '.';
+    }
+    bar[25] = '\0';
+    fprintf(stderr, "\r%-10s [%s] %3d %%", what, bar, percent);
+    if (percent == 100) {
+        fputs("\r\033[K", stderr);
+        drawn = -1;
+    }
+    fflush(stderr);
+}
