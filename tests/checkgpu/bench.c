@@ -151,7 +151,7 @@ static rr_status bench_matmuls(rr_cg *cg, bool big, rr_diag *diag) {
     const uint32_t counts[2] = {prefill ? 64 : 1, prefill ? 512 : 8};
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         for (int i = 0; i < 2; i++) {
-            bool heavy = (prefill && i == 1) || shapes[s].big;
+            bool heavy = (prefill && (i == 1 || shapes[s].n_out > 100000)) || shapes[s].big;
             if (!heavy || big) {
                 RR_TRY(bench_matmul(cg, shapes[s].format, shapes[s].n_out, shapes[s].cols, counts[i], diag));
             }

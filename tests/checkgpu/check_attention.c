@@ -50,7 +50,7 @@ static void data_free(attention_data *data) {
     free(data->scratch);
 }
 
-/* Random K and V at positions 0 … last of a session's layer; all else is NaN and must not be read, or count for nothing. */
+/* Random K and V at positions 0 … last of a session's layer; all else is NaN and must not count. */
 static void fill_cache(rr_cg *cg, const attention_case *c, uint32_t session, uint32_t last) {
     uint16_t *slot = (uint16_t *)(void *)(cg->slots[RR_CG_KV].host + session * slot_bytes(c));
     uint16_t *layer = slot + LAYER * 2 * plane_halves(c);

@@ -173,7 +173,8 @@ static rr_status check_company(rr_cg *cg, rr_qtype format, const uint32_t *count
     uint32_t most = counts[n_counts - 1];
     matmul_case c = {.format = format, .n_out = 70, .cols = 512, .n_tokens = most, .flags = RR_MATMUL_BIAS};
     rr_cg_begin(cg, "%s rows do not depend on their company, up to %u", rr_qtype_get((uint32_t)format)->name, most);
-    float *alone = malloc((size_t)most * c.n_out * sizeof *alone), *found = malloc((size_t)most * c.n_out * sizeof *found);
+    float *alone = malloc((size_t)most * c.n_out * sizeof *alone);
+    float *found = malloc((size_t)most * c.n_out * sizeof *found);
     rr_status status = alone == NULL || found == NULL ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory")
                                                       : data_make(cg, &c, &data, diag);
     RR_TRY_GOTO(status);
@@ -197,8 +198,8 @@ fail:
     return status;
 }
 
-/* Shapes n_out × cols × tokens that every format gets: one, around tiles of 32, 64 and 256, ragged. cols not a multiple of
- * 256 are left out for the K formats. */
+/* Shapes n_out × cols × tokens that every format gets: one, around tiles of 32, 64 and 256, ragged. The K formats get
+ * those whose cols are a multiple of 256. */
 static rr_status check_small(rr_cg *cg, rr_qtype format, bool prefill, rr_diag *diag) {
     static const uint32_t tokens_prefill[] = {1, 7, 8, 9, 33, 65}, tokens_decode[] = {1, 2, 3, 4, 5, 8, 9, 32};
     static const struct { uint32_t n_out, cols; } shapes[] = {
@@ -254,9 +255,11 @@ rr_status rr_cg_check_matmul(rr_cg *cg, rr_diag *diag) {
     bool prefill = cg->variant->op == RR_OP_matmul_prefill;
     size_t n;
     const rr_qtype_info *formats = rr_qtype_all(&n);
+    const uint32_t *counts = prefill ? prefill_counts : decode_counts;
+    size_t n_counts = prefill ? (cg->params->full ? 14 : 11) : 32;
     for (size_t f = 0; f < n && !cg->again; f++) {
         RR_TRY(check_small(cg, formats[f].type, prefill, diag));
-        RR_TRY(check_company(cg, formats[f].type, prefill ? prefill_counts : decode_counts, prefill ? (cg->params->full ? 14 : 11) : 32, diag));
+        RR_TRY(check_company(cg, formats[f].type, counts, n_counts, diag));
     }
     return check_real(cg, prefill, diag);
 }

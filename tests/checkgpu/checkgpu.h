@@ -2,13 +2,14 @@
  * Owns: the cases and the error bounds. Used by the tests and by `rearank check`.
  *
  * A variant is checked under the smallest cumulative set of capabilities that admits it, and again under the full set
- * where it is the one that rr_pick chooses (matmuls then with real shapes only; with `full` under every set). Each case fills its outputs with NaN, puts
- * canaries around every buffer, runs twice from the same start, and fails when
+ * where it is the one that rr_pick chooses (matmuls then with real shapes only; with `full` under every set). A variant
+ * that the device cannot run for another reason, and that rr_pick does not choose, is named and left out. Each case fills
+ * its outputs with NaN, puts canaries around every buffer, runs twice from the same start, and fails when
  *   - a canary, an input or an output outside the defined part changed,
  *   - the two runs differ in a bit,
  *   - an exact result (embed, arg max, copies) differs from the reference,
  *   - a float result leaves its bound c u sum|a b| (u = 2^-24; c is derived in each check), or the normalised mean
- *     square error of the whole tensor leaves its limit,
+ *     square error of a tensor of 64 results or more leaves its limit,
  *   - a row's bits depend on its company (matmul of both families, attention of both families).
  * V and rotated K are rounded to f16 by packHalf2x16, whose rounding Vulkan leaves to the driver: both neighbours are
  * accepted, an exactly representable value must come out exactly; how often the farther one came is reported. */

@@ -5,6 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+/* A mean needs some results: a few of them may all lie near 0 by chance, where every relative error is large. */
+enum { NMSE_RESULTS = 64 };
+
 static bool is_fill(const float *value) {
     static const uint32_t word = RR_CG_FILL;
     return memcmp(value, &word, sizeof word) == 0;
@@ -38,7 +41,7 @@ void rr_cg_compare(rr_cg *cg, const rr_cg_floats *floats) {
             error_squares += error * error;
         }
     }
-    if (!(error_squares <= floats->nmse * squares)) {
+    if (floats->rows * floats->cols >= NMSE_RESULTS && !(error_squares <= floats->nmse * squares)) {
         rr_cg_fault(cg, "normalised mean square error %.3g, at most %.3g", error_squares / squares, floats->nmse);
     }
     compare_gaps(cg, floats);
@@ -80,7 +83,7 @@ void rr_cg_compare_f16(rr_cg *cg, uint16_t found, double exact, double error, si
     if (!(value >= low && value <= high)) {
         rr_cg_fault(cg, "f16 value %zu: found %.9g, expected %.9g (between %.9g and %.9g)", index, value, exact, low,
                     high);
-    } else if (fabs(value - exact) > error + fabs((double)rr_f16_to_f32(rr_f32_to_f16((float)exact)) - exact)) {
+    } else if (fabs(value - exact) > 2 * error + fabs((double)rr_f16_to_f32(rr_f32_to_f16((float)exact)) - exact)) {
         cg->result->n_f16_far++;
     }
 }

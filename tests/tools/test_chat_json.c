@@ -43,7 +43,8 @@ int main(void) {
     check_refused("{\"messages\":\"x\"}", "found string");
     check_refused("[]", "empty list");
     check_refused("[\"user\"]", "message 0: found string");
-    check_refused("[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"tool\",\"content\":\"x\"}]", "message 1: \"role\": found tool");
+    check_refused("[{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"tool\",\"content\":\"x\"}]",
+                  "message 1: \"role\": found tool");
     check_refused("[{\"content\":\"x\"}]", "\"role\": found none");
     check_refused("[{\"role\":5,\"content\":\"x\"}]", "\"role\": found");
     check_refused("[{\"role\":\"user\"}]", "\"content\": found none");
