@@ -28,6 +28,31 @@ rr_probe_glslc(glslc_can_COOP GL_KHR_cooperative_matrix)
 rr_probe_glslc(glslc_can_DOT GL_EXT_integer_dot_product)
 message(STATUS "glslc: ${glslc} (cooperative matrix: ${glslc_can_COOP}, integer dot product: ${glslc_can_DOT})")
 
+# The numbers of rr_qtype (quant/quant.h).
+file(STRINGS ${CMAKE_SOURCE_DIR}/quant/quant.h formats REGEX "^ *RR_Q_[A-Z0-9_]+ = [0-9]+")
+list(TRANSFORM formats REPLACE ".*= ([0-9]+).*" "\\1")
+
+# rr_module(ID SOURCE DEFINES): compiles, validates and embeds one module as spirv_ID.
+macro(rr_module id source defines)
+    set(spirv ${CMAKE_BINARY_DIR}/shaders/${id}.spv)
+    set(words ${CMAKE_BINARY_DIR}/shaders/${id}.inc)
+    set(flags -Werror -O --target-env=vulkan1.2 -DRR_GLSL=1 ${defines} -I ${CMAKE_SOURCE_DIR}/shaders
+        -fshader-stage=compute ${CMAKE_SOURCE_DIR}/shaders/${source})
+    set(validate)
+    if(SPIRV_VAL)
+        set(validate COMMAND ${SPIRV_VAL} --target-env vulkan1.2 ${spirv})
+    endif()
+    add_custom_command(OUTPUT ${spirv} ${words}
+        COMMAND ${glslc} ${flags} -MD -MF ${spirv}.d -MT shaders/${id}.spv -o ${spirv}
+        ${validate}
+        COMMAND ${glslc} ${flags} -mfmt=num -o ${words}
+        DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${source}
+        DEPFILE ${spirv}.d
+        COMMENT "Shader ${id}" VERBATIM)
+    list(APPEND spirv_files ${spirv} ${words})
+    string(APPEND variant_arrays "static const uint32_t spirv_${id}[] = {\n#include \"${words}\"\n};\n")
+endmacro()
+
 file(STRINGS ${CMAKE_SOURCE_DIR}/shaders/variants.def variant_rows REGEX "^RR_VARIANT")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/shaders/variants.def)
 set(spirv_files)
@@ -51,26 +76,20 @@ foreach(row IN LISTS variant_rows)
         message(STATUS "shader ${op}/${variant}: left out, this glslc knows no integer dot product (-DREARANK_GLSLC= names another)")
         continue()
     endif()
-    set(spirv ${CMAKE_BINARY_DIR}/shaders/${id}.spv)
-    set(words ${CMAKE_BINARY_DIR}/shaders/${id}.inc)
-    set(validate)
-    if(SPIRV_VAL)
-        set(validate COMMAND ${SPIRV_VAL} --target-env vulkan1.2 ${spirv})
+    if(defines MATCHES "RR_FORMAT=each") # one module a weight format
+        set(modules "")
+        foreach(format IN LISTS formats)
+            string(REPLACE "RR_FORMAT=each" "RR_FORMAT=${format}" format_defines "${defines}")
+            rr_module(${id}_q${format} ${source} "${format_defines}")
+            string(APPEND modules "    [${format}] = {spirv_${id}_q${format}, sizeof spirv_${id}_q${format}},\n")
+        endforeach()
+        string(APPEND variant_arrays "static const rr_module modules_${id}[RR_MODULES] = {\n${modules}};\n")
+        string(APPEND variant_table "    {RR_OP_${op}, \"${variant}\", ${caps}, {NULL, 0}, modules_${id}},\n")
+    else()
+        rr_module(${id} ${source} "${defines}")
+        string(APPEND variant_table
+            "    {RR_OP_${op}, \"${variant}\", ${caps}, {spirv_${id}, sizeof spirv_${id}}, NULL},\n")
     endif()
-    add_custom_command(OUTPUT ${spirv} ${words}
-        COMMAND ${glslc} -Werror -O --target-env=vulkan1.2 -DRR_GLSL=1 ${defines}
-            -I ${CMAKE_SOURCE_DIR}/shaders -MD -MF ${spirv}.d -MT shaders/${id}.spv
-            -fshader-stage=compute ${CMAKE_SOURCE_DIR}/shaders/${source} -o ${spirv}
-        ${validate}
-        COMMAND ${glslc} -Werror -O --target-env=vulkan1.2 -DRR_GLSL=1 ${defines}
-            -I ${CMAKE_SOURCE_DIR}/shaders -mfmt=num
-            -fshader-stage=compute ${CMAKE_SOURCE_DIR}/shaders/${source} -o ${words}
-        DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${source}
-        DEPFILE ${spirv}.d
-        COMMENT "Shader ${op}/${variant}" VERBATIM)
-    list(APPEND spirv_files ${spirv} ${words})
-    string(APPEND variant_arrays "static const uint32_t spirv_${id}[] = {\n#include \"${words}\"\n};\n")
-    string(APPEND variant_table "    {RR_OP_${op}, \"${variant}\", ${caps}, spirv_${id}, sizeof spirv_${id}},\n")
 endforeach()
 
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/shaders/variants_gen.c CONTENT

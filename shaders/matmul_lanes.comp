@@ -8,8 +8,14 @@
 #include "common.glsl"
 #include "matmul.h"
 #include "quant.glsl"
+#ifdef RR_TOKENS
+// literals, format included, let glslc unroll and fold everything: drivers that do neither then run 8 times faster
+const uint TOKENS = RR_TOKENS;
+const uint ROWS = RR_ROWS;
+#else
 layout(constant_id = 1) const uint TOKENS = 8;
 layout(constant_id = 2) const uint ROWS = 4;
+#endif
 layout(constant_id = 3) const uint WIDTH = 8; // subgroup size, at least 4
 layout(local_size_x_id = 3) in;
 #include "lanes.glsl"

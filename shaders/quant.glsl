@@ -1,7 +1,11 @@
 // Reading the planes of a weight matrix (layout: quant/quant.h). The format is specialization constant 0, so one module
-// serves all of them. Every weight comes out as fma(q, scale, offset): one rounding, the same float as the file's own
+// serves all of them, or the literal RR_FORMAT. Every weight comes out as fma(q, scale, offset): one rounding, the same float as the file's own
 // dequantization gives.
+#ifdef RR_FORMAT
+const uint FORMAT = RR_FORMAT;
+#else
 layout(constant_id = 0) const uint FORMAT = 2;
+#endif
 
 const uint Q_F32 = 0, Q_F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q4_K = 12, Q5_K = 13, Q6_K = 14, Q_BF16 = 30;
 

@@ -201,12 +201,21 @@ const rr_variant *rr_variants(size_t *n) {
     return rr_variant_table;
 }
 
+/* FNV-1a over the words. */
+static uint64_t hash_module(uint64_t hash, const rr_module *module) {
+    for (size_t w = 0; w < module->bytes / 4; w++) {
+        hash = (hash ^ module->spirv[w]) * 0x100000001b3u;
+    }
+    return hash;
+}
+
 uint64_t rr_variants_hash(void) {
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a over the words */
+    uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < rr_variant_table_n; i++) {
         const rr_variant *v = &rr_variant_table[i];
-        for (size_t w = 0; w < v->spirv_bytes / 4; w++) {
-            hash = (hash ^ v->spirv[w]) * 0x100000001b3u;
+        hash = hash_module(hash, &v->module);
+        for (size_t f = 0; v->by_format != NULL && f < RR_MODULES; f++) {
+            hash = hash_module(hash, &v->by_format[f]);
         }
     }
     return hash;
@@ -304,13 +313,17 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
     if (code == NULL) {
         return rr_fail(diag, RR_E_INTERNAL, "kernel %s/%s has no row in kern.c", rr_op_name(op), variant->name);
     }
+    const rr_module *module = &variant->module;
+    if (variant->by_format != NULL && (unsigned)key->format < RR_MODULES) {
+        module = &variant->by_format[key->format];
+    }
     kern_entry entry = {.op = op, .key = *key, .variant = variant, .code = code};
     for (size_t t = 0; t < MAX_TILES && code->tiles[t] != 0; t++) {
         uint32_t spec[MAX_SPEC];
         site at = {.key = key, .tile = code->tiles[t], .subgroup = rr_vk_info(kern->device)->subgroup_size};
         rr_vk_kernel_params params = {.label = rr_op_name(op),
-                                      .spirv = variant->spirv,
-                                      .spirv_bytes = variant->spirv_bytes,
+                                      .spirv = module->spirv,
+                                      .spirv_bytes = module->bytes,
                                       .spec = spec,
                                       .n_spec = code->spec(&at, spec),
                                       .push_bytes = rr_op_push_bytes(op)};

@@ -27,12 +27,19 @@ typedef enum rr_op {
     RR_OP_COUNT
 } rr_op;
 
+typedef struct rr_module {
+    const uint32_t *spirv;
+    size_t bytes;
+} rr_module;
+
+enum { RR_MODULES = RR_Q_BF16 + 1 }; /* by rr_qtype */
+
 typedef struct rr_variant {
     rr_op op;
     const char *name; /* "base" */
     uint32_t caps;    /* needed */
-    const uint32_t *spirv;
-    size_t spirv_bytes;
+    rr_module module; /* for every weight format, … */
+    const rr_module *by_format; /* … or one for each, [RR_MODULES]; NULL = `module` */
 } rr_variant;
 
 /* What a pipeline is specialised on; fields that an op does not use stay 0. */
