@@ -21,6 +21,7 @@ typedef struct rr_engine_params {
     uint32_t n_sessions;     /* KV slots; 0 = 1 */
     uint32_t prompt_chunk;   /* prompt tokens a pass; 0 = 256 (64 on software devices) */
     uint32_t logits_rows;    /* prompt rows a pass whose logits can be asked for; 0 = 32 */
+    bool exact;              /* keep activations in float, whatever it costs */
     bool validation;
     rr_progress_fn progress; /* packing and compiling; may be NULL */
     void *progress_user;

@@ -10,11 +10,13 @@
 #include "shaders/attention.h"
 #include "shaders/embed.h"
 #include "shaders/matmul.h"
+#include "shaders/lanes.h"
+#include "shaders/lanes_attention.h"
 #include "shaders/rmsnorm.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
 
-static const rr_code_table *const code_tables[] = {&rr_code_plain};
+static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_lanes};
 
 static const rr_code_row *code_row_of(const rr_variant *variant) {
     for (size_t t = 0; t < sizeof code_tables / sizeof code_tables[0]; t++) {
@@ -83,7 +85,6 @@ const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info
             best = v;
         }
     }
-    assert(best != NULL); /* every op has a base row that needs nothing */
     return best;
 }
 
@@ -196,8 +197,15 @@ void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_
     assert(entry != NULL); /* prepared before */
     const rr_code_row *code = entry->code;
     uint32_t n_tokens = code->n_tokens != NULL ? code->n_tokens(push) : 1;
+    size_t last = 0;
+    while (last + 1 < RR_MAX_TILES && code->tiles[last + 1] != 0) {
+        last++;
+    }
+    /* as few tiles as possible, and these as even as possible */
+    uint32_t n_tiles = rr_div_up(n_tokens, code->tiles[last]);
+    uint32_t wanted = rr_div_up(n_tokens, n_tiles);
     size_t t = 0;
-    while (code->tiles[t] < n_tokens && t + 1 < RR_MAX_TILES && code->tiles[t + 1] != 0) {
+    while (code->tiles[t] < wanted && t < last) {
         t++;
     }
     rr_site at = {.key = key,

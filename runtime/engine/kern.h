@@ -18,7 +18,14 @@
     X(attention_prefill, attention)                                                                \
     X(attention_decode, attention)                                                                 \
     X(swiglu, swiglu)                                                                              \
-    X(argmax, argmax)
+    X(argmax, argmax)                                                                              \
+    X(lanes_embed, lanes_embed)                                                                    \
+    X(lanes_qkv, lanes_qkv)                                                                        \
+    X(lanes_attention_prefill, lanes_attention)                                                    \
+    X(lanes_attention_decode, lanes_attention)                                                     \
+    X(lanes_out, lanes_out)                                                                        \
+    X(lanes_gate_up, lanes_gate_up)                                                                \
+    X(lanes_head, lanes_head)
 
 typedef enum rr_op {
 #define X(op, push) RR_OP_##op,
@@ -45,7 +52,8 @@ typedef struct rr_variant {
 /* What a pipeline is specialised on; fields that an op does not use stay 0. 32-bit fields only: keys are compared bytewise. */
 typedef struct rr_kern_key {
     rr_qtype format;    /* embed, matmul_* */
-    uint32_t head_size; /* rope, attention_* */
+    uint32_t head_size; /* rope, attention_*, lanes_qkv */
+    uint32_t lanes;     /* lanes_qkv, lanes_out, lanes_gate_up, lanes_head: rr_lanes_code */
 } rr_kern_key;
 
 const char *rr_op_name(rr_op op);
@@ -55,7 +63,8 @@ const rr_variant *rr_variants(size_t *n);
 /* Hash of all shader code in this build: keys the pipeline cache. */
 uint64_t rr_variants_hash(void);
 
-/* The best row of `op` whose needs lie in `info->caps`. Pure: looks at nothing but its arguments. Never NULL. */
+/* The best row of `op` whose needs lie in `info->caps`, NULL when there is none (never for the plain graph's ops). Pure:
+ * looks at nothing but its arguments. */
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info);
 
 typedef struct rr_kern rr_kern;
