@@ -196,8 +196,11 @@ static void record_ffn(rr_engine *engine, const rr_pass *pass, uint32_t index) {
 }
 
 static rr_status submit_and_wait(rr_engine *engine, rr_diag *diag) {
+    rr_profile_close(engine);
     RR_TRY(rr_vk_submit(engine->commands, diag));
-    return rr_vk_wait(engine->commands, 0, diag);
+    RR_TRY(rr_vk_wait(engine->commands, 0, diag));
+    rr_profile_collect(engine);
+    return RR_OK;
 }
 
 static bool is_cancelled(const rr_pass *pass) {

@@ -11,6 +11,7 @@
 #include "shaders/embed.h"
 #include "shaders/matmul.h"
 #include "shaders/rmsnorm.h"
+#include "shaders/roof.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
 
@@ -145,6 +146,10 @@ static grid grid_argmax(const site *at) {
     return (grid){((const rr_push_argmax *)at->push)->n_rows, 1};
 }
 
+static grid grid_roof(const site *at) {
+    return (grid){((const rr_push_roof *)at->push)->n_groups, 1};
+}
+
 /* One row for each (op, variant) of variants.def. */
 static const code_row code_rows[] = {
     {RR_OP_embed, "base", {1}, spec_format, grid_embed, 0},
@@ -160,6 +165,9 @@ static const code_row code_rows[] = {
     {RR_OP_attention_decode, "base", {1}, spec_head, grid_attention_decode, 0},
     {RR_OP_swiglu, "base", {1}, spec_none, grid_swiglu, 0},
     {RR_OP_argmax, "base", {1}, spec_none, grid_argmax, 0},
+    {RR_OP_roof, "base", {1}, spec_none, grid_roof, 0},
+    {RR_OP_roof, "f16", {1}, spec_none, grid_roof, 0},
+    {RR_OP_roof, "dot", {1}, spec_none, grid_roof, 0},
 };
 
 static const code_row *code_row_of(const rr_variant *variant) {
@@ -248,6 +256,8 @@ struct rr_kern {
     rr_vk_device *device;
     kern_entry *entries;
     size_t n, capacity;
+    rr_kern_fn on_record; /* may be NULL */
+    void *on_record_user;
 };
 
 rr_status rr_kern_create(rr_vk_device *device, rr_kern **out, rr_diag *diag) {
@@ -356,5 +366,13 @@ void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_
                .push = push};
     grid g = code->grid(&at);
     assert(g.x > 0 && g.x <= 65535 && g.y > 0 && g.y <= 65535);
+    if (kern->on_record != NULL) {
+        kern->on_record(kern->on_record_user, commands, variant, key, push);
+    }
     rr_vk_dispatch(commands, entry->tiles[t], push, g.x, g.y, 1);
+}
+
+void rr_kern_on_record(rr_kern *kern, rr_kern_fn fn, void *user) {
+    kern->on_record = fn;
+    kern->on_record_user = user;
 }
