@@ -151,6 +151,7 @@ void rr_engine_close(rr_engine **pointer) {
         }
         rr_vk_device_close(&engine->device);
     }
+    rr_profile_destroy(&engine->profile);
     free(engine->slots);
     free(engine->slot_taken);
     rr_vk_instance_destroy(&engine->instance);

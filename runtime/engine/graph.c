@@ -43,8 +43,11 @@ void rr_graph_barrier(rr_engine *engine) {
 }
 
 static rr_status submit_and_wait(rr_engine *engine, rr_diag *diag) {
+    rr_profile_close(engine);
     RR_TRY(rr_vk_submit(engine->commands, diag));
-    return rr_vk_wait(engine->commands, 0, diag);
+    RR_TRY(rr_vk_wait(engine->commands, 0, diag));
+    rr_profile_collect(engine);
+    return RR_OK;
 }
 
 static bool is_cancelled(const rr_pass *pass) {

@@ -88,6 +88,13 @@ rr_engine_limits rr_engine_limits_of(const rr_model *model, const rr_device_info
 rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind graph, const rr_engine_limits *limits);
 uint64_t rr_kv_bytes_per_token(const rr_qwen2_config *config);
 
+/* profile.c: device times of recorded ops. */
+typedef struct rr_profile rr_profile;
+/* Around the submit of engine->commands and the wait for it; nothing when no profile is on. */
+void rr_profile_close(rr_engine *engine);
+void rr_profile_collect(rr_engine *engine);
+void rr_profile_destroy(rr_profile **profile);
+
 typedef enum rr_family { RR_PREFILL, RR_DECODE, RR_N_FAMILIES } rr_family;
 
 typedef struct rr_graph rr_graph; /* graph.h */
@@ -113,6 +120,7 @@ struct rr_engine {
     bool *slot_taken;
     pthread_mutex_t lock;    /* one pass at a time; also guards slot_taken */
     bool lock_made;
+    rr_profile *profile;     /* NULL = off */
     double layer_row_ns[RR_N_FAMILIES]; /* measured time of a layer, a row; 0 = not yet */
     double head_unit_ns[RR_N_FAMILIES]; /* measured time of the head over its least number of rows (graph.c) */
 };

@@ -13,6 +13,7 @@
 #include "shaders/lanes.h"
 #include "shaders/lanes_attention.h"
 #include "shaders/rmsnorm.h"
+#include "shaders/roof.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
 
@@ -100,6 +101,8 @@ struct rr_kern {
     rr_vk_device *device;
     kern_entry *entries;
     size_t n, capacity;
+    rr_kern_fn on_record; /* may be NULL */
+    void *on_record_user;
 };
 
 rr_status rr_kern_create(rr_vk_device *device, rr_kern **out, rr_diag *diag) {
@@ -214,5 +217,13 @@ void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_
                .push = push};
     rr_grid g = code->grid(&at);
     assert(g.x > 0 && g.x <= 65535 && g.y > 0 && g.y <= 65535);
+    if (kern->on_record != NULL) {
+        kern->on_record(kern->on_record_user, commands, variant, key, push);
+    }
     rr_vk_dispatch(commands, entry->tiles[t], push, g.x, g.y, 1);
+}
+
+void rr_kern_on_record(rr_kern *kern, rr_kern_fn fn, void *user) {
+    kern->on_record = fn;
+    kern->on_record_user = user;
 }

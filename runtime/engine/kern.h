@@ -25,7 +25,8 @@
     X(lanes_attention_decode, lanes_attention)                                                     \
     X(lanes_out, lanes_out)                                                                        \
     X(lanes_gate_up, lanes_gate_up)                                                                \
-    X(lanes_head, lanes_head)
+    X(lanes_head, lanes_head)                                                                      \
+    X(roof, roof) /* no op of the model: what arithmetic can reach, for measuring */
 
 typedef enum rr_op {
 #define X(op, push) RR_OP_##op,
@@ -78,5 +79,10 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
  * below 65,536 workgroups a dimension as long as n_out ≤ 2,097,152, a pass has ≤ 65,535 rows and contexts fit the rest. */
 void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_kern_key *key,
                     const rr_variant *variant, const void *push);
+
+/* From now on called in front of every dispatch that is recorded; NULL = not any more. For measuring. */
+typedef void (*rr_kern_fn)(void *user, rr_vk_commands *commands, const rr_variant *variant, const rr_kern_key *key,
+                           const void *push);
+void rr_kern_on_record(rr_kern *kern, rr_kern_fn fn, void *user);
 
 #endif
