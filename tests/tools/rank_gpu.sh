@@ -47,6 +47,10 @@ check "--output leaves standard output alone" test ! -s out
 printf 'Paris\nFleas live.\n' >p.txt
 run 2 rank -q fleas --context 64 p.txt
 check "says what does not fit" grep -q -e 'the context holds 64: make the window smaller' err
+LC_ALL=C sed 's/qwen2/llama/g' model.gguf >llama.gguf
+run 2 rank -m llama.gguf -q fleas p.txt --output llama.json
+check "says which models it runs" grep -q -F 'llama.gguf: found a model of architecture "llama", expected "qwen2"; use a' err
+check "no file of a run that failed" test ! -e llama.json
 run 0 rank -q fleas --max-tokens 8 --temperature 1 --seed 5 --no-think --format jsonl p.txt
 cp out drawn
 run 0 rank -q fleas --max-tokens 8 --temperature 1 --seed 5 --no-think --format jsonl p.txt
