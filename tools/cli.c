@@ -44,6 +44,7 @@ int rr_cli_exit_code(rr_status status) {
         return RR_EXIT_OK;
     case RR_E_USAGE:
     case RR_E_INPUT:
+    case RR_E_UNSUPPORTED:
         return RR_EXIT_USAGE;
     case RR_E_CANCELLED:
         return RR_EXIT_INTERRUPTED;

@@ -35,8 +35,8 @@
 /* Exit codes of the program. */
 enum {
     RR_EXIT_OK = 0,
-    RR_EXIT_FAILURE = 1,      /* device, input/output, memory, unsupported, internal */
-    RR_EXIT_USAGE = 2,        /* usage, malformed input */
+    RR_EXIT_FAILURE = 1,      /* device, input/output, memory, internal */
+    RR_EXIT_USAGE = 2,        /* usage, malformed or unsupported input */
     RR_EXIT_INTERRUPTED = 130 /* Ctrl-C */
 };
 int rr_cli_exit_code(rr_status status);

@@ -1,11 +1,7 @@
 /* `rearank logits`: teacher-forced log-probabilities of a list of token ids, one JSON line a position.
  * Owns: the output format. The numbers come from rr_session_logits_all. */
-#include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <yyjson.h>
 
@@ -19,12 +15,15 @@ static rr_status read_tokens(const char *path, rr_tokens *out, rr_diag *diag) {
     rr_buf text = {0};
     rr_status status = rr_file_read(path, TOKENS_BYTES, &text, diag);
     yyjson_doc *doc = NULL;
+    if (status == RR_OK && text.bytes == 0) {
+        status = rr_fail(diag, RR_E_INPUT, "%s: is empty, expected a JSON array of token ids", path);
+    }
     if (status == RR_OK) {
         yyjson_read_err error = {0};
         doc = yyjson_read_opts(text.data, text.bytes, YYJSON_READ_NOFLAG, NULL, &error);
         if (doc == NULL) {
             status = rr_fail(diag, RR_E_INPUT, "%s: byte %zu: not JSON (%s); expected an array of token ids", path,
-                             error.pos, error.msg != NULL ? error.msg : "empty");
+                             error.pos, error.msg);
         } else if (!yyjson_is_arr(yyjson_doc_get_root(doc))) {
             status = rr_fail(diag, RR_E_INPUT, "%s: found a JSON %s, expected an array of token ids", path,
                              yyjson_get_type_desc(yyjson_doc_get_root(doc)));
@@ -50,12 +49,17 @@ static rr_status read_tokens(const char *path, rr_tokens *out, rr_diag *diag) {
     return status;
 }
 
+typedef struct logits_request {
+    const char *tokens_path, *raw_path;
+    uint32_t top;
+} logits_request;
+
 typedef struct writer {
     const rr_tokens *tokens;
     uint32_t n_vocab;
     uint32_t top;
-    int32_t *order; /* [n_vocab], scratch */
-    FILE *raw;      /* NULL = none */
+    int32_t *order;   /* [top + 1], scratch */
+    rr_file_out *raw; /* NULL = none */
 } writer;
 
 static double log_sum_exp(const float *logits, uint32_t n) {
@@ -103,8 +107,8 @@ static rr_status write_row(void *user, size_t position, const float *logits, rr_
                       (double)logits[w->order[i]] - total);
     }
     rr_out_text("]}\n");
-    if (w->raw != NULL && fwrite(logits, sizeof *logits, w->n_vocab, w->raw) != w->n_vocab) {
-        return rr_fail(diag, RR_E_IO, "cannot write the raw logits: %s", strerror(errno));
+    if (w->raw != NULL) {
+        RR_TRY(rr_file_out_write(w->raw, logits, w->n_vocab * sizeof *logits, diag));
     }
     if (rr_cli_interrupted()) {
         return rr_fail(diag, RR_E_CANCELLED, "interrupted");
@@ -112,10 +116,22 @@ static rr_status write_row(void *user, size_t position, const float *logits, rr_
     return rr_out_failed() ? rr_fail(diag, RR_E_IO, "cannot write to standard output") : RR_OK;
 }
 
-static rr_status run(const rr_engine_params *params, const rr_tokens *tokens, uint32_t top, FILE *raw, rr_diag *diag) {
+static rr_status check_ids(const char *path, const rr_tokens *tokens, uint32_t n_vocab, rr_diag *diag) {
+    for (size_t i = 0; i < tokens->n; i++) {
+        if ((uint32_t)tokens->ids[i] >= n_vocab) {
+            return rr_fail(diag, RR_E_INPUT, "%s: item %zu: found token id %d, expected 0 to %u (this model's vocabulary)",
+                           path, i, tokens->ids[i], n_vocab - 1);
+        }
+    }
+    return RR_OK;
+}
+
+/* Opens the model and writes a row a token. */
+static rr_status run(const logits_request *request, const rr_engine_params *params, const rr_tokens *tokens, rr_file_out *raw,
+                     rr_diag *diag) {
     rr_engine *engine = NULL;
     rr_session *session = NULL;
-    writer w = {.tokens = tokens, .top = top, .raw = raw};
+    writer w = {.tokens = tokens, .raw = raw};
     rr_engine_params sized = *params;
     if (sized.n_context == 0) {
         sized.n_context = tokens->n < 16 ? 16 : (uint32_t)tokens->n;
@@ -124,7 +140,8 @@ static rr_status run(const rr_engine_params *params, const rr_tokens *tokens, ui
     RR_TRY_GOTO(rr_engine_open(&sized, &engine, diag));
     RR_TRY_GOTO(rr_session_create(engine, &session, diag));
     w.n_vocab = rr_engine_model(engine)->config.n_vocab;
-    w.top = top < w.n_vocab ? top : w.n_vocab;
+    RR_TRY_GOTO(check_ids(request->tokens_path, tokens, w.n_vocab, diag));
+    w.top = request->top < w.n_vocab ? request->top : w.n_vocab;
     w.order = malloc((w.top + 1) * sizeof *w.order);
     if (w.order == NULL) {
         status = rr_fail(diag, RR_E_MEMORY, "out of memory");
@@ -142,17 +159,38 @@ static void on_interrupt(void *user) {
     (void)user; /* rr_cli_interrupted() is asked between rows */
 }
 
+static rr_status write_logits(const logits_request *request, rr_cli_engine *engine, rr_diag *diag) {
+    rr_tokens tokens = {0};
+    rr_file_out raw = {.fd = -1};
+    rr_status status = RR_OK;
+    RR_TRY_GOTO(rr_cli_engine_ready(engine, diag));
+    RR_TRY_GOTO(read_tokens(request->tokens_path, &tokens, diag));
+    if (tokens.n == 0) {
+        status = rr_fail(diag, RR_E_INPUT, "%s: found no token ids, expected at least one", request->tokens_path);
+        goto fail;
+    }
+    if (request->raw_path != NULL) {
+        RR_TRY_GOTO(rr_file_out_open(request->raw_path, &raw, diag));
+    }
+    RR_TRY_GOTO(run(request, &engine->params, &tokens, request->raw_path != NULL ? &raw : NULL, diag));
+    if (request->raw_path != NULL) {
+        status = rr_file_out_finish(&raw, diag);
+    }
+fail:
+    rr_file_out_discard(&raw);
+    rr_tokens_destroy(&tokens);
+    return status;
+}
+
 int rr_verb_logits(int argc, char **argv) {
     rr_cli_engine engine;
-    const char *tokens_path = NULL;
-    const char *raw_path = NULL;
-    uint32_t top = 5;
+    logits_request request = {.top = 5};
     const rr_opt options[] = {
-        {.name = "tokens", .letter = 't', .kind = RR_OPT_TEXT, .target = &tokens_path, .value = "FILE",
+        {.name = "tokens", .letter = 't', .kind = RR_OPT_TEXT, .target = &request.tokens_path, .value = "FILE",
          .help = "JSON array of token ids (`rearank tokenize --format json` writes one); - = standard input"},
-        {.name = "top", .letter = 'k', .kind = RR_OPT_U32, .target = &top, .value = "K",
+        {.name = "top", .letter = 'k', .kind = RR_OPT_U32, .target = &request.top, .value = "K",
          .help = "how many of the likeliest ids to print (default 5)", .min = 0, .max = 10000},
-        {.name = "raw", .kind = RR_OPT_TEXT, .target = &raw_path, .value = "FILE",
+        {.name = "raw", .kind = RR_OPT_TEXT, .target = &request.raw_path, .value = "FILE",
          .help = "also write all logits: float32 [n][vocabulary], little endian"},
     };
     const rr_cli_spec spec = {
@@ -166,46 +204,15 @@ int rr_verb_logits(int argc, char **argv) {
     if (code != RR_CLI_GO_ON) {
         return code;
     }
-    if (tokens_path == NULL) {
+    if (request.tokens_path == NULL) {
         return rr_cli_usage_error("--tokens FILE is needed");
     }
     rr_diag diag = {0};
-    rr_tokens tokens = {0};
-    rr_buf partial = {0};
-    FILE *raw = NULL;
-    rr_status status = RR_OK;
     rr_cli_on_interrupt(on_interrupt, NULL);
-    RR_TRY_GOTO(rr_cli_engine_ready(&engine, &diag));
-    RR_TRY_GOTO(read_tokens(tokens_path, &tokens, &diag));
-    if (tokens.n == 0) {
-        status = rr_fail(&diag, RR_E_INPUT, "%s: found no token ids, expected at least one", tokens_path);
-        goto fail;
-    }
-    if (raw_path != NULL) {
-        rr_buf_printf(&partial, "%s.partial", raw_path);
-        raw = partial.failed ? NULL : fopen(partial.data, "wb");
-        if (raw == NULL) {
-            status = rr_fail(&diag, RR_E_IO, "%s: cannot create: %s", raw_path, strerror(errno));
-            goto fail;
-        }
-    }
-    RR_TRY_GOTO(run(&engine.params, &tokens, top, raw, &diag));
-    if (raw != NULL) {
-        bool ok = fclose(raw) == 0;
-        raw = NULL;
-        if (!ok || rename(partial.data, raw_path) != 0) {
-            status = rr_fail(&diag, RR_E_IO, "%s: cannot write: %s", raw_path, strerror(errno));
-        }
-    }
-fail:
-    if (raw != NULL) {
-        fclose(raw);
-    }
-    if (status != RR_OK && partial.data != NULL) {
-        unlink(partial.data);
-    }
-    rr_buf_destroy(&partial);
-    rr_tokens_destroy(&tokens);
+    rr_status status = write_logits(&request, &engine, &diag);
     rr_cli_engine_release(&engine);
+    if (status != RR_OK && rr_out_failed()) {
+        return RR_EXIT_FAILURE; /* rr_out_finish says why, unless a reader went away */
+    }
     return status == RR_OK ? RR_EXIT_OK : rr_cli_fail(status, &diag);
 }

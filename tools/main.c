@@ -30,7 +30,7 @@ static void print_help(void) {
     for (size_t i = 0; i < N_VERBS; i++) {
         rr_out_printf("  %-10s %s\n", verbs[i].name, verbs[i].summary);
     }
-    rr_out_text("\nExit status: 0 success, 1 device or input/output failure, 2 wrong usage or malformed input,\n"
+    rr_out_text("\nExit status: 0 success, 1 device or input/output failure, 2 wrong usage, malformed or\nunsupported input, "
                 "130 interrupted.\n");
 }
 

@@ -75,7 +75,9 @@ static rr_status rank_query(rank_job *job, const rr_query *query, rr_diag *diag)
 
 static rr_status rank_all(rank_job *job, rr_diag *diag) {
     const rr_ranking_input *input = &job->options->input;
-    RR_TRY(rr_ranking_path_check(job->options->log_path, diag));
+    if (job->options->log_path != NULL) {
+        RR_TRY(rr_file_out_check(job->options->log_path, diag));
+    }
     RR_TRY(rr_ranking_output_begin(&job->options->output, input, diag));
     RR_TRY(open_model(job, diag));
     rr_rank_view_start(&job->view, rr_ranking_input_n_windows(input, 0), input->candidates.n);

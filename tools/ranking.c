@@ -1,20 +1,22 @@
 #define _DEFAULT_SOURCE
 #include "tools/ranking.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/log.h"
+
+enum { DEPTH = 100 };
+static const uint32_t depth_not_given = UINT32_MAX;
 
 /* Input ------------------------------------------------------------------------------------------------------------ */
 
 rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query) {
     memset(input, 0, sizeof *input);
     input->window = RR_RANK_WINDOW;
-    input->depth = 100;
+    input->depth = depth_not_given;
     const rr_opt options[] = {
         {.name = "query", .letter = 'q', .kind = RR_OPT_TEXT, .target = &input->query, .value = "TEXT",
          .help = "the question to rank by"},
@@ -25,7 +27,8 @@ rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query) {
         {.name = "step", .kind = RR_OPT_U32, .target = &input->step, .value = "N",
          .help = "how far the window moves up each time (default 10)", .min = 1, .max = RR_WINDOW_MAX},
         {.name = "depth", .kind = RR_OPT_U32, .target = &input->depth, .value = "N",
-         .help = "rank this many from the top, keep the rest behind them; 0 = all (default 100)"},
+         .help = "rank this many from the top, keep the rest behind them; 0 = all (default 100)",
+         .max = UINT32_MAX - 1},
         {.name = "no-think", .kind = RR_OPT_FLAG, .target = &input->no_think,
          .help = "use the prompt without reasoning (RankGPT's)"},
     };
@@ -59,7 +62,7 @@ int rr_ranking_input_read(rr_ranking_input *input, const rr_cli_args *args) {
     input->params = (rr_rank_params){
         .window = input->window,
         .step = input->step,
-        .depth = input->depth,
+        .depth = input->depth == depth_not_given ? DEPTH : input->depth,
         .style = input->no_think ? RR_PROMPT_RANKGPT : RR_PROMPT_REARANK,
     };
     rr_status status = rr_rank_params_check(&input->params, &input->params, &diag);
@@ -114,29 +117,22 @@ static size_t terminal_columns(void) {
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
-rr_status rr_ranking_path_check(const char *path, rr_diag *diag) {
-    if (path == NULL) {
-        return RR_OK;
+/* Whoever did not ask for a depth may take the order behind it for a judgement. */
+static void tell_depth(const rr_ranking_input *input) {
+    size_t n_longer = 0;
+    for (size_t i = 0; i < input->candidates.n; i++) {
+        n_longer += input->candidates.queries[i].n > input->params.depth;
     }
-    struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
-        return rr_fail(diag, RR_E_IO, "%s: is a folder, expected the name of a file to write", path);
+    if (input->depth != depth_not_given || n_longer == 0) {
+        return;
     }
-    const char *slash = strrchr(path, '/');
-    rr_buf folder = {0};
-    if (slash == NULL) {
-        rr_buf_text(&folder, ".");
+    static const char advice[] = "the others stay behind them as they were; --depth 0 ranks all";
+    if (input->candidates_path == NULL) {
+        rr_log(RR_LOG_WARN, "ranking the first %d of %zu passages; %s", DEPTH, input->candidates.queries[0].n, advice);
     } else {
-        rr_buf_append(&folder, path, slash == path ? 1 : (size_t)(slash - path));
+        rr_log(RR_LOG_WARN, "queries with more than %d passages: %zu; ranking their first %d; %s", DEPTH, n_longer, DEPTH,
+               advice);
     }
-    rr_status status = RR_OK;
-    if (folder.failed) {
-        status = rr_fail(diag, RR_E_MEMORY, "out of memory");
-    } else if (access(folder.data, W_OK | X_OK) != 0) {
-        status = rr_fail(diag, RR_E_IO, "%s: cannot write in %s: %s", path, folder.data, strerror(errno));
-    }
-    rr_buf_destroy(&folder);
-    return status;
 }
 
 rr_status rr_ranking_output_begin(rr_ranking_output *output, const rr_ranking_input *input, rr_diag *diag) {
@@ -147,10 +143,13 @@ rr_status rr_ranking_output_begin(rr_ranking_output *output, const rr_ranking_in
     output->run.format = (rr_run_format)output->format;
     output->run.many = input->candidates_path != NULL;
     output->run.columns = to_terminal ? terminal_columns() : 0;
-    RR_TRY(rr_ranking_path_check(output->path, diag));
+    if (output->path != NULL) {
+        RR_TRY(rr_file_out_check(output->path, diag));
+    }
     for (size_t i = 0; i < input->candidates.n; i++) {
         RR_TRY(rr_run_check(&output->run, &input->candidates.queries[i], diag));
     }
+    tell_depth(input);
     return rr_run_begin(&output->run, &output->text, diag);
 }
 

@@ -40,11 +40,8 @@ typedef struct rr_ranking_output {
 /* --format, --output, --explain. */
 rr_opt_group rr_ranking_output_group(rr_ranking_output *output);
 
-/* Whether a file can be made at `path` (NULL = nothing to check): better known before hours of work. Errors: RR_E_IO. */
-rr_status rr_ranking_path_check(const char *path, rr_diag *diag);
-
 /* Decides the format and checks that every id can be written in it, before any work. Errors: as rr_run_check and
- * rr_ranking_path_check. */
+ * rr_file_out_check. */
 rr_status rr_ranking_output_begin(rr_ranking_output *output, const rr_ranking_input *input, rr_diag *diag);
 /* One query. On standard output all formats but JSON are sent at once. */
 rr_status rr_ranking_output_add(rr_ranking_output *output, const rr_query *query, const rr_ranking *ranking,

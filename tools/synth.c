@@ -16,7 +16,7 @@ typedef struct synth_job {
     rr_synthetic_shape shape;
     const rr_synthetic_type *type;
     uint64_t seed;
-    rr_new_file file;
+    rr_file_out file;
     uint64_t done, total; /* bytes of tensors */
     uint8_t *piece;       /* [PIECE_BYTES] */
 } synth_job;
@@ -56,14 +56,14 @@ static rr_status write_tensor(synth_job *job, const rr_synthetic_tensor *tensor,
         if (tensor->mean != 0.0f) {
             add_mean(tensor->mean, job->piece, n);
         }
-        RR_TRY(rr_new_file_write(&job->file, job->piece, n * block_bytes, diag));
+        RR_TRY(rr_file_out_write(&job->file, job->piece, n * block_bytes, diag));
         job->done += n * block_bytes;
         rr_cli_progress(NULL, "write", job->done, job->total);
         if (rr_cli_interrupted()) {
             return rr_fail(diag, RR_E_CANCELLED, "interrupted");
         }
     }
-    return rr_new_file_write(&job->file, zeros, (size_t)rr_gw_padding(bytes_of(tensor)), diag);
+    return rr_file_out_write(&job->file, zeros, (size_t)rr_gw_padding(bytes_of(tensor)), diag);
 }
 
 static rr_status check_space(const synth_job *job, const char *path, uint64_t head_bytes, rr_diag *diag) {
@@ -97,15 +97,15 @@ static rr_status write_model(synth_job *job, const char *path, rr_diag *diag) {
         status = rr_fail(diag, RR_E_MEMORY, "out of memory");
         goto fail;
     }
-    RR_TRY_GOTO(rr_new_file_open(path, &job->file, diag));
+    RR_TRY_GOTO(rr_file_out_open(path, &job->file, diag));
     RR_TRY_GOTO(check_space(job, path, head.bytes, diag));
-    RR_TRY_GOTO(rr_new_file_write(&job->file, head.data, head.bytes, diag));
+    RR_TRY_GOTO(rr_file_out_write(&job->file, head.data, head.bytes, diag));
     for (size_t i = 0; rr_synthetic_tensor_at(&job->shape, job->type, i, &tensor); i++) {
         RR_TRY_GOTO(write_tensor(job, &tensor, diag));
     }
-    RR_TRY_GOTO(rr_new_file_commit(&job->file, diag));
+    RR_TRY_GOTO(rr_file_out_finish(&job->file, diag));
 fail:
-    rr_new_file_abandon(&job->file);
+    rr_file_out_discard(&job->file);
     rr_buf_destroy(&head);
     rr_buf_destroy(&writer.keys);
     rr_buf_destroy(&writer.infos);
@@ -127,7 +127,7 @@ static int size_index(const char *text) {
 }
 
 int rr_verb_synth(int argc, char **argv) {
-    synth_job job = {0};
+    synth_job job = {.file = {.fd = -1}};
     const char *type_names[MAX_NAMES] = {0};
     char path[256] = "";
     const char *given = NULL;

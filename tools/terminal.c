@@ -1,5 +1,5 @@
 /* Signals and the terminal.
- * Owns: the handlers of SIGINT, SIGTERM and SIGPIPE, and the progress line on standard error. */
+ * Owns: the handlers of SIGINT, SIGTERM, SIGPIPE and SIGXFSZ, and the progress line on standard error. */
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
 #include <signal.h>
@@ -23,8 +23,8 @@ static void on_interrupt(int signal_number) {
     fn(atomic_load(&interrupt_user));
 }
 
-static void on_pipe(int signal_number) {
-    (void)signal_number; /* the write fails with EPIPE and its caller sees that */
+static void on_failed_write(int signal_number) {
+    (void)signal_number; /* the write fails with EPIPE or EFBIG and its caller sees that */
 }
 
 static void handle(int signal_number, void (*handler)(int)) {
@@ -50,7 +50,8 @@ bool rr_cli_interrupted(void) {
 
 void rr_cli_signals_setup(void) {
     /* a handler and not SIG_IGN: programs that we start get the default back */
-    handle(SIGPIPE, on_pipe);
+    handle(SIGPIPE, on_failed_write);
+    handle(SIGXFSZ, on_failed_write);
     /* a closed standard stream must not lend its number to a file of ours; writing to it then fails, as it should */
     for (int fd = 0; fd <= 2; fd++) {
         if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDONLY) != fd) {

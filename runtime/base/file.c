@@ -10,11 +10,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-rr_status rr_file_map(const char *path, rr_mapping *out, rr_diag *diag) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return rr_fail(diag, RR_E_IO, "%s: cannot open: %s", path, strerror(errno));
+static rr_status open_to_read(const char *path, int *fd, rr_diag *diag) {
+    if (path[0] == '\0') {
+        return rr_fail(diag, RR_E_USAGE, "found an empty name, expected the name of a file to read");
     }
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    return *fd >= 0 ? RR_OK : rr_fail(diag, RR_E_IO, "%s: cannot open: %s", path, strerror(errno));
+}
+
+rr_status rr_file_map(const char *path, rr_mapping *out, rr_diag *diag) {
+    int fd;
+    RR_TRY(open_to_read(path, &fd, diag));
     rr_status status = RR_OK;
     struct stat st;
     rr_mapping map = {0};
@@ -49,9 +55,9 @@ void rr_file_unmap(rr_mapping *mapping) {
 
 rr_status rr_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_diag *diag) {
     bool is_stdin = strcmp(path, "-") == 0;
-    int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return rr_fail(diag, RR_E_IO, "%s: cannot open: %s", path, strerror(errno));
+    int fd = STDIN_FILENO;
+    if (!is_stdin) {
+        RR_TRY(open_to_read(path, &fd, diag));
     }
     rr_status status = RR_OK;
     char chunk[65536];
@@ -62,7 +68,8 @@ rr_status rr_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_dia
             continue;
         }
         if (got < 0) {
-            status = rr_fail(diag, RR_E_IO, "%s: cannot read: %s", path, strerror(errno));
+            status = errno == EISDIR ? rr_fail(diag, RR_E_INPUT, "%s: found a folder, expected a file", path)
+                                     : rr_fail(diag, RR_E_IO, "%s: cannot read: %s", path, strerror(errno));
             break;
         }
         if (got == 0) {
@@ -83,92 +90,6 @@ rr_status rr_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_dia
     if (!is_stdin) {
         close(fd);
     }
-    return status;
-}
-
-static bool write_all(int fd, const void *data, size_t bytes) {
-    const char *from = data;
-    while (bytes > 0) {
-        ssize_t put = write(fd, from, bytes);
-        if (put < 0 && errno == EINTR) {
-            continue;
-        }
-        if (put <= 0) {
-            return false;
-        }
-        from += put;
-        bytes -= (size_t)put;
-    }
-    return true;
-}
-
-rr_status rr_new_file_open(const char *path, rr_new_file *out, rr_diag *diag) {
-    rr_buf temp = {0};
-    rr_buf_printf(&temp, "%s.XXXXXX", path);
-    if (temp.failed) {
-        rr_buf_destroy(&temp);
-        return rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
-    }
-    int fd = mkostemp(temp.data, O_CLOEXEC);
-    if (fd < 0) {
-        rr_status status = rr_fail(diag, RR_E_IO, "%s: cannot create beside it: %s", path, strerror(errno));
-        rr_buf_destroy(&temp);
-        return status;
-    }
-    *out = (rr_new_file){.path = path, .temp = temp.data, .fd = fd};
-    return RR_OK;
-}
-
-static rr_status cannot_write(const rr_new_file *file, int error, rr_diag *diag) {
-    return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", file->path, strerror(error));
-}
-
-rr_status rr_new_file_write(rr_new_file *file, const void *data, size_t bytes, rr_diag *diag) {
-    return write_all(file->fd, data, bytes) ? RR_OK : cannot_write(file, errno, diag);
-}
-
-static void forget(rr_new_file *file) {
-    free(file->temp);
-    file->temp = NULL;
-}
-
-rr_status rr_new_file_commit(rr_new_file *file, rr_diag *diag) {
-    /* mkostemp makes the file private; the result gets the usual permissions instead */
-    mode_t mask = umask(0);
-    umask(mask);
-    bool ok = fchmod(file->fd, 0666 & ~mask) == 0 && fsync(file->fd) == 0;
-    int saved = errno;
-    if (close(file->fd) != 0 && ok) {
-        ok = false;
-        saved = errno;
-    }
-    if (ok && rename(file->temp, file->path) != 0) {
-        ok = false;
-        saved = errno;
-    }
-    if (!ok) {
-        unlink(file->temp);
-    }
-    forget(file);
-    return ok ? RR_OK : cannot_write(file, saved, diag);
-}
-
-void rr_new_file_abandon(rr_new_file *file) {
-    if (file->temp != NULL) {
-        close(file->fd);
-        unlink(file->temp);
-        forget(file);
-    }
-}
-
-rr_status rr_file_write_atomic(const char *path, const void *data, size_t bytes, rr_diag *diag) {
-    rr_new_file file = {0};
-    RR_TRY(rr_new_file_open(path, &file, diag));
-    rr_status status = rr_new_file_write(&file, data, bytes, diag);
-    if (status == RR_OK) {
-        return rr_new_file_commit(&file, diag);
-    }
-    rr_new_file_abandon(&file);
     return status;
 }
 

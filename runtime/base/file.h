@@ -1,4 +1,4 @@
-/* Files: mapping, whole reads, atomic replacement, the user's cache folder.
+/* Files: mapping, whole reads, output that appears whole or not at all, the user's cache folder.
  * Owns: nothing global. */
 #ifndef RR_BASE_FILE_H
 #define RR_BASE_FILE_H
@@ -11,28 +11,34 @@ typedef struct rr_mapping {
     uint64_t bytes;
 } rr_mapping;
 
-/* Errors: RR_E_IO with path and system message; RR_E_INPUT when the path is not a regular file. */
+/* Errors: RR_E_IO with path and system message; RR_E_INPUT when the path is not a regular file; RR_E_USAGE when empty. */
 rr_status rr_file_map(const char *path, rr_mapping *out, rr_diag *diag);
 void rr_file_unmap(rr_mapping *mapping); /* accepts a zeroed mapping */
 
-/* Reads a whole stream ("-" = standard input) into `out` (appended). Fails with RR_E_INPUT past `max_bytes`. */
+/* Reads a whole stream ("-" = standard input) into `out` (appended). Errors: RR_E_IO, RR_E_INPUT
+ * for a folder or past `max_bytes`, RR_E_USAGE for an empty path. */
 rr_status rr_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_diag *diag);
 
-/* A file that is written beside its final name and renamed when it is whole: the final name never shows a half file.
- * Errors: RR_E_IO with path and system message (a full disk says so), RR_E_MEMORY. */
-typedef struct rr_new_file {
-    const char *path; /* borrowed */
-    char *temp;       /* NULL = not open */
+/* A file that appears whole or not at all: its bytes go to a temporary file beside it, which gets the name at the end. A
+ * link is followed. A device, pipe or socket is written in place: it has no half state, and must not be replaced. */
+typedef struct rr_file_out {
     int fd;
-} rr_new_file;
+    rr_buf label;     /* the path as given, for messages */
+    rr_buf path;      /* the file itself */
+    rr_buf temporary; /* empty = in place */
+} rr_file_out;
 
-rr_status rr_new_file_open(const char *path, rr_new_file *out, rr_diag *diag);
-rr_status rr_new_file_write(rr_new_file *file, const void *data, size_t bytes, rr_diag *diag);
-/* Waits until the bytes are on the disk, then renames. Closed afterwards, also on failure. */
-rr_status rr_new_file_commit(rr_new_file *file, rr_diag *diag);
-void rr_new_file_abandon(rr_new_file *file); /* deletes; accepts a zeroed, a committed and an abandoned one */
+/* Whether rr_file_out_open would succeed: better known before hours of work. Errors: RR_E_USAGE for an empty name, RR_E_IO for
+ * a folder or what may not be written. */
+rr_status rr_file_out_check(const char *path, rr_diag *diag);
+/* Errors: as rr_file_out_check. *out is to be ended by rr_file_out_finish or rr_file_out_discard. */
+rr_status rr_file_out_open(const char *path, rr_file_out *out, rr_diag *diag);
+rr_status rr_file_out_write(rr_file_out *out, const void *data, size_t bytes, rr_diag *diag); /* RR_E_IO */
+/* Gives the file its name. After a failure (RR_E_IO) nothing of it stays, and what stood there before is untouched. */
+rr_status rr_file_out_finish(rr_file_out *out, rr_diag *diag);
+void rr_file_out_discard(rr_file_out *out);
 
-/* The same in one call. */
+/* All of it in one call. */
 rr_status rr_file_write_atomic(const char *path, const void *data, size_t bytes, rr_diag *diag);
 
 /* Creates a folder and its parents. */

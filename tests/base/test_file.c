@@ -3,6 +3,9 @@
 #include "tests/check.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,6 +50,93 @@ static void writes_atomically(void) {
     CHECK_INT(n_entries(folder), 2);
 }
 
+/* What stands at the target stays what it is: a pipe a pipe, a link a link, a private file private. */
+static void keeps_what_it_writes_to(void) {
+    rr_diag diag = {0};
+    char path[512], other[512], found[16] = "";
+    struct stat st;
+    int before = n_entries(folder);
+    snprintf(path, sizeof path, "%s/kept", folder);
+    snprintf(other, sizeof other, "%s/link", folder);
+
+    CHECK_INT(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    CHECK_OK(rr_file_write_atomic(path, "through", 7, &diag), diag);
+    CHECK_INT(read(reader, found, sizeof found - 1), 7);
+    CHECK_TEXT(found, "through");
+    CHECK(lstat(path, &st) == 0 && S_ISFIFO(st.st_mode));
+    close(reader);
+    CHECK_INT(unlink(path), 0);
+
+    CHECK_OK(rr_file_write_atomic(path, "old", 3, &diag), diag);
+    CHECK_INT(chmod(path, 0640), 0);
+    CHECK_INT(symlink("kept", other), 0);
+    CHECK_OK(rr_file_write_atomic(other, "new", 3, &diag), diag);
+    CHECK(lstat(other, &st) == 0 && S_ISLNK(st.st_mode));
+    CHECK(lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 3);
+    CHECK_INT(st.st_mode & 0777, 0640);
+    rr_buf text = {0};
+    CHECK_OK(rr_file_read(path, 16, &text, &diag), diag);
+    CHECK_TEXT(text.data != NULL ? text.data : "", "new");
+    rr_buf_destroy(&text);
+
+    CHECK_INT(unlink(path), 0); /* now the link leads nowhere */
+    CHECK_INT(rr_file_write_atomic(other, "x", 1, &diag), RR_E_IO);
+    CHECK_MSG(strstr(diag.text, "where this link leads") != NULL, "%s", diag.text);
+    CHECK_INT(unlink(other), 0);
+    CHECK_INT(n_entries(folder), before);
+}
+
+static void leaves_nothing_half(void) {
+    rr_diag diag = {0};
+    struct rlimit limit, small;
+    char path[512];
+    rr_file_out out;
+    int before = n_entries(folder);
+    snprintf(path, sizeof path, "%s/whole", folder);
+
+    CHECK_OK(rr_file_out_open(path, &out, &diag), diag);
+    CHECK_OK(rr_file_out_write(&out, "12", 2, &diag), diag);
+    CHECK_INT(access(path, F_OK), -1);
+    rr_file_out_discard(&out);
+    rr_file_out_discard(&out); /* and again does nothing */
+    CHECK_INT(n_entries(folder), before);
+
+    CHECK_OK(rr_file_write_atomic(path, "1234", 4, &diag), diag);
+    CHECK_INT(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    small = (struct rlimit){4, limit.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &small), 0); /* stands for a full disk */
+    CHECK_INT(rr_file_write_atomic(path, "56789", 5, &diag), RR_E_IO);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    CHECK_MSG(strstr(diag.text, "whole: cannot write: File too large") != NULL, "%s", diag.text);
+    rr_buf text = {0};
+    CHECK_OK(rr_file_read(path, 16, &text, &diag), diag);
+    CHECK_TEXT(text.data != NULL ? text.data : "", "1234"); /* the old content stands */
+    rr_buf_destroy(&text);
+    CHECK_INT(unlink(path), 0);
+    CHECK_INT(n_entries(folder), before);
+}
+
+static void refuses_what_cannot_be_written(void) {
+    rr_diag diag = {0};
+    CHECK_OK(rr_file_out_check(in_folder("new.bin"), &diag), diag);
+    CHECK_OK(rr_file_out_check("/dev/null", &diag), diag);
+    CHECK_INT(rr_file_out_check("", &diag), RR_E_USAGE);
+    CHECK_INT(rr_file_write_atomic("", "x", 1, &diag), RR_E_USAGE);
+    CHECK_INT(rr_file_out_check(folder, &diag), RR_E_IO);
+    CHECK_MSG(strstr(diag.text, "is a folder") != NULL, "%s", diag.text);
+    CHECK_INT(rr_file_out_check(in_folder("none/a.bin"), &diag), RR_E_IO);
+    CHECK_MSG(strstr(diag.text, "cannot write in ") != NULL, "%s", diag.text);
+    if (geteuid() != 0) { /* root may write anywhere */
+        const char *path = in_folder("read_only");
+        CHECK_OK(rr_file_write_atomic(path, "x", 1, &diag), diag);
+        CHECK_INT(chmod(path, 0400), 0);
+        CHECK_INT(rr_file_write_atomic(path, "y", 1, &diag), RR_E_IO);
+        CHECK_INT(unlink(path), 0);
+    }
+}
+
 static void maps_and_reads(void) {
     rr_diag diag = {0};
     rr_mapping map = {0};
@@ -84,7 +174,10 @@ static void refuses_what_is_no_file(void) {
     CHECK_INT(rr_file_map("/dev/null", &map, &diag), RR_E_INPUT);
     CHECK_INT(map.bytes, 77); /* results only on success */
     CHECK_INT(rr_file_read(in_folder("absent"), 10, &buf, &diag), RR_E_IO);
-    CHECK_INT(rr_file_read(folder, 10, &buf, &diag), RR_E_IO);
+    CHECK_INT(rr_file_read(folder, 10, &buf, &diag), RR_E_INPUT);
+    CHECK_MSG(strstr(diag.text, "found a folder") != NULL, "%s", diag.text);
+    CHECK_INT(rr_file_read("", 10, &buf, &diag), RR_E_USAGE);
+    CHECK_INT(rr_file_map("", &map, &diag), RR_E_USAGE);
     rr_buf_destroy(&buf);
 }
 
@@ -158,6 +251,9 @@ int main(void) {
         return 1;
     }
     writes_atomically();
+    keeps_what_it_writes_to();
+    leaves_nothing_half();
+    refuses_what_cannot_be_written();
     maps_and_reads();
     refuses_what_is_no_file();
     reads_standard_input();

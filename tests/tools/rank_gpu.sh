@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `rearank rank` with a small generated model: streams, logs, interrupts.
+# `rearank rank` and `rearank logits` with a small generated model: streams, logs, interrupts, refusals.
 # Usage: rank_gpu.sh REARANK (synth_model lies beside it)
 set -euo pipefail
 
@@ -47,10 +47,32 @@ check "--output leaves standard output alone" test ! -s out
 printf 'Paris\nFleas live.\n' >p.txt
 run 2 rank -q fleas --context 64 p.txt
 check "says what does not fit" grep -q -e 'the context holds 64: make the window smaller' err
+LC_ALL=C sed 's/qwen2/llama/g' model.gguf >llama.gguf
+run 2 rank -m llama.gguf -q fleas p.txt --output llama.json
+check "says which models it runs" grep -q -F 'llama.gguf: found a model of architecture "llama", expected "qwen2"; use a' err
+check "no file of a run that failed" test ! -e llama.json
 run 0 rank -q fleas --max-tokens 8 --temperature 1 --seed 5 --no-think --format jsonl p.txt
 cp out drawn
 run 0 rank -q fleas --max-tokens 8 --temperature 1 --seed 5 --no-think --format jsonl p.txt
 check "the same seed draws the same" diff <(grep -o '"answer":"[^"]*"' drawn) <(grep -o '"answer":"[^"]*"' out)
+
+# logits: rows, raw rows, and what it refuses.
+echo '[1,2,3]' >ids.json
+run 0 logits --tokens ids.json --top 2 --raw raw.bin
+check "a row a token" test "$(wc -l <out)" -eq 3
+check "no next token after the last" grep -q '^{"position":2,"id":3,"next_logprob":null,' out
+check "raw holds whole float32 rows" test "$(stat -c %s raw.bin)" -eq $((3 * 320 * 4))
+run 2 logits --tokens - # standard input is empty
+check "says that it is empty" grep -q -F -e '-: is empty, expected a JSON array of token ids' err
+echo '[1,320]' >ids.json
+run 2 logits --tokens ids.json --raw raw2.bin
+check "says which id is too large" grep -q -F "ids.json: item 1: found token id 320, expected 0 to 319" err
+check "no raw file" test "$(find . -name 'raw2.bin*' | wc -l)" -eq 0
+run 1 logits --tokens ids.json --raw nowhere/raw.bin
+check "says where raw cannot be written" grep -q -F 'nowhere/raw.bin: cannot write in nowhere' err
+printf '[1%s]\n' "$(printf ',1%.0s' {1..4000})" >ids.json
+{ "$rearank" logits --tokens ids.json --top 10 2>err || true; } | head -n 1 >/dev/null
+check "a reader that goes away is no error to tell" test ! -s err
 
 if command -v python3 >/dev/null; then
     cat >terminal.py <<'PY'

@@ -87,6 +87,45 @@ run 0 replay --candidates c.jsonl --answers a.jsonl --format trec --output run.t
 check "nothing on standard output" test ! -s out
 check "the file holds the run" test "$(wc -l <run.txt)" -eq 4
 check "no temporary file stays" test "$(find . -name 'run.txt*' | wc -l)" -eq 1
+cp run.txt expected.txt
+
+# A pipe or device given as --output is written to, never replaced; a link is followed.
+mkfifo pipe
+timeout 60 cat pipe >piped.txt &
+run 0 replay --candidates c.jsonl --answers a.jsonl --format trec --output pipe
+check "the pipe is still one" test -p pipe
+wait $!
+check "the run went through it" cmp -s piped.txt expected.txt
+: >target.txt
+ln -s target.txt link.txt
+run 0 replay --candidates c.jsonl --answers a.jsonl --format trec --output link.txt
+check "the link is still one" test -L link.txt
+check "the run is where it leads" cmp -s target.txt expected.txt
+
+# A file that cannot be finished leaves what stood there.
+run_small() ( # EXPECTED_EXIT ARGUMENT…: no file may grow beyond a KiB, as on a full disk
+    trap '' XFSZ
+    ulimit -f 1
+    code=0
+    "$rearank" "${@:2}" >/dev/null 2>"$work/small.err" || code=$?
+    [[ $code -eq $1 ]]
+)
+check "a full disk is an error" run_small 1 replay --candidates c.jsonl --answers a.jsonl --output run.txt
+cp small.err err
+check "says what could not be written" says 'run.txt: cannot write: File too large'
+check "the old file stands" cmp -s run.txt expected.txt
+check "no temporary file stays behind" test "$(find . -name 'run.txt*' | wc -l)" -eq 1
+
+# A list longer than the default depth: said, unless a depth was asked for.
+printf '{"qid": "q1", "query": "x", "hits": [' >deep.jsonl
+for i in $(seq 101); do printf '{"docid": "%d", "text": "t"}%s' "$i" "$([[ $i == 101 ]] || echo ,)" >>deep.jsonl; done
+printf ']}\n' >>deep.jsonl
+printf '{"qid": "q1", "responses": ["[20]", "", "", "", "", "", "", "", ""]}\n' >deep_answers.jsonl
+run 0 replay --candidates deep.jsonl --answers deep_answers.jsonl --format trec
+check "says what is not ranked" says 'queries with more than 100 passages: 1; ranking their first 100; '
+check "the rest stays behind" grep -q '^q1 Q0 101 101 ' out
+run 0 replay --candidates deep.jsonl --answers deep_answers.jsonl --format trec --depth 100
+check "says nothing when asked for" silent
 
 # Answers that are missing or left over; nothing half written.
 run 2 replay --candidates c.jsonl --answers a.jsonl --window 2 --step 1 --format trec --output half.txt
@@ -107,6 +146,10 @@ run 2 replay --candidates c.jsonl
 check "says what option is missing" says '--answers FILE is missing'
 run 1 replay --candidates c.jsonl --answers a.jsonl --output nowhere/run.txt
 check "says where it cannot write" says 'nowhere/run.txt: cannot write in nowhere'
+run 2 replay --candidates c.jsonl --answers a.jsonl --output ''
+check "says that a name is needed" says 'found an empty name, expected the name of a file to write'
+run 2 replay --candidates '' --answers a.jsonl
+check "says that a name to read is needed" says 'found an empty name, expected the name of a file to read'
 run 2 replay --candidates c.jsonl --answers a.jsonl --step 21
 check "says what a step may be" says "--step: found 21, expected 1 to the window's 20"
 printf '{"qid": "q 1", "query": "x", "hits": []}\n' >space.jsonl

@@ -1,0 +1,179 @@
+/* Output files: whole or not at all.
+ * Owns: the temporary file beside a target while it is being written. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/file.h"
+
+/* What stands at a path, links followed. */
+typedef struct target {
+    rr_buf path;   /* the file itself */
+    rr_buf folder; /* where it lies */
+    bool in_place; /* a device, pipe or socket: renaming onto it would replace it */
+    mode_t mode;   /* permissions that the result gets */
+} target;
+
+static void target_destroy(target *t) {
+    rr_buf_destroy(&t->path);
+    rr_buf_destroy(&t->folder);
+}
+
+static mode_t usual_mode(void) {
+    mode_t mask = umask(0);
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+static rr_status find_path(const char *path, target *t, rr_diag *diag) {
+    struct stat link;
+    if (lstat(path, &link) != 0 || !S_ISLNK(link.st_mode)) {
+        rr_buf_text(&t->path, path);
+    } else if (stat(path, &link) == 0 && !S_ISREG(link.st_mode) && !S_ISDIR(link.st_mode)) {
+        rr_buf_text(&t->path, path); /* such as /dev/stdout, whose link may name what has no path */
+    } else {
+        char *real = realpath(path, NULL);
+        if (real == NULL) {
+            return rr_fail(diag, RR_E_IO, "%s: cannot write where this link leads: %s", path, strerror(errno));
+        }
+        rr_buf_text(&t->path, real);
+        free(real);
+    }
+    const char *slash = t->path.data != NULL ? strrchr(t->path.data, '/') : NULL;
+    if (slash == NULL) {
+        rr_buf_text(&t->folder, ".");
+    } else {
+        rr_buf_append(&t->folder, t->path.data, slash == t->path.data ? 1 : (size_t)(slash - t->path.data));
+    }
+    return t->path.failed || t->folder.failed ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path) : RR_OK;
+}
+
+/* Fills *t (zeroed; to be destroyed in any case) and refuses what cannot be written. */
+static rr_status find_target(const char *path, target *t, rr_diag *diag) {
+    if (path[0] == '\0') {
+        return rr_fail(diag, RR_E_USAGE, "found an empty name, expected the name of a file to write");
+    }
+    RR_TRY(find_path(path, t, diag));
+    struct stat st;
+    bool exists = stat(t->path.data, &st) == 0;
+    if (exists && S_ISDIR(st.st_mode)) {
+        return rr_fail(diag, RR_E_IO, "%s: is a folder, expected the name of a file to write", path);
+    }
+    if (exists && access(t->path.data, W_OK) != 0) {
+        return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", path, strerror(errno));
+    }
+    t->in_place = exists && !S_ISREG(st.st_mode);
+    t->mode = exists ? st.st_mode & 07777 : usual_mode();
+    if (!t->in_place && access(t->folder.data, W_OK | X_OK) != 0) {
+        return rr_fail(diag, RR_E_IO, "%s: cannot write in %s: %s", path, t->folder.data, strerror(errno));
+    }
+    return RR_OK;
+}
+
+rr_status rr_file_out_check(const char *path, rr_diag *diag) {
+    target t = {0};
+    rr_status status = find_target(path, &t, diag);
+    target_destroy(&t);
+    return status;
+}
+
+rr_status rr_file_out_open(const char *path, rr_file_out *out, rr_diag *diag) {
+    target t = {0};
+    rr_file_out opened = {.fd = -1};
+    rr_status status = RR_OK;
+    RR_TRY_GOTO(find_target(path, &t, diag));
+    rr_buf_text(&opened.label, path);
+    rr_buf_text(&opened.path, t.path.data);
+    if (!t.in_place) {
+        rr_buf_printf(&opened.temporary, "%s.XXXXXX", t.path.data);
+    }
+    if (opened.label.failed || opened.path.failed || opened.temporary.failed) {
+        status = rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
+        goto fail;
+    }
+    opened.fd = t.in_place ? open(t.path.data, O_WRONLY | O_CLOEXEC) : mkostemp(opened.temporary.data, O_CLOEXEC);
+    if (opened.fd < 0) {
+        rr_buf_destroy(&opened.temporary); /* nothing of ours to remove */
+        status = rr_fail(diag, RR_E_IO, "%s: cannot write: %s", path, strerror(errno));
+        goto fail;
+    }
+    /* mkostemp makes the file private; the result gets the usual permissions, or those of the file it replaces */
+    if (!t.in_place && fchmod(opened.fd, t.mode) != 0) {
+        status = rr_fail(diag, RR_E_IO, "%s: cannot write: %s", path, strerror(errno));
+        goto fail;
+    }
+    *out = opened;
+    opened = (rr_file_out){.fd = -1};
+fail:
+    rr_file_out_discard(&opened);
+    target_destroy(&t);
+    return status;
+}
+
+rr_status rr_file_out_write(rr_file_out *out, const void *data, size_t bytes, rr_diag *diag) {
+    const char *from = data;
+    while (bytes > 0) {
+        ssize_t put = write(out->fd, from, bytes);
+        if (put < 0 && errno == EINTR) {
+            continue;
+        }
+        if (put <= 0) {
+            return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", out->label.data, strerror(put < 0 ? errno : ENOSPC));
+        }
+        from += put;
+        bytes -= (size_t)put;
+    }
+    return RR_OK;
+}
+
+rr_status rr_file_out_finish(rr_file_out *out, rr_diag *diag) {
+    bool is_temporary = out->temporary.data != NULL;
+    bool ok = !is_temporary || fsync(out->fd) == 0; /* a device or pipe has nothing to sync */
+    int saved = errno;
+    if (close(out->fd) != 0 && ok) {
+        ok = false;
+        saved = errno;
+    }
+    out->fd = -1;
+    if (ok && is_temporary) {
+        ok = rename(out->temporary.data, out->path.data) == 0;
+        saved = errno;
+    }
+    rr_status status = RR_OK;
+    if (ok) {
+        rr_buf_destroy(&out->temporary); /* it has its final name */
+    } else {
+        status = rr_fail(diag, RR_E_IO, "%s: cannot write: %s", out->label.data, strerror(saved));
+    }
+    rr_file_out_discard(out);
+    return status;
+}
+
+void rr_file_out_discard(rr_file_out *out) {
+    if (out->fd >= 0) {
+        close(out->fd);
+    }
+    if (out->temporary.data != NULL) {
+        unlink(out->temporary.data);
+    }
+    rr_buf_destroy(&out->label);
+    rr_buf_destroy(&out->path);
+    rr_buf_destroy(&out->temporary);
+    *out = (rr_file_out){.fd = -1};
+}
+
+rr_status rr_file_write_atomic(const char *path, const void *data, size_t bytes, rr_diag *diag) {
+    rr_file_out out;
+    RR_TRY(rr_file_out_open(path, &out, diag));
+    rr_status status = rr_file_out_write(&out, data, bytes, diag);
+    if (status == RR_OK) {
+        return rr_file_out_finish(&out, diag);
+    }
+    rr_file_out_discard(&out);
+    return status;
+}

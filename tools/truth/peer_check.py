@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Compares greedy text with llama.cpp's on real windows: the same prompt tokens, the first tokens of both answers.
+
+    peer_check.py [OPTION]... --model MODEL.gguf --candidates FILE.jsonl -- LLAMA_SERVER [ARGUMENT]...
+
+LLAMA_SERVER is llama.cpp's llama-server with what selects its back end, such as `llama-server -ngl 0 -t 4`; model, context
+and address are added. Each of the first queries of FILE gives one window, its first passages. Where the answers differ, the
+difference in log-probability of the two tokens on our side is shown: below --near-tie two engines may choose either.
+Exit status: 0 when all windows agree or end in near ties, 1 when one does not. Run by developers; Python's library only.
+"""
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+
+def options():
+    split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    parser = argparse.ArgumentParser(usage=__doc__.splitlines()[2].strip(), description=__doc__.splitlines()[0])
+    here = os.path.dirname(os.path.abspath(__file__))
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--candidates", required=True)
+    parser.add_argument("--rearank", default=os.path.join(here, "../../build/release/rearank"))
+    parser.add_argument("--device", help="as for `rearank rank`")
+    parser.add_argument("--queries", type=int, default=10, help="windows to compare (default 10)")
+    parser.add_argument("--window", type=int, default=20, help="passages a window (default 20)")
+    parser.add_argument("--tokens", type=int, default=16, help="tokens to compare (default 16)")
+    parser.add_argument("--near-tie", type=float, default=0.1, help="log-probability (default 0.1)")
+    parser.add_argument("--context", type=int, default=8192)
+    found = parser.parse_args(sys.argv[1:split])
+    found.server = sys.argv[split + 1:]
+    if not found.server:
+        parser.error("LLAMA_SERVER is missing: -- and its command line stand at the end")
+    return found
+
+
+class Ours:
+    """The `rearank` program."""
+
+    def __init__(self, opt):
+        self.opt = opt
+        self.device = ["--device", opt.device] if opt.device else []
+
+    def run(self, *arguments, text=None):
+        done = subprocess.run([self.opt.rearank, *arguments], input=text, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"rearank {' '.join(arguments)}: exit status {done.returncode}")
+        return done.stdout
+
+    def prompt_ids(self, candidates, qid):
+        messages = self.run("prompt", "--candidates", candidates, "--qid", qid, "--window", str(self.opt.window),
+                            "--format", "json")
+        return json.loads(self.run("tokenize", "-m", self.opt.model, "--chat", "--format", "json", text=messages))
+
+    def end_ids(self):
+        return json.loads(self.run("tokenize", "-m", self.opt.model, "--special", "--format", "json", text="<|im_end|>"))
+
+    def answers(self, candidates, folder):
+        """qid -> text; a text goes on after --tokens, because a cut answer is finished by force."""
+        log = os.path.join(folder, "log.jsonl")
+        self.run("rank", "-m", self.opt.model, *self.device, "--candidates", candidates, "--window", str(self.opt.window),
+                 "--max-tokens", str(self.opt.tokens), "--context", str(self.opt.context), "--log", log,
+                 "--format", "jsonl")
+        with open(log, encoding="utf-8") as lines:
+            return {line["qid"]: line["responses"][0] for line in map(json.loads, lines)}
+
+    def first_difference(self, prompt, answer):
+        """Of our greedy choice from the peer's answer, each of its tokens given: (how many agree, gap), None = nowhere."""
+        rows = self.run("logits", "-m", self.opt.model, *self.device, "--context", str(self.opt.context), "--tokens", "-",
+                        "--top", "1", text=json.dumps(prompt + answer))
+        for row in map(json.loads, rows.splitlines()[len(prompt) - 1:-1]):
+            at = row["position"] - (len(prompt) - 1)
+            if row["top"][0]["id"] != answer[at]:
+                return at, row["top"][0]["logprob"] - row["next_logprob"]
+        return None
+
+
+class Peer:
+    """A llama-server of our own."""
+
+    def __init__(self, opt, folder):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        self.log_path = os.path.join(folder, "server.log")
+        command = [*opt.server, "-m", opt.model, "-c", str(opt.context), "-np", "1", "--host", "127.0.0.1", "--port", str(port)]
+        with open(self.log_path, "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def wait_until_ready(self):
+        while self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(self.address + "/health", timeout=10):
+                    return
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.5)
+        with open(self.log_path, encoding="utf-8", errors="replace") as log:
+            sys.exit("the server did not start; its last lines:\n" + "".join(log.readlines()[-10:]))
+
+    def answer(self, prompt, n_tokens):
+        request = {"prompt": prompt, "n_predict": n_tokens, "temperature": 0, "samplers": ["temperature"],
+                   "cache_prompt": False, "return_tokens": True}
+        data = urllib.request.Request(self.address + "/completion", json.dumps(request).encode(),
+                                      {"Content-Type": "application/json"})
+        with urllib.request.urlopen(data, timeout=3600) as reply:
+            found = json.load(reply)
+        if found["tokens_evaluated"] != len(prompt):
+            sys.exit(f"the server read {found['tokens_evaluated']} prompt tokens, expected {len(prompt)}")
+        return found["tokens"], found["content"], found["stop_type"] == "eos"
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def read_queries(opt):
+    with open(opt.candidates, encoding="utf-8") as lines:
+        queries = [query for query in map(json.loads, lines) if len(query["hits"]) >= opt.window][:opt.queries]
+    for query in queries:
+        query["qid"] = str(query["qid"])
+        query["hits"] = query["hits"][:opt.window]
+    if not queries:
+        sys.exit(f"{opt.candidates}: no query has {opt.window} passages")
+    return queries
+
+
+def compare(opt, folder, peer):
+    queries = read_queries(opt)
+    candidates = os.path.join(folder, "candidates.jsonl")
+    with open(candidates, "w", encoding="utf-8") as out:
+        out.writelines(json.dumps(query) + "\n" for query in queries)
+    ours = Ours(opt)
+    answers = ours.answers(candidates, folder)
+    peer.wait_until_ready()
+    n_same = n_near = 0
+    print(f"{'qid':>10}  {'prompt':>6}  {'agree':>8}  {'gap':>8}  text of the peer | ours where it differs", flush=True)
+    for query in queries:
+        prompt = ours.prompt_ids(candidates, query["qid"])
+        tokens, text, ended = peer.answer(prompt, opt.tokens)
+        ending = ""
+        agree, gap = len(tokens), ""
+        if answers[query["qid"]].startswith(text) and not ended:
+            n_same += 1
+        else:
+            difference = ours.first_difference(prompt, tokens + (ours.end_ids() if ended else []))
+            if difference is None and answers[query["qid"]].startswith(text):
+                n_same += 1 # both ended here
+            elif difference is None: # our generation differs from our own prompt pass: no near tie explains that
+                agree, gap = "?", "none"
+            else:
+                agree, gap = difference[0], f"{difference[1]:.4f}"
+                n_near += difference[1] < opt.near_tie
+            ending = " | " + repr(answers[query["qid"]][:len(text)])
+        print(f"{query['qid']:>10}  {len(prompt):6}  {agree!s:>4}/{len(tokens):<3}  {gap:>8}  {text!r}{ending}", flush=True)
+    print(f"{n_same} of {len(queries)} windows share their first {opt.tokens} tokens, {n_near} more part at a near tie")
+    return n_same + n_near == len(queries)
+
+
+def main():
+    opt = options()
+    with tempfile.TemporaryDirectory() as folder:
+        peer = Peer(opt, folder)
+        try:
+            fine = compare(opt, folder, peer)
+        finally:
+            peer.stop()
+    sys.exit(0 if fine else 1)
+
+
+main()
