@@ -115,7 +115,7 @@ static void make_plan(rr_bench *bench, const bench_options *options, const rr_be
     }
     bool points = options->prompts != NULL || options->depths != NULL || options->batches != NULL || options->gen != 0 ||
                   options->window;
-    if (points || options->start || options->roofs || options->kernels) {
+    if (points || options->start || options->roofs) {
         rr_bench_plan defaults = *plan;
         plan->prompts = named->prompts;
         plan->depths = named->depths;
