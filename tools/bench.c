@@ -115,7 +115,7 @@ static void make_plan(rr_bench *bench, const bench_options *options, const rr_be
     }
     bool points = options->prompts != NULL || options->depths != NULL || options->batches != NULL || options->gen != 0 ||
                   options->window;
-    if (points || options->start || options->roofs || options->kernels) {
+    if (points || options->start || options->roofs) {
         rr_bench_plan defaults = *plan;
         plan->prompts = named->prompts;
         plan->depths = named->depths;
@@ -157,7 +157,7 @@ static rr_status run(rr_bench *bench, const bench_options *options, const rr_ben
     bench->model_path = params->model_path;
     RR_TRY(rr_ranking_path_check(options->json, diag));
     RR_TRY(rr_ranking_path_check(options->csv, diag));
-    RR_TRY(rr_bench_look(bench, params, diag));
+    RR_TRY(rr_bench_look(bench, params, options->dry, diag));
     make_plan(bench, options, named);
     if (bench->plan.start && !bench->plan.dry) {
         RR_TRY(rr_bench_start(bench, params, diag));
@@ -167,7 +167,8 @@ static rr_status run(rr_bench *bench, const bench_options *options, const rr_ben
     }
     RR_TRY(rr_bench_points(bench, params, diag));
     if (bench->plan.dry) {
-        rr_out_printf("walked through: %s on %s\n", bench->model_name, bench->device.name);
+        rr_out_printf("walked through: %s on %s, %.0f of %.0f MiB planned\n", bench->model_name, bench->device.name,
+                      (double)bench->memory.total_bytes / 1048576.0, (double)bench->memory.budget_bytes / 1048576.0);
         return RR_OK;
     }
     rr_bench_print(bench);

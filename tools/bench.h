@@ -73,8 +73,8 @@ double rr_bench_least_ns(const rr_bench_point *point); /* of a point with n > 0 
 double rr_bench_median_ns(const rr_bench_point *point);
 
 /* Finds the device that --device means and plans the model's memory on it: fills device, memory and what stands of the
- * model. Errors: of rr_vk_pick, rr_model_open, rr_memory_plan_make. */
-rr_status rr_bench_look(rr_bench *bench, const rr_engine_params *params, rr_diag *diag);
+ * model. Errors: of rr_vk_pick, rr_model_open, rr_memory_plan_make (RR_E_MEMORY only when it must fit). */
+rr_status rr_bench_look(rr_bench *bench, const rr_engine_params *params, bool must_fit, rr_diag *diag);
 
 /* Measures what the device can do at best (a dry run keeps nothing of it). Errors: of the device. */
 rr_status rr_bench_roofs(rr_bench *bench, bool validation, rr_diag *diag);

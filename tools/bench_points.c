@@ -174,17 +174,19 @@ static rr_status decode_passes(bench_runner *r, uint32_t rows, uint32_t n, rr_di
 
 static rr_status measure_batch(bench_runner *r, uint32_t rows, rr_diag *diag) {
     const rr_bench_plan *plan = &r->bench->plan;
-    const rr_model *model = rr_engine_model(r->engine);
     rr_bench_point *point = rr_bench_add(r->bench, RR_BENCH_BATCH);
     point->prompt = plan->batch_depth;
     point->gen = plan->batch_gen;
     point->rows = rows;
+    if (rows > r->n_sessions) {
+        snprintf(point->note, sizeof point->note, "skipped: the device's memory does not hold %u sessions of %u tokens", rows,
+                 plan->batch_depth + plan->batch_gen * (plan->rounds + 1));
+        return RR_OK;
+    }
+    const rr_model *model = rr_engine_model(r->engine);
     point->tokens = (double)rows * plan->batch_gen;
     point->bytes = rr_bench_pass_bytes(model) * plan->batch_gen;
     point->flops = rr_bench_pass_flops(model, plan->batch_gen, plan->batch_depth, plan->batch_gen) * rows;
-    if (!fits(r, point, plan->batch_depth + plan->batch_gen * (plan->rounds + 1))) {
-        return RR_OK;
-    }
     for (uint32_t s = 0; s < rows; s++) {
         RR_TRY(sync(r, r->sessions[s], plan->batch_depth, false, diag));
     }
@@ -254,19 +256,45 @@ static rr_status profile(bench_runner *r, rr_diag *diag) {
     return rr_engine_profile(r->engine, false, diag);
 }
 
-/* The context that the points of one session need, at least 16. */
-static uint32_t wanted_context(const rr_bench_plan *plan) {
-    uint32_t most = 16;
+/* The most tokens of context below `limit` that a point of one session needs, at least 16; 0 when there is none below. */
+static uint32_t context_below(const rr_bench_plan *plan, uint32_t limit) {
+    uint32_t needs[2 * RR_BENCH_LIST + 1], most = 0;
+    size_t n = 0;
     for (size_t i = 0; i < plan->prompts.n; i++) { /* the profile generates behind the first */
-        uint32_t end = plan->prompts.items[i] + (plan->kernels && i == 0 ? plan->gen : 0);
-        most = end > most ? end : most;
+        needs[n++] = plan->prompts.items[i] + (plan->kernels && i == 0 ? plan->gen : 0);
     }
     for (size_t i = 0; i < plan->depths.n; i++) {
-        uint32_t end = plan->depths.items[i] + plan->gen;
-        most = end > most ? end : most;
+        needs[n++] = plan->depths.items[i] + plan->gen;
     }
-    uint32_t window = plan->window_prompt + plan->window_answer;
-    return window > most ? window : most;
+    needs[n++] = plan->window_prompt + plan->window_answer;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t need = needs[i] < 16 ? 16 : needs[i];
+        most = need < limit && need > most ? need : most;
+    }
+    return most;
+}
+
+/* The largest context that any point needs and that the model and the device's memory hold. A smaller one leaves points
+ * out, which say so; the smallest one of all is tried whatever the plan says. */
+static rr_status choose_context(const bench_runner *r, const rr_engine_params *params, uint32_t *out, rr_diag *diag) {
+    const rr_bench_plan *plan = &r->bench->plan;
+    rr_model *model = NULL;
+    rr_engine_params sized = *params;
+    rr_memory_plan memory;
+    RR_TRY(rr_model_open(params->model_path, &model, diag));
+    uint32_t most = context_below(plan, UINT32_MAX);
+    sized.n_context = most < model->config.n_context ? most : model->config.n_context;
+    sized.n_sessions = 1;
+    while (rr_memory_plan_make(model, &r->bench->device, &sized, &memory, NULL) == RR_E_MEMORY) {
+        uint32_t next = context_below(plan, sized.n_context);
+        if (next == 0) {
+            break;
+        }
+        sized.n_context = next;
+    }
+    rr_model_close(&model);
+    *out = sized.n_context;
+    return RR_OK;
 }
 
 static rr_status measure_single(bench_runner *r, const rr_engine_params *params, rr_diag *diag) {
@@ -276,11 +304,7 @@ static rr_status measure_single(bench_runner *r, const rr_engine_params *params,
     }
     uint32_t n_context = params->n_context;
     if (n_context == 0) {
-        rr_model *model = NULL;
-        RR_TRY(rr_model_open(params->model_path, &model, diag));
-        uint32_t wanted = wanted_context(plan);
-        n_context = wanted < model->config.n_context ? wanted : model->config.n_context;
-        rr_model_close(&model);
+        RR_TRY(choose_context(r, params, &n_context, diag));
     }
     RR_TRY(open_runner(r, params, 1, n_context, diag));
     for (size_t i = 0; i < plan->prompts.n; i++) {
@@ -295,17 +319,37 @@ static rr_status measure_single(bench_runner *r, const rr_engine_params *params,
     return plan->kernels ? profile(r, diag) : RR_OK;
 }
 
+/* The largest of the counts whose sessions fit the device's memory, 0 when none does. */
+static rr_status choose_sessions(const bench_runner *r, const rr_engine_params *params, uint32_t n_context, uint32_t *out,
+                                 rr_diag *diag) {
+    const rr_bench_list *batches = &r->bench->plan.batches;
+    rr_model *model = NULL;
+    rr_engine_params sized = *params;
+    rr_memory_plan memory;
+    RR_TRY(rr_model_open(params->model_path, &model, diag));
+    sized.n_context = n_context;
+    *out = 0;
+    for (size_t i = 0; i < batches->n; i++) {
+        sized.n_sessions = batches->items[i];
+        if (sized.n_sessions > *out && rr_memory_plan_make(model, &r->bench->device, &sized, &memory, NULL) != RR_E_MEMORY) {
+            *out = sized.n_sessions;
+        }
+    }
+    rr_model_close(&model);
+    return RR_OK;
+}
+
 static rr_status measure_batches(bench_runner *r, const rr_engine_params *params, rr_diag *diag) {
     const rr_bench_plan *plan = &r->bench->plan;
-    uint32_t most = 0;
-    for (size_t i = 0; i < plan->batches.n; i++) {
-        most = plan->batches.items[i] > most ? plan->batches.items[i] : most;
-    }
-    if (most == 0) {
+    if (plan->batches.n == 0) {
         return RR_OK;
     }
-    uint32_t n_context = plan->batch_depth + plan->batch_gen * (plan->rounds + 1);
-    RR_TRY(open_runner(r, params, most, n_context < 16 ? 16 : n_context, diag));
+    uint32_t n_context = plan->batch_depth + plan->batch_gen * (plan->rounds + 1), n_sessions;
+    n_context = n_context < 16 ? 16 : n_context;
+    RR_TRY(choose_sessions(r, params, n_context, &n_sessions, diag));
+    if (n_sessions > 0) {
+        RR_TRY(open_runner(r, params, n_sessions, n_context, diag));
+    }
     for (size_t i = 0; i < plan->batches.n; i++) {
         RR_TRY(measure_batch(r, plan->batches.items[i], diag));
     }

@@ -111,13 +111,13 @@ static void kernel_shape(const rr_profile_row *row, char *out, size_t bytes) {
     if (row->n_out != 0) {
         snprintf(out, bytes, "%s %u x %u", row->format, row->n_out, row->cols);
     } else {
-        snprintf(out, bytes, "%s", row->format != NULL ? row->format : "");
+        snprintf(out, bytes, "%s", row->format);
     }
 }
 
 static void print_kernels(const rr_bench *bench, rr_bench_kind kind, const char *title) {
     double all_ns = phase_ns(bench, kind);
-    rr_out_printf("\n%-20s %-8s %-22s %7s %10s %6s %9s %10s %8s\n", title, "variant", "weights", "n", "us each", "share",
+    rr_out_printf("\n%-24s %-8s %-22s %7s %10s %6s %9s %10s %8s\n", title, "variant", "weights", "n", "us each", "share",
                   "GB/s", "GFLOP/s", "of roof");
     for (size_t i = 0; i < bench->n_kernels; i++) {
         const rr_profile_row *row = &bench->kernels[i].row;
@@ -129,12 +129,12 @@ static void print_kernels(const rr_bench *bench, rr_bench_kind kind, const char 
         kernel_shape(row, shape, sizeof shape);
         double percent = roof_percent(bench, row->bytes, row->flops, row->time_ns, &roof);
         double ns = row->time_ns > 0.0 ? row->time_ns : 1.0;
-        rr_out_printf("%-20s %-8s %-22s %7llu %10.1f %4.1f %% %9.2f %10.2f", row->op, row->variant, shape,
+        rr_out_printf("%-24s %-8s %-22s %7llu %10.1f %4.1f %% %9.2f %10.2f", row->op, row->variant, shape,
                       (unsigned long long)row->n_dispatches, row->time_ns / 1000.0 / (double)row->n_dispatches,
                       all_ns > 0.0 ? 100.0 * row->time_ns / all_ns : 0.0, row->bytes / ns, row->flops / ns);
         rr_out_printf(bench->n_roofs > 0 ? " %6.1f %% %s\n" : "\n", percent, roof);
     }
-    rr_out_printf("%-20s %-8s %-22s %7s %10.1f\n", "all", "", "", "", all_ns / 1000.0);
+    rr_out_printf("%-24s %-8s %-22s %7s %10.1f\n", "all", "", "", "", all_ns / 1000.0);
 }
 
 void rr_bench_print(const rr_bench *bench) {
@@ -231,7 +231,7 @@ static void add_kernel(yyjson_mut_doc *doc, yyjson_mut_val *list, const rr_bench
     yyjson_mut_obj_add_str(doc, o, "kind", kind_names[bench->kernels[index].kind]);
     yyjson_mut_obj_add_str(doc, o, "op", row->op);
     yyjson_mut_obj_add_str(doc, o, "variant", row->variant);
-    if (row->format != NULL) {
+    if (row->format[0] != '\0') {
         yyjson_mut_obj_add_str(doc, o, "format", row->format);
     }
     yyjson_mut_obj_add_uint(doc, o, "n_out", row->n_out);

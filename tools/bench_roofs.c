@@ -3,8 +3,7 @@
 #include <string.h>
 
 #include "runtime/base/thread.h"
-#include "runtime/engine/kern.h"
-#include "shaders/roof.h"
+#include "runtime/engine/roof.h"
 #include "tools/bench.h"
 
 enum { REPEATS = 5, MAX_COPY_BYTES = 256 << 20, SOFTWARE_COPY_BYTES = 64 << 20 };
@@ -17,17 +16,15 @@ typedef struct bench_device {
     rr_vk_commands *commands;
     rr_vk_buffer from, to;
     uint64_t copy_bytes;
+    uint32_t n_groups;
 } bench_device;
 
 /* What is measured: `n` times a copy (variant NULL), or one dispatch of `n` loops. */
-static rr_status time_once(bench_device *d, const rr_variant *variant, rr_push_roof *push, uint32_t n, double *out_ns,
-                           rr_diag *diag) {
-    const rr_kern_key none = {0};
+static rr_status time_once(bench_device *d, const rr_variant *variant, uint32_t n, double *out_ns, rr_diag *diag) {
     RR_TRY(rr_vk_begin(d->commands, diag));
     rr_vk_timestamp(d->commands, 0);
     if (variant != NULL) {
-        push->n_loops = n;
-        rr_kern_record(d->kern, d->commands, RR_OP_roof, &none, variant, push);
+        rr_roof_record(d->kern, d->commands, variant, d->to.address, d->n_groups, n);
     }
     for (uint32_t i = 0; variant == NULL && i < n; i++) {
         rr_vk_copy(d->commands, &d->from, 0, &d->to, 0, d->copy_bytes);
@@ -43,22 +40,21 @@ static rr_status time_once(bench_device *d, const rr_variant *variant, rr_push_r
 }
 
 /* The least time of one unit of `n`. */
-static rr_status least_ns(bench_device *d, const rr_variant *variant, rr_push_roof *push, bool dry, double *out,
-                          rr_diag *diag) {
+static rr_status least_ns(bench_device *d, const rr_variant *variant, bool dry, double *out, rr_diag *diag) {
     uint32_t n = 1;
     double ns = 0.0, best = 0.0;
-    RR_TRY(time_once(d, variant, push, n, &ns, diag)); /* the driver may compile now */
+    RR_TRY(time_once(d, variant, n, &ns, diag)); /* the driver may compile now */
     if (dry) {
         *out = 0.0;
         return RR_OK;
     }
-    RR_TRY(time_once(d, variant, push, n, &ns, diag));
+    RR_TRY(time_once(d, variant, n, &ns, diag));
     while (ns < ENOUGH_NS && n < 1u << 30) {
         n *= 2;
-        RR_TRY(time_once(d, variant, push, n, &ns, diag));
+        RR_TRY(time_once(d, variant, n, &ns, diag));
     }
     for (int i = 0; i < REPEATS; i++) {
-        RR_TRY(time_once(d, variant, push, n, &ns, diag));
+        RR_TRY(time_once(d, variant, n, &ns, diag));
         best = i == 0 || ns < best ? ns : best;
     }
     *out = best / n;
@@ -73,7 +69,12 @@ static rr_status open_device(bench_device *d, const rr_bench *bench, bool valida
     RR_TRY(rr_vk_commands_create(d->device, &d->commands, diag));
     uint64_t most = bench->plan.dry ? 1 << 20 : software ? SOFTWARE_COPY_BYTES : MAX_COPY_BYTES;
     uint64_t room = rr_vk_budget_left(d->device) / 4;
+    d->n_groups = bench->plan.dry ? 1 : software ? 256 : 8192;
     d->copy_bytes = most < room ? most : room & ~(uint64_t)4095;
+    if (d->copy_bytes < rr_roof_bytes(d->n_groups)) {
+        return rr_fail(diag, RR_E_MEMORY, "%s has %llu bytes free: too little to measure its roofs", bench->device.name,
+                       (unsigned long long)rr_vk_budget_left(d->device));
+    }
     RR_TRY(rr_vk_buffer_create(d->device, RR_VK_MEMORY_DEVICE, d->copy_bytes, "roof: from", &d->from, diag));
     return rr_vk_buffer_create(d->device, RR_VK_MEMORY_DEVICE, d->copy_bytes, "roof: to", &d->to, diag);
 }
@@ -93,30 +94,21 @@ static void add_roof(rr_bench *bench, const char *name, double per_ns) {
     bench->roofs[bench->n_roofs++] = (rr_bench_roof){name, per_ns};
 }
 
-/* Operations of one invocation and loop. */
-static double loop_flops(const rr_variant *variant) {
-    double chain = strcmp(variant->name, "dot") == 0 ? 16 * 8 : strcmp(variant->name, "f16") == 0 ? 32 * 2 : 16 * 2;
-    return chain * RR_ROOF_STEPS;
-}
-
 static rr_status measure(bench_device *d, rr_bench *bench, rr_diag *diag) {
     const rr_kern_key none = {0};
-    const uint32_t n_groups = bench->device.type == RR_DEVICE_CPU ? 256 : 8192;
     double ns;
     size_t n;
     const rr_variant *variants = rr_variants(&n);
-    RR_TRY(least_ns(d, NULL, NULL, bench->plan.dry, &ns, diag));
+    RR_TRY(least_ns(d, NULL, bench->plan.dry, &ns, diag));
     add_roof(bench, "copy", 2.0 * (double)d->copy_bytes / ns);
     for (size_t i = 0; i < n && bench->n_roofs < RR_BENCH_ROOFS; i++) {
         const rr_variant *v = &variants[i];
         if (v->op != RR_OP_roof || (v->caps & ~bench->device.caps) != 0) {
             continue;
         }
-        rr_push_roof push = {.y = d->to.address, .n_groups = bench->plan.dry ? 1 : n_groups, .a = 1.0f, .b = 1.0f};
         RR_TRY(rr_kern_prepare(d->kern, RR_OP_roof, &none, v, diag));
-        RR_TRY(least_ns(d, v, &push, bench->plan.dry, &ns, diag));
-        add_roof(bench, strcmp(v->name, "base") == 0 ? "f32" : v->name,
-                 loop_flops(v) * RR_ROOF_LANES * push.n_groups / ns);
+        RR_TRY(least_ns(d, v, bench->plan.dry, &ns, diag));
+        add_roof(bench, strcmp(v->name, "base") == 0 ? "f32" : v->name, rr_roof_loop_ops(v, d->n_groups) / ns);
     }
     return RR_OK;
 }

@@ -119,7 +119,7 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
 /* Where the device's time goes: the dispatches of one variant of an op with operands of one shape. */
 typedef struct rr_profile_row {
     const char *op, *variant; /* as in variants.def */
-    const char *format;       /* of the weights: "Q4_K"; NULL = none */
+    char format[16];          /* of the weights: "Q4_K", "int4/32"; "" = none */
     uint32_t n_out, cols;     /* of a matrix product, else 0 */
     uint64_t n_dispatches;
     double time_ns;

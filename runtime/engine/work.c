@@ -1,0 +1,129 @@
+/* Work of every op, by its push block. Weights count as they are stored, vectors as f32. */
+#include "runtime/engine/work.h"
+
+#include <stdio.h>
+
+#include "quant/lanes.h"
+#include "shaders/argmax.h"
+#include "shaders/attention.h"
+#include "shaders/embed.h"
+#include "shaders/lanes_attention.h"
+#include "shaders/lanes_embed.h"
+#include "shaders/lanes_gate_up.h"
+#include "shaders/lanes_head.h"
+#include "shaders/lanes_out.h"
+#include "shaders/lanes_qkv.h"
+#include "shaders/matmul.h"
+#include "shaders/rmsnorm.h"
+#include "shaders/rope.h"
+#include "shaders/swiglu.h"
+
+/* `n` vectors of `values` each. */
+static rr_work elementwise(double n, double values, double bytes_each, double flops_each) {
+    return (rr_work){.bytes = n * values * bytes_each, .flops = n * values * flops_each};
+}
+
+/* n_rows rows of a matrix are read as floats. */
+static rr_work embed(const rr_kern_key *key, uint32_t cols, uint32_t n_rows) {
+    const rr_qtype_info *info = rr_qtype_get((uint32_t)key->format);
+    rr_work work = elementwise(n_rows, cols, 4 + (double)info->block_bytes / info->block_weights, 1);
+    snprintf(work.format, sizeof work.format, "%s", info->name);
+    return work;
+}
+
+/* A matrix of `weight_bytes` a weight times n_tokens vectors. */
+static rr_work product(const char *format, double weight_bytes, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
+    double weights = (double)n_out * cols;
+    rr_work work = {.n_out = n_out,
+                    .cols = cols,
+                    .bytes = weights * weight_bytes + 4.0 * n_tokens * ((double)n_out + cols),
+                    .flops = 2.0 * weights * n_tokens};
+    snprintf(work.format, sizeof work.format, "%s", format);
+    return work;
+}
+
+static rr_work planes_product(const rr_kern_key *key, const rr_push_matmul *p) {
+    const rr_qtype_info *info = rr_qtype_get((uint32_t)key->format);
+    return product(info->name, (double)info->block_bytes / info->block_weights, p->n_out, p->cols, p->n_tokens);
+}
+
+static rr_work lanes_product(const rr_kern_key *key, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
+    static const double scale_bytes[] = {[RR_LANES_F16] = 2, [RR_LANES_F32] = 4, [RR_LANES_AFFINE] = 8};
+    const rr_lanes_format format = rr_lanes_decode(key->lanes);
+    char name[16];
+    snprintf(name, sizeof name, "int%u/%u", format.bits, format.group);
+    return product(name, format.bits / 8.0 + scale_bytes[format.scale] / format.group, n_out, cols, n_tokens);
+}
+
+/* Each row sees the keys up to its own position; rows of one session read its keys together. */
+static rr_work attention(uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, const rr_row *rows) {
+    double pairs = 0.0, keys = 0.0, width = (double)n_heads * head_size;
+    for (uint32_t i = 0; i < n_rows; i++) {
+        pairs += rows[i].position + 1.0;
+        if (i + 1 == n_rows || rows[i + 1].kv != rows[i].kv) {
+            keys += rows[i].position + 1.0;
+        }
+    }
+    return (rr_work){.bytes = keys * 2 * n_kv_heads * head_size * 2 + 8.0 * n_rows * width, .flops = 4 * pairs * width};
+}
+
+rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_row *rows) {
+    switch (op) {
+    case RR_OP_embed: {
+        const rr_push_embed *p = push;
+        return embed(key, p->cols, p->n_rows);
+    }
+    case RR_OP_rmsnorm: {
+        const rr_push_rmsnorm *p = push;
+        return elementwise(p->n_rows, p->cols, 8, 4);
+    }
+    case RR_OP_matmul_prefill:
+    case RR_OP_matmul_decode:
+        return planes_product(key, push);
+    case RR_OP_rope: { /* q in place; k and v read as f32, written as f16 */
+        const rr_push_rope *p = push;
+        double q = (double)p->n_heads * key->head_size, kv = (double)p->n_kv_heads * key->head_size;
+        return (rr_work){.bytes = p->n_rows * (8 * q + 12 * kv), .flops = 3 * p->n_rows * (q + kv)};
+    }
+    case RR_OP_attention_prefill:
+    case RR_OP_attention_decode: {
+        const rr_push_attention *p = push;
+        return attention(p->n_rows, p->n_heads, p->n_kv_heads, key->head_size, rows);
+    }
+    case RR_OP_swiglu: {
+        const rr_push_swiglu *p = push;
+        return elementwise(p->n_rows, p->cols, 12, 5);
+    }
+    case RR_OP_argmax: {
+        const rr_push_argmax *p = push;
+        return elementwise(p->n_rows, p->cols, 4, 1);
+    }
+    case RR_OP_lanes_embed: {
+        const rr_push_lanes_embed *p = push;
+        return embed(key, p->cols, p->n_tokens);
+    }
+    case RR_OP_lanes_qkv: {
+        const rr_push_lanes_qkv *p = push;
+        return lanes_product(key, (p->n_heads + 2 * p->n_kv_heads) * key->head_size, p->cols, p->n_tokens);
+    }
+    case RR_OP_lanes_attention_prefill:
+    case RR_OP_lanes_attention_decode: {
+        const rr_push_lanes_attention *p = push;
+        return attention(p->n_rows, p->n_heads, p->n_kv_heads, key->head_size, rows);
+    }
+    case RR_OP_lanes_out: {
+        const rr_push_lanes_out *p = push;
+        return lanes_product(key, p->n_rows, p->cols, p->n_tokens);
+    }
+    case RR_OP_lanes_gate_up: {
+        const rr_push_lanes_gate_up *p = push;
+        return lanes_product(key, 2 * p->d_ffn, p->cols, p->n_tokens);
+    }
+    case RR_OP_lanes_head: {
+        const rr_push_lanes_head *p = push;
+        return lanes_product(key, p->n_rows, p->cols, p->n_tokens);
+    }
+    default:
+        return (rr_work){0};
+    }
+}

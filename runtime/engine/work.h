@@ -1,0 +1,16 @@
+/* What an op must at least do: the bytes that it moves and the operations that its shape demands. For measuring. */
+#ifndef RR_ENGINE_WORK_H
+#define RR_ENGINE_WORK_H
+
+#include "runtime/engine/kern.h"
+
+typedef struct rr_work {
+    char format[16];       /* of the weights: "Q4_K", or "int4/32" for codes of four bits with a scale for 32; "" = none */
+    uint32_t n_out, cols;  /* of a matrix product, else 0 */
+    double bytes, flops;   /* a product and a sum are two; 0 where not known */
+} rr_work;
+
+/* `rows` = what push->rows points at, as the host wrote it; read by attention only. Pure. */
+rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_row *rows);
+
+#endif
