@@ -337,6 +337,41 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
     return RR_OK;
 }
 
+/* Specialises the row for two keys and compares. */
+static bool key_matters(const code_row *code, const rr_kern_key *a, const rr_kern_key *b) {
+    uint32_t values_a[MAX_SPEC] = {0}, values_b[MAX_SPEC] = {0};
+    for (size_t t = 0; t < MAX_TILES && code->tiles[t] != 0; t++) {
+        const site at_a = {.key = a, .tile = code->tiles[t], .subgroup = 32};
+        const site at_b = {.key = b, .tile = code->tiles[t], .subgroup = 32};
+        if (code->spec(&at_a, values_a) != code->spec(&at_b, values_b) ||
+            memcmp(values_a, values_b, sizeof values_a) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+rr_kern_uses rr_kern_uses_of(const rr_variant *variant) {
+    const code_row *code = code_row_of(variant);
+    const rr_kern_key key = {.format = RR_Q_Q4_0, .head_size = 64};
+    const rr_kern_key other_format = {.format = RR_Q_Q6_K, .head_size = 64};
+    const rr_kern_key other_head = {.format = RR_Q_Q4_0, .head_size = 128};
+    return (rr_kern_uses){
+        .format = variant->by_format != NULL || (code != NULL && key_matters(code, &key, &other_format)),
+        .head_size = code != NULL && key_matters(code, &key, &other_head),
+    };
+}
+
+const rr_vk_kernel *rr_kern_kernel(const rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant,
+                                   size_t t, uint32_t *tile) {
+    const kern_entry *entry = entry_find(kern, op, key, variant);
+    if (entry == NULL || t >= MAX_TILES || entry->tiles[t] == NULL) {
+        return NULL;
+    }
+    *tile = entry->code->tiles[t];
+    return entry->tiles[t];
+}
+
 void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_kern_key *key,
                     const rr_variant *variant, const void *push) {
     if (variant == NULL) {
