@@ -90,7 +90,7 @@ static void print_field(const char *text) {
 }
 
 static void print_head(void) {
-    rr_out_text("device,driver,op,variant,format,head,tile,subgroup");
+    rr_out_text("device,driver,op,variant,format,head,tile,picked,subgroup");
     for (size_t c = 0; c < N_COLUMNS; c++) {
         rr_out_printf(",%s", columns[c].name);
     }
@@ -123,7 +123,7 @@ static void print_row(const isa *run, const rr_variant *variant, const rr_kern_k
     print_field(info->driver_info);
     rr_out_text(",");
     print_key(variant, key, tile, ',');
-    rr_out_printf(",%u", executable->subgroup_size);
+    rr_out_printf(",%s,%u", rr_pick(variant->op, key, info) == variant ? "yes" : "no", executable->subgroup_size);
     for (size_t c = 0; c < N_COLUMNS; c++) {
         double value;
         bool found = column_value(&columns[c], executable, &value);
@@ -275,9 +275,9 @@ int rr_verb_isa(int argc, char **argv) {
         .about = "Compiles every kernel that the device can run, in every weight format, head size and token tile, and\n"
                  "prints what the driver's compiler says of it, as CSV. Nothing is executed. Works where the driver\n"
                  "has VK_KHR_pipeline_executable_properties.",
-        .notes = "Columns: what the driver does not tell is empty. registers, occupancy (subgroups a SIMD unit can hold),\n"
-                 "inverse_throughput and cycles are the driver's own figures: compare them on one driver only. The last\n"
-                 "columns count instructions in the assembly.\n",
+        .notes = "Columns: what the driver does not tell is empty. picked: the row that the engine runs here. registers,\n"
+                 "occupancy (subgroups a SIMD unit can hold), inverse_throughput and cycles are the driver's own figures:\n"
+                 "compare them on one driver only. The last columns count instructions in the assembly.\n",
         .groups = {rr_cli_options(options)},
     };
     rr_cli_args args;
