@@ -28,6 +28,7 @@ typedef struct site {
     const rr_kern_key *key;
     uint32_t tile;     /* tokens a workgroup takes */
     uint32_t subgroup; /* lanes, of the device */
+    uint32_t rows;     /* output rows a lane of a matrix product, for the device */
     const void *push;  /* NULL when specialising */
 } site;
 
@@ -58,19 +59,37 @@ static uint32_t spec_head(const site *at, uint32_t *values) {
     return 1;
 }
 
-/* Output rows a lane: more of them share each activation, fewer need fewer registers; 4 suits every compiler seen. */
-enum { MATMUL_ROWS = 4 };
+/* Output rows a lane: more of them share each activation, fewer need fewer registers. 4 suits most compilers; where
+ * subgroups may be of 8 or 16, a lane has few registers and 3 rows spill already (docs/isa.md). */
+enum { MATMUL_ROWS = 4, MATMUL_ROWS_FEW = 2 };
+static uint32_t matmul_rows(const rr_device_info *info) {
+    bool few = info->subgroup_size_min >= 8 && info->subgroup_size_min <= 16;
+    return few ? MATMUL_ROWS_FEW : MATMUL_ROWS;
+}
 
 static uint32_t spec_matmul(const site *at, uint32_t *values) {
     values[0] = at->key->format;
     values[1] = at->tile;
-    values[2] = MATMUL_ROWS;
+    values[2] = at->rows;
     return 3;
 }
 
 static uint32_t spec_matmul_lanes(const site *at, uint32_t *values) {
-    values[3] = at->subgroup;
-    return spec_matmul(at, values) + 1;
+    uint32_t n = spec_matmul(at, values);
+    values[2] = MATMUL_ROWS;
+    values[n] = at->subgroup;
+    return n + 1;
+}
+
+/* Query rows a workgroup of the plain kernel: what fits the registers with the sums of a whole head. */
+static uint32_t attention_rows(const site *at) {
+    return at->key->head_size <= 64 ? 32 : 16;
+}
+
+static uint32_t spec_attention_prefill(const site *at, uint32_t *values) {
+    values[0] = at->key->head_size;
+    values[1] = attention_rows(at);
+    return 2;
 }
 
 /* Query rows a subgroup. Decode: all heads of a group, at most 8. Prefill: what still fits the registers. */
@@ -94,12 +113,12 @@ static uint32_t spec_attention_decode_lanes(const site *at, uint32_t *values) {
 
 static grid grid_matmul_prefill(const site *at) {
     const rr_push_matmul *p = at->push;
-    return (grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, 64 * MATMUL_ROWS)};
+    return (grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, 64 * at->rows)};
 }
 
 static grid grid_matmul_decode(const site *at) {
     const rr_push_matmul *p = at->push;
-    return (grid){rr_div_up(p->n_out, 8 * MATMUL_ROWS), rr_div_up(p->n_tokens, at->tile)};
+    return (grid){rr_div_up(p->n_out, 8 * at->rows), rr_div_up(p->n_tokens, at->tile)};
 }
 
 static grid grid_matmul_lanes(const site *at) {
@@ -123,7 +142,7 @@ static grid grid_rope(const site *at) {
 
 static grid grid_attention_prefill(const site *at) {
     const rr_push_attention *p = at->push;
-    return (grid){rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), 32), p->n_kv_heads};
+    return (grid){rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), attention_rows(at)), p->n_kv_heads};
 }
 
 static grid grid_attention_prefill_lanes(const site *at) {
@@ -154,7 +173,7 @@ static const code_row code_rows[] = {
     {RR_OP_matmul_decode, "base", {1, 4, 8}, spec_matmul, grid_matmul_decode, 0},
     {RR_OP_matmul_decode, "lanes", {1, 4, 8}, spec_matmul_lanes, grid_matmul_lanes, 0},
     {RR_OP_rope, "base", {1}, spec_head, grid_rope, 0},
-    {RR_OP_attention_prefill, "base", {1}, spec_head, grid_attention_prefill, 0},
+    {RR_OP_attention_prefill, "base", {1}, spec_attention_prefill, grid_attention_prefill, 0},
     {RR_OP_attention_prefill, "lanes", {1}, spec_attention_prefill_lanes, grid_attention_prefill_lanes, 16},
     {RR_OP_attention_decode, "lanes", {1}, spec_attention_decode_lanes, grid_attention_decode, 16},
     {RR_OP_attention_decode, "base", {1}, spec_head, grid_attention_decode, 0},
@@ -320,7 +339,10 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
     kern_entry entry = {.op = op, .key = *key, .variant = variant, .code = code};
     for (size_t t = 0; t < MAX_TILES && code->tiles[t] != 0; t++) {
         uint32_t spec[MAX_SPEC];
-        site at = {.key = key, .tile = code->tiles[t], .subgroup = rr_vk_info(kern->device)->subgroup_size};
+        site at = {.key = key,
+                   .tile = code->tiles[t],
+                   .subgroup = rr_vk_info(kern->device)->subgroup_size,
+                   .rows = matmul_rows(rr_vk_info(kern->device))};
         rr_vk_kernel_params params = {.label = rr_op_name(op),
                                       .spirv = module->spirv,
                                       .spirv_bytes = module->bytes,
@@ -341,8 +363,8 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
 static bool key_matters(const code_row *code, const rr_kern_key *a, const rr_kern_key *b) {
     uint32_t values_a[MAX_SPEC] = {0}, values_b[MAX_SPEC] = {0};
     for (size_t t = 0; t < MAX_TILES && code->tiles[t] != 0; t++) {
-        const site at_a = {.key = a, .tile = code->tiles[t], .subgroup = 32};
-        const site at_b = {.key = b, .tile = code->tiles[t], .subgroup = 32};
+        const site at_a = {.key = a, .tile = code->tiles[t], .subgroup = 32, .rows = MATMUL_ROWS};
+        const site at_b = {.key = b, .tile = code->tiles[t], .subgroup = 32, .rows = MATMUL_ROWS};
         if (code->spec(&at_a, values_a) != code->spec(&at_b, values_b) ||
             memcmp(values_a, values_b, sizeof values_a) != 0) {
             return true;
@@ -388,6 +410,7 @@ void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_
     site at = {.key = key,
                .tile = code->tiles[t],
                .subgroup = rr_vk_info(kern->device)->subgroup_size,
+               .rows = matmul_rows(rr_vk_info(kern->device)),
                .push = push};
     grid g = code->grid(&at);
     assert(g.x > 0 && g.x <= 65535 && g.y > 0 && g.y <= 65535);
