@@ -102,37 +102,73 @@ static bool write_all(int fd, const void *data, size_t bytes) {
     return true;
 }
 
-rr_status rr_file_write_atomic(const char *path, const void *data, size_t bytes, rr_diag *diag) {
+rr_status rr_new_file_open(const char *path, rr_new_file *out, rr_diag *diag) {
     rr_buf temp = {0};
     rr_buf_printf(&temp, "%s.XXXXXX", path);
     if (temp.failed) {
         rr_buf_destroy(&temp);
         return rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
     }
-    rr_status status = RR_OK;
     int fd = mkostemp(temp.data, O_CLOEXEC);
     if (fd < 0) {
-        status = rr_fail(diag, RR_E_IO, "%s: cannot create beside it: %s", path, strerror(errno));
-    } else {
-        /* mkostemp makes the file private; the result gets the usual permissions instead */
-        mode_t mask = umask(0);
-        umask(mask);
-        bool ok = fchmod(fd, 0666 & ~mask) == 0 && write_all(fd, data, bytes) && fsync(fd) == 0;
-        int saved = errno;
-        if (close(fd) != 0 && ok) {
-            ok = false;
-            saved = errno;
-        }
-        if (ok && rename(temp.data, path) != 0) {
-            ok = false;
-            saved = errno;
-        }
-        if (!ok) {
-            unlink(temp.data);
-            status = rr_fail(diag, RR_E_IO, "%s: cannot write: %s", path, strerror(saved));
-        }
+        rr_status status = rr_fail(diag, RR_E_IO, "%s: cannot create beside it: %s", path, strerror(errno));
+        rr_buf_destroy(&temp);
+        return status;
     }
-    rr_buf_destroy(&temp);
+    *out = (rr_new_file){.path = path, .temp = temp.data, .fd = fd};
+    return RR_OK;
+}
+
+static rr_status cannot_write(const rr_new_file *file, int error, rr_diag *diag) {
+    return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", file->path, strerror(error));
+}
+
+rr_status rr_new_file_write(rr_new_file *file, const void *data, size_t bytes, rr_diag *diag) {
+    return write_all(file->fd, data, bytes) ? RR_OK : cannot_write(file, errno, diag);
+}
+
+static void forget(rr_new_file *file) {
+    free(file->temp);
+    file->temp = NULL;
+}
+
+rr_status rr_new_file_commit(rr_new_file *file, rr_diag *diag) {
+    /* mkostemp makes the file private; the result gets the usual permissions instead */
+    mode_t mask = umask(0);
+    umask(mask);
+    bool ok = fchmod(file->fd, 0666 & ~mask) == 0 && fsync(file->fd) == 0;
+    int saved = errno;
+    if (close(file->fd) != 0 && ok) {
+        ok = false;
+        saved = errno;
+    }
+    if (ok && rename(file->temp, file->path) != 0) {
+        ok = false;
+        saved = errno;
+    }
+    if (!ok) {
+        unlink(file->temp);
+    }
+    forget(file);
+    return ok ? RR_OK : cannot_write(file, saved, diag);
+}
+
+void rr_new_file_abandon(rr_new_file *file) {
+    if (file->temp != NULL) {
+        close(file->fd);
+        unlink(file->temp);
+        forget(file);
+    }
+}
+
+rr_status rr_file_write_atomic(const char *path, const void *data, size_t bytes, rr_diag *diag) {
+    rr_new_file file = {0};
+    RR_TRY(rr_new_file_open(path, &file, diag));
+    rr_status status = rr_new_file_write(&file, data, bytes, diag);
+    if (status == RR_OK) {
+        return rr_new_file_commit(&file, diag);
+    }
+    rr_new_file_abandon(&file);
     return status;
 }
 

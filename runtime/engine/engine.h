@@ -77,6 +77,7 @@ typedef struct rr_generate_params {
     float temperature;   /* 0 = greedy */
     float top_p;         /* 0 or 1 = off */
     uint64_t seed;
+    bool ignore_end; /* goes on behind the end tokens: for measuring */
     /* Called for each generated token before the next is computed (not for the end token); returning false stops with
      * RR_STOP_CALLER. May be NULL. */
     bool (*on_token)(void *user, int32_t id);

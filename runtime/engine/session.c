@@ -278,7 +278,7 @@ rr_status rr_session_generate(rr_session *session, const rr_generate_params *par
         }
         int32_t id = sampled ? rr_sample(session->logits, n_vocab, params->temperature, params->top_p, &rng, scratch)
                              : session->best;
-        if (is_end(engine, id)) {
+        if (!params->ignore_end && is_end(engine, id)) {
             found.stop = RR_STOP_END;
             break;
         }

@@ -1,7 +1,7 @@
 #include "runtime/model/gguf.h"
+#include "runtime/model/gguf_writer.h"
 #include "tests/check.h"
 #include "tests/support/blocks.h"
-#include "tests/support/gguf_writer.h"
 
 #include <math.h>
 #include <time.h>

@@ -3,9 +3,9 @@
 #include "runtime/model/tokenizer.h"
 
 #include "runtime/base/thread.h"
+#include "runtime/model/gguf_writer.h"
 #include "runtime/model/normalize.h"
 #include "tests/check.h"
-#include "tests/support/gguf_writer.h"
 #include "tests/support/synth.h"
 
 static rr_diag diag;

@@ -1,7 +1,7 @@
 #include "tests/support/gguf_edit.h"
 
 #include "runtime/model/gguf.h"
-#include "tests/support/gguf_writer.h"
+#include "runtime/model/gguf_writer.h"
 
 #include <string.h>
 

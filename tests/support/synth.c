@@ -1,6 +1,6 @@
 #include "tests/support/synth.h"
 
-#include "tests/support/gguf_writer.h"
+#include "runtime/model/gguf_writer.h"
 
 #include <math.h>
 #include <stdio.h>

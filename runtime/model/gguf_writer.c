@@ -1,8 +1,10 @@
-#include "tests/support/gguf_writer.h"
+#include "runtime/model/gguf_writer.h"
 
 #include "runtime/model/gguf.h"
 
 #include <string.h>
+
+enum { DEFAULT_ALIGNMENT = 32 };
 
 static void put(rr_buf *buf, const void *value, size_t bytes) {
     rr_buf_append(buf, value, bytes);
@@ -83,22 +85,34 @@ static void pad(rr_buf *buf, size_t to) {
 }
 
 static uint32_t alignment_of(const rr_gguf_writer *writer) {
-    return writer->alignment == 0 ? 32 : writer->alignment;
+    return writer->alignment == 0 ? DEFAULT_ALIGNMENT : writer->alignment;
 }
 
-void rr_gw_tensor(rr_gguf_writer *writer, const char *name, uint32_t n_dims, const uint64_t *dims, uint32_t type,
-                  const void *data, size_t bytes) {
-    pad(&writer->data, alignment_of(writer));
+void rr_gw_declare(rr_gguf_writer *writer, const char *name, uint32_t n_dims, const uint64_t *dims, uint32_t type,
+                   uint64_t bytes) {
+    writer->data_bytes = rr_round_up(writer->data_bytes, alignment_of(writer));
     writer->n_tensors++;
     put_string(&writer->infos, name);
     put_u32(&writer->infos, n_dims);
     put(&writer->infos, dims, n_dims * sizeof *dims);
     put_u32(&writer->infos, type);
-    put_u64(&writer->infos, writer->data.bytes);
+    put_u64(&writer->infos, writer->data_bytes);
+    writer->data_bytes += bytes;
+}
+
+void rr_gw_tensor(rr_gguf_writer *writer, const char *name, uint32_t n_dims, const uint64_t *dims, uint32_t type,
+                  const void *data, size_t bytes) {
+    pad(&writer->data, alignment_of(writer));
+    rr_gw_declare(writer, name, n_dims, dims, type, bytes);
     put(&writer->data, data, bytes);
 }
 
-rr_status rr_gw_finish(rr_gguf_writer *writer, rr_buf *out) {
+uint64_t rr_gw_padding(uint64_t bytes) {
+    return rr_round_up(bytes, DEFAULT_ALIGNMENT) - bytes;
+}
+
+/* The head without emptying the writer; false when anything failed. */
+static bool put_head(rr_gguf_writer *writer, rr_buf *out) {
     if (writer->alignment != 0) {
         rr_gw_u32(writer, "general.alignment", writer->alignment);
     }
@@ -112,11 +126,28 @@ rr_status rr_gw_finish(rr_gguf_writer *writer, rr_buf *out) {
     while ((out->bytes - begin) % alignment_of(writer) != 0 && !out->failed) {
         rr_buf_append(out, "", 1);
     }
-    put(out, writer->data.data, writer->data.bytes);
-    bool failed = out->failed || writer->keys.failed || writer->infos.failed || writer->data.failed;
+    return !out->failed && !writer->keys.failed && !writer->infos.failed;
+}
+
+static void empty(rr_gguf_writer *writer) {
     rr_buf_destroy(&writer->keys);
     rr_buf_destroy(&writer->infos);
     rr_buf_destroy(&writer->data);
     *writer = (rr_gguf_writer){0};
-    return failed ? RR_E_MEMORY : RR_OK;
+}
+
+rr_status rr_gw_head(rr_gguf_writer *writer, rr_buf *out) {
+    bool ok = put_head(writer, out);
+    empty(writer);
+    return ok ? RR_OK : RR_E_MEMORY;
+}
+
+rr_status rr_gw_finish(rr_gguf_writer *writer, rr_buf *out) {
+    bool ok = put_head(writer, out) && !writer->data.failed;
+    if (ok) {
+        put(out, writer->data.data, writer->data.bytes);
+        ok = !out->failed;
+    }
+    empty(writer);
+    return ok ? RR_OK : RR_E_MEMORY;
 }

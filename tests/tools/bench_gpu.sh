@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# `rearank bench` with a tiny synthetic model: files, single points, what it refuses, the dry run.
+# Usage: bench_gpu.sh REARANK     Exit 77 = skipped.
+set -euo pipefail
+
+rearank=$(realpath -- "$1")
+if ! command -v python3 >/dev/null; then
+    echo "skipped: rearank bench's files are read with python3"
+    exit 77
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+export REARANK_CACHE=$work/cache REARANK_MODEL=$work/m.gguf
+
+n_done=0 n_failed=0
+check() { # "what" COMMAND…
+    n_done=$((n_done + 1))
+    if ! "${@:2}"; then
+        n_failed=$((n_failed + 1))
+        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 3 err)" >&2
+    fi
+}
+bench() { # EXPECTED_EXIT ARGUMENT…
+    local wanted=$1 code=0
+    shift
+    "$rearank" bench "$@" >out 2>err </dev/null || code=$?
+    check "bench $* exits with $wanted (found $code)" test "$code" -eq "$wanted"
+}
+says() { grep -qF -e "$1" err; }
+file_says() { # FILE PYTHON_CONDITION: over `b`, the JSON
+    python3 -c 'import json, sys; b = json.load(open(sys.argv[1])); sys.exit(0 if eval("(" + sys.argv[2] + ")") else 1)' "$1" "$2"
+}
+
+"$rearank" synth tiny -t q4_k_m -o m.gguf >/dev/null
+
+# single points
+bench 0 --prompt 40 --gen 6 --rounds 4 --json b.json --csv b.csv
+check "nothing on standard error" test ! -s err
+check "both rates stand at the top" file_says b.json \
+    'b["prefill_tokens_per_s"]["n"] == 4 and b["prefill_tokens_per_s"]["prompt"] == 40 and
+     b["decode_tokens_per_s"]["gen"] == 6 and b["decode_tokens_per_s"]["prompt"] == 40'
+check "rates are in order" file_says b.json \
+    'all(0 < r["min"] <= r["median"] <= r["max"] for r in (b["prefill_tokens_per_s"], b["decode_tokens_per_s"]))'
+check "what was measured on what" file_says b.json \
+    'b["model"]["path"].endswith("/m.gguf") and b["model"]["weight_bytes"] > 0 and b["device"]["name"] and
+     b["device"]["type"] in ("discrete", "integrated", "virtual", "software", "other")'
+check "times and rates agree" file_says b.json \
+    'all(abs(p["tokens_per_s"]["max"] * p["time_ms"]["min"] / 1000 / {"prefill": 40, "decode": 6}[p["kind"]] - 1) < 1e-6
+         for p in b["points"])'
+check "a line a point" test "$(wc -l <b.csv)" -eq 3
+bench 0 --batch 1-3,32 --gen 2 --rounds 2 --json b.json
+check "batches" file_says b.json \
+    '[p["rows"] for p in b["points"]] == [1, 2, 3, 32] and b["prefill_tokens_per_s"] is None and
+     b["decode_tokens_per_s"]["rows"] == 1 and all(p["kind"] == "batch" and p["n"] == 2 for p in b["points"])'
+bench 0 --prompt 40,300 --context 64 --rounds 1 --json b.json
+check "what does not fit is skipped and said" file_says b.json \
+    'b["points"][0]["n"] == 1 and b["points"][1]["n"] == 0 and "context" in b["points"][1]["note"]'
+check "on the table too" grep -q 'prefill 300 .*skipped: needs a context of 300 tokens' out
+
+# the default set
+bench 0 --json b.json
+check "every kind" file_says b.json '{"prefill", "decode", "batch", "window"} <= {p["kind"] for p in b["points"] if p["n"]}'
+
+# what it refuses
+for words in '--prompt 0' '--prompt x' '--prompt 1,' '--prompt 5-2' '--prompt 1-2-3' '--prompt 1-65' '--batch 33' '--gen 0' \
+    '--rounds 65' '--rounds -1' 'extra'; do
+    # shellcheck disable=SC2086 # options are words
+    bench 2 $words
+    check "$words gives no figures" test ! -s out
+done
+bench 1 -m none.gguf --prompt 4
+bench 1 --prompt 4 --json no/such/folder/b.json
+check "a file that cannot be written is found before measuring" test ! -s out
+bench 1 --prompt 4 --device no-such-device
+check "no such device" says no-such-device
+
+# the walk
+bench 0 --dry-run
+check "says that it walked" grep -q 'walked through' out
+check "claims nothing" test "$(grep -cE 'tokens/s|GB/s|TFLOP' out)" -eq 0
+
+printf '%d checks, %d failed\n' "$n_done" "$n_failed"
+((n_failed == 0))

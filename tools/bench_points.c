@@ -1,0 +1,310 @@
+/* Measurements of a model: prompts, generation behind contexts, passes over several sessions, a listwise window.
+ * Token ids are pseudo-random; what the model makes of them does not matter for its speed. Every point runs once before it
+ * is timed, so that drivers which compile at first use have done so. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/thread.h"
+#include "tools/bench.h"
+
+/* One engine at work. */
+typedef struct bench_runner {
+    rr_bench *bench;
+    rr_engine *engine;
+    rr_session *sessions[RR_DECODE_ROWS];
+    uint32_t n_sessions;
+    int32_t *tokens; /* [n_context] */
+    uint32_t n_context;
+    double started_ns; /* of the point at work */
+} bench_runner;
+
+static void interrupt(void *user) {
+    rr_session_cancel(user);
+}
+
+static double now_ns(void) {
+    return (double)rr_time_ns();
+}
+
+static rr_status open_runner(bench_runner *r, const rr_engine_params *params, uint32_t n_sessions, uint32_t n_context,
+                             rr_diag *diag) {
+    rr_engine_params sized = *params;
+    sized.n_context = n_context;
+    sized.n_sessions = n_sessions;
+    RR_TRY(rr_engine_open(&sized, &r->engine, diag));
+    r->n_context = rr_engine_plan(r->engine)->n_context;
+    r->tokens = malloc(r->n_context * sizeof *r->tokens);
+    if (r->tokens == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory");
+    }
+    uint32_t n_vocab = rr_engine_model(r->engine)->config.n_vocab;
+    uint64_t random = 1;
+    for (uint32_t i = 0; i < r->n_context; i++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        r->tokens[i] = (int32_t)((random >> 33) % n_vocab);
+    }
+    for (; r->n_sessions < n_sessions; r->n_sessions++) {
+        RR_TRY(rr_session_create(r->engine, &r->sessions[r->n_sessions], diag));
+    }
+    rr_cli_on_interrupt(interrupt, r->sessions[0]);
+    return RR_OK;
+}
+
+static void close_runner(bench_runner *r) {
+    rr_cli_on_interrupt(NULL, NULL);
+    for (uint32_t i = 0; i < r->n_sessions; i++) {
+        rr_session_destroy(&r->sessions[i]);
+    }
+    rr_engine_close(&r->engine);
+    free(r->tokens);
+}
+
+/* A point that does not fit is kept, with the reason. */
+static bool fits(const bench_runner *r, rr_bench_point *point, uint32_t needed) {
+    if (needed > r->n_context) {
+        snprintf(point->note, sizeof point->note, "skipped: needs a context of %u tokens, this one holds %u", needed,
+                 r->n_context);
+        return false;
+    }
+    return true;
+}
+
+static void begin_point(bench_runner *r) {
+    r->started_ns = now_ns();
+}
+
+static bool enough(const bench_runner *r, const rr_bench_point *point) {
+    const rr_bench_plan *plan = &r->bench->plan;
+    return point->n >= plan->rounds || (plan->budget_ns > 0.0 && now_ns() - r->started_ns > plan->budget_ns);
+}
+
+static void keep(rr_bench_point *point, double begin_ns) {
+    point->times_ns[point->n++] = now_ns() - begin_ns;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void end_point(rr_bench_point *point) {
+    qsort(point->times_ns, point->n, sizeof *point->times_ns, by_value);
+}
+
+/* The session holds nothing but the first `n` tokens after it; nothing is reused when `fresh`. */
+static rr_status sync(bench_runner *r, rr_session *session, uint32_t n, bool fresh, rr_diag *diag) {
+    if (fresh) {
+        r->tokens[0] = (r->tokens[0] + 1) % (int32_t)rr_engine_model(r->engine)->config.n_vocab;
+    }
+    return rr_session_sync(session, r->tokens, n, diag);
+}
+
+/* A whole chunk and what is left behind the last whole one: the sizes of every pass of a prompt of `n` tokens. */
+static rr_status warm_prefill(bench_runner *r, uint32_t n, rr_diag *diag) {
+    const uint32_t chunk = rr_engine_plan(r->engine)->prompt_chunk;
+    return sync(r, r->sessions[0], n <= chunk ? n : chunk + n % chunk, true, diag);
+}
+
+static rr_status generate(bench_runner *r, uint32_t n, rr_diag *diag) {
+    rr_tokens out = {0};
+    rr_generate_params params = {.max_tokens = n, .ignore_end = true};
+    rr_status status = rr_session_generate(r->sessions[0], &params, &out, NULL, diag);
+    rr_tokens_destroy(&out);
+    return status;
+}
+
+static rr_status measure_prefill(bench_runner *r, uint32_t n, rr_diag *diag) {
+    const rr_model *model = rr_engine_model(r->engine);
+    const uint32_t chunk = rr_engine_plan(r->engine)->prompt_chunk;
+    rr_bench_point *point = rr_bench_add(r->bench, RR_BENCH_PREFILL);
+    point->prompt = n;
+    point->rows = 1;
+    point->tokens = n;
+    point->bytes = rr_bench_pass_bytes(model) * ((n + chunk - 1) / chunk);
+    point->flops = rr_bench_pass_flops(model, n, 0, 1);
+    if (!fits(r, point, n)) {
+        return RR_OK;
+    }
+    RR_TRY(warm_prefill(r, n, diag));
+    for (begin_point(r); !enough(r, point);) {
+        double begin = now_ns();
+        RR_TRY(sync(r, r->sessions[0], n, true, diag));
+        keep(point, begin);
+    }
+    end_point(point);
+    return RR_OK;
+}
+
+static rr_status measure_decode(bench_runner *r, uint32_t depth, rr_diag *diag) {
+    const rr_model *model = rr_engine_model(r->engine);
+    const uint32_t gen = r->bench->plan.gen;
+    rr_bench_point *point = rr_bench_add(r->bench, RR_BENCH_DECODE);
+    point->prompt = depth;
+    point->gen = gen;
+    point->rows = 1;
+    point->tokens = gen;
+    point->bytes = rr_bench_pass_bytes(model) * gen;
+    point->flops = rr_bench_pass_flops(model, gen, depth, gen);
+    /* the last token of a round is never fed back */
+    if (!fits(r, point, depth + gen)) {
+        return RR_OK;
+    }
+    RR_TRY(sync(r, r->sessions[0], depth, false, diag));
+    RR_TRY(generate(r, gen < 4 ? gen : 4, diag));
+    for (begin_point(r); !enough(r, point);) {
+        RR_TRY(sync(r, r->sessions[0], depth, false, diag)); /* all but the last token is still there */
+        double begin = now_ns();
+        RR_TRY(generate(r, gen + 1, diag)); /* the first one was found by the sync */
+        keep(point, begin);
+    }
+    end_point(point);
+    return RR_OK;
+}
+
+static rr_status decode_passes(bench_runner *r, uint32_t rows, uint32_t n, rr_diag *diag) {
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t next[RR_DECODE_ROWS];
+        for (uint32_t s = 0; s < rows; s++) {
+            next[s] = r->tokens[(i * rows + s) % r->n_context];
+        }
+        RR_TRY(rr_engine_decode(r->engine, r->sessions, next, rows, diag));
+    }
+    return RR_OK;
+}
+
+static rr_status measure_batch(bench_runner *r, uint32_t rows, rr_diag *diag) {
+    const rr_bench_plan *plan = &r->bench->plan;
+    const rr_model *model = rr_engine_model(r->engine);
+    rr_bench_point *point = rr_bench_add(r->bench, RR_BENCH_BATCH);
+    point->prompt = plan->batch_depth;
+    point->gen = plan->batch_gen;
+    point->rows = rows;
+    point->tokens = (double)rows * plan->batch_gen;
+    point->bytes = rr_bench_pass_bytes(model) * plan->batch_gen;
+    point->flops = rr_bench_pass_flops(model, plan->batch_gen, plan->batch_depth, plan->batch_gen) * rows;
+    if (!fits(r, point, plan->batch_depth + plan->batch_gen * (plan->rounds + 1))) {
+        return RR_OK;
+    }
+    for (uint32_t s = 0; s < rows; s++) {
+        RR_TRY(sync(r, r->sessions[s], plan->batch_depth, false, diag));
+    }
+    RR_TRY(decode_passes(r, rows, 1, diag));
+    for (begin_point(r); !enough(r, point);) {
+        double begin = now_ns();
+        RR_TRY(decode_passes(r, rows, plan->batch_gen, diag));
+        keep(point, begin);
+    }
+    end_point(point);
+    return RR_OK;
+}
+
+static rr_status measure_window(bench_runner *r, rr_diag *diag) {
+    const rr_bench_plan *plan = &r->bench->plan;
+    const rr_model *model = rr_engine_model(r->engine);
+    const uint32_t prompt = plan->window_prompt, answer = plan->window_answer;
+    const uint32_t chunk = rr_engine_plan(r->engine)->prompt_chunk;
+    rr_bench_point *point = rr_bench_add(r->bench, RR_BENCH_WINDOW);
+    point->prompt = prompt;
+    point->gen = answer;
+    point->rows = 1;
+    point->tokens = prompt + answer;
+    point->bytes = rr_bench_pass_bytes(model) * ((prompt + chunk - 1) / chunk + answer);
+    point->flops = rr_bench_pass_flops(model, prompt, 0, 1) + rr_bench_pass_flops(model, answer, prompt, answer);
+    snprintf(point->note, sizeof point->note, "%u passages", plan->window_passages);
+    if (!fits(r, point, prompt + answer)) {
+        return RR_OK;
+    }
+    RR_TRY(warm_prefill(r, prompt, diag));
+    RR_TRY(generate(r, 2, diag));
+    for (begin_point(r); !enough(r, point);) {
+        double begin = now_ns();
+        RR_TRY(sync(r, r->sessions[0], prompt, true, diag));
+        RR_TRY(generate(r, answer, diag));
+        keep(point, begin);
+    }
+    end_point(point);
+    return RR_OK;
+}
+
+/* The context that the points of one session need, at least 16. */
+static uint32_t wanted_context(const rr_bench_plan *plan) {
+    uint32_t most = 16;
+    for (size_t i = 0; i < plan->prompts.n; i++) {
+        most = plan->prompts.items[i] > most ? plan->prompts.items[i] : most;
+    }
+    for (size_t i = 0; i < plan->depths.n; i++) {
+        uint32_t end = plan->depths.items[i] + plan->gen;
+        most = end > most ? end : most;
+    }
+    uint32_t window = plan->window_prompt + plan->window_answer;
+    return window > most ? window : most;
+}
+
+static rr_status measure_single(bench_runner *r, const rr_engine_params *params, rr_diag *diag) {
+    const rr_bench_plan *plan = &r->bench->plan;
+    if (plan->prompts.n + plan->depths.n + plan->window_prompt == 0) {
+        return RR_OK;
+    }
+    uint32_t n_context = params->n_context;
+    if (n_context == 0) {
+        rr_model *model = NULL;
+        RR_TRY(rr_model_open(params->model_path, &model, diag));
+        uint32_t wanted = wanted_context(plan);
+        n_context = wanted < model->config.n_context ? wanted : model->config.n_context;
+        rr_model_close(&model);
+    }
+    RR_TRY(open_runner(r, params, 1, n_context, diag));
+    for (size_t i = 0; i < plan->prompts.n; i++) {
+        RR_TRY(measure_prefill(r, plan->prompts.items[i], diag));
+    }
+    for (size_t i = 0; i < plan->depths.n; i++) {
+        RR_TRY(measure_decode(r, plan->depths.items[i], diag));
+    }
+    return plan->window_prompt > 0 ? measure_window(r, diag) : RR_OK;
+}
+
+static rr_status measure_batches(bench_runner *r, const rr_engine_params *params, rr_diag *diag) {
+    const rr_bench_plan *plan = &r->bench->plan;
+    uint32_t most = 0;
+    for (size_t i = 0; i < plan->batches.n; i++) {
+        most = plan->batches.items[i] > most ? plan->batches.items[i] : most;
+    }
+    if (most == 0) {
+        return RR_OK;
+    }
+    uint32_t n_context = plan->batch_depth + plan->batch_gen * (plan->rounds + 1);
+    RR_TRY(open_runner(r, params, most, n_context < 16 ? 16 : n_context, diag));
+    for (size_t i = 0; i < plan->batches.n; i++) {
+        RR_TRY(measure_batch(r, plan->batches.items[i], diag));
+    }
+    return RR_OK;
+}
+
+/* One small pass of each kind: a prompt of a whole chunk and a ragged one, decode passes over 1 to 32 rows, which take
+ * every tile. No value is looked at. */
+static rr_status walk(bench_runner *r, const rr_engine_params *params, rr_diag *diag) {
+    const uint32_t chunk = r->bench->memory.prompt_chunk;
+    RR_TRY(open_runner(r, params, RR_DECODE_ROWS, chunk + 16, diag));
+    RR_TRY(sync(r, r->sessions[0], chunk + 9, false, diag));
+    for (uint32_t rows = 1; rows <= RR_DECODE_ROWS; rows *= 2) {
+        RR_TRY(decode_passes(r, rows, 1, diag));
+    }
+    return RR_OK;
+}
+
+rr_status rr_bench_points(rr_bench *bench, const rr_engine_params *params, rr_diag *diag) {
+    bench_runner single = {.bench = bench}, many = {.bench = bench};
+    if (bench->plan.dry) {
+        rr_status status = walk(&single, params, diag);
+        close_runner(&single);
+        return status;
+    }
+    rr_status status = measure_single(&single, params, diag);
+    close_runner(&single);
+    if (status == RR_OK) {
+        status = measure_batches(&many, params, diag);
+        close_runner(&many);
+    }
+    return status;
+}

@@ -1,0 +1,206 @@
+/* The figures as a table, as JSON and as CSV. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yyjson.h>
+
+#include "runtime/base/file.h"
+#include "tools/bench.h"
+
+double rr_bench_least_ns(const rr_bench_point *point) {
+    return point->times_ns[0];
+}
+
+double rr_bench_median_ns(const rr_bench_point *point) {
+    uint32_t n = point->n;
+    return n % 2 == 1 ? point->times_ns[n / 2] : (point->times_ns[n / 2 - 1] + point->times_ns[n / 2]) / 2.0;
+}
+
+static double rate(const rr_bench_point *point, double ns) {
+    return point->tokens / (ns * 1e-9);
+}
+
+static void name_point(const rr_bench_point *p, char *out, size_t bytes) {
+    switch (p->kind) {
+    case RR_BENCH_PREFILL:
+        snprintf(out, bytes, "prefill %u", p->prompt);
+        break;
+    case RR_BENCH_DECODE:
+        snprintf(out, bytes, "decode behind %u", p->prompt);
+        break;
+    case RR_BENCH_BATCH:
+        snprintf(out, bytes, "decode %u at once", p->rows);
+        break;
+    case RR_BENCH_WINDOW:
+        snprintf(out, bytes, "window %u + %u", p->prompt, p->gen);
+        break;
+    case RR_BENCH_START:
+        snprintf(out, bytes, "start, %s", p->prompt == 0 ? "cold" : "again");
+        break;
+    }
+}
+
+static void print_point(const rr_bench_point *p) {
+    char name[48];
+    name_point(p, name, sizeof name);
+    if (p->n == 0) {
+        rr_out_printf("%-20s %s\n", name, p->note);
+        return;
+    }
+    double median = rr_bench_median_ns(p), least = rr_bench_least_ns(p);
+    rr_out_printf("%-20s %3u %12.2f %12.2f", name, p->n, median * 1e-6, least * 1e-6);
+    if (p->tokens > 0) {
+        rr_out_printf(" %10.2f %10.2f %8.2f %9.3f", rate(p, median), rate(p, least), p->bytes / least,
+                      p->flops / least / 1000.0);
+    }
+    rr_out_printf("%s%s\n", p->note[0] != '\0' ? "  " : "", p->note);
+}
+
+void rr_bench_print(const rr_bench *bench) {
+    rr_out_printf("device   %s, %s\n", bench->device.name, bench->device.driver_info);
+    rr_out_printf("model    %s, %.0f MiB of weights\n", bench->model_name, (double)bench->weight_bytes / 1048576.0);
+    rr_out_printf("\n%-20s %3s %12s %12s %10s %10s %8s %9s\n", "", "n", "median ms", "best ms", "tokens/s", "best", "GB/s",
+                  "TFLOP/s");
+    for (size_t i = 0; i < bench->n_points; i++) {
+        print_point(&bench->points[i]);
+    }
+}
+
+static const char *const kind_names[] = {"prefill", "decode", "batch", "window", "start"};
+
+/* Rates, slowest first as "min": {"n", "min", "median", "max"}. */
+static void add_rates(yyjson_mut_doc *doc, yyjson_mut_val *o, const rr_bench_point *p) {
+    yyjson_mut_obj_add_uint(doc, o, "n", p->n);
+    yyjson_mut_obj_add_real(doc, o, "min", rate(p, p->times_ns[p->n - 1]));
+    yyjson_mut_obj_add_real(doc, o, "median", rate(p, rr_bench_median_ns(p)));
+    yyjson_mut_obj_add_real(doc, o, "max", rate(p, rr_bench_least_ns(p)));
+}
+
+static const rr_bench_point *first_of(const rr_bench *bench, rr_bench_kind kind) {
+    for (size_t i = 0; i < bench->n_points; i++) {
+        if (bench->points[i].kind == kind && bench->points[i].n > 0) {
+            return &bench->points[i];
+        }
+    }
+    return NULL;
+}
+
+/* A point that stands at the top of the file; null when it was not measured. */
+static void add_first(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, const rr_bench_point *p) {
+    if (p == NULL) {
+        yyjson_mut_obj_add_null(doc, root, key);
+        return;
+    }
+    yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, key);
+    yyjson_mut_obj_add_uint(doc, o, "prompt", p->prompt);
+    yyjson_mut_obj_add_uint(doc, o, "gen", p->gen);
+    yyjson_mut_obj_add_uint(doc, o, "rows", p->rows);
+    add_rates(doc, o, p);
+}
+
+static void add_point(yyjson_mut_doc *doc, yyjson_mut_val *list, const rr_bench_point *p) {
+    yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
+    yyjson_mut_obj_add_str(doc, o, "kind", kind_names[p->kind]);
+    yyjson_mut_obj_add_uint(doc, o, "prompt", p->prompt);
+    yyjson_mut_obj_add_uint(doc, o, "gen", p->gen);
+    yyjson_mut_obj_add_uint(doc, o, "rows", p->rows);
+    if (p->note[0] != '\0') {
+        yyjson_mut_obj_add_str(doc, o, "note", p->note);
+    }
+    yyjson_mut_obj_add_uint(doc, o, "n", p->n);
+    if (p->n == 0) {
+        return;
+    }
+    yyjson_mut_val *times = yyjson_mut_obj_add_obj(doc, o, "time_ms");
+    yyjson_mut_obj_add_real(doc, times, "min", rr_bench_least_ns(p) * 1e-6);
+    yyjson_mut_obj_add_real(doc, times, "median", rr_bench_median_ns(p) * 1e-6);
+    yyjson_mut_obj_add_real(doc, times, "max", p->times_ns[p->n - 1] * 1e-6);
+    if (p->tokens > 0) {
+        add_rates(doc, yyjson_mut_obj_add_obj(doc, o, "tokens_per_s"), p);
+        yyjson_mut_obj_add_real(doc, o, "gb_per_s", p->bytes / rr_bench_least_ns(p));
+        yyjson_mut_obj_add_real(doc, o, "tflop_per_s", p->flops / rr_bench_least_ns(p) / 1000.0);
+    }
+}
+
+static void add_device(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_device_info *d) {
+    static const char *const types[] = {"other", "integrated", "discrete", "virtual", "software"};
+    yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "device");
+    yyjson_mut_obj_add_str(doc, o, "name", d->name);
+    yyjson_mut_obj_add_str(doc, o, "type", types[d->type]);
+    yyjson_mut_obj_add_str(doc, o, "driver", d->driver);
+    yyjson_mut_obj_add_str(doc, o, "driver_info", d->driver_info);
+    yyjson_mut_val *caps = yyjson_mut_obj_add_arr(doc, o, "caps");
+    for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
+        if ((d->caps >> bit & 1u) != 0) {
+            yyjson_mut_arr_add_str(doc, caps, rr_cap_text((rr_cap_bit)bit));
+        }
+    }
+    yyjson_mut_obj_add_uint(doc, o, "subgroup_size", d->subgroup_size);
+    yyjson_mut_obj_add_uint(doc, o, "device_memory_bytes", d->device_memory_bytes);
+}
+
+static void add_all(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_bench *bench) {
+    yyjson_mut_obj_add_str(doc, root, "rearank", REARANK_VERSION);
+    yyjson_mut_val *model = yyjson_mut_obj_add_obj(doc, root, "model");
+    yyjson_mut_obj_add_str(doc, model, "path", bench->model_path);
+    yyjson_mut_obj_add_str(doc, model, "name", bench->model_name);
+    yyjson_mut_obj_add_uint(doc, model, "weight_bytes", bench->weight_bytes);
+    yyjson_mut_obj_add_uint(doc, model, "parameters", bench->n_parameters);
+    add_device(doc, root, &bench->device);
+    const rr_bench_point *decode = first_of(bench, RR_BENCH_DECODE);
+    add_first(doc, root, "prefill_tokens_per_s", first_of(bench, RR_BENCH_PREFILL));
+    add_first(doc, root, "decode_tokens_per_s", decode != NULL ? decode : first_of(bench, RR_BENCH_BATCH));
+    yyjson_mut_val *points = yyjson_mut_obj_add_arr(doc, root, "points");
+    for (size_t i = 0; i < bench->n_points; i++) {
+        add_point(doc, points, &bench->points[i]);
+    }
+}
+
+rr_status rr_bench_write_json(const rr_bench *bench, const char *path, rr_diag *diag) {
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = doc != NULL ? yyjson_mut_obj(doc) : NULL;
+    char *text = NULL;
+    size_t bytes = 0;
+    if (root != NULL) {
+        yyjson_mut_doc_set_root(doc, root);
+        add_all(doc, root, bench);
+        /* names given by drivers and files may hold any bytes: escaping turns what is no UTF-8 into U+FFFD */
+        text = yyjson_mut_write(doc,
+                                YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_ALLOW_INVALID_UNICODE |
+                                    YYJSON_WRITE_ESCAPE_UNICODE | YYJSON_WRITE_INF_AND_NAN_AS_NULL,
+                                &bytes);
+    }
+    yyjson_mut_doc_free(doc);
+    if (text == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory writing JSON");
+    }
+    text[bytes] = '\n'; /* in the place of the final NUL */
+    rr_status status = rr_file_write_atomic(path, text, bytes + 1, diag);
+    free(text);
+    return status;
+}
+
+rr_status rr_bench_write_csv(const rr_bench *bench, const char *path, rr_diag *diag) {
+    rr_buf text = {0};
+    rr_buf_text(&text, "kind,prompt,gen,rows,n,min_ms,median_ms,max_ms,median_tokens_per_s,max_tokens_per_s,gb_per_s,"
+                       "tflop_per_s\n");
+    for (size_t i = 0; i < bench->n_points; i++) {
+        const rr_bench_point *p = &bench->points[i];
+        if (p->n == 0) {
+            continue;
+        }
+        double median = rr_bench_median_ns(p), least = rr_bench_least_ns(p);
+        rr_buf_printf(&text, "%s,%u,%u,%u,%u,%.4f,%.4f,%.4f,", kind_names[p->kind], p->prompt, p->gen, p->rows, p->n,
+                      least * 1e-6, median * 1e-6, p->times_ns[p->n - 1] * 1e-6);
+        if (p->tokens > 0) {
+            rr_buf_printf(&text, "%.3f,%.3f,%.3f,%.5f\n", rate(p, median), rate(p, least), p->bytes / least,
+                          p->flops / least / 1000.0);
+        } else {
+            rr_buf_text(&text, ",,,\n");
+        }
+    }
+    rr_status status = text.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory writing CSV")
+                                   : rr_file_write_atomic(path, text.data, text.bytes, diag);
+    rr_buf_destroy(&text);
+    return status;
+}
