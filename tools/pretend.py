@@ -17,11 +17,13 @@ MESA = '25.0.7'  # what the shims were built from
 
 
 class Target:
-    """A pretended device: `chip` is the shim's name for it, `name` a part of what the driver must call it."""
+    """A pretended device: `chip` is the shim's name for it, `name` a part of what the driver must call it; `recorded` names it
+    among tests/data/devices. One without memory can only be compiled for."""
 
-    def __init__(self, vendor, chip, title, name, memory=True):
+    def __init__(self, vendor, chip, title, name, memory=True, recorded=None):
         self.vendor, self.chip, self.title, self.name, self.memory = vendor, chip, title, name, memory
         self.id = f'{vendor}:{chip}'
+        self.recorded = recorded or f'{vendor}-{chip}'
 
 
 TARGETS = [
@@ -39,8 +41,8 @@ TARGETS = [
     Target('intel', 'mtl', 'Meteor Lake', 'MTL'),
     Target('intel', 'lnl', 'Lunar Lake', 'LNL'),
     Target('intel', 'bmg', 'Arc B580', 'BMG'),
-    Target('nvk', '162', 'Turing TU102', 'NVK'),
-    Target('nvk', '172', 'Ampere GA102', 'NVK'),
+    Target('nvk', '162', 'Turing TU102', 'NVK', recorded='nvk-tu102'),
+    Target('nvk', '172', 'Ampere GA102', 'NVK', recorded='nvk-ga102'),
 ]
 
 SHIM = {'amd': 'amd-stub/libamdgpu_noop_drm_shim.so', 'intel': 'intel-stub/libintel_noop_drm_shim.so', 'nvk': 'nvk/run'}

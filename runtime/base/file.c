@@ -127,6 +127,16 @@ rr_status rr_new_file_write(rr_new_file *file, const void *data, size_t bytes, r
     return write_all(file->fd, data, bytes) ? RR_OK : cannot_write(file, errno, diag);
 }
 
+rr_status rr_new_file_skip(rr_new_file *file, uint64_t bytes, rr_diag *diag) {
+    if (bytes == 0) {
+        return RR_OK;
+    }
+    if (lseek(file->fd, (off_t)(bytes - 1), SEEK_CUR) < 0) {
+        return cannot_write(file, errno, diag);
+    }
+    return rr_new_file_write(file, "", 1, diag);
+}
+
 static void forget(rr_new_file *file) {
     free(file->temp);
     file->temp = NULL;

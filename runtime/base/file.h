@@ -28,6 +28,8 @@ typedef struct rr_new_file {
 
 rr_status rr_new_file_open(const char *path, rr_new_file *out, rr_diag *diag);
 rr_status rr_new_file_write(rr_new_file *file, const void *data, size_t bytes, rr_diag *diag);
+/* The same with `bytes` zeros, which take no room where the file system knows holes. */
+rr_status rr_new_file_skip(rr_new_file *file, uint64_t bytes, rr_diag *diag);
 /* Waits until the bytes are on the disk, then renames. Closed afterwards, also on failure. */
 rr_status rr_new_file_commit(rr_new_file *file, rr_diag *diag);
 void rr_new_file_abandon(rr_new_file *file); /* deletes; accepts a zeroed, a committed and an abandoned one */

@@ -31,8 +31,9 @@ typedef struct rr_weights {
 
 /* Bytes of the weights arena. Errors: RR_E_MEMORY when one matrix exceeds `max_buffer_bytes`, those of rr_planes_plan. */
 rr_status rr_weights_plan(const rr_model *model, uint64_t max_buffer_bytes, uint64_t *out_bytes, rr_diag *diag);
-rr_status rr_weights_load(const rr_model *model, rr_vk_device *device, rr_progress_fn progress, void *user,
-                          rr_weights *out, rr_diag *diag);
+/* `params`: no_weights and the progress function. */
+rr_status rr_weights_load(const rr_model *model, rr_vk_device *device, const rr_engine_params *params, rr_weights *out,
+                          rr_diag *diag);
 void rr_weights_destroy(rr_vk_device *device, rr_weights *weights);
 
 /* Where things lie in the activations buffer, in bytes from its start; all f32 but for ids. */

@@ -155,13 +155,16 @@ static void make_bytes(const item *it, void *to) {
     }
 }
 
-static rr_status load_item(rr_vk_device *device, const item *it, rr_vk_buffer *buffer, rr_diag *diag) {
+static void set_address(const item *it, const rr_vk_buffer *buffer) {
     uint64_t address = buffer->address + it->offset;
     if (it->matrix != NULL) {
         it->matrix->address = address;
     } else {
         *it->vector = address;
     }
+}
+
+static rr_status load_item(rr_vk_device *device, const item *it, rr_vk_buffer *buffer, rr_diag *diag) {
     if (buffer->mapped != NULL) {
         make_bytes(it, (char *)buffer->mapped + it->offset);
         return RR_OK;
@@ -176,8 +179,8 @@ static rr_status load_item(rr_vk_device *device, const item *it, rr_vk_buffer *b
     return status;
 }
 
-rr_status rr_weights_load(const rr_model *model, rr_vk_device *device, rr_progress_fn progress, void *user,
-                          rr_weights *out, rr_diag *diag) {
+rr_status rr_weights_load(const rr_model *model, rr_vk_device *device, const rr_engine_params *params, rr_weights *out,
+                          rr_diag *diag) {
     rr_weights weights = {0};
     placement p = {0};
     rr_status status = RR_OK;
@@ -199,10 +202,15 @@ rr_status rr_weights_load(const rr_model *model, rr_vk_device *device, rr_progre
     }
     uint64_t done = 0;
     for (size_t i = 0; i < p.n; i++) {
-        RR_TRY_GOTO(load_item(device, &p.items[i], &weights.buffers[p.items[i].buffer], diag));
+        rr_vk_buffer *buffer = &weights.buffers[p.items[i].buffer];
+        set_address(&p.items[i], buffer);
+        if (params->no_weights) {
+            continue;
+        }
+        RR_TRY_GOTO(load_item(device, &p.items[i], buffer, diag));
         done += p.items[i].bytes;
-        if (progress != NULL) {
-            progress(user, "packing weights", done, p.total_bytes);
+        if (params->progress != NULL) {
+            params->progress(params->progress_user, "packing weights", done, p.total_bytes);
         }
     }
     if (model->config.tied) {
