@@ -62,7 +62,10 @@ uint64_t rr_kv_bytes_per_token(const rr_qwen2_config *config);
 
 typedef enum rr_family { RR_PREFILL, RR_DECODE, RR_N_FAMILIES } rr_family;
 
+typedef struct rr_graph rr_graph; /* graph.h */
+
 struct rr_engine {
+    const rr_graph *graph;
     rr_model *model;
     rr_tokenizer *tokenizer; /* NULL when the file's vocabulary is not one we can use */
     rr_diag tokenizer_diag;  /* why not */

@@ -42,7 +42,7 @@ typedef struct rr_variant {
     const rr_module *by_format; /* … or one for each, [RR_MODULES]; NULL = `module` */
 } rr_variant;
 
-/* What a pipeline is specialised on; fields that an op does not use stay 0. */
+/* What a pipeline is specialised on; fields that an op does not use stay 0. 32-bit fields only: keys are compared bytewise. */
 typedef struct rr_kern_key {
     rr_qtype format;    /* embed, matmul_* */
     uint32_t head_size; /* rope, attention_* */

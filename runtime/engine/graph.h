@@ -1,0 +1,25 @@
+/* What a graph is: the ops of a Qwen2 pass as one tier of devices runs them. graph.c cuts passes into submits and asks the
+ * engine's graph for the ops; graph_plain.c and its siblings record them. Shared by the files of this folder only. */
+#ifndef RR_ENGINE_GRAPH_H
+#define RR_ENGINE_GRAPH_H
+
+#include "runtime/engine/internal.h"
+
+struct rr_graph {
+    const char *name;
+    /* Compiles every pipeline that the model's passes use. */
+    rr_status (*prepare)(rr_engine *engine, rr_diag *diag);
+    /* Each records ops that begin where the one before ended, a barrier last. Recording cannot fail after prepare. */
+    void (*record_embed)(rr_engine *engine, const rr_pass *pass);
+    void (*record_layer)(rr_engine *engine, const rr_pass *pass, uint32_t index);
+    /* Logits and arg max of head rows [begin, end). */
+    void (*record_head)(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end);
+};
+
+extern const rr_graph rr_graph_plain;
+
+/* Records rr_pick's variant of an op; every dispatch of every graph goes through here. */
+void rr_graph_record(rr_engine *engine, rr_op op, rr_kern_key key, const void *push);
+void rr_graph_barrier(rr_engine *engine);
+
+#endif

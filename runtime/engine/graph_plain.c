@@ -1,0 +1,220 @@
+/* The plain Qwen2 graph: one op a dispatch, float activations, kernels that run everywhere. The oracle of the others.
+ * A layer: norm · q, k, v · rope and KV write · attention · o (+ residual) · norm · gate, up · SwiGLU · down (+ residual). */
+#include <math.h>
+
+#include "runtime/engine/graph.h"
+#include "shaders/argmax.h"
+#include "shaders/attention.h"
+#include "shaders/embed.h"
+#include "shaders/matmul.h"
+#include "shaders/rmsnorm.h"
+#include "shaders/rope.h"
+#include "shaders/swiglu.h"
+
+static const rr_op matmul_op[RR_N_FAMILIES] = {RR_OP_matmul_prefill, RR_OP_matmul_decode};
+static const rr_op attention_op[RR_N_FAMILIES] = {RR_OP_attention_prefill, RR_OP_attention_decode};
+
+static rr_status prepare_matrix(rr_engine *engine, const rr_matrix *matrix, rr_diag *diag) {
+    rr_kern_key key = {.format = matrix->planes.type};
+    for (int f = 0; f < RR_N_FAMILIES; f++) {
+        RR_TRY(rr_kern_prepare(engine->kern, matmul_op[f], &key, NULL, diag));
+    }
+    return RR_OK;
+}
+
+static rr_status prepare(rr_engine *engine, rr_diag *diag) {
+    const rr_kern_key none = {0};
+    const rr_kern_key head = {.head_size = engine->model->config.head_size};
+    const rr_kern_key embedding = {.format = engine->weights.embedding.planes.type};
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_embed, &embedding, NULL, diag));
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_rmsnorm, &none, NULL, diag));
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_rope, &head, NULL, diag));
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_attention_prefill, &head, NULL, diag));
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_attention_decode, &head, NULL, diag));
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_swiglu, &none, NULL, diag));
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_argmax, &none, NULL, diag));
+    RR_TRY(prepare_matrix(engine, &engine->weights.output, diag));
+    for (uint32_t l = 0; l < engine->model->config.n_layers; l++) {
+        const rr_device_layer *layer = &engine->weights.layers[l];
+        const rr_matrix *matrices[] = {&layer->q, &layer->k, &layer->v, &layer->o,
+                                       &layer->gate, &layer->up, &layer->down};
+        for (size_t i = 0; i < sizeof matrices / sizeof matrices[0]; i++) {
+            RR_TRY(prepare_matrix(engine, matrices[i], diag));
+        }
+    }
+    return RR_OK;
+}
+
+static void record_norm(rr_engine *engine, uint64_t x, uint64_t weight, uint64_t y, uint32_t n_rows) {
+    rr_push_rmsnorm push = {.x = x,
+                            .weight = weight,
+                            .y = y,
+                            .cols = engine->model->config.d_model,
+                            .n_rows = n_rows,
+                            .epsilon = engine->model->config.rms_epsilon};
+    rr_graph_record(engine, RR_OP_rmsnorm, (rr_kern_key){0}, &push);
+}
+
+/* Operands of one matrix product; strides in floats. bias and residual may be 0. */
+typedef struct product {
+    uint64_t x, y, bias, residual;
+    uint32_t x_stride, y_stride, n_tokens;
+} product;
+
+static void record_matmul(rr_engine *engine, rr_family family, const rr_matrix *w, const product *a) {
+    rr_push_matmul push = {.lo = w->address + w->planes.lo_offset,
+                           .hi = w->address + w->planes.hi_offset,
+                           .scale = w->address + w->planes.scale_offset,
+                           .super = w->address + w->planes.super_offset,
+                           .x = a->x,
+                           .y = a->y,
+                           .bias = a->bias,
+                           .residual = a->residual,
+                           .n_out = w->planes.rows,
+                           .cols = w->planes.cols,
+                           .n_tokens = a->n_tokens,
+                           .x_stride = a->x_stride,
+                           .y_stride = a->y_stride,
+                           .flags = (a->bias != 0 ? RR_MATMUL_BIAS : 0) |
+                                    (a->residual != 0 ? RR_MATMUL_RESIDUAL : 0)};
+    rr_graph_record(engine, matmul_op[family], (rr_kern_key){.format = w->planes.type}, &push);
+}
+
+static void record_embed(rr_engine *engine, const rr_pass *pass) {
+    const rr_matrix *w = &engine->weights.embedding;
+    rr_push_embed push = {.lo = w->address + w->planes.lo_offset,
+                          .hi = w->address + w->planes.hi_offset,
+                          .scale = w->address + w->planes.scale_offset,
+                          .super = w->address + w->planes.super_offset,
+                          .rows = engine->rows.address,
+                          .y = engine->activations.address + engine->at.x,
+                          .cols = w->planes.cols,
+                          .n_rows = pass->n_rows};
+    rr_graph_record(engine, RR_OP_embed, (rr_kern_key){.format = w->planes.type}, &push);
+    rr_graph_barrier(engine);
+}
+
+static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+    const rr_qwen2_config *c = &engine->model->config;
+    const rr_device_layer *layer = &engine->weights.layers[index];
+    const uint64_t base = engine->activations.address;
+    const uint32_t q = c->n_heads * c->head_size;
+    const uint32_t kv = c->n_kv_heads * c->head_size;
+    const uint32_t stride = q + 2 * kv;
+    const uint64_t kv_offset = (uint64_t)index * 2 * kv * 2 * engine->limits.n_context;
+    const rr_matrix *matrices[3] = {&layer->q, &layer->k, &layer->v};
+    const uint32_t first[3] = {0, q, q + kv};
+
+    record_norm(engine, base + engine->at.x, layer->attn_norm, base + engine->at.h, pass->n_rows);
+    rr_graph_barrier(engine);
+    for (int i = 0; i < 3; i++) {
+        record_matmul(engine, pass->family, matrices[i],
+                      &(product){.x = base + engine->at.h,
+                                 .y = base + engine->at.qkv + (uint64_t)first[i] * 4,
+                                 .bias = layer->qkv_bias + (uint64_t)first[i] * 4,
+                                 .x_stride = c->d_model,
+                                 .y_stride = stride,
+                                 .n_tokens = pass->n_rows});
+    }
+    rr_graph_barrier(engine);
+    rr_push_rope rope = {.qkv = base + engine->at.qkv,
+                         .rows = engine->rows.address,
+                         .table = base + engine->at.table,
+                         .kv_offset = kv_offset,
+                         .n_rows = pass->n_rows,
+                         .n_heads = c->n_heads,
+                         .n_kv_heads = c->n_kv_heads,
+                         .n_context = engine->limits.n_context};
+    rr_graph_record(engine, RR_OP_rope, (rr_kern_key){.head_size = c->head_size}, &rope);
+    rr_graph_barrier(engine);
+    rr_push_attention attention = {.q = base + engine->at.qkv,
+                                   .y = base + engine->at.attn,
+                                   .rows = engine->rows.address,
+                                   .kv_offset = kv_offset,
+                                   .n_rows = pass->n_rows,
+                                   .n_heads = c->n_heads,
+                                   .n_kv_heads = c->n_kv_heads,
+                                   .n_context = engine->limits.n_context,
+                                   .q_stride = stride,
+                                   .scale = 1.0f / sqrtf((float)c->head_size)};
+    rr_graph_record(engine, attention_op[pass->family], (rr_kern_key){.head_size = c->head_size}, &attention);
+    rr_graph_barrier(engine);
+    record_matmul(engine, pass->family, &layer->o,
+                  &(product){.x = base + engine->at.attn,
+                             .y = base + engine->at.x,
+                             .residual = base + engine->at.x,
+                             .x_stride = q,
+                             .y_stride = c->d_model,
+                             .n_tokens = pass->n_rows});
+    rr_graph_barrier(engine);
+}
+
+static void record_ffn(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+    const rr_qwen2_config *c = &engine->model->config;
+    const rr_device_layer *layer = &engine->weights.layers[index];
+    const uint64_t base = engine->activations.address;
+    const rr_matrix *matrices[2] = {&layer->gate, &layer->up};
+
+    record_norm(engine, base + engine->at.x, layer->ffn_norm, base + engine->at.h, pass->n_rows);
+    rr_graph_barrier(engine);
+    for (uint64_t i = 0; i < 2; i++) {
+        record_matmul(engine, pass->family, matrices[i],
+                      &(product){.x = base + engine->at.h,
+                                 .y = base + engine->at.gate_up + i * c->d_ffn * 4,
+                                 .x_stride = c->d_model,
+                                 .y_stride = 2 * c->d_ffn,
+                                 .n_tokens = pass->n_rows});
+    }
+    rr_graph_barrier(engine);
+    rr_push_swiglu swiglu = {.gate_up = base + engine->at.gate_up,
+                             .y = base + engine->at.act,
+                             .cols = c->d_ffn,
+                             .n_rows = pass->n_rows};
+    rr_graph_record(engine, RR_OP_swiglu, (rr_kern_key){0}, &swiglu);
+    rr_graph_barrier(engine);
+    record_matmul(engine, pass->family, &layer->down,
+                  &(product){.x = base + engine->at.act,
+                             .y = base + engine->at.x,
+                             .residual = base + engine->at.x,
+                             .x_stride = c->d_ffn,
+                             .y_stride = c->d_model,
+                             .n_tokens = pass->n_rows});
+    rr_graph_barrier(engine);
+}
+
+static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+    record_attention(engine, pass, index);
+    record_ffn(engine, pass, index);
+}
+
+/* Logits and arg max of head rows [begin, end). */
+static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end) {
+    const rr_qwen2_config *c = &engine->model->config;
+    const uint64_t base = engine->activations.address;
+    const uint64_t head_in = base + engine->at.head_in + (uint64_t)begin * c->d_model * 4;
+    const uint64_t logits = base + engine->at.logits + (uint64_t)begin * c->n_vocab * 4;
+    record_norm(engine, base + engine->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
+                engine->weights.output_norm, head_in, end - begin);
+    rr_graph_barrier(engine);
+    record_matmul(engine, pass->head_family, &engine->weights.output,
+                  &(product){.x = head_in,
+                             .y = logits,
+                             .x_stride = c->d_model,
+                             .y_stride = c->n_vocab,
+                             .n_tokens = end - begin});
+    rr_graph_barrier(engine);
+    rr_push_argmax argmax = {.x = logits,
+                             .y = base + engine->at.ids + (uint64_t)begin * 4,
+                             .cols = c->n_vocab,
+                             .n_rows = end - begin};
+    rr_graph_record(engine, RR_OP_argmax, (rr_kern_key){0}, &argmax);
+    rr_graph_barrier(engine);
+}
+
+const rr_graph rr_graph_plain = {
+    .name = "plain",
+    .prepare = prepare,
+    .record_embed = record_embed,
+    .record_layer = record_layer,
+    .record_head = record_head,
+};

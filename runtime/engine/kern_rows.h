@@ -1,0 +1,45 @@
+/* How the code of a row of variants.def is specialised and laid over a grid: one table a graph (kern_plain.c and its
+ * siblings), put together by kern.c. */
+#ifndef RR_ENGINE_KERN_ROWS_H
+#define RR_ENGINE_KERN_ROWS_H
+
+#include "runtime/engine/kern.h"
+
+enum {
+    RR_MAX_TILES = 8, /* pipelines of one (op, key, variant), by number of tokens */
+    RR_MAX_SPEC = 8
+};
+
+typedef struct rr_grid {
+    uint32_t x, y;
+} rr_grid;
+
+/* What a specialization or a grid may depend on. */
+typedef struct rr_site {
+    const rr_kern_key *key;
+    uint32_t tile;     /* tokens a workgroup takes */
+    uint32_t subgroup; /* lanes, of the device */
+    const rr_device_info *info;
+    const void *push;  /* NULL when specialising */
+} rr_site;
+
+/* How the code of a row of variants.def is specialised and laid over a grid. Token tiles: several pipelines that differ in
+ * how many tokens a workgroup takes; the smallest that holds the pass is recorded, else the largest, repeated. */
+typedef struct rr_code_row {
+    rr_op op;
+    const char *variant;
+    uint32_t tiles[RR_MAX_TILES];                           /* ascending, 0 = no more */
+    uint32_t (*spec)(const rr_site *at, uint32_t *values); /* constants 0…; returns the count */
+    rr_grid (*grid)(const rr_site *at);
+    uint32_t (*n_tokens)(const void *push); /* by which the tile is chosen; NULL = the op takes one tile only */
+    uint32_t max_subgroup; /* lanes that the code can handle; 0 = any */
+} rr_code_row;
+
+typedef struct rr_code_table {
+    const rr_code_row *rows;
+    size_t n;
+} rr_code_table;
+
+extern const rr_code_table rr_code_plain;
+
+#endif
