@@ -1,13 +1,19 @@
 #version 460
 // Attention for software devices: one subgroup takes ROWS query rows of one KV head, no shared memory. Formula and layouts:
 // attention.h. RR_DECODE: the rows are the (at most 8) query heads of one generated token; else they are rows token × group +
-// head of the group of a prompt.
+// head of the group of a prompt. RR_CODES: the result is quantized as lanes.h says (WIDTH 8 or 16).
 // Keys in tiles of 4 WIDTH from position 0 with a running maximum. Scores: lane = key, 4 a lane, dimensions ascending.
 // Output: lane = dimension pairs lane, lane + WIDTH, …, keys ascending. Keys after a row's position weigh exactly 0, so a
 // row's result depends on its own position alone. Grid: x = row tile (decode: row), y = KV head.
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #include "common.glsl"
+#ifdef RR_CODES
+#extension GL_EXT_shader_16bit_storage : require
+#include "lanes_attention.h"
+layout(buffer_reference, std430, buffer_reference_align = 2) buffer rr_halves { uint16_t at[]; };
+#else
 #include "attention.h"
+#endif
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
 layout(constant_id = 1) const uint ROWS = 8;
 layout(constant_id = 2) const uint WIDTH = 8;
@@ -49,6 +55,36 @@ void add_keys(uint key0, uint lane) {
         ADD_KEY(8) ADD_KEY(9) ADD_KEY(10) ADD_KEY(11) ADD_KEY(12) ADD_KEY(13) ADD_KEY(14) ADD_KEY(15)
     }
 }
+
+#ifdef RR_CODES
+// Quantizes row r's result, times `factor`, in groups of 32 dimensions (16 pairs).
+void store_codes(uint token, uint head, uint lane, uint r, float factor) {
+    const uint COLUMNS = 16 / WIDTH; // pairs a lane in a group
+    uint dims = p.n_heads * HEAD_SIZE;
+    rr_halves codes = rr_halves(rr_add(rr_at(p.codes, token, dims), head * HEAD_SIZE));
+    rr_words groups = rr_words(rr_add(rr_at(p.groups, token, dims / 4u), head * (HEAD_SIZE / 4u)));
+    [[unroll]] for (uint g = 0; g < PAIRS / 16; g++) {
+        float most = 0.0;
+        [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
+            vec2 v = abs(sums[r][g * COLUMNS + c] * factor);
+            most = max(most, max(v.x, v.y));
+        }
+        most = subgroupMax(most);
+        float inverse = most > 0.0 ? 127.0 / most : 0.0;
+        int sum = 0;
+        [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
+            ivec2 q = ivec2(roundEven(sums[r][g * COLUMNS + c] * factor * inverse));
+            codes.at[(g * COLUMNS + c) * WIDTH + lane] = uint16_t((uint(q.x) & 255u) | (uint(q.y) & 255u) << 8);
+            sum += (c * WIDTH + lane < 8u ? 1 : 65536) * (q.x + q.y);
+        }
+        sum = subgroupAdd(sum);
+        if (lane == 0u) {
+            groups.at[g * 2u] = floatBitsToUint(most / 127.0);
+            groups.at[g * 2u + 1u] = uint(sum);
+        }
+    }
+}
+#endif
 
 void main() {
     uint lane = gl_SubgroupInvocationID;
@@ -139,11 +175,17 @@ void main() {
 #else
         bool wanted = gl_WorkGroupID.x * ROWS + r < p.n_rows * group;
 #endif
+#ifdef RR_CODES
+        if (wanted) {
+            store_codes(token[r], head[r], lane, r, 1.0 / total[r]);
+        }
+#else
         rr_pairs y = rr_pairs(rr_at(p.y, token[r], p.n_heads * HEAD_SIZE * 4u));
         [[unroll]] for (uint k = 0; k < OUT; k++) {
             if (wanted && lane + k * WIDTH < PAIRS) {
                 y.at[head[r] * PAIRS + lane + k * WIDTH] = sums[r][k] / total[r];
             }
         }
+#endif
     }
 }

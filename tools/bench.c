@@ -34,6 +34,7 @@ static const rr_bench_plan on_processors = {
     .window_passages = 5,
     .rounds = 3,
     .budget_ns = 6e9,
+    .limit_ns = 40e9,
     .start = true,
     .roofs = true,
 };
@@ -42,7 +43,7 @@ typedef struct bench_options {
     rr_cli_engine engine;
     const char *prompts, *depths, *batches;
     uint32_t gen, rounds;
-    bool window, start, roofs, kernels, dry;
+    bool window, start, roofs, kernels, dry, first_token;
     const char *json, *csv;
 } bench_options;
 
@@ -114,7 +115,7 @@ static void make_plan(rr_bench *bench, const bench_options *options, const rr_be
     }
     bool points = options->prompts != NULL || options->depths != NULL || options->batches != NULL || options->gen != 0 ||
                   options->window;
-    if (points || options->start || options->roofs) {
+    if (points || options->start || options->roofs || options->kernels) {
         rr_bench_plan defaults = *plan;
         plan->prompts = named->prompts;
         plan->depths = named->depths;
@@ -140,7 +141,14 @@ static void make_plan(rr_bench *bench, const bench_options *options, const rr_be
         plan->rounds = options->rounds;
         plan->budget_ns = 0;
     }
+    if (points) {
+        plan->limit_ns = 0;
+    }
     plan->kernels = options->kernels;
+    if (options->kernels && plan->prompts.n + plan->depths.n == 0) {
+        plan->prompts = (rr_bench_list){{128}, 1};
+        plan->depths = plan->prompts;
+    }
     plan->dry = options->dry;
 }
 
@@ -151,6 +159,12 @@ static rr_status run(rr_bench *bench, const bench_options *options, const rr_ben
     RR_TRY(rr_ranking_path_check(options->csv, diag));
     RR_TRY(rr_bench_look(bench, params, diag));
     make_plan(bench, options, named);
+    if (bench->plan.start && !bench->plan.dry) {
+        RR_TRY(rr_bench_start(bench, params, diag));
+    }
+    if (bench->plan.roofs) {
+        RR_TRY(rr_bench_roofs(bench, params->validation, diag));
+    }
     RR_TRY(rr_bench_points(bench, params, diag));
     if (bench->plan.dry) {
         rr_out_printf("walked through: %s on %s\n", bench->model_name, bench->device.name);
@@ -184,22 +198,31 @@ int rr_verb_bench(int argc, char **argv) {
          .help = "decode passes over N sessions at once, 1 to 32; 1-32 = all counts"},
         {.name = "window", .kind = RR_OPT_FLAG, .target = &options.window,
          .help = "a window of passages: prompt and short answer"},
+        {.name = "start", .kind = RR_OPT_FLAG, .target = &options.start,
+         .help = "the start, from the program's first step to the first token, cold and again"},
+        {.name = "roofs", .kind = RR_OPT_FLAG, .target = &options.roofs,
+         .help = "what the device can do at best: copying, arithmetic"},
     };
     const rr_opt how[] = {
         {.name = "rounds", .letter = 'r', .kind = RR_OPT_U32, .target = &options.rounds, .value = "N",
          .help = "how often a point is measured (default 5; 3 on software devices; fewer where one takes long)", .min = 1,
          .max = RR_BENCH_ROUNDS},
+        {.name = "kernels", .letter = 'k', .kind = RR_OPT_FLAG, .target = &options.kernels,
+         .help = "also where the device's time goes, kernel by kernel"},
         {.name = "json", .kind = RR_OPT_TEXT, .target = &options.json, .value = "FILE", .help = "also write all figures there"},
         {.name = "csv", .kind = RR_OPT_TEXT, .target = &options.csv, .value = "FILE", .help = "also write a line a point there"},
+        {.name = "first-token", .kind = RR_OPT_FLAG, .target = &options.first_token,
+         .help = "open the model, make one token, print nothing: what --start times"},
         {.name = "dry-run", .kind = RR_OPT_FLAG, .target = &options.dry,
          .help = "walk through once and measure nothing: plan, every pipeline, a pass of each kind"},
     };
     const rr_cli_spec spec = {
         .synopsis = "",
         .about = "Measures how fast a model runs on a device. Without a choice of points: prefill, decode behind several\n"
-                 "contexts, decode of 1 to 32 sessions at once, and a window; a smaller set on software devices.",
+                 "contexts, decode of 1 to 32 sessions at once, a window, the start, and the device's roofs; a smaller\n"
+                 "set on software devices.",
         .notes = "Rates are tokens a second. GB/s are bytes of weights read, TFLOP/s operations done, both as the model's\n"
-                 "shape demands them.",
+                 "shape demands them; \"of roof\" is the larger share of what the device was measured to do at best.",
         .groups = {{"Points", points, sizeof points / sizeof points[0]},
                    {"How", how, sizeof how / sizeof how[0]},
                    rr_cli_engine_group(&options.engine)},
@@ -217,7 +240,8 @@ int rr_verb_bench(int argc, char **argv) {
     rr_status status = bench != NULL ? rr_cli_engine_ready(&options.engine, &diag)
                                      : rr_fail(&diag, RR_E_MEMORY, "out of memory");
     if (status == RR_OK) {
-        status = run(bench, &options, &named, &diag);
+        status = options.first_token ? rr_bench_first_token(&options.engine.params, &diag)
+                                     : run(bench, &options, &named, &diag);
     }
     rr_cli_engine_release(&options.engine);
     free(bench);

@@ -7,7 +7,7 @@
 
 #include "tools/cli.h"
 
-enum { RR_BENCH_ROUNDS = 64, RR_BENCH_LIST = 64, RR_BENCH_POINTS = 4 * RR_BENCH_LIST };
+enum { RR_BENCH_ROOFS = 8, RR_BENCH_KERNELS = 64, RR_BENCH_ROUNDS = 64, RR_BENCH_LIST = 64, RR_BENCH_POINTS = 4 * RR_BENCH_LIST };
 
 typedef struct rr_bench_list {
     uint32_t items[RR_BENCH_LIST];
@@ -25,6 +25,7 @@ typedef struct rr_bench_plan {
     uint32_t window_passages;              /* that it stands for */
     uint32_t rounds;
     double budget_ns; /* a point ends after the round in which it is spent; 0 = all rounds */
+    double limit_ns;  /* a prompt whose one round would take longer by the first point's rate is skipped; 0 = none is */
     bool start, roofs, kernels;
     bool dry; /* walk through once, measure nothing */
 } rr_bench_plan;
@@ -56,18 +57,34 @@ typedef struct rr_bench {
     uint64_t weight_bytes, n_parameters;
     rr_bench_point points[RR_BENCH_POINTS];
     size_t n_points;
-    rr_bench_roof roofs[8];
+    rr_bench_roof roofs[RR_BENCH_ROOFS];
     size_t n_roofs;
+    struct {
+        rr_bench_kind kind; /* of which this is a profile: one prompt, or tokens behind it */
+        rr_profile_row row;
+    } kernels[RR_BENCH_KERNELS];
+    size_t n_kernels;
 } rr_bench;
 
 /* A new point, zeroed but for its kind; the table is large enough for every plan. */
 rr_bench_point *rr_bench_add(rr_bench *bench, rr_bench_kind kind);
+void rr_bench_sort(rr_bench_point *point); /* its times, when all rounds are done */
 double rr_bench_least_ns(const rr_bench_point *point); /* of a point with n > 0 */
 double rr_bench_median_ns(const rr_bench_point *point);
 
 /* Finds the device that --device means and plans the model's memory on it: fills device, memory and what stands of the
  * model. Errors: of rr_vk_pick, rr_model_open, rr_memory_plan_make. */
 rr_status rr_bench_look(rr_bench *bench, const rr_engine_params *params, rr_diag *diag);
+
+/* Measures what the device can do at best (a dry run keeps nothing of it). Errors: of the device. */
+rr_status rr_bench_roofs(rr_bench *bench, bool validation, rr_diag *diag);
+
+/* Measures the start: the whole of it in a process of its own, from its first step to the first token; cold, with no
+ * pipeline in any cache and the model's file out of the page cache as far as the system lets go of it, and again. The
+ * child runs `rearank bench --first-token`. */
+rr_status rr_bench_start(rr_bench *bench, const rr_engine_params *params, rr_diag *diag);
+/* That child: opens the engine, makes one token and closes. */
+rr_status rr_bench_first_token(const rr_engine_params *params, rr_diag *diag);
 
 /* Measures all points of the plan that need the model (or walks through them). `params` without sizes that the plan
  * decides (context unless given, sessions). Prints to standard error what it skips. Errors: of the engine;
@@ -78,6 +95,10 @@ rr_status rr_bench_points(rr_bench *bench, const rr_engine_params *params, rr_di
  * `heads` rows of logits. A product and a sum count as two. */
 double rr_bench_pass_bytes(const rr_model *model);
 double rr_bench_pass_flops(const rr_model *model, double n, double before, double heads);
+
+/* The roof of a kind of work: "copy" for bytes, the best of the others for operations; NULL when not measured. */
+const rr_bench_roof *rr_bench_memory_roof(const rr_bench *bench);
+const rr_bench_roof *rr_bench_arithmetic_roof(const rr_bench *bench);
 
 /* The table, on standard output. */
 void rr_bench_print(const rr_bench *bench);

@@ -17,6 +17,7 @@ typedef struct bench_runner {
     int32_t *tokens; /* [n_context] */
     uint32_t n_context;
     double started_ns; /* of the point at work */
+    double prompt_token_ns; /* found by the first prefill point; 0 = not yet */
 } bench_runner;
 
 static void interrupt(void *user) {
@@ -60,8 +61,14 @@ static void close_runner(bench_runner *r) {
     free(r->tokens);
 }
 
-/* A point that does not fit is kept, with the reason. */
+/* A point that does not fit, or takes too long, is kept with the reason. needed: tokens of context. */
 static bool fits(const bench_runner *r, rr_bench_point *point, uint32_t needed) {
+    double expected_ns = r->prompt_token_ns * point->prompt;
+    if (r->bench->plan.limit_ns > 0.0 && expected_ns > r->bench->plan.limit_ns) {
+        snprintf(point->note, sizeof point->note, "skipped: the prompt would take about %.0f s; --prompt, --depth and --window "
+                 "measure it all the same", expected_ns * 1e-9);
+        return false;
+    }
     if (needed > r->n_context) {
         snprintf(point->note, sizeof point->note, "skipped: needs a context of %u tokens, this one holds %u", needed,
                  r->n_context);
@@ -81,15 +88,6 @@ static bool enough(const bench_runner *r, const rr_bench_point *point) {
 
 static void keep(rr_bench_point *point, double begin_ns) {
     point->times_ns[point->n++] = now_ns() - begin_ns;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void end_point(rr_bench_point *point) {
-    qsort(point->times_ns, point->n, sizeof *point->times_ns, by_value);
 }
 
 /* The session holds nothing but the first `n` tokens after it; nothing is reused when `fresh`. */
@@ -132,7 +130,8 @@ static rr_status measure_prefill(bench_runner *r, uint32_t n, rr_diag *diag) {
         RR_TRY(sync(r, r->sessions[0], n, true, diag));
         keep(point, begin);
     }
-    end_point(point);
+    rr_bench_sort(point);
+    r->prompt_token_ns = rr_bench_least_ns(point) / n;
     return RR_OK;
 }
 
@@ -158,7 +157,7 @@ static rr_status measure_decode(bench_runner *r, uint32_t depth, rr_diag *diag) 
         RR_TRY(generate(r, gen + 1, diag)); /* the first one was found by the sync */
         keep(point, begin);
     }
-    end_point(point);
+    rr_bench_sort(point);
     return RR_OK;
 }
 
@@ -195,7 +194,7 @@ static rr_status measure_batch(bench_runner *r, uint32_t rows, rr_diag *diag) {
         RR_TRY(decode_passes(r, rows, plan->batch_gen, diag));
         keep(point, begin);
     }
-    end_point(point);
+    rr_bench_sort(point);
     return RR_OK;
 }
 
@@ -223,15 +222,44 @@ static rr_status measure_window(bench_runner *r, rr_diag *diag) {
         RR_TRY(generate(r, answer, diag));
         keep(point, begin);
     }
-    end_point(point);
+    rr_bench_sort(point);
     return RR_OK;
+}
+
+static void keep_kernels(bench_runner *r, rr_bench_kind kind) {
+    rr_bench *bench = r->bench;
+    size_t n;
+    const rr_profile_row *rows = rr_engine_profile_rows(r->engine, &n);
+    for (size_t i = 0; i < n && bench->n_kernels < RR_BENCH_KERNELS; i++) {
+        bench->kernels[bench->n_kernels].kind = kind;
+        bench->kernels[bench->n_kernels++].row = rows[i];
+    }
+}
+
+/* One prompt, then tokens behind it, each dispatch timed. */
+static rr_status profile(bench_runner *r, rr_diag *diag) {
+    const rr_bench_plan *plan = &r->bench->plan;
+    const uint32_t prompt = plan->prompts.n > 0 ? plan->prompts.items[0] : plan->depths.items[0];
+    if (prompt + plan->gen > r->n_context) {
+        return RR_OK;
+    }
+    RR_TRY(warm_prefill(r, prompt, diag));
+    RR_TRY(generate(r, plan->gen < 4 ? plan->gen : 4, diag));
+    RR_TRY(rr_engine_profile(r->engine, true, diag));
+    RR_TRY(sync(r, r->sessions[0], prompt, true, diag));
+    keep_kernels(r, RR_BENCH_PREFILL);
+    RR_TRY(rr_engine_profile(r->engine, true, diag));
+    RR_TRY(generate(r, plan->gen + 1, diag));
+    keep_kernels(r, RR_BENCH_DECODE);
+    return rr_engine_profile(r->engine, false, diag);
 }
 
 /* The context that the points of one session need, at least 16. */
 static uint32_t wanted_context(const rr_bench_plan *plan) {
     uint32_t most = 16;
-    for (size_t i = 0; i < plan->prompts.n; i++) {
-        most = plan->prompts.items[i] > most ? plan->prompts.items[i] : most;
+    for (size_t i = 0; i < plan->prompts.n; i++) { /* the profile generates behind the first */
+        uint32_t end = plan->prompts.items[i] + (plan->kernels && i == 0 ? plan->gen : 0);
+        most = end > most ? end : most;
     }
     for (size_t i = 0; i < plan->depths.n; i++) {
         uint32_t end = plan->depths.items[i] + plan->gen;
@@ -261,7 +289,10 @@ static rr_status measure_single(bench_runner *r, const rr_engine_params *params,
     for (size_t i = 0; i < plan->depths.n; i++) {
         RR_TRY(measure_decode(r, plan->depths.items[i], diag));
     }
-    return plan->window_prompt > 0 ? measure_window(r, diag) : RR_OK;
+    if (plan->window_prompt > 0) {
+        RR_TRY(measure_window(r, diag));
+    }
+    return plan->kernels ? profile(r, diag) : RR_OK;
 }
 
 static rr_status measure_batches(bench_runner *r, const rr_engine_params *params, rr_diag *diag) {

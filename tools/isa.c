@@ -6,13 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/engine/kern.h"
 #include "tools/cli.h"
-
-/* Formats of the weights that are published, and head sizes of the models that are. */
-static const rr_qtype formats[] = {RR_Q_Q4_0, RR_Q_Q4_K, RR_Q_Q5_0, RR_Q_Q6_K, RR_Q_Q8_0, RR_Q_F16};
-static const uint32_t head_sizes[] = {64, 128};
-enum { N_FORMATS = sizeof formats / sizeof formats[0], N_HEADS = sizeof head_sizes / sizeof head_sizes[0] };
+#include "tools/isa.h"
 
 /* A column is the sum of the statistics that stand for it, by any of the names that drivers give them; empty when there
  * is none. */
@@ -45,6 +40,7 @@ typedef struct isa {
     rr_vk_instance *instance;
     rr_vk_device *open;
     rr_kern *kern;
+    rr_isa_uses uses;
     size_t n_shown, n_failed;
 } isa;
 
@@ -90,7 +86,7 @@ static void print_field(const char *text) {
 }
 
 static void print_head(void) {
-    rr_out_text("device,driver,op,variant,format,head,tile,picked,subgroup");
+    rr_out_text("device,driver,op,variant,format,head,key,tile,picked,subgroup");
     for (size_t c = 0; c < N_COLUMNS; c++) {
         rr_out_printf(",%s", columns[c].name);
     }
@@ -100,30 +96,44 @@ static void print_head(void) {
     rr_out_text("\n");
 }
 
-static const char *format_name(const rr_kern_key *key, rr_kern_uses uses) {
-    const rr_qtype_info *info = uses.format ? rr_qtype_get(key->format) : NULL;
-    return info != NULL ? info->name : "";
+static const char *format_name(const rr_kern_key *key) {
+    return key->format != RR_Q_F32 ? rr_qtype_get(key->format)->name : "";
+}
+
+/* The fields behind format and head size as numbers with points; nothing when all are 0. */
+static void print_other_fields(const rr_kern_key *key) {
+    uint32_t words[sizeof *key / sizeof(uint32_t)]; /* all fields are of 32 bits */
+    size_t n = sizeof words / sizeof words[0];
+    memcpy(words, key, sizeof *key);
+    while (n > 2 && words[n - 1] == 0) {
+        n--;
+    }
+    for (size_t i = 2; i < n; i++) {
+        rr_out_printf(i == 2 ? "%u" : ".%u", words[i]);
+    }
 }
 
 static void print_key(const rr_variant *variant, const rr_kern_key *key, uint32_t tile, char separator) {
-    const rr_kern_uses uses = rr_kern_uses_of(variant);
-    rr_out_printf("%s%c%s%c%s%c", rr_op_name(variant->op), separator, variant->name, separator, format_name(key, uses),
+    rr_out_printf("%s%c%s%c%s%c", rr_op_name(variant->op), separator, variant->name, separator, format_name(key),
                   separator);
-    if (uses.head_size) {
+    if (key->head_size != 0) {
         rr_out_printf("%u", key->head_size);
     }
+    rr_out_printf("%c", separator);
+    print_other_fields(key);
     rr_out_printf("%c%u", separator, tile);
 }
 
-static void print_row(const isa *run, const rr_variant *variant, const rr_kern_key *key, uint32_t tile,
+static void print_row(const isa *run, const rr_variant *variant, const rr_isa_use *use, uint32_t tile,
                       const rr_vk_executable *executable) {
     const rr_device_info *info = rr_vk_info(run->open);
+    const char *picked = rr_pick(variant->op, &use->key, info) != variant ? "no" : use->by_default ? "yes" : "exact";
     print_field(info->name);
     rr_out_text(",");
     print_field(info->driver_info);
     rr_out_text(",");
-    print_key(variant, key, tile, ',');
-    rr_out_printf(",%s,%u", rr_pick(variant->op, key, info) == variant ? "yes" : "no", executable->subgroup_size);
+    print_key(variant, &use->key, tile, ',');
+    rr_out_printf(",%s,%u", picked, executable->subgroup_size);
     for (size_t c = 0; c < N_COLUMNS; c++) {
         double value;
         bool found = column_value(&columns[c], executable, &value);
@@ -158,7 +168,8 @@ static void print_listing(const rr_variant *variant, const rr_kern_key *key, uin
 
 /* One row of the table with one key: all its token tiles. A row that the device cannot run for another reason than its
  * capabilities is named on standard error; one that does not compile is a failure, the others go on. */
-static rr_status show(isa *run, const rr_variant *variant, const rr_kern_key *key, rr_diag *diag) {
+static rr_status show(isa *run, const rr_variant *variant, const rr_isa_use *use, rr_diag *diag) {
+    const rr_kern_key *key = &use->key;
     rr_status status = rr_kern_prepare(run->kern, variant->op, key, variant, diag);
     if (status == RR_E_UNSUPPORTED && rr_pick(variant->op, key, rr_vk_info(run->open)) != variant) {
         rr_log(RR_LOG_WARN, "%s/%s: not for this device: %s", rr_op_name(variant->op), variant->name, diag->text);
@@ -179,7 +190,7 @@ static rr_status show(isa *run, const rr_variant *variant, const rr_kern_key *ke
             if (run->listing) {
                 print_listing(variant, key, tile, &report.executables[e]);
             } else {
-                print_row(run, variant, key, tile, &report.executables[e]);
+                print_row(run, variant, use, tile, &report.executables[e]);
             }
         }
         rr_vk_report_destroy(&report);
@@ -188,21 +199,20 @@ static rr_status show(isa *run, const rr_variant *variant, const rr_kern_key *ke
     return status;
 }
 
-/* Every combination of the key's fields that changes this row's code. */
+/* A row with every key that passes use its op with; an op that is no pass's (it measures) has the empty key. */
 static rr_status show_variant(isa *run, const rr_variant *variant, rr_diag *diag) {
-    const rr_kern_uses uses = rr_kern_uses_of(variant);
-    for (size_t f = 0; f < (uses.format ? N_FORMATS : 1); f++) {
-        const char *name = rr_qtype_get(formats[f])->name;
-        if (uses.format && run->format != NULL && strcmp(run->format, name) != 0) {
+    bool used = false;
+    for (size_t i = 0; i < run->uses.n; i++) {
+        const rr_isa_use *use = &run->uses.items[i];
+        if (use->op != variant->op) {
             continue;
         }
-        for (size_t h = 0; h < (uses.head_size ? N_HEADS : 1); h++) {
-            const rr_kern_key key = {.format = uses.format ? formats[f] : RR_Q_F32,
-                                     .head_size = uses.head_size ? head_sizes[h] : 0};
-            RR_TRY(show(run, variant, &key, diag));
+        used = true;
+        if (run->format == NULL || use->key.format == RR_Q_F32 || strcmp(run->format, format_name(&use->key)) == 0) {
+            RR_TRY(show(run, variant, use, diag));
         }
     }
-    return RR_OK;
+    return used ? RR_OK : show(run, variant, &(rr_isa_use){.op = variant->op}, diag);
 }
 
 /* Picks among what can be compiled for, runnable or not. */
@@ -233,6 +243,7 @@ static rr_status show_all(isa *run, rr_diag *diag) {
     size_t n;
     const rr_variant *variants = rr_variants(&n);
     RR_TRY_GOTO(open_device(run, diag));
+    RR_TRY_GOTO(rr_isa_list_uses(run->open, &run->uses, diag));
     RR_TRY_GOTO(rr_kern_create(run->open, &run->kern, diag));
     if (!run->listing) {
         print_head();
@@ -249,6 +260,7 @@ static rr_status show_all(isa *run, rr_diag *diag) {
         status = rr_fail(diag, RR_E_USAGE, "no kernel for this device is called so; `rearank info` lists them");
     }
 fail:
+    free(run->uses.items);
     rr_kern_destroy(&run->kern);
     rr_vk_device_close(&run->open);
     rr_vk_instance_destroy(&run->instance);
@@ -272,12 +284,13 @@ int rr_verb_isa(int argc, char **argv) {
     };
     const rr_cli_spec spec = {
         .synopsis = "",
-        .about = "Compiles every kernel that the device can run, in every weight format, head size and token tile, and\n"
-                 "prints what the driver's compiler says of it, as CSV. Nothing is executed. Works where the driver\n"
-                 "has VK_KHR_pipeline_executable_properties.",
-        .notes = "Columns: what the driver does not tell is empty. picked: the row that the engine runs here. registers,\n"
-                 "occupancy (subgroups a SIMD unit can hold), inverse_throughput and cycles are the driver's own figures:\n"
-                 "compare them on one driver only. The last columns count instructions in the assembly.\n",
+        .about = "Compiles every kernel that the device can run, in every specialization that models of 0.5B and 7B in\n"
+                 "the usual weight formats use, and prints what the driver's compiler says of it, as CSV. Nothing is\n"
+                 "executed and no model is needed. Works where the driver has VK_KHR_pipeline_executable_properties.",
+        .notes = "Columns: what the driver does not tell is empty. picked: yes when the engine runs this row here, exact when\n"
+                 "only --exact does. registers, occupancy (subgroups a SIMD unit can hold), inverse_throughput and cycles are\n"
+                 "the driver's own figures: compare them on one driver only. The last columns count instructions in the\n"
+                 "assembly.\n",
         .groups = {rr_cli_options(options)},
     };
     rr_cli_args args;

@@ -57,9 +57,24 @@ static rr_status upload_rope_table(rr_engine *engine, rr_diag *diag) {
     return status;
 }
 
+/* Kernels that count workgroups leave their counters at 0, and find them so. */
+static rr_status clear_tickets(rr_engine *engine, rr_diag *diag) {
+    if (engine->graph_kind != RR_GRAPH_LANES) {
+        return RR_OK;
+    }
+    uint64_t bytes = rr_pass_rows(&engine->limits) * 4;
+    void *zeros = calloc(1, (size_t)bytes);
+    if (zeros == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for counters");
+    }
+    rr_status status = rr_vk_upload(engine->device, &engine->activations, engine->at.tickets, zeros, bytes, diag);
+    free(zeros);
+    return status;
+}
+
 static rr_status allocate(rr_engine *engine, rr_diag *diag) {
     const rr_engine_limits *limits = &engine->limits;
-    engine->at = rr_activations_plan(&engine->model->config, limits);
+    engine->at = rr_activations_plan(&engine->model->config, engine->graph_kind, limits);
     engine->slots = calloc(limits->n_sessions, sizeof *engine->slots);
     engine->slot_taken = calloc(limits->n_sessions, sizeof *engine->slot_taken);
     if (engine->slots == NULL || engine->slot_taken == NULL) {
@@ -72,13 +87,13 @@ static rr_status allocate(rr_engine *engine, rr_diag *diag) {
     }
     RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE, engine->at.bytes, "activations",
                                &engine->activations, diag));
-    uint32_t n_rows = limits->prompt_chunk > RR_DECODE_ROWS ? limits->prompt_chunk : RR_DECODE_ROWS;
-    RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_UPLOAD, n_rows * sizeof(rr_row), "rows",
+    RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_UPLOAD, rr_pass_rows(limits) * sizeof(rr_row), "rows",
                                &engine->rows, diag));
     RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_READBACK,
                                (uint64_t)limits->logits_rows * (engine->model->config.n_vocab + 1) * 4, "readback",
                                &engine->readback, diag));
     RR_TRY(upload_rope_table(engine, diag));
+    RR_TRY(clear_tickets(engine, diag));
     return rr_vk_commands_create(engine->device, &engine->commands, diag);
 }
 
@@ -100,13 +115,14 @@ rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_dia
     rr_device_info info = *rr_vk_info(engine->device);
     info.budget_bytes = rr_vk_budget_left(engine->device);
     engine->limits = rr_engine_limits_of(engine->model, &info, params);
+    engine->graph_kind = rr_graph_choose(engine->model, &info, params->exact);
     RR_TRY_GOTO(rr_memory_plan_make(engine->model, &info, params, &engine->plan, diag));
     rr_log(RR_LOG_INFO, "memory plan: weights %llu, KV %llu, activations %llu, staging %llu: %llu of %llu bytes",
            (unsigned long long)engine->plan.weights_bytes, (unsigned long long)engine->plan.kv_bytes,
            (unsigned long long)engine->plan.activations_bytes, (unsigned long long)engine->plan.staging_bytes,
            (unsigned long long)engine->plan.total_bytes, (unsigned long long)engine->plan.budget_bytes);
     RR_TRY_GOTO(allocate(engine, diag));
-    RR_TRY_GOTO(rr_weights_load(engine->model, engine->device, params, &engine->weights, diag));
+    RR_TRY_GOTO(rr_weights_load(engine->model, engine->graph_kind, engine->device, params, &engine->weights, diag));
     RR_TRY_GOTO(rr_kern_create(engine->device, &engine->kern, diag));
     RR_TRY_GOTO(rr_graph_prepare(engine, diag));
     rr_vk_pipeline_cache_save(engine->device);
@@ -134,6 +150,7 @@ void rr_engine_close(rr_engine **pointer) {
         }
         rr_vk_device_close(&engine->device);
     }
+    rr_profile_destroy(&engine->profile);
     free(engine->slots);
     free(engine->slot_taken);
     rr_vk_instance_destroy(&engine->instance);

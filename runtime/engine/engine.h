@@ -21,6 +21,7 @@ typedef struct rr_engine_params {
     uint32_t n_sessions;     /* KV slots; 0 = 1 */
     uint32_t prompt_chunk;   /* prompt tokens a pass; 0 = 256 (64 on software devices) */
     uint32_t logits_rows;    /* prompt rows a pass whose logits can be asked for; 0 = 32 */
+    bool exact;              /* keep activations in float, whatever it costs */
     bool validation;
     bool no_weights;         /* allocate the weights and leave them as they are: for walking through a driver that executes
                               * nothing. Everything is planned, compiled, recorded and submitted; results mean nothing */
@@ -112,5 +113,22 @@ rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size
 enum { RR_DECODE_ROWS = 32 };
 rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const int32_t *tokens, size_t n,
                            rr_diag *diag);
+
+/* Where the device's time goes: the dispatches of one variant of an op with operands of one shape. */
+typedef struct rr_profile_row {
+    const char *op, *variant; /* as in variants.def */
+    const char *format;       /* of the weights: "Q4_K"; NULL = none */
+    uint32_t n_out, cols;     /* of a matrix product, else 0 */
+    uint64_t n_dispatches;
+    double time_ns;
+    double bytes, flops;      /* that these dispatches must move and do; 0 where that is not known */
+} rr_profile_row;
+
+/* Turns the profile on (forgetting an earlier one) or off. While it is on, every dispatch is timed by the device, which
+ * takes the overlap of neighbours away. Errors: RR_E_UNSUPPORTED (the device has no timestamps), RR_E_MEMORY. Costs nothing
+ * while off. Not while another thread uses the engine. */
+rr_status rr_engine_profile(rr_engine *engine, bool on, rr_diag *diag);
+/* What was found since it was turned on, in the order of first use; borrowed until it is turned off. */
+const rr_profile_row *rr_engine_profile_rows(const rr_engine *engine, size_t *n);
 
 #endif

@@ -7,8 +7,30 @@
 /* Device time a submit should stay below; half of what the house allows, since it is predicted from the last passes. */
 static const double SUBMIT_NS = 0.12e9;
 
+/* All matrices must have a lane layout. */
+static bool lanes_hold(const rr_model *model) {
+    rr_lanes_format format;
+    bool all = rr_lanes_format_of(model->config.tied ? model->embedding.type : model->output.type, &format);
+    for (uint32_t l = 0; l < model->config.n_layers && all; l++) {
+        const rr_qwen2_layer *layer = &model->layers[l];
+        const rr_weight *weights[] = {&layer->q, &layer->k, &layer->v, &layer->o, &layer->gate, &layer->up, &layer->down};
+        for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
+            all = all && rr_lanes_format_of(weights[i]->type, &format);
+        }
+    }
+    return all;
+}
+
+rr_graph_kind rr_graph_choose(const rr_model *model, const rr_device_info *info, bool exact) {
+    const rr_kern_key key = {0};
+    bool lanes = !exact && (info->subgroup_size == 8 || info->subgroup_size == 16) &&
+                 rr_pick(RR_OP_lanes_qkv, &key, info) != NULL && lanes_hold(model);
+    return lanes ? RR_GRAPH_LANES : RR_GRAPH_PLAIN;
+}
+
 rr_status rr_graph_prepare(rr_engine *engine, rr_diag *diag) {
-    engine->graph = &rr_graph_plain;
+    static const rr_graph *const graphs[] = {[RR_GRAPH_PLAIN] = &rr_graph_plain, [RR_GRAPH_LANES] = &rr_graph_lanes};
+    engine->graph = graphs[engine->graph_kind];
     return engine->graph->prepare(engine, diag);
 }
 
@@ -21,8 +43,11 @@ void rr_graph_barrier(rr_engine *engine) {
 }
 
 static rr_status submit_and_wait(rr_engine *engine, rr_diag *diag) {
+    rr_profile_close(engine);
     RR_TRY(rr_vk_submit(engine->commands, diag));
-    return rr_vk_wait(engine->commands, 0, diag);
+    RR_TRY(rr_vk_wait(engine->commands, 0, diag));
+    rr_profile_collect(engine);
+    return RR_OK;
 }
 
 static bool is_cancelled(const rr_pass *pass) {

@@ -17,6 +17,13 @@ struct rr_graph {
 };
 
 extern const rr_graph rr_graph_plain;
+extern const rr_graph rr_graph_lanes;
+
+/* Bytes of a layer's K and V in a session's slot. */
+static inline uint64_t rr_kv_layer_bytes(const rr_engine *engine) {
+    const rr_qwen2_config *c = &engine->model->config;
+    return (uint64_t)2 * c->n_kv_heads * c->head_size * 2 * engine->limits.n_context;
+}
 
 /* Records rr_pick's variant of an op; every dispatch of every graph goes through here. */
 void rr_graph_record(rr_engine *engine, rr_op op, rr_kern_key key, const void *push);

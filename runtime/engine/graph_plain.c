@@ -101,7 +101,7 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t in
     const uint32_t q = c->n_heads * c->head_size;
     const uint32_t kv = c->n_kv_heads * c->head_size;
     const uint32_t stride = q + 2 * kv;
-    const uint64_t kv_offset = (uint64_t)index * 2 * kv * 2 * engine->limits.n_context;
+    const uint64_t kv_offset = index * rr_kv_layer_bytes(engine);
     const rr_matrix *matrices[3] = {&layer->q, &layer->k, &layer->v};
     const uint32_t first[3] = {0, q, q + kv};
 

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "quant/lanes.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/kern.h"
 
@@ -14,26 +15,46 @@ typedef struct rr_matrix {
     uint64_t address;
 } rr_matrix;
 
+/* One in the layout of software devices, maybe several stacked. */
+typedef struct rr_lanes_matrix {
+    rr_lanes layout;
+    uint64_t address;
+} rr_lanes_matrix;
+
 typedef struct rr_device_layer {
     uint64_t attn_norm, ffn_norm; /* f32 [d_model] */
     uint64_t qkv_bias;            /* f32 [q, k, v] */
-    rr_matrix q, k, v, o, gate, up, down;
+    rr_matrix q, k, v, o, gate, up, down; /* plain graph */
+    struct {
+        rr_lanes_matrix qkv, o, gate_up, down;
+    } lanes; /* lanes graph */
 } rr_device_layer;
+
+/* Which graph an engine runs. */
+typedef enum rr_graph_kind { RR_GRAPH_PLAIN, RR_GRAPH_LANES } rr_graph_kind;
+/* Pure: the best graph for a device whose kernels hold this model. `exact` keeps activations in float: plain. */
+rr_graph_kind rr_graph_choose(const rr_model *model, const rr_device_info *info, bool exact);
 
 /* weights.c: the weights arena. Owns its buffers. */
 typedef struct rr_weights {
-    rr_matrix embedding, output; /* the same when tied */
+    rr_matrix embedding, output; /* the same when tied; output: plain graph only */
+    rr_lanes_matrix lanes_head;  /* lanes graph: the output matrix */
     uint64_t output_norm;
     rr_device_layer *layers;
     rr_vk_buffer *buffers; /* as few as max_allocation_bytes allows */
     size_t n_buffers;
 } rr_weights;
 
-/* Bytes of the weights arena. Errors: RR_E_MEMORY when one matrix exceeds `max_buffer_bytes`, those of rr_planes_plan. */
-rr_status rr_weights_plan(const rr_model *model, uint64_t max_buffer_bytes, uint64_t *out_bytes, rr_diag *diag);
-/* `params`: no_weights and the progress function. */
-rr_status rr_weights_load(const rr_model *model, rr_vk_device *device, const rr_engine_params *params, rr_weights *out,
+/* Bytes of the weights arena as `graph` wants it laid out. Errors: RR_E_MEMORY when one matrix exceeds what the device
+ * allocates at once, those of rr_planes_plan and rr_lanes_plan. */
+rr_status rr_weights_plan(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, uint64_t *out_bytes,
                           rr_diag *diag);
+/* `params`: no_weights and the progress function. */
+rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_device *device,
+                          const rr_engine_params *params, rr_weights *out, rr_diag *diag);
+/* Types and layouts alone: no buffer, all addresses 0. */
+rr_status rr_weights_describe(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, rr_weights *out,
+                              rr_diag *diag);
 void rr_weights_destroy(rr_vk_device *device, rr_weights *weights);
 
 /* Where things lie in the activations buffer, in bytes from its start; all f32 but for ids. */
@@ -47,6 +68,13 @@ typedef struct rr_activations {
     uint64_t logits;  /* [logits_rows][n_vocab] */
     uint64_t ids;     /* u32 [logits_rows] */
     uint64_t table;   /* [n_context][head_size / 2][2]: cos, sin */
+    /* Of the lanes graph, which needs no h, gate_up and head_in; codes and groups as in shaders/lanes.h. */
+    uint64_t h_codes, h_groups;     /* [rows][d_model] */
+    uint64_t attn_codes, attn_groups; /* [rows][n_heads head_size] */
+    uint64_t act_codes, act_groups; /* [rows][d_ffn] */
+    uint64_t rms;                   /* [rows] */
+    uint64_t squares;               /* [d_model / 32][rows] */
+    uint64_t tickets;               /* u32 [rows], 0 between passes */
     uint64_t bytes;
 } rr_activations;
 
@@ -55,16 +83,28 @@ typedef struct rr_engine_limits {
     uint32_t n_context, n_sessions, prompt_chunk, logits_rows;
 } rr_engine_limits;
 
+/* Rows that a pass may have. */
+static inline uint64_t rr_pass_rows(const rr_engine_limits *limits) {
+    return limits->prompt_chunk > RR_DECODE_ROWS ? limits->prompt_chunk : RR_DECODE_ROWS;
+}
 rr_engine_limits rr_engine_limits_of(const rr_model *model, const rr_device_info *info,
                                      const rr_engine_params *params);
-rr_activations rr_activations_plan(const rr_qwen2_config *config, const rr_engine_limits *limits);
+rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind graph, const rr_engine_limits *limits);
 uint64_t rr_kv_bytes_per_token(const rr_qwen2_config *config);
+
+/* profile.c: device times of recorded ops. */
+typedef struct rr_profile rr_profile;
+/* Around the submit of engine->commands and the wait for it; nothing when no profile is on. */
+void rr_profile_close(rr_engine *engine);
+void rr_profile_collect(rr_engine *engine);
+void rr_profile_destroy(rr_profile **profile);
 
 typedef enum rr_family { RR_PREFILL, RR_DECODE, RR_N_FAMILIES } rr_family;
 
 typedef struct rr_graph rr_graph; /* graph.h */
 
 struct rr_engine {
+    rr_graph_kind graph_kind;
     const rr_graph *graph;
     rr_model *model;
     rr_tokenizer *tokenizer; /* NULL when the file's vocabulary is not one we can use */
@@ -84,6 +124,7 @@ struct rr_engine {
     bool *slot_taken;
     pthread_mutex_t lock;    /* one pass at a time; also guards slot_taken */
     bool lock_made;
+    rr_profile *profile;     /* NULL = off */
     double layer_row_ns[RR_N_FAMILIES]; /* measured time of a layer, a row; 0 = not yet */
     double head_unit_ns[RR_N_FAMILIES]; /* measured time of the head over its least number of rows (graph.c) */
 };

@@ -10,11 +10,14 @@
 #include "shaders/attention.h"
 #include "shaders/embed.h"
 #include "shaders/matmul.h"
+#include "shaders/lanes.h"
+#include "shaders/lanes_attention.h"
 #include "shaders/rmsnorm.h"
+#include "shaders/roof.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
 
-static const rr_code_table *const code_tables[] = {&rr_code_plain};
+static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_lanes};
 
 static const rr_code_row *code_row_of(const rr_variant *variant) {
     for (size_t t = 0; t < sizeof code_tables / sizeof code_tables[0]; t++) {
@@ -83,7 +86,6 @@ const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info
             best = v;
         }
     }
-    assert(best != NULL); /* every op has a base row that needs nothing */
     return best;
 }
 
@@ -99,6 +101,10 @@ struct rr_kern {
     rr_vk_device *device;
     kern_entry *entries;
     size_t n, capacity;
+    rr_kern_use_fn on_prepare; /* not NULL: nothing is compiled */
+    void *on_prepare_user;
+    rr_kern_fn on_record; /* may be NULL */
+    void *on_record_user;
 };
 
 rr_status rr_kern_create(rr_vk_device *device, rr_kern **out, rr_diag *diag) {
@@ -108,6 +114,17 @@ rr_status rr_kern_create(rr_vk_device *device, rr_kern **out, rr_diag *diag) {
     }
     kern->device = device;
     rr_vk_pipeline_cache_load(device, rr_variants_hash());
+    *out = kern;
+    return RR_OK;
+}
+
+rr_status rr_kern_create_list(rr_kern_use_fn fn, void *user, rr_kern **out, rr_diag *diag) {
+    rr_kern *kern = calloc(1, sizeof *kern);
+    if (kern == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for the kernel table");
+    }
+    kern->on_prepare = fn;
+    kern->on_prepare_user = user;
     *out = kern;
     return RR_OK;
 }
@@ -122,7 +139,9 @@ void rr_kern_destroy(rr_kern **kern) {
     if (*kern == NULL) {
         return;
     }
-    rr_vk_pipeline_cache_save((*kern)->device);
+    if ((*kern)->device != NULL) {
+        rr_vk_pipeline_cache_save((*kern)->device);
+    }
     for (size_t i = 0; i < (*kern)->n; i++) {
         entry_destroy(*kern, &(*kern)->entries[i]);
     }
@@ -149,6 +168,10 @@ static rr_site site_of(const rr_kern *kern, const rr_kern_key *key, uint32_t til
 
 rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant,
                           rr_diag *diag) {
+    if (kern->on_prepare != NULL) {
+        kern->on_prepare(kern->on_prepare_user, op, key);
+        return RR_OK;
+    }
     if (variant == NULL) {
         variant = rr_pick(op, key, rr_vk_info(kern->device));
     }
@@ -192,32 +215,6 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
     return RR_OK;
 }
 
-/* Specialises the row for two keys and compares. */
-static bool key_matters(const rr_code_row *code, const rr_kern_key *a, const rr_kern_key *b) {
-    const rr_device_info info = {.subgroup_size = 32, .subgroup_size_min = 32, .subgroup_size_max = 32};
-    uint32_t values_a[RR_MAX_SPEC] = {0}, values_b[RR_MAX_SPEC] = {0};
-    for (size_t t = 0; t < RR_MAX_TILES && code->tiles[t] != 0; t++) {
-        const rr_site at_a = {.key = a, .tile = code->tiles[t], .subgroup = 32, .info = &info};
-        const rr_site at_b = {.key = b, .tile = code->tiles[t], .subgroup = 32, .info = &info};
-        if (code->spec(&at_a, values_a) != code->spec(&at_b, values_b) ||
-            memcmp(values_a, values_b, sizeof values_a) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-rr_kern_uses rr_kern_uses_of(const rr_variant *variant) {
-    const rr_code_row *code = code_row_of(variant);
-    const rr_kern_key key = {.format = RR_Q_Q4_0, .head_size = 64};
-    const rr_kern_key other_format = {.format = RR_Q_Q6_K, .head_size = 64};
-    const rr_kern_key other_head = {.format = RR_Q_Q4_0, .head_size = 128};
-    return (rr_kern_uses){
-        .format = variant->by_format != NULL || (code != NULL && key_matters(code, &key, &other_format)),
-        .head_size = code != NULL && key_matters(code, &key, &other_head),
-    };
-}
-
 const rr_vk_kernel *rr_kern_kernel(const rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant,
                                    size_t t, uint32_t *tile) {
     const kern_entry *entry = entry_find(kern, op, key, variant);
@@ -237,12 +234,27 @@ void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_
     assert(entry != NULL); /* prepared before */
     const rr_code_row *code = entry->code;
     uint32_t n_tokens = code->n_tokens != NULL ? code->n_tokens(push) : 1;
+    size_t last = 0;
+    while (last + 1 < RR_MAX_TILES && code->tiles[last + 1] != 0) {
+        last++;
+    }
+    /* as few tiles as possible, and these as even as possible */
+    uint32_t n_tiles = rr_div_up(n_tokens, code->tiles[last]);
+    uint32_t wanted = rr_div_up(n_tokens, n_tiles);
     size_t t = 0;
-    while (code->tiles[t] < n_tokens && t + 1 < RR_MAX_TILES && code->tiles[t + 1] != 0) {
+    while (code->tiles[t] < wanted && t < last) {
         t++;
     }
     rr_site at = site_of(kern, key, code->tiles[t], push);
     rr_grid g = code->grid(&at);
     assert(g.x > 0 && g.x <= 65535 && g.y > 0 && g.y <= 65535);
+    if (kern->on_record != NULL) {
+        kern->on_record(kern->on_record_user, commands, variant, key, push);
+    }
     rr_vk_dispatch(commands, entry->tiles[t], push, g.x, g.y, 1);
+}
+
+void rr_kern_on_record(rr_kern *kern, rr_kern_fn fn, void *user) {
+    kern->on_record = fn;
+    kern->on_record_user = user;
 }

@@ -18,7 +18,15 @@
     X(attention_prefill, attention)                                                                \
     X(attention_decode, attention)                                                                 \
     X(swiglu, swiglu)                                                                              \
-    X(argmax, argmax)
+    X(argmax, argmax)                                                                              \
+    X(lanes_embed, lanes_embed)                                                                    \
+    X(lanes_qkv, lanes_qkv)                                                                        \
+    X(lanes_attention_prefill, lanes_attention)                                                    \
+    X(lanes_attention_decode, lanes_attention)                                                     \
+    X(lanes_out, lanes_out)                                                                        \
+    X(lanes_gate_up, lanes_gate_up)                                                                \
+    X(lanes_head, lanes_head)                                                                      \
+    X(roof, roof) /* no op of the model: what arithmetic can reach, for measuring */
 
 typedef enum rr_op {
 #define X(op, push) RR_OP_##op,
@@ -45,7 +53,8 @@ typedef struct rr_variant {
 /* What a pipeline is specialised on; fields that an op does not use stay 0. 32-bit fields only: keys are compared bytewise. */
 typedef struct rr_kern_key {
     rr_qtype format;    /* embed, matmul_* */
-    uint32_t head_size; /* rope, attention_* */
+    uint32_t head_size; /* rope, attention_*, lanes_qkv */
+    uint32_t lanes;     /* lanes_qkv, lanes_out, lanes_gate_up, lanes_head: rr_lanes_code */
 } rr_kern_key;
 
 const char *rr_op_name(rr_op op);
@@ -55,7 +64,8 @@ const rr_variant *rr_variants(size_t *n);
 /* Hash of all shader code in this build: keys the pipeline cache. */
 uint64_t rr_variants_hash(void);
 
-/* The best row of `op` whose needs lie in `info->caps`. Pure: looks at nothing but its arguments. Never NULL. */
+/* The best row of `op` whose needs lie in `info->caps`, NULL when there is none (never for the plain graph's ops). Pure:
+ * looks at nothing but its arguments. */
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info);
 
 typedef struct rr_kern rr_kern;
@@ -65,11 +75,9 @@ void rr_kern_destroy(rr_kern **kern);
 /* Compiles `op` for `key` unless it is there. `variant` NULL = rr_pick's choice. After this, recording cannot fail. */
 rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant, rr_diag *diag);
 
-/* The fields of a key that change the code of a row (its specialization or module). Pure. */
-typedef struct rr_kern_uses {
-    bool format, head_size;
-} rr_kern_uses;
-rr_kern_uses rr_kern_uses_of(const rr_variant *variant);
+/* A table that compiles nothing: rr_kern_prepare calls `fn`, for finding out what is used. */
+typedef void (*rr_kern_use_fn)(void *user, rr_op op, const rr_kern_key *key);
+rr_status rr_kern_create_list(rr_kern_use_fn fn, void *user, rr_kern **out, rr_diag *diag);
 /* For tools that look at what the compiler made: pipeline `t` (0…) of what was prepared, with the tokens that a workgroup
  * takes in *tile. NULL past the last. */
 const rr_vk_kernel *rr_kern_kernel(const rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant,
@@ -79,5 +87,10 @@ const rr_vk_kernel *rr_kern_kernel(const rr_kern *kern, rr_op op, const rr_kern_
  * below 65,536 workgroups a dimension as long as n_out ≤ 2,097,152, a pass has ≤ 65,535 rows and contexts fit the rest. */
 void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_kern_key *key,
                     const rr_variant *variant, const void *push);
+
+/* From now on called in front of every dispatch that is recorded; NULL = not any more. For measuring. */
+typedef void (*rr_kern_fn)(void *user, rr_vk_commands *commands, const rr_variant *variant, const rr_kern_key *key,
+                           const void *push);
+void rr_kern_on_record(rr_kern *kern, rr_kern_fn fn, void *user);
 
 #endif

@@ -5,6 +5,7 @@
 #include "shaders/embed.h"
 #include "shaders/matmul.h"
 #include "shaders/rmsnorm.h"
+#include "shaders/roof.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
 
@@ -129,6 +130,10 @@ static rr_grid grid_argmax(const rr_site *at) {
     return (rr_grid){((const rr_push_argmax *)at->push)->n_rows, 1};
 }
 
+static rr_grid grid_roof(const rr_site *at) {
+    return (rr_grid){((const rr_push_roof *)at->push)->n_groups, 1};
+}
+
 static uint32_t n_tokens_matmul(const void *push) {
     return ((const rr_push_matmul *)push)->n_tokens;
 }
@@ -148,6 +153,9 @@ static const rr_code_row rows[] = {
     {RR_OP_attention_decode, "base", {1}, spec_head, grid_attention_decode, NULL, 0},
     {RR_OP_swiglu, "base", {1}, spec_none, grid_swiglu, NULL, 0},
     {RR_OP_argmax, "base", {1}, spec_none, grid_argmax, NULL, 0},
+    {RR_OP_roof, "base", {1}, spec_none, grid_roof, NULL, 0},
+    {RR_OP_roof, "f16", {1}, spec_none, grid_roof, NULL, 0},
+    {RR_OP_roof, "dot", {1}, spec_none, grid_roof, NULL, 0},
 };
 
 const rr_code_table rr_code_plain = {rows, sizeof rows / sizeof rows[0]};

@@ -19,8 +19,10 @@ rr_engine_limits rr_engine_limits_of(const rr_model *model, const rr_device_info
     return limits;
 }
 
-rr_activations rr_activations_plan(const rr_qwen2_config *config, const rr_engine_limits *limits) {
-    uint64_t rows = limits->prompt_chunk > RR_DECODE_ROWS ? limits->prompt_chunk : RR_DECODE_ROWS;
+rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind graph, const rr_engine_limits *limits) {
+    const uint64_t rows = rr_pass_rows(limits);
+    const uint64_t lanes = graph == RR_GRAPH_LANES ? rows : 0;
+    const uint64_t plain = graph == RR_GRAPH_PLAIN ? rows : 0;
     uint64_t d = config->d_model;
     uint64_t q = (uint64_t)config->n_heads * config->head_size;
     uint64_t kv = (uint64_t)config->n_kv_heads * config->head_size;
@@ -31,15 +33,24 @@ rr_activations rr_activations_plan(const rr_qwen2_config *config, const rr_engin
         uint64_t words;
     } parts[] = {
         {&at.x, rows * d},
-        {&at.h, rows * d},
+        {&at.h, plain * d},
         {&at.qkv, rows * (q + 2 * kv)},
-        {&at.attn, rows * q},
-        {&at.gate_up, rows * 2 * config->d_ffn},
-        {&at.act, rows * config->d_ffn},
+        {&at.attn, plain * q},
+        {&at.gate_up, plain * 2 * config->d_ffn},
+        {&at.act, plain * config->d_ffn},
         {&at.head_in, limits->logits_rows * d},
         {&at.logits, (uint64_t)limits->logits_rows * config->n_vocab},
         {&at.ids, limits->logits_rows},
         {&at.table, (uint64_t)limits->n_context * config->head_size},
+        {&at.h_codes, lanes * d / 4},
+        {&at.h_groups, lanes * d / 16},
+        {&at.attn_codes, lanes * q / 4},
+        {&at.attn_groups, lanes * q / 16},
+        {&at.act_codes, lanes * config->d_ffn / 4},
+        {&at.act_groups, lanes * config->d_ffn / 16},
+        {&at.rms, lanes},
+        {&at.squares, lanes * d / 32},
+        {&at.tickets, lanes},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         *parts[i].offset = end;
@@ -73,10 +84,11 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
                            .prompt_chunk = limits.prompt_chunk,
                            .budget_bytes = info->budget_bytes,
                            .kv_bytes_per_token = rr_kv_bytes_per_token(&model->config)};
-    RR_TRY(rr_weights_plan(model, info->max_allocation_bytes, &plan.weights_bytes, diag));
+    rr_graph_kind graph = rr_graph_choose(model, info, params->exact);
+    RR_TRY(rr_weights_plan(model, graph, info, &plan.weights_bytes, diag));
     uint64_t slot_bytes = plan.kv_bytes_per_token * limits.n_context; /* < 2^21 * 2^20 by the configuration's bounds */
     plan.kv_bytes = slot_bytes * limits.n_sessions;
-    plan.activations_bytes = rr_activations_plan(&model->config, &limits).bytes;
+    plan.activations_bytes = rr_activations_plan(&model->config, graph, &limits).bytes;
     plan.staging_bytes = STAGING_BYTES + (uint64_t)limits.logits_rows * (model->config.n_vocab + 1) * 4 +
                          (uint64_t)limits.prompt_chunk * sizeof(rr_row);
     plan.total_bytes = plan.weights_bytes + plan.kv_bytes + plan.activations_bytes + plan.staging_bytes;

@@ -7,10 +7,12 @@
 
 enum { PACK_ROWS = 64 };
 
-/* One thing to place: a matrix (`matrix`), or up to three vectors one after the other as f32 (`vector`). */
+/* One thing to place: a matrix (`matrix`), up to three matrices stacked for the lanes graph (`lanes`), or up to three
+ * vectors one after the other as f32 (`vector`). */
 typedef struct item {
     const rr_weight *parts[3];
     rr_matrix *matrix;
+    rr_lanes_matrix *lanes;
     uint64_t *vector;
     uint64_t bytes;
     size_t buffer;
@@ -39,32 +41,57 @@ static void add_vector(placement *p, const rr_weight *a, const rr_weight *b, con
     p->items[p->n++] = (item){.parts = {a, b, c}, .vector = vector};
 }
 
+static void add_lanes(placement *p, const rr_weight *a, const rr_weight *b, const rr_weight *c, rr_lanes_matrix *lanes) {
+    p->items[p->n++] = (item){.parts = {a, b, c}, .lanes = lanes};
+}
+
+static void list_layer(const rr_qwen2_layer *from, rr_graph_kind graph, rr_device_layer *to, placement *p) {
+    add_vector(p, &from->attn_norm, NULL, NULL, &to->attn_norm);
+    add_vector(p, &from->q_bias, &from->k_bias, &from->v_bias, &to->qkv_bias);
+    add_vector(p, &from->ffn_norm, NULL, NULL, &to->ffn_norm);
+    if (graph == RR_GRAPH_LANES) {
+        add_lanes(p, &from->q, &from->k, &from->v, &to->lanes.qkv);
+        add_lanes(p, &from->o, NULL, NULL, &to->lanes.o);
+        add_lanes(p, &from->gate, &from->up, NULL, &to->lanes.gate_up);
+        add_lanes(p, &from->down, NULL, NULL, &to->lanes.down);
+        return;
+    }
+    add_matrix(p, &from->q, &to->q);
+    add_matrix(p, &from->k, &to->k);
+    add_matrix(p, &from->v, &to->v);
+    add_matrix(p, &from->o, &to->o);
+    add_matrix(p, &from->gate, &to->gate);
+    add_matrix(p, &from->up, &to->up);
+    add_matrix(p, &from->down, &to->down);
+}
+
 /* Lists everything; `out->layers` must have n_layers entries. */
-static void list_items(const rr_model *model, rr_weights *out, placement *p) {
+static void list_items(const rr_model *model, rr_graph_kind graph, rr_weights *out, placement *p) {
     add_matrix(p, &model->embedding, &out->embedding);
     for (uint32_t l = 0; l < model->config.n_layers; l++) {
-        const rr_qwen2_layer *from = &model->layers[l];
-        rr_device_layer *to = &out->layers[l];
-        add_vector(p, &from->attn_norm, NULL, NULL, &to->attn_norm);
-        add_matrix(p, &from->q, &to->q);
-        add_matrix(p, &from->k, &to->k);
-        add_matrix(p, &from->v, &to->v);
-        add_vector(p, &from->q_bias, &from->k_bias, &from->v_bias, &to->qkv_bias);
-        add_matrix(p, &from->o, &to->o);
-        add_vector(p, &from->ffn_norm, NULL, NULL, &to->ffn_norm);
-        add_matrix(p, &from->gate, &to->gate);
-        add_matrix(p, &from->up, &to->up);
-        add_matrix(p, &from->down, &to->down);
+        list_layer(&model->layers[l], graph, &out->layers[l], p);
     }
     add_vector(p, &model->output_norm, NULL, NULL, &out->output_norm);
-    if (!model->config.tied) {
+    if (graph == RR_GRAPH_LANES) {
+        add_lanes(p, model->config.tied ? &model->embedding : &model->output, NULL, NULL, &out->lanes_head);
+    } else if (!model->config.tied) {
         add_matrix(p, &model->output, &out->output);
     }
 }
 
-/* Sizes every item and deals them over buffers of at most `max_buffer_bytes`, in file order. */
-static rr_status place(const rr_model *model, uint64_t max_buffer_bytes, rr_weights *weights, placement *out,
-                       rr_diag *diag) {
+static rr_status plan_lanes(const item *it, uint32_t width, rr_diag *diag) {
+    rr_lanes_part parts[3];
+    uint32_t n = 0;
+    for (; n < 3 && it->parts[n] != NULL; n++) {
+        parts[n] = (rr_lanes_part){it->parts[n]->type, it->parts[n]->rows, it->parts[n]->data};
+    }
+    return rr_lanes_plan(parts, n, it->parts[0]->cols, width, &it->lanes->layout, diag);
+}
+
+/* Sizes every item and deals them over buffers that the device can allocate, in file order. */
+static rr_status place(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, rr_weights *weights,
+                       placement *out, rr_diag *diag) {
+    const uint64_t max_buffer_bytes = info->max_allocation_bytes;
     placement p = {0};
     size_t capacity = 3 + (size_t)model->config.n_layers * 10;
     p.items = calloc(capacity, sizeof *p.items);
@@ -74,7 +101,7 @@ static rr_status place(const rr_model *model, uint64_t max_buffer_bytes, rr_weig
         status = rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
         goto fail;
     }
-    list_items(model, weights, &p);
+    list_items(model, graph, weights, &p);
     for (size_t i = 0; i < p.n; i++) {
         item *it = &p.items[i];
         const rr_weight *w = it->parts[0];
@@ -85,6 +112,13 @@ static rr_status place(const rr_model *model, uint64_t max_buffer_bytes, rr_weig
                 goto fail;
             }
             it->bytes = it->matrix->planes.bytes;
+        } else if (it->lanes != NULL) {
+            status = plan_lanes(it, info->subgroup_size, diag);
+            if (status != RR_OK) {
+                rr_fail_context(diag, status, "tensor %.*s", (int)w->name.bytes, w->name.data);
+                goto fail;
+            }
+            it->bytes = it->lanes->layout.bytes;
         } else {
             for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
                 it->bytes += (uint64_t)it->parts[part]->cols * 4;
@@ -112,19 +146,45 @@ fail:
     return status;
 }
 
-rr_status rr_weights_plan(const rr_model *model, uint64_t max_buffer_bytes, uint64_t *out_bytes, rr_diag *diag) {
-    rr_weights weights = {.layers = calloc(model->config.n_layers, sizeof *weights.layers)};
-    if (weights.layers == NULL) {
+/* Fills `out` but for buffers and addresses; the placement is the caller's. */
+static rr_status describe(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, rr_weights *out,
+                          placement *p, rr_diag *diag) {
+    out->layers = calloc(model->config.n_layers, sizeof *out->layers);
+    if (out->layers == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
     }
+    RR_TRY(place(model, graph, info, out, p, diag));
+    if (graph == RR_GRAPH_PLAIN && model->config.tied) {
+        out->output = out->embedding;
+    }
+    return RR_OK;
+}
+
+rr_status rr_weights_plan(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, uint64_t *out_bytes,
+                          rr_diag *diag) {
+    rr_weights weights = {0};
     placement p = {0};
-    rr_status status = place(model, max_buffer_bytes, &weights, &p, diag);
+    rr_status status = describe(model, graph, info, &weights, &p, diag);
     if (status == RR_OK) {
         *out_bytes = p.total_bytes;
     }
     placement_destroy(&p);
     free(weights.layers);
     return status;
+}
+
+rr_status rr_weights_describe(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, rr_weights *out,
+                              rr_diag *diag) {
+    rr_weights weights = {0};
+    placement p = {0};
+    rr_status status = describe(model, graph, info, &weights, &p, diag);
+    placement_destroy(&p);
+    if (status != RR_OK) {
+        free(weights.layers);
+        return status;
+    }
+    *out = weights;
+    return RR_OK;
 }
 
 typedef struct pack_job {
@@ -140,11 +200,26 @@ static void pack_some(void *user, size_t index) {
     rr_planes_pack(job->planes, job->blocks, begin, end, job->to);
 }
 
+typedef struct lanes_job {
+    const rr_lanes *lanes;
+    void *to;
+} lanes_job;
+
+static void pack_unit(void *user, size_t index) {
+    const lanes_job *job = user;
+    rr_lanes_pack_unit(job->lanes, (uint32_t)index, job->to);
+}
+
 /* Fills `to` (it->bytes) with what the device must hold. */
 static void make_bytes(const item *it, void *to) {
     if (it->matrix != NULL) {
         pack_job job = {.planes = &it->matrix->planes, .blocks = it->parts[0]->data, .to = to};
         rr_parallel_for(rr_div_up(job.planes->rows, PACK_ROWS), 0, pack_some, &job);
+        return;
+    }
+    if (it->lanes != NULL) {
+        lanes_job job = {.lanes = &it->lanes->layout, .to = to};
+        rr_parallel_for(job.lanes->n_units, 0, pack_unit, &job);
         return;
     }
     memset(to, 0, (size_t)it->bytes);
@@ -159,6 +234,8 @@ static void set_address(const item *it, const rr_vk_buffer *buffer) {
     uint64_t address = buffer->address + it->offset;
     if (it->matrix != NULL) {
         it->matrix->address = address;
+    } else if (it->lanes != NULL) {
+        it->lanes->address = address;
     } else {
         *it->vector = address;
     }
@@ -179,17 +256,12 @@ static rr_status load_item(rr_vk_device *device, const item *it, rr_vk_buffer *b
     return status;
 }
 
-rr_status rr_weights_load(const rr_model *model, rr_vk_device *device, const rr_engine_params *params, rr_weights *out,
-                          rr_diag *diag) {
+rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_device *device,
+                          const rr_engine_params *params, rr_weights *out, rr_diag *diag) {
     rr_weights weights = {0};
     placement p = {0};
     rr_status status = RR_OK;
-    weights.layers = calloc(model->config.n_layers, sizeof *weights.layers);
-    if (weights.layers == NULL) {
-        status = rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
-        goto fail;
-    }
-    RR_TRY_GOTO(place(model, rr_vk_info(device)->max_allocation_bytes, &weights, &p, diag));
+    RR_TRY_GOTO(describe(model, graph, rr_vk_info(device), &weights, &p, diag));
     weights.buffers = calloc(p.n_buffers, sizeof *weights.buffers);
     if (weights.buffers == NULL) {
         status = rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
@@ -213,7 +285,7 @@ rr_status rr_weights_load(const rr_model *model, rr_vk_device *device, const rr_
             params->progress(params->progress_user, "packing weights", done, p.total_bytes);
         }
     }
-    if (model->config.tied) {
+    if (graph == RR_GRAPH_PLAIN && model->config.tied) {
         weights.output = weights.embedding;
     }
     placement_destroy(&p);

@@ -67,6 +67,7 @@ static rr_status check_variant(rr_cg *cg, rr_diag *diag) {
         [RR_OP_attention_decode] = rr_cg_check_attention,
         [RR_OP_swiglu] = rr_cg_check_swiglu,
         [RR_OP_argmax] = rr_cg_check_argmax,
+        [RR_OP_roof] = rr_cg_check_roof,
     };
     if (cg->params->bench) {
         return rr_cg_bench(cg, diag);

@@ -92,6 +92,7 @@ rr_status rr_cg_check_embed(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_rmsnorm(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_swiglu(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_argmax(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_roof(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_matmul(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_rope(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_attention(rr_cg *cg, rr_diag *diag);

@@ -58,6 +58,18 @@ check "what does not fit is skipped and said" file_says b.json \
     'b["points"][0]["n"] == 1 and b["points"][1]["n"] == 0 and "context" in b["points"][1]["note"]'
 check "on the table too" grep -q 'prefill 300 .*skipped: needs a context of 300 tokens' out
 
+bench 0 --prompt 40 --gen 4 --kernels --roofs --rounds 1 --json b.json
+check "roofs" file_says b.json 'b["roofs"]["copy_gb_per_s"] > 0 and b["roofs"]["f32_gflop_per_s"] > 0'
+check "shares of the roofs" file_says b.json 'all(p["roof_percent"] > 0 and p["roof"] for p in b["points"])'
+check "kernels of both phases" file_says b.json \
+    '{k["kind"] for k in b["kernels"]} == {"prefill", "decode"} and all(k["n"] > 0 for k in b["kernels"]) and
+     sum(k["time_ms"] for k in b["kernels"]) > 0'
+check "kernels on the table" grep -q '^matmul_decode ' out
+bench 0 --start --json b.json
+check "cold and again" file_says b.json \
+    '[p["note"] for p in b["points"]] == ["cold", "again"] and all(p["time_ms"]["min"] > 0 for p in b["points"])'
+check "leaves no folder behind" test "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'rearank-start-*' -newer m.gguf | wc -l)" -eq 0
+
 # the default set
 bench 0 --json b.json
 check "every kind" file_says b.json '{"prefill", "decode", "batch", "window"} <= {p["kind"] for p in b["points"] if p["n"]}'

@@ -1,0 +1,52 @@
+#version 460
+// Embedding rows, quantized for the first norm. Formula and layouts: lanes.h. One subgroup a token; lane l takes the groups
+// of 32 columns l, l + WIDTH, … alone; squares are added lane by lane. Grid: x = token.
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#include "common.glsl"
+#include "lanes_embed.h"
+#include "quant.glsl"
+layout(constant_id = 1) const uint WIDTH = 8;
+layout(local_size_x_id = 1) in;
+
+void main() {
+    uint lane = gl_SubgroupInvocationID;
+    uint t = gl_WorkGroupID.x;
+    rr_qrow w = rr_qrow_at(p.lo, p.hi, p.scale, p.super, rr_rows(p.rows).at[t].token, p.cols);
+    rr_floats x = rr_floats(rr_at(p.x, t, p.cols * 4u));
+    rr_words codes = rr_words(rr_at(p.codes, t, p.cols));
+    rr_words groups = rr_words(rr_at(p.groups, t, p.cols / 4u));
+    float squares = 0.0;
+    for (uint g = lane; g < p.cols / 32u; g += WIDTH) {
+        float most = 0.0;
+        for (uint o = g * 4u; o < g * 4u + 4u; o++) {
+            vec2 s = rr_scale_of(w, o >> 1);
+            float q[8];
+            rr_unpack8(w, o, q);
+            [[unroll]] for (uint i = 0; i < 8; i++) {
+                float v = fma(q[i], s.x, s.y);
+                x.at[o * 8u + i] = v;
+                squares = fma(v, v, squares);
+                most = max(most, abs(v * rr_floats(p.norm).at[o * 8u + i]));
+            }
+        }
+        float inverse = most > 0.0 ? 127.0 / most : 0.0;
+        int sums = 0;
+        for (uint k = 0; k < 8u; k++) {
+            uint packed = 0u;
+            [[unroll]] for (uint i = 0; i < 4; i++) {
+                uint c = g * 32u + k * 4u + i;
+                int code = int(roundEven(x.at[c] * rr_floats(p.norm).at[c] * inverse));
+                packed |= (uint(code) & 255u) << (8u * i);
+                sums += k < 4u ? code : code * 65536;
+            }
+            codes.at[g * 8u + k] = packed;
+        }
+        groups.at[g * 2u] = floatBitsToUint(most / 127.0);
+        groups.at[g * 2u + 1u] = uint(sums);
+    }
+    squares = subgroupAdd(squares);
+    if (lane == 0u) {
+        rr_floats(p.rms).at[t] = 1.0 / sqrt(squares / float(p.cols) + p.epsilon);
+    }
+}
