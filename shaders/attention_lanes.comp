@@ -10,6 +10,7 @@
 #ifdef RR_CODES
 #extension GL_EXT_shader_16bit_storage : require
 #include "lanes_attention.h"
+#include "lanes_code.glsl"
 layout(buffer_reference, std430, buffer_reference_align = 2) buffer rr_halves { uint16_t at[]; };
 #else
 #include "attention.h"
@@ -73,7 +74,8 @@ void store_codes(uint token, uint head, uint lane, uint r, float factor) {
         float inverse = most > 0.0 ? 127.0 / most : 0.0;
         int sum = 0;
         [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
-            ivec2 q = ivec2(roundEven(sums[r][g * COLUMNS + c] * factor * inverse));
+            vec2 v = sums[r][g * COLUMNS + c] * factor * inverse;
+            ivec2 q = ivec2(rr_code(v.x), rr_code(v.y));
             codes.at[(g * COLUMNS + c) * WIDTH + lane] = uint16_t((uint(q.x) & 255u) | (uint(q.y) & 255u) << 8);
             sum += (c * WIDTH + lane < 8u ? 1 : 65536) * (q.x + q.y);
         }

@@ -6,6 +6,7 @@
 #include "common.glsl"
 #include "lanes_embed.h"
 #include "quant.glsl"
+#include "lanes_code.glsl"
 layout(constant_id = 1) const uint WIDTH = 8;
 layout(local_size_x_id = 1) in;
 
@@ -36,7 +37,7 @@ void main() {
             uint packed = 0u;
             [[unroll]] for (uint i = 0; i < 4; i++) {
                 uint c = g * 32u + k * 4u + i;
-                int code = int(roundEven(x.at[c] * rr_floats(p.norm).at[c] * inverse));
+                int code = rr_code(x.at[c] * rr_floats(p.norm).at[c] * inverse);
                 packed |= (uint(code) & 255u) << (8u * i);
                 sums += k < 4u ? code : code * 65536;
             }

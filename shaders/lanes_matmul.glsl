@@ -8,6 +8,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
+#include "lanes_code.glsl"
 layout(constant_id = 0) const uint WIDTH = 8; // subgroup size, 8 or 16
 layout(constant_id = 1) const uint TOKENS = 8;
 layout(constant_id = 2) const uint BITS = 8;
@@ -128,7 +129,7 @@ void rr_store_codes(uint64_t codes, uint64_t groups, uint unit, float v[HELD]) {
     uint packed = 0u;
     int sum = 0;
     [[unroll]] for (uint u = 0; u < HELD; u++) {
-        int q = int(roundEven(v[u] * inverse));
+        int q = rr_code(v[u] * inverse);
         packed |= (uint(q) & 255u) << (8u * u);
         sum += q;
     }

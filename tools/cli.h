@@ -124,7 +124,7 @@ const char *rr_cli_nearest(const char *word, const char *const *candidates);
  * RR_E_INPUT when there is none (says `rearank pull`), RR_E_IO, RR_E_MEMORY. */
 rr_status rr_cli_model_path(const char *given, rr_buf *out, rr_diag *diag);
 
-/* The options that every verb with an engine takes: --model, --device, --caps, --context, --chunk, --validation. */
+/* The options that every verb with an engine takes: --model, --device, --caps, --context, --chunk, --exact, --validation. */
 typedef struct rr_cli_engine {
     rr_engine_params params; /* filled by rr_cli_parse; model_path by rr_cli_engine_ready */
     const char *model;

@@ -47,6 +47,8 @@ rr_opt_group rr_cli_engine_group(rr_cli_engine *engine) {
          .help = "tokens a session can hold (default: 8192, or the model's own limit)", .min = 1, .max = 1 << 20},
         {.name = "chunk", .kind = RR_OPT_U32, .target = &params->prompt_chunk, .value = "N",
          .help = "prompt tokens computed in one pass (default: 256; 64 on software devices)", .min = 1, .max = 4096},
+        {.name = "exact", .kind = RR_OPT_FLAG, .target = &params->exact,
+         .help = "keep activations in float, slower (default: 8-bit where the device has kernels for it)"},
         {.name = "validation", .kind = RR_OPT_FLAG, .target = &params->validation,
          .help = "turn on the Vulkan validation layers (must be installed)"},
     };

@@ -30,15 +30,15 @@ static void print_device(const rr_device_info *d) {
 
 /* Each op with the row that runs and, for every better row, what it lacks. */
 static void print_variants(const rr_device_info *device) {
-    rr_out_text("\nop                 variant  why\n");
+    rr_out_text("\nop                       variant  why\n");
     size_t n;
     const rr_variant *rows = rr_variants(&n);
     for (int op = 0; op < RR_OP_COUNT; op++) {
         const rr_kern_key key = {0};
         const rr_variant *chosen = rr_pick((rr_op)op, &key, device);
-        rr_out_printf("%-18s %-8s", rr_op_name((rr_op)op), chosen->name);
+        rr_out_printf("%-24s %-8s", rr_op_name((rr_op)op), chosen != NULL ? chosen->name : "-");
         bool best = true;
-        for (const rr_variant *v = chosen + 1; v < rows + n; v++) {
+        for (const rr_variant *v = chosen != NULL ? chosen + 1 : rows; v < rows + n; v++) {
             if (v->op != (rr_op)op) {
                 continue;
             }
@@ -69,6 +69,7 @@ static rr_status print_plan(const char *path, const rr_device_info *device, cons
     rr_out_printf("shape          %u layers, d %u, %u query heads / %u KV heads × %u, FFN %u, vocabulary %u%s\n",
                   c->n_layers, c->d_model, c->n_heads, c->n_kv_heads, c->head_size, c->d_ffn, c->n_vocab,
                   c->tied ? ", tied output" : "");
+    rr_out_printf("graph          %s\n", rr_graph_name(model, device, params));
     rr_memory_plan plan = {0};
     rr_status status = rr_memory_plan_make(model, device, params, &plan, diag);
     if (plan.total_bytes != 0) {

@@ -43,6 +43,10 @@ typedef struct rr_memory_plan {
 rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info, const rr_engine_params *params,
                               rr_memory_plan *out, rr_diag *diag);
 
+/* The graph that an engine would run: "plain" (float activations, one op a dispatch) or "lanes" (int8 activations, fused,
+ * for software devices). Pure. */
+const char *rr_graph_name(const rr_model *model, const rr_device_info *info, const rr_engine_params *params);
+
 /* Opens model and device, packs the weights, compiles the kernels. Cold cost: reads the whole file once. */
 rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_diag *diag);
 void rr_engine_close(rr_engine **engine); /* all sessions must have been destroyed */

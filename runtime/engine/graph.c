@@ -28,8 +28,13 @@ rr_graph_kind rr_graph_choose(const rr_model *model, const rr_device_info *info,
     return lanes ? RR_GRAPH_LANES : RR_GRAPH_PLAIN;
 }
 
+static const rr_graph *const graphs[] = {[RR_GRAPH_PLAIN] = &rr_graph_plain, [RR_GRAPH_LANES] = &rr_graph_lanes};
+
+const char *rr_graph_name(const rr_model *model, const rr_device_info *info, const rr_engine_params *params) {
+    return graphs[rr_graph_choose(model, info, params->exact)]->name;
+}
+
 rr_status rr_graph_prepare(rr_engine *engine, rr_diag *diag) {
-    static const rr_graph *const graphs[] = {[RR_GRAPH_PLAIN] = &rr_graph_plain, [RR_GRAPH_LANES] = &rr_graph_lanes};
     engine->graph = graphs[engine->graph_kind];
     return engine->graph->prepare(engine, diag);
 }

@@ -175,6 +175,9 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
     if (variant == NULL) {
         variant = rr_pick(op, key, rr_vk_info(kern->device));
     }
+    if (variant == NULL) {
+        return rr_fail(diag, RR_E_UNSUPPORTED, "this device has no kernel for %s", rr_op_name(op));
+    }
     if (entry_find(kern, op, key, variant) != NULL) {
         return RR_OK;
     }

@@ -158,6 +158,7 @@ rr_status rr_vk_instance_create(const rr_vk_instance_params *params, rr_vk_insta
     instance->validation = params != NULL && params->validation;
     atomic_init(&instance->n_messages, 0);
     pthread_mutex_lock(&load_mutex);
+    rr_quirks_environment();
     if (volkInitialize() != VK_SUCCESS) {
         status = rr_fail(diag, RR_E_DEVICE, "no Vulkan loader found: %s", rr_quirks_install_advice());
     } else if (volkGetInstanceVersion() < VK_API_VERSION_1_1) {

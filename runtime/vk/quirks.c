@@ -1,8 +1,10 @@
 /* The table of known faults: which driver, which devices, what is taken away, why.
  * A row needs a reason that a user can read and that says what was seen. */
+#define _POSIX_C_SOURCE 200809L /* setenv */
 #include "runtime/vk/quirks.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Values of VkDriverId: numbers of the registry, so that this file needs no Vulkan header and recorded devices suffice. */
@@ -88,6 +90,16 @@ void rr_quirks_apply(rr_device_info *info) {
             break; /* truncated, still terminated */
         }
     }
+}
+
+void rr_quirks_environment(void) {
+#if defined(__x86_64__)
+    /* Mesa's software device keeps 8 lanes even where the processor has registers for 16; with 16 a prompt takes three
+     * quarters of the time (docs/speed-log.md) and every kernel passes its check. */
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+        setenv("LP_NATIVE_VECTOR_WIDTH", "512", 0);
+    }
+#endif
 }
 
 const char *rr_quirks_install_advice(void) {

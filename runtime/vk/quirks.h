@@ -13,6 +13,10 @@ void rr_quirks_apply(rr_device_info *info);
  * probe asks nothing more about them, since with some drivers the question itself crashes. Pure. */
 uint32_t rr_quirks_caps(const rr_device_info *info);
 
+/* Sets, unless the user did, environment variables by which drivers run our kernels faster on this processor. To be called
+ * before the first instance is created, by one thread. */
+void rr_quirks_environment(void);
+
 /* What to install when there is no loader or no driver. */
 const char *rr_quirks_install_advice(void);
 const char *rr_quirks_validation_advice(void);

@@ -89,7 +89,8 @@ typedef struct rr_vk_instance_params {
                            * than cooperative matrices hides them */
 } rr_vk_instance_params;
 
-/* Loads Vulkan and lists all devices, usable or not. Errors: RR_E_DEVICE (no loader, no driver: says what to install). */
+/* Loads Vulkan and lists all devices, usable or not. May set environment variables that the user has not set, by which
+ * drivers of software devices use the whole processor (quirks.h). Errors: RR_E_DEVICE (no loader, no driver: says what to install). */
 rr_status rr_vk_instance_create(const rr_vk_instance_params *params, rr_vk_instance **out, rr_diag *diag);
 void rr_vk_instance_destroy(rr_vk_instance **instance);
 size_t rr_vk_n_devices(const rr_vk_instance *instance);
