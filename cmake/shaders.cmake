@@ -12,20 +12,31 @@ if(NOT SPIRV_VAL)
     message(STATUS "spirv-val: not found, shader modules are not validated (package spirv-tools)")
 endif()
 
-# rr_probe_glslc(OUT EXTENSION): can this glslc compile a shader that needs EXTENSION?
-function(rr_probe_glslc out extension)
+# rr_probe_glslc(OUT EXTENSION BODY): can this glslc compile a shader that needs EXTENSION? In OUT_val: does spirv-val know it?
+function(rr_probe_glslc out extension body)
     set(probe ${CMAKE_BINARY_DIR}/probe/${extension}.comp)
-    file(WRITE ${probe} "#version 460\n#extension ${extension} : require\nlayout(local_size_x = 1) in;\nvoid main() {}\n")
+    file(WRITE ${probe} "#version 460\n#extension ${extension} : require\n#extension GL_KHR_memory_scope_semantics : require\n"
+        "layout(local_size_x = 32) in;\nvoid main() { ${body} }\n")
     execute_process(COMMAND ${glslc} --target-env=vulkan1.2 ${probe} -o ${probe}.spv
         RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
     if(failed)
         set(${out} FALSE PARENT_SCOPE)
-    else()
-        set(${out} TRUE PARENT_SCOPE)
+        return()
+    endif()
+    set(${out} TRUE PARENT_SCOPE)
+    set(${out}_val FALSE PARENT_SCOPE)
+    if(SPIRV_VAL)
+        execute_process(COMMAND ${SPIRV_VAL} --target-env vulkan1.2 ${probe}.spv RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+        if(failed)
+            message(STATUS "spirv-val: does not know ${extension}, shader modules that use it are not validated")
+        else()
+            set(${out}_val TRUE PARENT_SCOPE)
+        endif()
     endif()
 endfunction()
-rr_probe_glslc(glslc_can_COOP GL_KHR_cooperative_matrix)
-rr_probe_glslc(glslc_can_DOT GL_EXT_integer_dot_product)
+rr_probe_glslc(glslc_can_COOP GL_KHR_cooperative_matrix
+    "coopmat<float, gl_ScopeSubgroup, 16, 16, gl_MatrixUseAccumulator> sum = coopmat<float, gl_ScopeSubgroup, 16, 16, gl_MatrixUseAccumulator>(0.0);")
+rr_probe_glslc(glslc_can_DOT GL_EXT_integer_dot_product "int sum = dotPacked4x8EXT(1, 2);")
 message(STATUS "glslc: ${glslc} (cooperative matrix: ${glslc_can_COOP}, integer dot product: ${glslc_can_DOT})")
 
 # The numbers of rr_qtype (quant/quant.h).
@@ -39,7 +50,7 @@ macro(rr_module id source defines)
     set(flags -Werror -O --target-env=vulkan1.2 -DRR_GLSL=1 ${defines} -I ${CMAKE_SOURCE_DIR}/shaders
         -fshader-stage=compute ${CMAKE_SOURCE_DIR}/shaders/${source})
     set(validate)
-    if(SPIRV_VAL)
+    if(SPIRV_VAL AND (glslc_can_COOP_val OR NOT "${caps}" MATCHES "RR_CAP_COOP") AND (glslc_can_DOT_val OR NOT "${caps}" MATCHES "RR_CAP_DOT"))
         set(validate COMMAND ${SPIRV_VAL} --target-env vulkan1.2 ${spirv})
     endif()
     add_custom_command(OUTPUT ${spirv} ${words}

@@ -1,6 +1,6 @@
 #version 460
 // Attention over a prompt. Formula and layouts: attention.h. All query heads of a group share each K/V read.
-// A workgroup takes 32 query rows (row = token × group + head of the group) of one KV head and walks the keys in tiles of
+// A workgroup takes ROWS query rows (row = token × group + head of the group) of one KV head and walks the keys in tiles of
 // 32 from position 0, with a running maximum (online softmax). 8 × 8 invocations: lane (a, b) holds query rows a + 8i and, of
 // the scores, keys b + 8j, of the output, dimension pairs b + 8k. Keys after a row's position weigh exactly 0.
 // Order of every sum: positions and dimensions ascending; tiles begin at multiples of 32 from position 0, so a row's result
@@ -8,15 +8,17 @@
 #include "common.glsl"
 #include "attention.h"
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
+layout(constant_id = 1) const uint ROWS = 32; // 8, 16, 24 or 32: a lane holds ROWS / 8 rows of HEAD_SIZE / 8 sums
 layout(local_size_x = 64) in;
-const uint TILE = 32;
+const uint TILE = 32;      // keys
+const uint HELD = ROWS / 8; // query rows a lane
 const uint PAIRS = HEAD_SIZE / 2;
 const uint OUT = (PAIRS + 7) / 8; // dimension pairs a lane
 const float NONE = -3.0e38;       // below every score; a finite stand-in for −infinity
-shared vec2 query[TILE * PAIRS];
+shared vec2 query[ROWS * PAIRS];
 shared uint tile[TILE * PAIRS]; // K, then V, two f16 a word
-shared float weight[TILE * TILE];
-shared float top[TILE], total[TILE], shrink[TILE];
+shared float weight[ROWS * TILE];
+shared float top[ROWS], total[ROWS], shrink[ROWS];
 
 uint group;
 uint row_token(uint row) { return min(row / group, p.n_rows - 1u); }
@@ -33,35 +35,35 @@ void main() {
     uint a = lane >> 3, b = lane & 7u;
     group = p.n_heads / p.n_kv_heads;
     uint kv_head = gl_WorkGroupID.y;
-    uint row0 = gl_WorkGroupID.x * TILE;
+    uint row0 = gl_WorkGroupID.x * ROWS;
     uvec2 slot = rr_add64(rr_rows(p.rows).at[0].kv, p.kv_offset);
     uint plane = p.n_context * HEAD_SIZE * 2u;
     uvec2 keys = rr_at(slot, kv_head, plane);
     uvec2 values = rr_at(slot, p.n_kv_heads + kv_head, plane);
-    for (uint i = lane; i < TILE * PAIRS; i += 64u) {
+    for (uint i = lane; i < ROWS * PAIRS; i += 64u) {
         uint row = row0 + i / PAIRS;
         uint head = kv_head * group + row % group;
         query[i] = rr_pairs(rr_at(p.q, row_token(row), p.q_stride * 4u)).at[head * PAIRS + i % PAIRS];
     }
-    if (lane < TILE) {
+    if (lane < ROWS) {
         top[lane] = NONE;
         total[lane] = 0.0;
     }
-    uint position[4];
-    vec2 sums[4][OUT];
-    [[unroll]] for (uint i = 0; i < 4; i++) {
+    uint position[HELD];
+    vec2 sums[HELD][OUT];
+    [[unroll]] for (uint i = 0; i < HELD; i++) {
         position[i] = rr_rows(p.rows).at[row_token(row0 + a + 8u * i)].position;
         [[unroll]] for (uint k = 0; k < OUT; k++) {
             sums[i][k] = vec2(0.0);
         }
     }
-    uint n_keys = rr_rows(p.rows).at[row_token(row0 + TILE - 1u)].position + 1u;
+    uint n_keys = rr_rows(p.rows).at[row_token(row0 + ROWS - 1u)].position + 1u;
     for (uint key0 = 0; key0 < n_keys; key0 += TILE) {
         barrier();
         load_tile(keys, key0, n_keys);
         barrier();
-        float score[4][4];
-        [[unroll]] for (uint i = 0; i < 16; i++) {
+        float score[HELD][4];
+        [[unroll]] for (uint i = 0; i < HELD * 4u; i++) {
             score[i / 4][i % 4] = 0.0;
         }
         for (uint d = 0; d < PAIRS; d++) {
@@ -69,14 +71,14 @@ void main() {
             [[unroll]] for (uint j = 0; j < 4; j++) {
                 k[j] = unpackHalf2x16(tile[(b + 8u * j) * PAIRS + d]);
             }
-            [[unroll]] for (uint i = 0; i < 4; i++) {
+            [[unroll]] for (uint i = 0; i < HELD; i++) {
                 vec2 q = query[(a + 8u * i) * PAIRS + d];
                 [[unroll]] for (uint j = 0; j < 4; j++) {
                     score[i][j] = fma(q.y, k[j].y, fma(q.x, k[j].x, score[i][j]));
                 }
             }
         }
-        [[unroll]] for (uint i = 0; i < 4; i++) {
+        [[unroll]] for (uint i = 0; i < HELD; i++) {
             [[unroll]] for (uint j = 0; j < 4; j++) {
                 bool seen = key0 + b + 8u * j <= position[i];
                 weight[(a + 8u * i) * TILE + b + 8u * j] = seen ? score[i][j] * p.scale : NONE;
@@ -84,7 +86,7 @@ void main() {
         }
         barrier();
         load_tile(values, key0, n_keys);
-        if (lane < TILE) {
+        if (lane < ROWS) {
             float before = top[lane];
             float now = before;
             for (uint j = 0; j < TILE; j++) {
@@ -103,26 +105,26 @@ void main() {
             total[lane] = fma(total[lane], f, sum);
         }
         barrier();
-        [[unroll]] for (uint i = 0; i < 4; i++) {
+        [[unroll]] for (uint i = 0; i < HELD; i++) {
             float f = shrink[a + 8u * i];
             [[unroll]] for (uint k = 0; k < OUT; k++) {
                 sums[i][k] *= f;
             }
         }
         for (uint j = 0; j < TILE; j++) {
-            float e[4];
-            [[unroll]] for (uint i = 0; i < 4; i++) {
+            float e[HELD];
+            [[unroll]] for (uint i = 0; i < HELD; i++) {
                 e[i] = weight[(a + 8u * i) * TILE + j];
             }
             [[unroll]] for (uint k = 0; k < OUT; k++) {
                 vec2 v = unpackHalf2x16(tile[j * PAIRS + min(b + 8u * k, PAIRS - 1u)]);
-                [[unroll]] for (uint i = 0; i < 4; i++) {
+                [[unroll]] for (uint i = 0; i < HELD; i++) {
                     sums[i][k] = vec2(fma(e[i], v.x, sums[i][k].x), fma(e[i], v.y, sums[i][k].y));
                 }
             }
         }
     }
-    [[unroll]] for (uint i = 0; i < 4; i++) {
+    [[unroll]] for (uint i = 0; i < HELD; i++) {
         uint row = row0 + a + 8u * i;
         if (row < p.n_rows * group) {
             float scale = 1.0 / total[a + 8u * i];

@@ -6,7 +6,7 @@
 
 static rr_status look_at_device(const rr_engine_params *params, rr_device_info *out, rr_diag *diag) {
     rr_vk_instance *instance = NULL;
-    RR_TRY(rr_vk_instance_create(&(rr_vk_instance_params){0}, &instance, diag));
+    RR_TRY(rr_vk_instance_create(&(rr_vk_instance_params){.validation = params->validation}, &instance, diag));
     size_t index = 0;
     const char *mask = params->caps != NULL ? params->caps : getenv("REARANK_CAPS");
     rr_status status = RR_OK;

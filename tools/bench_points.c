@@ -357,10 +357,12 @@ static rr_status measure_batches(bench_runner *r, const rr_engine_params *params
 }
 
 /* One small pass of each kind: a prompt of a whole chunk and a ragged one, decode passes over 1 to 32 rows, which take
- * every tile. No value is looked at. */
+ * every tile. No weight is read and no value is looked at. */
 static rr_status walk(bench_runner *r, const rr_engine_params *params, rr_diag *diag) {
     const uint32_t chunk = r->bench->memory.prompt_chunk;
-    RR_TRY(open_runner(r, params, RR_DECODE_ROWS, chunk + 16, diag));
+    rr_engine_params empty = *params;
+    empty.no_weights = true;
+    RR_TRY(open_runner(r, &empty, RR_DECODE_ROWS, chunk + 16, diag));
     RR_TRY(sync(r, r->sessions[0], chunk + 9, false, diag));
     for (uint32_t rows = 1; rows <= RR_DECODE_ROWS; rows *= 2) {
         RR_TRY(decode_passes(r, rows, 1, diag));

@@ -32,6 +32,18 @@ static void uuid_text(const uint8_t uuid[16], char out[37]) {
     *out = '\0';
 }
 
+/* "16×16×16, …" of a capability that is in use. */
+static void print_shapes(const char *label, bool used, const rr_coop_shapes *shapes) {
+    if (!used || shapes->n == 0) {
+        return;
+    }
+    rr_out_printf("   %-12s", label);
+    for (uint32_t i = 0; i < shapes->n; i++) {
+        rr_out_printf("%s%u×%u×%u", i > 0 ? ", " : " ", shapes->at[i].m, shapes->at[i].n, shapes->at[i].k);
+    }
+    rr_out_text("\n");
+}
+
 /* One block a device; `*` marks the one that runs without --device. */
 static void print_device(const rr_device_info *d, bool picked) {
     char uuid[37];
@@ -51,6 +63,8 @@ static void print_device(const rr_device_info *d, bool picked) {
     }
     rr_out_printf(", workgroups of %u, %u KiB shared\n", d->max_workgroup_invocations, d->shared_memory_bytes / 1024);
     print_caps("capabilities", d->caps);
+    print_shapes("coop", (d->caps & RR_CAP_COOP) != 0, &d->coop_f16);
+    print_shapes("coop-int8", (d->caps & RR_CAP_COOP_INT8) != 0, &d->coop_int8);
     if (d->quirks[0] != '\0') {
         rr_out_printf("   %-12s %s\n", "quirks", d->quirks);
     }
@@ -70,6 +84,17 @@ static void add_uuid(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *ke
     char text[37];
     uuid_text(uuid, text);
     yyjson_mut_obj_add_strcpy(doc, object, key, text);
+}
+
+/* [[m, n, k], …] */
+static void add_shapes(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const rr_coop_shapes *shapes) {
+    yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, object, key);
+    for (uint32_t i = 0; i < shapes->n; i++) {
+        yyjson_mut_val *shape = yyjson_mut_arr_add_arr(doc, list);
+        yyjson_mut_arr_add_uint(doc, shape, shapes->at[i].m);
+        yyjson_mut_arr_add_uint(doc, shape, shapes->at[i].n);
+        yyjson_mut_arr_add_uint(doc, shape, shapes->at[i].k);
+    }
 }
 
 static void add_identity(yyjson_mut_doc *doc, yyjson_mut_val *o, const rr_device_info *d) {
@@ -100,6 +125,8 @@ static void add_device(yyjson_mut_doc *doc, yyjson_mut_val *list, const rr_devic
     yyjson_mut_obj_add_uint(doc, o, "subgroup_size", d->subgroup_size);
     yyjson_mut_obj_add_uint(doc, o, "subgroup_size_min", d->subgroup_size_min);
     yyjson_mut_obj_add_uint(doc, o, "subgroup_size_max", d->subgroup_size_max);
+    add_shapes(doc, o, "coop_f16", &d->coop_f16);
+    add_shapes(doc, o, "coop_int8", &d->coop_int8);
     yyjson_mut_obj_add_uint(doc, o, "max_workgroup_invocations", d->max_workgroup_invocations);
     yyjson_mut_val *groups = yyjson_mut_obj_add_arr(doc, o, "max_workgroups");
     for (int i = 0; i < 3; i++) {

@@ -16,6 +16,7 @@ typedef struct synth_job {
     rr_synthetic_shape shape;
     const rr_synthetic_type *type;
     uint64_t seed;
+    bool hollow;
     rr_file_out file;
     uint64_t done, total; /* bytes of tensors */
     uint8_t *piece;       /* [PIECE_BYTES] */
@@ -50,6 +51,9 @@ static rr_status write_tensor(synth_job *job, const rr_synthetic_tensor *tensor,
     static const uint8_t zeros[64];
     const uint64_t block_bytes = rr_qtype_get((uint32_t)tensor->type)->block_bytes;
     const uint64_t n_blocks = n_blocks_of(tensor), at_once = PIECE_BYTES / block_bytes;
+    if (job->hollow) {
+        return rr_file_out_skip(&job->file, bytes_of(tensor) + rr_gw_padding(bytes_of(tensor)), diag);
+    }
     for (uint64_t first = 0; first < n_blocks; first += at_once) {
         size_t n = (size_t)(n_blocks - first < at_once ? n_blocks - first : at_once);
         rr_blocks_random(tensor->type, name_hash(tensor->name) ^ job->seed, tensor->deviation, first, n, job->piece);
@@ -68,7 +72,7 @@ static rr_status write_tensor(synth_job *job, const rr_synthetic_tensor *tensor,
 
 static rr_status check_space(const synth_job *job, const char *path, uint64_t head_bytes, rr_diag *diag) {
     struct statvfs fs;
-    if (statvfs(job->file.temp, &fs) != 0) {
+    if (job->hollow || fstatvfs(job->file.fd, &fs) != 0) {
         return RR_OK; /* the write will tell */
     }
     uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize, needed = job->total + head_bytes;
@@ -145,6 +149,8 @@ int rr_verb_synth(int argc, char **argv) {
          .help = "layers instead of the size's own number: a small file with matrices of full size", .min = 1, .max = 128},
         {.name = "seed", .kind = RR_OPT_U64, .target = &job.seed, .value = "N",
          .help = "other weights; the same seed gives the same file everywhere (default 0)"},
+        {.name = "hollow", .kind = RR_OPT_FLAG, .target = &job.hollow,
+         .help = "all weights zero, as a hole that takes no room on the disk: for dry runs"},
     };
     const rr_cli_spec spec = {
         .synopsis = "0.5b|1.5b|3b|7b|14b|tiny",

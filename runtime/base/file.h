@@ -34,6 +34,8 @@ rr_status rr_file_out_check(const char *path, rr_diag *diag);
 /* Errors: as rr_file_out_check. *out is to be ended by rr_file_out_finish or rr_file_out_discard. */
 rr_status rr_file_out_open(const char *path, rr_file_out *out, rr_diag *diag);
 rr_status rr_file_out_write(rr_file_out *out, const void *data, size_t bytes, rr_diag *diag); /* RR_E_IO */
+/* Zeros, as a hole where the file can have one. Errors: RR_E_IO. */
+rr_status rr_file_out_skip(rr_file_out *out, uint64_t bytes, rr_diag *diag);
 /* Gives the file its name. After a failure (RR_E_IO) nothing of it stays, and what stood there before is untouched. */
 rr_status rr_file_out_finish(rr_file_out *out, rr_diag *diag);
 void rr_file_out_discard(rr_file_out *out);

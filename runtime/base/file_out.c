@@ -131,6 +131,17 @@ rr_status rr_file_out_write(rr_file_out *out, const void *data, size_t bytes, rr
     return RR_OK;
 }
 
+rr_status rr_file_out_skip(rr_file_out *out, uint64_t bytes, rr_diag *diag) {
+    static const char zeros[4096];
+    if (bytes > 0 && lseek(out->fd, (off_t)(bytes - 1), SEEK_CUR) >= 0) {
+        return rr_file_out_write(out, zeros, 1, diag);
+    }
+    for (; bytes > 0; bytes -= bytes < sizeof zeros ? bytes : sizeof zeros) { /* a pipe */
+        RR_TRY(rr_file_out_write(out, zeros, bytes < sizeof zeros ? (size_t)bytes : sizeof zeros, diag));
+    }
+    return RR_OK;
+}
+
 rr_status rr_file_out_finish(rr_file_out *out, rr_diag *diag) {
     bool is_temporary = out->temporary.data != NULL;
     bool ok = !is_temporary || fsync(out->fd) == 0; /* a device or pipe has nothing to sync */

@@ -122,8 +122,7 @@ rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_dia
            (unsigned long long)engine->plan.activations_bytes, (unsigned long long)engine->plan.staging_bytes,
            (unsigned long long)engine->plan.total_bytes, (unsigned long long)engine->plan.budget_bytes);
     RR_TRY_GOTO(allocate(engine, diag));
-    RR_TRY_GOTO(rr_weights_load(engine->model, engine->graph_kind, engine->device, params->progress,
-                                params->progress_user, &engine->weights, diag));
+    RR_TRY_GOTO(rr_weights_load(engine->model, engine->graph_kind, engine->device, params, &engine->weights, diag));
     RR_TRY_GOTO(rr_kern_create(engine->device, &engine->kern, diag));
     RR_TRY_GOTO(rr_graph_prepare(engine, diag));
     rr_vk_pipeline_cache_save(engine->device);

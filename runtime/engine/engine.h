@@ -23,6 +23,8 @@ typedef struct rr_engine_params {
     uint32_t logits_rows;    /* prompt rows a pass whose logits can be asked for; 0 = 32 */
     bool exact;              /* keep activations in float, whatever it costs */
     bool validation;
+    bool no_weights;         /* allocate the weights and leave them as they are: for walking through a driver that executes
+                              * nothing. Everything is planned, compiled, recorded and submitted; results mean nothing */
     rr_progress_fn progress; /* packing and compiling; may be NULL */
     void *progress_user;
 } rr_engine_params;

@@ -101,6 +101,8 @@ struct rr_kern {
     rr_vk_device *device;
     kern_entry *entries;
     size_t n, capacity;
+    rr_kern_use_fn on_prepare; /* not NULL: nothing is compiled */
+    void *on_prepare_user;
     rr_kern_fn on_record; /* may be NULL */
     void *on_record_user;
 };
@@ -116,6 +118,17 @@ rr_status rr_kern_create(rr_vk_device *device, rr_kern **out, rr_diag *diag) {
     return RR_OK;
 }
 
+rr_status rr_kern_create_list(rr_kern_use_fn fn, void *user, rr_kern **out, rr_diag *diag) {
+    rr_kern *kern = calloc(1, sizeof *kern);
+    if (kern == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for the kernel table");
+    }
+    kern->on_prepare = fn;
+    kern->on_prepare_user = user;
+    *out = kern;
+    return RR_OK;
+}
+
 static void entry_destroy(rr_kern *kern, kern_entry *entry) {
     for (size_t t = 0; t < RR_MAX_TILES; t++) {
         rr_vk_kernel_destroy(kern->device, &entry->tiles[t]);
@@ -126,7 +139,9 @@ void rr_kern_destroy(rr_kern **kern) {
     if (*kern == NULL) {
         return;
     }
-    rr_vk_pipeline_cache_save((*kern)->device);
+    if ((*kern)->device != NULL) {
+        rr_vk_pipeline_cache_save((*kern)->device);
+    }
     for (size_t i = 0; i < (*kern)->n; i++) {
         entry_destroy(*kern, &(*kern)->entries[i]);
     }
@@ -146,8 +161,17 @@ static const kern_entry *entry_find(const rr_kern *kern, rr_op op, const rr_kern
     return NULL;
 }
 
+static rr_site site_of(const rr_kern *kern, const rr_kern_key *key, uint32_t tile, const void *push) {
+    const rr_device_info *info = rr_vk_info(kern->device);
+    return (rr_site){.key = key, .tile = tile, .subgroup = info->subgroup_size, .info = info, .push = push};
+}
+
 rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant,
                           rr_diag *diag) {
+    if (kern->on_prepare != NULL) {
+        kern->on_prepare(kern->on_prepare_user, op, key);
+        return RR_OK;
+    }
     if (variant == NULL) {
         variant = rr_pick(op, key, rr_vk_info(kern->device));
     }
@@ -177,7 +201,7 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
     kern_entry entry = {.op = op, .key = *key, .variant = variant, .code = code};
     for (size_t t = 0; t < RR_MAX_TILES && code->tiles[t] != 0; t++) {
         uint32_t spec[RR_MAX_SPEC];
-        rr_site at = {.key = key, .tile = code->tiles[t], .subgroup = rr_vk_info(kern->device)->subgroup_size};
+        rr_site at = site_of(kern, key, code->tiles[t], NULL);
         rr_vk_kernel_params params = {.label = rr_op_name(op),
                                       .spirv = module->spirv,
                                       .spirv_bytes = module->bytes,
@@ -192,6 +216,16 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
     }
     kern->entries[kern->n++] = entry;
     return RR_OK;
+}
+
+const rr_vk_kernel *rr_kern_kernel(const rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant,
+                                   size_t t, uint32_t *tile) {
+    const kern_entry *entry = entry_find(kern, op, key, variant);
+    if (entry == NULL || t >= RR_MAX_TILES || entry->tiles[t] == NULL) {
+        return NULL;
+    }
+    *tile = entry->code->tiles[t];
+    return entry->tiles[t];
 }
 
 void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_kern_key *key,
@@ -214,10 +248,7 @@ void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_
     while (code->tiles[t] < wanted && t < last) {
         t++;
     }
-    rr_site at = {.key = key,
-               .tile = code->tiles[t],
-               .subgroup = rr_vk_info(kern->device)->subgroup_size,
-               .push = push};
+    rr_site at = site_of(kern, key, code->tiles[t], push);
     rr_grid g = code->grid(&at);
     assert(g.x > 0 && g.x <= 65535 && g.y > 0 && g.y <= 65535);
     if (kern->on_record != NULL) {

@@ -75,6 +75,14 @@ void rr_kern_destroy(rr_kern **kern);
 /* Compiles `op` for `key` unless it is there. `variant` NULL = rr_pick's choice. After this, recording cannot fail. */
 rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant, rr_diag *diag);
 
+/* A table that compiles nothing: rr_kern_prepare calls `fn`, for finding out what is used. */
+typedef void (*rr_kern_use_fn)(void *user, rr_op op, const rr_kern_key *key);
+rr_status rr_kern_create_list(rr_kern_use_fn fn, void *user, rr_kern **out, rr_diag *diag);
+/* For tools that look at what the compiler made: pipeline `t` (0…) of what was prepared, with the tokens that a workgroup
+ * takes in *tile. NULL past the last. */
+const rr_vk_kernel *rr_kern_kernel(const rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant,
+                                   size_t t, uint32_t *tile);
+
 /* Records one op; `push` points at the op's rr_push_ block. The (op, key, variant) must have been prepared. Grids stay
  * below 65,536 workgroups a dimension as long as n_out ≤ 2,097,152, a pass has ≤ 65,535 rows and contexts fit the rest. */
 void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_kern_key *key,

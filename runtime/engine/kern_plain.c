@@ -25,19 +25,37 @@ static uint32_t spec_head(const rr_site *at, uint32_t *values) {
     return 1;
 }
 
-/* Output rows a lane: more of them share each activation, fewer need fewer registers; 4 suits every compiler seen. */
-enum { MATMUL_ROWS = 4 };
+/* Output rows a lane: more of them share each activation, fewer need fewer registers. 4 suits most compilers; where
+ * subgroups may be of 8 or 16, a lane has few registers and 3 rows spill already (docs/isa.md). */
+enum { MATMUL_ROWS = 4, MATMUL_ROWS_FEW = 2 };
+static uint32_t matmul_rows(const rr_site *at) {
+    bool few = at->info->subgroup_size_min >= 8 && at->info->subgroup_size_min <= 16;
+    return few ? MATMUL_ROWS_FEW : MATMUL_ROWS;
+}
 
 static uint32_t spec_matmul(const rr_site *at, uint32_t *values) {
     values[0] = at->key->format;
     values[1] = at->tile;
-    values[2] = MATMUL_ROWS;
+    values[2] = matmul_rows(at);
     return 3;
 }
 
 static uint32_t spec_matmul_lanes(const rr_site *at, uint32_t *values) {
-    values[3] = at->subgroup;
-    return spec_matmul(at, values) + 1;
+    uint32_t n = spec_matmul(at, values);
+    values[2] = MATMUL_ROWS;
+    values[n] = at->subgroup;
+    return n + 1;
+}
+
+/* Query rows a workgroup of the plain kernel: what fits the registers with the sums of a whole head. */
+static uint32_t attention_rows(const rr_site *at) {
+    return at->key->head_size <= 64 ? 32 : 16;
+}
+
+static uint32_t spec_attention_prefill(const rr_site *at, uint32_t *values) {
+    values[0] = at->key->head_size;
+    values[1] = attention_rows(at);
+    return 2;
 }
 
 /* Query rows a subgroup. Decode: all heads of a group, at most 8. Prefill: what still fits the registers. */
@@ -61,12 +79,12 @@ static uint32_t spec_attention_decode_lanes(const rr_site *at, uint32_t *values)
 
 static rr_grid grid_matmul_prefill(const rr_site *at) {
     const rr_push_matmul *p = at->push;
-    return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, 64 * MATMUL_ROWS)};
+    return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, 64 * matmul_rows(at))};
 }
 
 static rr_grid grid_matmul_decode(const rr_site *at) {
     const rr_push_matmul *p = at->push;
-    return (rr_grid){rr_div_up(p->n_out, 8 * MATMUL_ROWS), rr_div_up(p->n_tokens, at->tile)};
+    return (rr_grid){rr_div_up(p->n_out, 8 * matmul_rows(at)), rr_div_up(p->n_tokens, at->tile)};
 }
 
 static rr_grid grid_matmul_lanes(const rr_site *at) {
@@ -90,7 +108,7 @@ static rr_grid grid_rope(const rr_site *at) {
 
 static rr_grid grid_attention_prefill(const rr_site *at) {
     const rr_push_attention *p = at->push;
-    return (rr_grid){rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), 32), p->n_kv_heads};
+    return (rr_grid){rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), attention_rows(at)), p->n_kv_heads};
 }
 
 static rr_grid grid_attention_prefill_lanes(const rr_site *at) {
@@ -129,7 +147,7 @@ static const rr_code_row rows[] = {
     {RR_OP_matmul_decode, "base", {1, 4, 8}, spec_matmul, grid_matmul_decode, n_tokens_matmul, 0},
     {RR_OP_matmul_decode, "lanes", {1, 4, 8}, spec_matmul_lanes, grid_matmul_lanes, n_tokens_matmul, 0},
     {RR_OP_rope, "base", {1}, spec_head, grid_rope, NULL, 0},
-    {RR_OP_attention_prefill, "base", {1}, spec_head, grid_attention_prefill, NULL, 0},
+    {RR_OP_attention_prefill, "base", {1}, spec_attention_prefill, grid_attention_prefill, NULL, 0},
     {RR_OP_attention_prefill, "lanes", {1}, spec_attention_prefill_lanes, grid_attention_prefill_lanes, NULL, 16},
     {RR_OP_attention_decode, "lanes", {1}, spec_attention_decode_lanes, grid_attention_decode, NULL, 16},
     {RR_OP_attention_decode, "base", {1}, spec_head, grid_attention_decode, NULL, 0},

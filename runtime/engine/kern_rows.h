@@ -19,6 +19,7 @@ typedef struct rr_site {
     const rr_kern_key *key;
     uint32_t tile;     /* tokens a workgroup takes */
     uint32_t subgroup; /* lanes, of the device */
+    const rr_device_info *info;
     const void *push;  /* NULL when specialising */
 } rr_site;
 

@@ -146,20 +146,45 @@ fail:
     return status;
 }
 
-rr_status rr_weights_plan(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, uint64_t *out_bytes,
-                          rr_diag *diag) {
-    rr_weights weights = {.layers = calloc(model->config.n_layers, sizeof *weights.layers)};
-    if (weights.layers == NULL) {
+/* Fills `out` but for buffers and addresses; the placement is the caller's. */
+static rr_status describe(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, rr_weights *out,
+                          placement *p, rr_diag *diag) {
+    out->layers = calloc(model->config.n_layers, sizeof *out->layers);
+    if (out->layers == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
     }
+    RR_TRY(place(model, graph, info, out, p, diag));
+    if (graph == RR_GRAPH_PLAIN && model->config.tied) {
+        out->output = out->embedding;
+    }
+    return RR_OK;
+}
+
+rr_status rr_weights_plan(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, uint64_t *out_bytes,
+                          rr_diag *diag) {
+    rr_weights weights = {0};
     placement p = {0};
-    rr_status status = place(model, graph, info, &weights, &p, diag);
+    rr_status status = describe(model, graph, info, &weights, &p, diag);
     if (status == RR_OK) {
         *out_bytes = p.total_bytes;
     }
     placement_destroy(&p);
     free(weights.layers);
     return status;
+}
+
+rr_status rr_weights_describe(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, rr_weights *out,
+                              rr_diag *diag) {
+    rr_weights weights = {0};
+    placement p = {0};
+    rr_status status = describe(model, graph, info, &weights, &p, diag);
+    placement_destroy(&p);
+    if (status != RR_OK) {
+        free(weights.layers);
+        return status;
+    }
+    *out = weights;
+    return RR_OK;
 }
 
 typedef struct pack_job {
@@ -205,7 +230,7 @@ static void make_bytes(const item *it, void *to) {
     }
 }
 
-static rr_status load_item(rr_vk_device *device, const item *it, rr_vk_buffer *buffer, rr_diag *diag) {
+static void set_address(const item *it, const rr_vk_buffer *buffer) {
     uint64_t address = buffer->address + it->offset;
     if (it->matrix != NULL) {
         it->matrix->address = address;
@@ -214,6 +239,9 @@ static rr_status load_item(rr_vk_device *device, const item *it, rr_vk_buffer *b
     } else {
         *it->vector = address;
     }
+}
+
+static rr_status load_item(rr_vk_device *device, const item *it, rr_vk_buffer *buffer, rr_diag *diag) {
     if (buffer->mapped != NULL) {
         make_bytes(it, (char *)buffer->mapped + it->offset);
         return RR_OK;
@@ -228,17 +256,12 @@ static rr_status load_item(rr_vk_device *device, const item *it, rr_vk_buffer *b
     return status;
 }
 
-rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_device *device, rr_progress_fn progress,
-                          void *user, rr_weights *out, rr_diag *diag) {
+rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_device *device,
+                          const rr_engine_params *params, rr_weights *out, rr_diag *diag) {
     rr_weights weights = {0};
     placement p = {0};
     rr_status status = RR_OK;
-    weights.layers = calloc(model->config.n_layers, sizeof *weights.layers);
-    if (weights.layers == NULL) {
-        status = rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
-        goto fail;
-    }
-    RR_TRY_GOTO(place(model, graph, rr_vk_info(device), &weights, &p, diag));
+    RR_TRY_GOTO(describe(model, graph, rr_vk_info(device), &weights, &p, diag));
     weights.buffers = calloc(p.n_buffers, sizeof *weights.buffers);
     if (weights.buffers == NULL) {
         status = rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
@@ -251,10 +274,15 @@ rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_devi
     }
     uint64_t done = 0;
     for (size_t i = 0; i < p.n; i++) {
-        RR_TRY_GOTO(load_item(device, &p.items[i], &weights.buffers[p.items[i].buffer], diag));
+        rr_vk_buffer *buffer = &weights.buffers[p.items[i].buffer];
+        set_address(&p.items[i], buffer);
+        if (params->no_weights) {
+            continue;
+        }
+        RR_TRY_GOTO(load_item(device, &p.items[i], buffer, diag));
         done += p.items[i].bytes;
-        if (progress != NULL) {
-            progress(user, "packing weights", done, p.total_bytes);
+        if (params->progress != NULL) {
+            params->progress(params->progress_user, "packing weights", done, p.total_bytes);
         }
     }
     if (graph == RR_GRAPH_PLAIN && model->config.tied) {

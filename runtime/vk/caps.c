@@ -109,6 +109,7 @@ typedef struct rr_report {
     VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size_features;
     VkPhysicalDeviceShaderIntegerDotProductFeatures dot_features;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coop_features;
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics_features;
 } rr_report;
 
 static void chain(void *head, void *next) {
@@ -137,6 +138,7 @@ static void read_report(const rr_vk_instance *instance, const rr_vk_probe *probe
         .subgroup_size_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
         .dot_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
         .coop_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        .statistics_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
     };
     chain(&report->properties, &report->properties11);
     chain(&report->properties, &report->properties12);
@@ -157,46 +159,79 @@ static void read_report(const rr_vk_instance *instance, const rr_vk_probe *probe
         chain(&report->properties, &report->coop);
         chain(&report->features, &report->coop_features);
     }
+    if (has_extension(extensions, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)) {
+        chain(&report->features, &report->statistics_features);
+    }
     vkGetPhysicalDeviceProperties2(probe->handle, &report->properties);
     vkGetPhysicalDeviceFeatures2(probe->handle, &report->features);
 }
 
-/* Which cooperative matrix capabilities the listed shapes give. */
-static uint32_t coop_shapes(VkInstance instance, VkPhysicalDevice handle) {
+static void add_shape(const VkCooperativeMatrixPropertiesKHR *listed, rr_coop_shapes *out) {
+    const rr_coop_shape shape = {listed->MSize, listed->NSize, listed->KSize};
+    for (uint32_t i = 0; i < out->n; i++) {
+        if (memcmp(&out->at[i], &shape, sizeof shape) == 0) {
+            return;
+        }
+    }
+    if (out->n < RR_COOP_SHAPES) {
+        out->at[out->n++] = shape;
+    }
+}
+
+/* Sorts the driver's list into the pairs of types that kernels use; other types, other scopes and sums that saturate are
+ * left out. */
+static void read_shapes(VkInstance instance, VkPhysicalDevice handle, rr_device_info *info) {
     PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get_shapes =
         (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)vkGetInstanceProcAddr(
             instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
     uint32_t n = 0;
     if (get_shapes == NULL || get_shapes(handle, &n, NULL) != VK_SUCCESS || n == 0) {
-        return 0;
+        return;
     }
     VkCooperativeMatrixPropertiesKHR *shapes = calloc(n, sizeof *shapes);
     if (shapes == NULL) {
-        return 0;
+        return;
     }
     for (uint32_t i = 0; i < n; i++) {
         shapes[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
     }
-    uint32_t caps = 0;
     if (get_shapes(handle, &n, shapes) >= 0) {
         for (uint32_t i = 0; i < n; i++) {
             const VkCooperativeMatrixPropertiesKHR *s = &shapes[i];
-            if (s->scope != VK_SCOPE_SUBGROUP_KHR || s->AType != s->BType || s->CType != s->ResultType) {
+            if (s->scope != VK_SCOPE_SUBGROUP_KHR || s->AType != s->BType || s->CType != s->ResultType ||
+                s->saturatingAccumulation) {
                 continue;
             }
             if (s->AType == VK_COMPONENT_TYPE_FLOAT16_KHR && s->CType == VK_COMPONENT_TYPE_FLOAT32_KHR) {
-                caps |= RR_CAP_COOP;
+                add_shape(s, &info->coop_f16);
             } else if (s->AType == VK_COMPONENT_TYPE_SINT8_KHR && s->CType == VK_COMPONENT_TYPE_SINT32_KHR) {
-                caps |= RR_CAP_COOP_INT8;
+                add_shape(s, &info->coop_int8);
             }
         }
     }
     free(shapes);
-    return caps;
+}
+
+/* The cooperative matrix capabilities, and the shapes where asking is safe. They load and store f16 or 8-bit elements and
+ * need the Vulkan memory model. */
+static uint32_t coop_caps(VkInstance instance, const rr_vk_probe *probe, const rr_report *report, uint32_t caps,
+                          rr_device_info *info) {
+    if (!report->coop_features.cooperativeMatrix || !report->features12.vulkanMemoryModel ||
+        (report->coop.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) == 0) {
+        return 0;
+    }
+    bool asked = (rr_quirks_caps(info) & RR_CAP_COOP) == 0;
+    if (asked) {
+        read_shapes(instance, probe->handle, info);
+    }
+    bool f16 = (caps & RR_CAP_F16) != 0 && report->features11.storageBuffer16BitAccess;
+    bool int8 = (caps & RR_CAP_INT8) != 0;
+    return (f16 && (!asked || info->coop_f16.n > 0) ? RR_CAP_COOP : 0u) |
+           (int8 && (!asked || info->coop_int8.n > 0) ? RR_CAP_COOP_INT8 : 0u);
 }
 
 static uint32_t caps_of(VkInstance instance, const rr_vk_probe *probe, const rr_report *report,
-                        const rr_device_info *info) {
+                        rr_device_info *info) {
     const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT |
                                               VK_SUBGROUP_FEATURE_BALLOT_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT |
                                               VK_SUBGROUP_FEATURE_SHUFFLE_BIT |
@@ -217,16 +252,7 @@ static uint32_t caps_of(VkInstance instance, const rr_vk_probe *probe, const rr_
                 ? RR_CAP_DOT
                 : 0u;
     caps |= info->type == RR_DEVICE_CPU ? RR_CAP_CPU : 0u;
-    /* cooperative matrices load and store f16 or 8-bit elements and need the Vulkan memory model */
-    uint32_t coop = 0;
-    if (report->coop_features.cooperativeMatrix && features->vulkanMemoryModel &&
-        (report->coop.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0) {
-        bool bad = (rr_quirks_caps(info) & RR_CAP_COOP) != 0;
-        coop = bad ? RR_CAP_COOP | RR_CAP_COOP_INT8 : coop_shapes(instance, probe->handle);
-        coop &= (caps & RR_CAP_F16) != 0 && report->features11.storageBuffer16BitAccess ? ~0u : ~(uint32_t)RR_CAP_COOP;
-        coop &= (caps & RR_CAP_INT8) != 0 ? ~0u : ~(uint32_t)RR_CAP_COOP_INT8;
-    }
-    return caps | coop;
+    return caps | coop_caps(instance, probe, report, caps, info);
 }
 
 static rr_device_type type_of(VkPhysicalDeviceType type) {
@@ -352,7 +378,7 @@ static void unusable(rr_device_info *info, const char *format, ...) {
 }
 
 /* Every part of the floor that is missing goes into the reason. */
-static void check_floor(const rr_report *report, rr_device_info *info) {
+static void check_floor(const rr_report *report, rr_vk_probe *probe, rr_device_info *info) {
     const VkPhysicalDeviceLimits *limits = &report->properties.properties.limits;
     if (!report->features12.bufferDeviceAddress) {
         unusable(info, "no buffer device addresses");
@@ -372,6 +398,7 @@ static void check_floor(const rr_report *report, rr_device_info *info) {
     if (limits->maxComputeSharedMemorySize < 32768) {
         unusable(info, "%u bytes of shared memory, 32768 are needed", limits->maxComputeSharedMemorySize);
     }
+    probe->can_compile = info->usable;
     if (info->device_memory_bytes == 0) {
         unusable(info, "no device-local memory");
     }
@@ -406,6 +433,7 @@ void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle,
     probe->ext_dot = !core13 && has_extension(&extensions, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
     probe->ext_feedback = !core13 && has_extension(&extensions, VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
     probe->has_feedback = core13 || probe->ext_feedback;
+    probe->has_statistics = report.statistics_features.pipelineExecutableInfo;
     probe->ext_portability = has_extension(&extensions, "VK_KHR_portability_subset");
     vkGetPhysicalDeviceMemoryProperties(handle, &probe->memory);
 
@@ -418,7 +446,7 @@ void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle,
         probe->timestamp_bits = 0; /* a driver without a clock divides by zero */
     }
     info->timestamp_ns = probe->timestamp_bits > 0 ? properties.limits.timestampPeriod : 0.0f;
-    check_floor(&report, info);
+    check_floor(&report, probe, info);
     info->caps_reported = caps_of(instance->handle, probe, &report, info);
     rr_quirks_apply(info);
     free(extensions.list);

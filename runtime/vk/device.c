@@ -11,6 +11,7 @@ typedef struct rr_features {
     VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size;
     VkPhysicalDeviceShaderIntegerDotProductFeatures dot;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coop;
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics;
 } rr_features;
 
 static void push(rr_features *features, void *structure) {
@@ -20,7 +21,9 @@ static void push(rr_features *features, void *structure) {
 }
 
 /* Asks for what the floor and `caps` need and nothing else. */
-static void choose_features(const rr_vk_probe *probe, uint32_t caps, rr_features *features) {
+static void choose_features(const rr_vk_device *device, rr_features *features) {
+    const rr_vk_probe *probe = device->probe;
+    const uint32_t caps = device->info.caps;
     bool coop = (caps & (RR_CAP_COOP | RR_CAP_COOP_INT8)) != 0;
     bool bits16 = (caps & (RR_CAP_INT16 | RR_CAP_COOP)) != 0;
     bool bits8 = (caps & (RR_CAP_INT8 | RR_CAP_COOP_INT8)) != 0;
@@ -44,6 +47,8 @@ static void choose_features(const rr_vk_probe *probe, uint32_t caps, rr_features
         .dot.shaderIntegerDotProduct = VK_TRUE,
         .coop.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
         .coop.cooperativeMatrix = VK_TRUE,
+        .statistics.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+        .statistics.pipelineExecutableInfo = VK_TRUE,
     };
     push(features, &features->v11);
     push(features, &features->v12);
@@ -56,9 +61,14 @@ static void choose_features(const rr_vk_probe *probe, uint32_t caps, rr_features
     if (coop) {
         push(features, &features->coop);
     }
+    if (device->statistics) {
+        push(features, &features->statistics);
+    }
 }
 
-static uint32_t choose_extensions(const rr_vk_probe *probe, uint32_t caps, const char *names[8]) {
+static uint32_t choose_extensions(const rr_vk_device *device, const char *names[12]) {
+    const rr_vk_probe *probe = device->probe;
+    const uint32_t caps = device->info.caps;
     uint32_t n = 0;
     if (probe->has_pinning && probe->ext_subgroup_size) {
         names[n++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
@@ -72,6 +82,9 @@ static uint32_t choose_extensions(const rr_vk_probe *probe, uint32_t caps, const
     if (probe->ext_feedback) {
         names[n++] = VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME;
     }
+    if (device->statistics) {
+        names[n++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
+    }
     if (probe->has_budget) {
         names[n++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
     }
@@ -84,8 +97,8 @@ static uint32_t choose_extensions(const rr_vk_probe *probe, uint32_t caps, const
 static rr_status create_device(rr_vk_device *device, rr_diag *diag) {
     const rr_vk_probe *probe = device->probe;
     rr_features features;
-    choose_features(probe, device->info.caps, &features);
-    const char *extensions[8];
+    choose_features(device, &features);
+    const char *extensions[12];
     const float priority = 1.0f;
     const VkDeviceQueueCreateInfo queue = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
@@ -100,7 +113,7 @@ static rr_status create_device(rr_vk_device *device, rr_diag *diag) {
         .pQueueCreateInfos = &queue,
         .ppEnabledExtensionNames = extensions,
     };
-    create.enabledExtensionCount = choose_extensions(probe, device->info.caps, extensions);
+    create.enabledExtensionCount = choose_extensions(device, extensions);
     VkResult result = vkCreateDevice(probe->handle, &create, NULL, &device->handle);
     if (result != VK_SUCCESS) {
         (void)rr_vk_fail(device, diag, "vkCreateDevice", result);
@@ -109,21 +122,29 @@ static rr_status create_device(rr_vk_device *device, rr_diag *diag) {
     volkLoadDeviceTable(&device->vk, device->handle);
     device->vk.vkGetDeviceQueue(device->handle, probe->queue_family, 0, &device->queue);
     uint64_t budget = 0;
-    (void)rr_vk_heap_budget(probe, probe->heap, &budget, &device->usage_before);
+    if (device->info.device_memory_bytes > 0) {
+        (void)rr_vk_heap_budget(probe, probe->heap, &budget, &device->usage_before);
+    }
     return RR_OK;
 }
 
-rr_status rr_vk_device_open(rr_vk_instance *instance, size_t index, uint32_t caps, rr_vk_device **out, rr_diag *diag) {
+rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index, const rr_vk_device_params *params,
+                                 rr_vk_device **out, rr_diag *diag) {
     if (index >= instance->n_devices) {
         return rr_fail(diag, RR_E_DEVICE, "device %zu: there are %zu devices, counted from 0", index,
                        instance->n_devices);
     }
     const rr_device_info *info = &instance->infos[index];
-    if (!info->usable) {
+    if (!info->usable && !(params->statistics && rr_vk_can_compile(instance, index))) {
         return rr_fail(diag, RR_E_DEVICE, "device %zu (%s) is not usable: %s", index, info->name, info->reason);
     }
+    if (params->statistics && !instance->probes[index].has_statistics) {
+        return rr_fail(diag, RR_E_UNSUPPORTED,
+                       "device %zu (%s): its driver tells nothing of compiled kernels (no %s)", index, info->name,
+                       VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
+    }
     for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
-        if ((caps & ~info->caps_reported & (1u << bit)) != 0) {
+        if ((params->caps & ~info->caps_reported & (1u << bit)) != 0) {
             return rr_fail(diag, RR_E_UNSUPPORTED, "device %zu (%s) does not offer the capability %s", index,
                            info->name, rr_cap_text((rr_cap_bit)bit));
         }
@@ -135,7 +156,8 @@ rr_status rr_vk_device_open(rr_vk_instance *instance, size_t index, uint32_t cap
     device->instance = instance;
     device->probe = &instance->probes[index];
     device->info = *info;
-    device->info.caps = caps;
+    device->info.caps = params->caps;
+    device->statistics = params->statistics;
     atomic_init(&device->lost, false);
     atomic_init(&device->taken_bytes, 0);
     atomic_init(&device->pad_addresses, false);
@@ -151,13 +173,22 @@ rr_status rr_vk_device_open(rr_vk_instance *instance, size_t index, uint32_t cap
     return RR_OK;
 }
 
+rr_status rr_vk_device_open(rr_vk_instance *instance, size_t index, uint32_t caps, rr_vk_device **out, rr_diag *diag) {
+    return rr_vk_device_open_with(instance, index, &(rr_vk_device_params){.caps = caps}, out, diag);
+}
+
+bool rr_vk_can_compile(const rr_vk_instance *instance, size_t index) {
+    return index < instance->n_devices && instance->probes[index].can_compile && instance->probes[index].has_statistics;
+}
+
 void rr_vk_device_close(rr_vk_device **device) {
     rr_vk_device *gone = *device;
     if (gone == NULL) {
         return;
     }
     if (gone->handle != VK_NULL_HANDLE) {
-        if (!atomic_load(&gone->lost)) {
+        /* what has no memory has run nothing, and its driver may not survive the wait */
+        if (!atomic_load(&gone->lost) && gone->info.usable) {
             pthread_mutex_lock(&gone->queue_mutex);
             gone->vk.vkDeviceWaitIdle(gone->handle);
             pthread_mutex_unlock(&gone->queue_mutex);

@@ -25,6 +25,8 @@ typedef struct rr_vk_probe {
     bool has_pinning;       /* a compute pipeline can require its subgroup size */
     bool has_scalar_layout; /* scalarBlockLayout */
     bool has_feedback;      /* pipeline creation tells whether the cache had it */
+    bool has_statistics;    /* VK_KHR_pipeline_executable_properties */
+    bool can_compile;       /* all of the floor is there but perhaps memory */
     bool ext_subgroup_size; /* extensions that exist and are to be enabled on opening */
     bool ext_dot;
     bool ext_feedback;
@@ -64,6 +66,7 @@ struct rr_vk_device {
     rr_vk_instance *instance; /* borrowed */
     const rr_vk_probe *probe; /* borrowed from the instance */
     rr_device_info info;
+    bool statistics; /* kernels keep what the compiler says of them */
     VkDevice handle;
     VkQueue queue;
     struct VolkDeviceTable vk;

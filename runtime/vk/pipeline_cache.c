@@ -137,6 +137,9 @@ static bool load_file(rr_vk_device *device) {
 
 bool rr_vk_pipeline_cache_load(rr_vk_device *device, uint64_t shader_hash) {
     rr_vk_pipeline_cache_destroy(device);
+    if (device->statistics) {
+        return false; /* a pipeline out of a cache has nothing to tell */
+    }
     device->shader_hash = shader_hash;
     if (load_file(device)) {
         /* what the driver made of the file, which need not be as long: saving compares with this */

@@ -40,6 +40,16 @@ rr_status rr_caps_mask(uint32_t caps, const char *mask, uint32_t *out, rr_diag *
 
 typedef enum rr_device_type { RR_DEVICE_OTHER, RR_DEVICE_INTEGRATED, RR_DEVICE_DISCRETE, RR_DEVICE_VIRTUAL, RR_DEVICE_CPU } rr_device_type;
 
+/* A size of cooperative matrices that a subgroup multiplies: A is m × k, B is k × n, the sum m × n. */
+typedef struct rr_coop_shape {
+    uint32_t m, n, k;
+} rr_coop_shape;
+/* The sizes of one pair of types, in the driver's order. */
+enum { RR_COOP_SHAPES = 16 };
+typedef struct rr_coop_shapes {
+    rr_coop_shape at[RR_COOP_SHAPES];
+    uint32_t n;
+} rr_coop_shapes;
 /* What a device reports, all that pick() and plans look at; plain data, so recorded devices can stand in tests. */
 typedef struct rr_device_info {
     uint32_t index;        /* in enumeration order */
@@ -58,6 +68,9 @@ typedef struct rr_device_info {
     uint32_t max_workgroups[3];
     uint32_t shared_memory_bytes;
     uint32_t push_constant_bytes;
+    /* the driver's list: factors f16 with an f32 sum, and signed 8-bit factors with a signed 32-bit sum that wraps. Empty
+     * when the capability is not reported, or is so bad (a quirk) that the driver is not asked; `caps` has the last word. */
+    rr_coop_shapes coop_f16, coop_int8;
     uint64_t max_allocation_bytes;
     uint64_t device_memory_bytes; /* largest device-local heap */
     uint64_t budget_bytes;        /* of it free for this process when listed: VK_EXT_memory_budget, else 80 % */
@@ -92,6 +105,18 @@ rr_status rr_vk_pick(const rr_device_info *devices, size_t n, const char *wish, 
 
 /* Opens a device with every capability in `caps` enabled. */
 rr_status rr_vk_device_open(rr_vk_instance *instance, size_t index, uint32_t caps, rr_vk_device **out, rr_diag *diag);
+/* The same, with options. `statistics`: kernels can be asked for what the compiler made of them (rr_vk_kernel_report). They
+ * are then compiled anew each time and the pipeline cache stays untouched; a device that could run everything but has no
+ * memory can be opened too, to compile for it (rr_vk_can_compile). Errors: also RR_E_UNSUPPORTED when the driver tells
+ * nothing of its kernels. */
+typedef struct rr_vk_device_params {
+    uint32_t caps;
+    bool statistics;
+} rr_vk_device_params;
+rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index, const rr_vk_device_params *params,
+                                 rr_vk_device **out, rr_diag *diag);
+/* The device can be opened with `statistics`. */
+bool rr_vk_can_compile(const rr_vk_instance *instance, size_t index);
 void rr_vk_device_close(rr_vk_device **device); /* waits for the device to be idle */
 const rr_device_info *rr_vk_info(const rr_vk_device *device); /* caps = the enabled ones */
 bool rr_vk_is_lost(const rr_vk_device *device);
@@ -133,6 +158,33 @@ typedef struct rr_vk_kernel_params {
 } rr_vk_kernel_params;
 rr_status rr_vk_kernel_create(rr_vk_device *device, const rr_vk_kernel_params *params, rr_vk_kernel **out, rr_diag *diag);
 void rr_vk_kernel_destroy(rr_vk_device *device, rr_vk_kernel **kernel);
+
+/* What the driver's compiler says of a kernel. Names, units and their number are the driver's own. */
+typedef struct rr_vk_statistic {
+    char name[64];
+    double value; /* whole numbers are exact up to 2^53 */
+} rr_vk_statistic;
+typedef struct rr_vk_listing { /* a representation of the code, such as its assembly */
+    char name[64];
+    char *text; /* terminated */
+} rr_vk_listing;
+typedef struct rr_vk_executable { /* one of the programs that the driver made of the kernel, mostly the only one */
+    char name[64];
+    uint32_t subgroup_size; /* lanes; 0 = it does not say */
+    rr_vk_statistic *statistics;
+    size_t n_statistics;
+    rr_vk_listing *listings;
+    size_t n_listings;
+} rr_vk_executable;
+typedef struct rr_vk_report {
+    rr_vk_executable *executables;
+    size_t n_executables;
+} rr_vk_report;
+/* The kernel's device must have been opened with `statistics`. Errors: RR_E_UNSUPPORTED (it was not), RR_E_MEMORY,
+ * RR_E_DEVICE. The caller owns *out. */
+rr_status rr_vk_kernel_report(rr_vk_device *device, const rr_vk_kernel *kernel, rr_vk_report *out, rr_diag *diag);
+void rr_vk_report_destroy(rr_vk_report *report); /* accepts a zeroed report */
+
 /* Writes the pipeline cache back to the user's cache folder when it changed; failing to is only logged. A cache file
  * is keyed by pipelineCacheUUID, driver version and `shader_hash`; a damaged one is ignored. Load before the first kernel;
  * true = there was a good file. */

@@ -42,6 +42,19 @@ static void writes_atomically(void) {
     umask(mask);
     CHECK_INT(stat(path, &st), 0);
     CHECK_INT(st.st_mode & 0777, 0666 & ~mask);
+    char hollow[600]; /* the writer borrows its path until the end */
+    snprintf(hollow, sizeof hollow, "%s", in_folder("hollow.bin"));
+    rr_file_out file = {.fd = -1};
+    rr_buf zeros = {0};
+    CHECK_OK(rr_file_out_open(hollow, &file, &diag), diag);
+    CHECK_OK(rr_file_out_write(&file, "a", 1, &diag), diag);
+    CHECK_OK(rr_file_out_skip(&file, 0, &diag), diag);
+    CHECK_OK(rr_file_out_skip(&file, 100000, &diag), diag);
+    CHECK_OK(rr_file_out_finish(&file, &diag), diag);
+    CHECK_OK(rr_file_read(hollow, 1 << 20, &zeros, &diag), diag);
+    CHECK(zeros.bytes == 100001 && zeros.data[0] == 'a' && zeros.data[1] == 0 && zeros.data[100000] == 0);
+    rr_buf_destroy(&zeros);
+    CHECK_INT(unlink(hollow), 0);
     CHECK_INT(rr_file_write_atomic(in_folder("none/a.bin"), "x", 1, &diag), RR_E_IO);
     CHECK(strstr(diag.text, "none/a.bin") != NULL);
     /* the target is a folder: the rename fails and cleans up */

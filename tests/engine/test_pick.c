@@ -1,7 +1,10 @@
-/* pick() and the memory plan on recorded devices: pure functions, no GPU. Every op has a row that needs nothing, software
- * devices get theirs, a mask takes them away, plans fit or say with figures why not. */
+/* pick() and the memory plan on recorded devices: pure functions, no GPU. Every op has a row that needs nothing; the choices
+ * on every device, with and without masks, are those of tests/data/choices.txt (`engine_pick --update` writes that file
+ * anew: what a change of rows changes is then seen in its difference); plans fit or say with figures why not. */
 #include <dirent.h>
+#include <stdlib.h>
 
+#include "runtime/base/file.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/kern.h"
 #include "tests/check.h"
@@ -9,26 +12,89 @@
 #include "tests/support/synth.h"
 
 static const char *folder = "tests/data/devices";
+static const char *choices_path = "tests/data/choices.txt";
+static const char *const masks[] = {NULL, "-coop", "-coop,-coop-int8", "-coop,-coop-int8,-dot", "none"};
+enum { N_MASKS = sizeof masks / sizeof masks[0], MAX_FILES = 64 };
 
+/* "none" for an op that has no row for the device. */
 static const char *picked(rr_op op, const rr_device_info *device) {
     const rr_kern_key key = {.format = RR_Q_Q4_0, .head_size = 128};
-    return rr_pick(op, &key, device)->name;
+    const rr_variant *variant = rr_pick(op, &key, device);
+    return variant != NULL ? variant->name : "none";
+}
+
+/* Does this build have the row? Rows that its glslc cannot compile are left out. */
+static bool has_row(rr_op op, const char *name) {
+    size_t n;
+    const rr_variant *rows = rr_variants(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].op == op && strcmp(rows[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What needs no mention: the row that needs nothing; ops of one kind of device have none. */
+static const char *usual(rr_op op) {
+    return has_row(op, "base") ? "base" : "none";
 }
 
 static void test_device(const rr_device_info *device, const char *file) {
     for (int op = 0; op < RR_OP_COUNT; op++) {
         rr_device_info bare = *device;
         bare.caps = 0;
-        CHECK_TEXT(picked((rr_op)op, &bare), "base");
+        CHECK_TEXT(picked((rr_op)op, &bare), usual((rr_op)op));
         const rr_kern_key key = {.format = RR_Q_Q4_0, .head_size = 128};
         const rr_variant *best = rr_pick((rr_op)op, &key, device);
-        CHECK_MSG((best->caps & ~device->caps) == 0, "%s: %s/%s needs what the device lacks", file, rr_op_name((rr_op)op),
-                  best->name);
+        CHECK_MSG(best == NULL || (best->caps & ~device->caps) == 0, "%s: %s/%s needs what the device lacks", file,
+                  rr_op_name((rr_op)op), best->name);
     }
-    bool lanes = (device->caps & RR_CAP_CPU) != 0 && (device->caps & RR_CAP_SUBGROUP) != 0;
-    CHECK_TEXT(picked(RR_OP_matmul_prefill, device), lanes ? "lanes" : "base");
-    CHECK_TEXT(picked(RR_OP_matmul_decode, device), lanes ? "lanes" : "base");
-    CHECK_INT(lanes, device->type == RR_DEVICE_CPU);
+}
+
+/* "DEVICE MASK OP=VARIANT …": every op whose choice is not the usual one. */
+static void write_choices(rr_buf *out, const char *name, const rr_device_info *device, const char *mask) {
+    rr_buf_printf(out, "%s %s", name, mask != NULL ? mask : "all");
+    for (int op = 0; op < RR_OP_COUNT; op++) {
+        const char *variant = picked((rr_op)op, device);
+        if (strcmp(variant, usual((rr_op)op)) != 0) {
+            rr_buf_printf(out, " %s=%s", rr_op_name((rr_op)op), variant);
+        }
+    }
+    rr_buf_text(out, "\n");
+}
+
+/* The variant of an op in a line of the file. */
+static void expected_choice(const char *line, rr_op id, char *out, size_t bytes) {
+    const char *op = rr_op_name(id);
+    const size_t n_line = strcspn(line, "\n"), n_op = strlen(op);
+    snprintf(out, bytes, "%s", usual(id));
+    for (const char *at = line; (at = strchr(at, ' ')) != NULL && at < line + n_line; at++) {
+        if (strncmp(at + 1, op, n_op) == 0 && at[1 + n_op] == '=') {
+            snprintf(out, bytes, "%.*s", (int)strcspn(at + 2 + n_op, " \n"), at + 2 + n_op);
+            return;
+        }
+    }
+}
+
+static void check_choices(const char *file, const char *name, const rr_device_info *device, const char *mask) {
+    char head[300];
+    snprintf(head, sizeof head, "\n%s %s", name, mask != NULL ? mask : "all");
+    const char *line = strstr(file, head);
+    while (line != NULL && line[strlen(head)] != ' ' && line[strlen(head)] != '\n') {
+        line = strstr(line + 1, head);
+    }
+    CHECK_MSG(line != NULL, "%s has no line \"%s\": run engine_pick --update", choices_path, head + 1);
+    for (int op = 0; line != NULL && op < RR_OP_COUNT; op++) {
+        char expected[64];
+        expected_choice(line + 1, (rr_op)op, expected, sizeof expected);
+        if (strcmp(expected, "none") != 0 && !has_row((rr_op)op, expected)) {
+            continue;
+        }
+        CHECK_MSG(strcmp(picked((rr_op)op, device), expected) == 0,
+                  "%s %s: %s/%s is chosen, expected %s (a wanted change: run engine_pick --update)", name,
+                  mask != NULL ? mask : "all", rr_op_name((rr_op)op), picked((rr_op)op, device), expected);
+    }
 }
 
 /* A budget just large enough and one byte too small. */
@@ -56,36 +122,82 @@ static void test_plan(const rr_model *model, const rr_device_info *device) {
     CHECK_INT(rr_memory_plan_make(model, device, &absurd, &plan, &diag), RR_E_USAGE);
 }
 
-int main(void) {
-    rr_diag diag = {0};
-    rr_buf storage = {0};
-    rr_model *model = NULL;
-    const rr_synth synth = {.n_context = 512};
-    CHECK_OK(rr_synth_open(&synth, &storage, &model, &diag), diag);
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Names of the recorded devices, sorted, without ".json"; the caller frees them. */
+static size_t list_devices(char *names[MAX_FILES]) {
     DIR *listing = opendir(folder);
     CHECK_MSG(listing != NULL, "%s: cannot list; run this test from the project's folder", folder);
-    int n_files = 0;
-    for (struct dirent *entry; listing != NULL && (entry = readdir(listing)) != NULL;) {
-        if (strstr(entry->d_name, ".json") == NULL) {
-            continue;
+    size_t n = 0;
+    for (struct dirent *entry; listing != NULL && n < MAX_FILES && (entry = readdir(listing)) != NULL;) {
+        const char *end = strstr(entry->d_name, ".json");
+        if (end != NULL) {
+            names[n] = calloc(1, (size_t)(end - entry->d_name) + 1);
+            CHECK(names[n] != NULL);
+            memcpy(names[n++], entry->d_name, (size_t)(end - entry->d_name));
         }
-        char path[512];
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        rr_device_info *devices = NULL;
-        size_t n = 0;
-        CHECK_OK(rr_devices_read(path, &devices, &n, &diag), diag);
-        for (size_t i = 0; i < n; i++) {
-            test_device(&devices[i], entry->d_name);
-            test_plan(model, &devices[i]);
-        }
-        free(devices);
-        n_files++;
     }
-    CHECK_MSG(n_files >= 20, "%d recorded devices, expected at least 20", n_files);
     if (listing != NULL) {
         closedir(listing);
     }
+    qsort(names, n, sizeof *names, by_name);
+    return n;
+}
+
+/* One recorded device: checked against `file`, or (NULL) written to `out`. */
+static void visit(const char *name, const rr_model *model, const char *file, rr_buf *out) {
+    char path[512];
+    rr_diag diag = {0};
+    rr_device_info *devices = NULL;
+    size_t n = 0;
+    snprintf(path, sizeof path, "%s/%s.json", folder, name);
+    CHECK_OK(rr_devices_read(path, &devices, &n, &diag), diag);
+    CHECK_INT(n, 1);
+    if (n != 1) {
+        free(devices);
+        return;
+    }
+    test_device(&devices[0], name);
+    test_plan(model, &devices[0]);
+    for (int m = 0; m < N_MASKS; m++) {
+        rr_device_info masked = devices[0];
+        CHECK_OK(rr_caps_mask(devices[0].caps, masks[m], &masked.caps, &diag), diag);
+        if (file == NULL) {
+            write_choices(out, name, &masked, masks[m]);
+        } else {
+            check_choices(file, name, &masked, masks[m]);
+        }
+    }
+    free(devices);
+}
+
+int main(int argc, char **argv) {
+    const bool update = argc > 1 && strcmp(argv[1], "--update") == 0;
+    rr_diag diag = {0};
+    rr_buf storage = {0}, file = {0}, written = {0};
+    rr_model *model = NULL;
+    char *names[MAX_FILES] = {0};
+    const rr_synth synth = {.n_context = 512};
+    CHECK_OK(rr_synth_open(&synth, &storage, &model, &diag), diag);
+    if (!update) {
+        CHECK_OK(rr_file_read(choices_path, 1 << 20, &file, &diag), diag);
+    }
+    rr_buf_text(&written, "# The rows of variants.def that pick() chooses on recorded devices where it is not base, by "
+                          "capability mask (Q4_0, heads of 128).\n# Written by `engine_pick --update`.\n");
+    size_t n_files = list_devices(names);
+    CHECK_MSG(n_files >= 20, "%zu recorded devices, expected at least 20", n_files);
+    for (size_t i = 0; i < n_files; i++) {
+        visit(names[i], model, update ? NULL : file.data != NULL ? file.data : "", &written);
+        free(names[i]);
+    }
+    if (update) {
+        CHECK_OK(rr_file_write_atomic(choices_path, written.data, written.bytes, &diag), diag);
+    }
     rr_model_close(&model);
     rr_buf_destroy(&storage);
+    rr_buf_destroy(&file);
+    rr_buf_destroy(&written);
     return CHECK_END();
 }

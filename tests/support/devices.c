@@ -85,6 +85,25 @@ static void read_uuid(rr_fields *fields, const char *key, uint8_t out[16]) {
     }
 }
 
+static void read_shapes(rr_fields *fields, const char *key, rr_coop_shapes *out) {
+    yyjson_val *list = yyjson_obj_get(fields->object, key);
+    if (!yyjson_is_arr(list) || yyjson_arr_size(list) > RR_COOP_SHAPES) {
+        fields->missing = key;
+        return;
+    }
+    size_t i, n;
+    yyjson_val *item;
+    yyjson_arr_foreach(list, i, n, item) {
+        const rr_coop_shape shape = {(uint32_t)yyjson_get_uint(yyjson_arr_get(item, 0)),
+                                     (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 1)),
+                                     (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 2))};
+        if (yyjson_arr_size(item) != 3 || shape.m == 0 || shape.n == 0 || shape.k == 0) {
+            fields->missing = key;
+        }
+        out->at[out->n++] = shape;
+    }
+}
+
 static rr_device_type read_type(rr_fields *fields) {
     static const char *const names[] = {"other", "integrated", "discrete", "virtual", "software"};
     for (int i = 0; i < 5; i++) {
@@ -123,6 +142,8 @@ static const char *read_device(yyjson_val *object, rr_device_info *d) {
     d->subgroup_size = read_u32(&fields, "subgroup_size");
     d->subgroup_size_min = read_u32(&fields, "subgroup_size_min");
     d->subgroup_size_max = read_u32(&fields, "subgroup_size_max");
+    read_shapes(&fields, "coop_f16", &d->coop_f16);
+    read_shapes(&fields, "coop_int8", &d->coop_int8);
     d->max_workgroup_invocations = read_u32(&fields, "max_workgroup_invocations");
     for (size_t i = 0; i < 3; i++) {
         yyjson_val *groups = yyjson_arr_get(yyjson_obj_get(object, "max_workgroups"), i);

@@ -45,6 +45,12 @@ printf '<|im_start|>a<|im_end|>' | "$rearank" tokenize -m m.gguf --special --for
 check "its special tokens" test "$(tr -d ' \n' <ids)" = "[1635,64,1636]"
 rm m.gguf ids
 
+synth 0 7b --hollow -o m.gguf
+check "a hollow 7B model is of full size" test "$(stat -c %s m.gguf)" -gt 4000000000
+check "takes no room" test "$(du -k m.gguf | cut -f 1)" -lt 100000
+check "opens" "$rearank" tokenize -m m.gguf </dev/null
+rm m.gguf
+
 synth 2
 synth 2 8b
 check "says what sizes there are" grep -q '0.5b|1.5b|3b|7b|14b|tiny' err

@@ -113,7 +113,7 @@ static void test_quirks(void) {
 static void test_recorded(void) {
     static const char *const names[] = {
         "amd-polaris10", "amd-vega10", "amd-navi10", "amd-navi21", "amd-navi31", "amd-vangogh", "amd-raphael_mendocino",
-        "amd-renoir", "amd-gfx1150", "amd-gfx1200", "intel-tgl", "intel-adl", "intel-dg2", "intel-mtl", "intel-lnl",
+        "amd-renoir", "amd-gfx1150", "amd-gfx1200", "amd-gfx1201", "intel-tgl", "intel-adl", "intel-dg2", "intel-mtl", "intel-lnl",
         "intel-bmg", "nvk-tu102", "nvk-ga102", "llvmpipe-22.3.6", "llvmpipe-25.0.7", "swiftshader",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -127,8 +127,41 @@ static void test_recorded(void) {
         CHECK_MSG(!info.usable || (info.budget_bytes > 0 && info.budget_bytes <= info.device_memory_bytes),
                   "%s: budget", names[i]);
         CHECK_MSG(((info.caps & RR_CAP_CPU) != 0) == (info.type == RR_DEVICE_CPU), "%s: cpu", names[i]);
+        CHECK_MSG((info.caps_reported & RR_CAP_COOP) == 0 || info.coop_f16.n > 0 || info.quirks[0] != '\0',
+                  "%s: cooperative matrices of no shape", names[i]);
         CHECK_MSG(info.subgroup_size_min <= info.subgroup_size && info.subgroup_size <= info.subgroup_size_max,
                   "%s: subgroup sizes", names[i]);
+    }
+}
+
+static void check_shape(const rr_coop_shapes *shapes, const char *what, rr_coop_shape expected) {
+    const rr_coop_shape found = shapes->at[0];
+    CHECK_MSG(shapes->n == 1 && found.m == expected.m && found.n == expected.n && found.k == expected.k,
+              "%s: %u shapes, the first %u×%u×%u, expected %u×%u×%u", what, shapes->n, found.m, found.n, found.k,
+              expected.m, expected.n, expected.k);
+}
+
+/* Every maker's matrices have their own size: what drivers listed. */
+static void test_shapes(void) {
+    static const struct {
+        const char *name;
+        rr_coop_shape f16, int8; /* k = 0: none */
+    } rows[] = {
+        {"amd-navi31", {16, 16, 16}, {16, 16, 16}}, {"amd-gfx1150", {16, 16, 16}, {16, 16, 16}},
+        {"intel-dg2", {8, 8, 16}, {8, 8, 32}},      {"intel-lnl", {8, 16, 16}, {8, 16, 32}},
+        {"intel-bmg", {8, 16, 16}, {8, 16, 32}},    {"amd-navi21", {0}, {0}},
+        {"intel-tgl", {0}, {0}},                    {"nvk-ga102", {0}, {0}},
+        {"llvmpipe-25.0.7", {0}, {0}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const rr_device_info info = recorded(rows[i].name);
+        if (rows[i].f16.k == 0) {
+            CHECK_INT(info.coop_f16.n + info.coop_int8.n, 0);
+            CHECK_INT(info.caps & (RR_CAP_COOP | RR_CAP_COOP_INT8), 0);
+        } else {
+            check_shape(&info.coop_f16, rows[i].name, rows[i].f16);
+            check_shape(&info.coop_int8, rows[i].name, rows[i].int8);
+        }
     }
 }
 
@@ -136,5 +169,6 @@ int main(void) {
     test_masks();
     test_quirks();
     test_recorded();
+    test_shapes();
     return CHECK_END();
 }

@@ -409,6 +409,47 @@ static void test_open(rr_vk_instance *instance, size_t index) {
     rr_vk_device_close(&second);
 }
 
+/* What the compiler says of a kernel, where the driver tells; a report is of what was compiled, not of a cache. */
+static void test_statistics(rr_vk_instance *instance, size_t index) {
+    rr_diag diag = {0};
+    rr_vk_device *device = NULL;
+    rr_vk_report report = {0};
+    const rr_vk_device_params params = {.statistics = true};
+    CHECK(!rr_vk_can_compile(instance, rr_vk_n_devices(instance)));
+    if (!rr_vk_can_compile(instance, index)) {
+        CHECK_INT(rr_vk_device_open_with(instance, index, &params, &device, &diag), RR_E_UNSUPPORTED);
+        CHECK_MSG(strstr(diag.text, "pipeline_executable") != NULL, "\"%s\"", diag.text);
+        CHECK(device == NULL);
+        return;
+    }
+    CHECK_OK(rr_vk_device_open_with(instance, index, &params, &device, &diag), diag);
+    CHECK(!rr_vk_pipeline_cache_load(device, 1));
+    rr_vk_kernel *kernel = mix_kernel(device, 256);
+    CHECK_OK(rr_vk_kernel_report(device, kernel, &report, &diag), diag);
+    CHECK(report.n_executables > 0);
+    for (size_t i = 0; i < report.n_executables; i++) {
+        const rr_vk_executable *executable = &report.executables[i];
+        CHECK(executable->name[0] != '\0' && executable->n_statistics > 0);
+        for (size_t s = 0; s < executable->n_statistics; s++) {
+            CHECK(executable->statistics[s].name[0] != '\0');
+        }
+        for (size_t l = 0; l < executable->n_listings; l++) {
+            CHECK(executable->listings[l].name[0] != '\0' && executable->listings[l].text != NULL);
+        }
+    }
+    rr_vk_report_destroy(&report);
+    rr_vk_report_destroy(&report);
+    rr_vk_kernel_destroy(device, &kernel);
+    rr_vk_pipeline_cache_save(device);
+    rr_vk_device_close(&device);
+    /* a device without the option has nothing to tell */
+    CHECK_OK(rr_vk_device_open(instance, index, 0, &device, &diag), diag);
+    kernel = mix_kernel(device, 256);
+    CHECK_INT(rr_vk_kernel_report(device, kernel, &report, &diag), RR_E_UNSUPPORTED);
+    rr_vk_kernel_destroy(device, &kernel);
+    rr_vk_device_close(&device);
+}
+
 int main(int argc, char **argv) {
     walking = argc > 1 && strcmp(argv[1], "--walk") == 0;
     rr_diag diag = {0};
@@ -430,6 +471,7 @@ int main(int argc, char **argv) {
     const rr_device_info *info = rr_vk_device_info_at(instance, index);
     printf("%s, %s\n", info->name, info->driver_info);
     test_open(instance, index);
+    test_statistics(instance, index);
     rr_vk_device *device = NULL;
     CHECK_OK(rr_vk_device_open(instance, index, info->caps, &device, &diag), diag);
     if (device != NULL) {
