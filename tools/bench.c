@@ -155,8 +155,8 @@ static void make_plan(rr_bench *bench, const bench_options *options, const rr_be
 static rr_status run(rr_bench *bench, const bench_options *options, const rr_bench_plan *named, rr_diag *diag) {
     const rr_engine_params *params = &options->engine.params;
     bench->model_path = params->model_path;
-    RR_TRY(rr_file_out_check(options->json, diag));
-    RR_TRY(rr_file_out_check(options->csv, diag));
+    RR_TRY(options->json != NULL ? rr_file_out_check(options->json, diag) : RR_OK);
+    RR_TRY(options->csv != NULL ? rr_file_out_check(options->csv, diag) : RR_OK);
     RR_TRY(rr_bench_look(bench, params, options->dry, diag));
     make_plan(bench, options, named);
     if (bench->plan.start && !bench->plan.dry) {
