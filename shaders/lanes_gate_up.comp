@@ -1,25 +1,17 @@
 #version 460
 // Gate and up projection, SwiGLU, quantization. Formula and layouts: lanes.h. Grid: x = token tile, y = unit of d_ffn.
+
 #include "common.glsl"
 #include "lanes_gate_up.h"
-#include "lanes_matmul.glsl"
-#include "lanes_pair.glsl"
+#include "lanes_common.glsl"
+#include "lanes_format.glsl"
+#define RR_PRODUCT rr_gate_up_product
+#define RR_PAIR rr_gate_up_pair
+#include "lanes_product.glsl"
+#include "lanes_gate_up.glsl"
 
 void main() {
     lane = gl_SubgroupInvocationID;
     t0 = gl_WorkGroupID.x * TOKENS;
-    uint unit = gl_WorkGroupID.y;
-    rr_product_pair(p.w, p.s, p.codes, p.groups, p.cols, p.n_tokens, unit, p.d_ffn / 32u + unit);
-    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-        if (t0 + t < p.n_tokens) {
-            float rms = rr_floats(p.rms).at[t0 + t];
-            float v[HELD];
-            [[unroll]] for (uint u = 0; u < HELD; u++) {
-                float g = pair[0][t][u] * rms;
-                v[u] = g / (1.0 + exp(-g)) * (pair[1][t][u] * rms);
-            }
-            rr_store_codes(rr_row_at(p.out_codes, t, p.n_tokens, p.d_ffn),
-                           rr_row_at(p.out_groups, t, p.n_tokens, p.d_ffn / 4u), unit, v);
-        }
-    }
+    rr_gate_up(p, gl_WorkGroupID.y);
 }

@@ -3,64 +3,17 @@
 // Grid: x = token tile, y = units of 32 rows, as many as a pass takes.
 #include "common.glsl"
 #include "lanes_out.h"
-#include "lanes_matmul.glsl"
-layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer rr_shared_floats { float at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer rr_shared_words { uint at[]; };
+#include "lanes_common.glsl"
+#include "lanes_format.glsl"
+#define RR_PRODUCT rr_out_product
+#define RR_PAIR rr_out_pair
+#include "lanes_product.glsl"
+#define RR_OUT rr_out
+#define RR_OUT_PRODUCT rr_out_product
+#include "lanes_out.glsl"
 
 void main() {
     lane = gl_SubgroupInvocationID;
     t0 = gl_WorkGroupID.x * TOKENS;
-    uint n_units = p.n_rows / 32u;
-    uint unit[UNITS];
-    [[unroll]] for (uint n = 0; n < UNITS; n++) {
-        unit[n] = min(gl_WorkGroupID.y * UNITS + n, n_units - 1u);
-    }
-    rr_product(p.w, p.s, p.codes, p.groups, p.cols, p.n_tokens, unit);
-    [[unroll]] for (uint n = 0; n < UNITS; n++) {
-        if (gl_WorkGroupID.y * UNITS + n < n_units) {
-            uint row = unit[n] * 32u + lane * HELD;
-            float norm[HELD];
-            [[unroll]] for (uint u = 0; u < HELD; u++) {
-                norm[u] = rr_floats(p.norm).at[row + u];
-            }
-            [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                if (t0 + t < p.n_tokens) {
-                    rr_floats x = rr_floats(rr_at(p.x, t0 + t, p.n_rows * 4u));
-                    float v[HELD];
-                    float squares = 0.0;
-                    [[unroll]] for (uint u = 0; u < HELD; u++) {
-                        float now = x.at[row + u] + sums[t][n * HELD + u];
-                        x.at[row + u] = now;
-                        squares = fma(now, now, squares);
-                        v[u] = now * norm[u];
-                    }
-                    squares = subgroupAdd(squares);
-                    if (lane == 0u) {
-                        rr_shared_floats(p.squares).at[unit[n] * p.n_tokens + t0 + t] = squares;
-                    }
-                    rr_store_codes(rr_row_at(p.out_codes, t, p.n_tokens, p.n_rows),
-                                   rr_row_at(p.out_groups, t, p.n_tokens, p.n_rows / 4u), unit[n], v);
-                }
-            }
-        }
-    }
-    memoryBarrierBuffer();
-    uint ticket = 0u;
-    if (lane == 0u) {
-        ticket = atomicAdd(rr_shared_words(p.tickets).at[gl_WorkGroupID.x], 1u);
-    }
-    if (subgroupBroadcast(ticket, 0) + 1u < gl_NumWorkGroups.y) {
-        return;
-    }
-    memoryBarrierBuffer();
-    if (lane < TOKENS && t0 + lane < p.n_tokens) { // lane = token; units in order
-        float sum = 0.0;
-        for (uint i = 0; i < n_units; i++) {
-            sum += rr_shared_floats(p.squares).at[i * p.n_tokens + t0 + lane];
-        }
-        rr_floats(p.out_rms).at[t0 + lane] = 1.0 / sqrt(sum / float(p.n_rows) + p.epsilon);
-    }
-    if (lane == 0u) {
-        rr_shared_words(p.tickets).at[gl_WorkGroupID.x] = 0u;
-    }
+    rr_out(p, gl_WorkGroupID.y, gl_NumWorkGroups.y);
 }

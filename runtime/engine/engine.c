@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/engine/internal.h"
+#include "runtime/engine/resident.h"
 
 static const char *caps_mask(const rr_engine_params *params) {
     return params->caps != NULL ? params->caps : getenv("REARANK_CAPS");
@@ -141,6 +142,7 @@ void rr_engine_close(rr_engine **pointer) {
     if (engine->device != NULL) {
         rr_vk_commands_destroy(engine->device, &engine->commands);
         rr_kern_destroy(&engine->kern);
+        rr_resident_destroy(engine);
         rr_weights_destroy(engine->device, &engine->weights);
         rr_vk_buffer_destroy(engine->device, &engine->activations);
         rr_vk_buffer_destroy(engine->device, &engine->rows);

@@ -14,6 +14,9 @@ struct rr_graph {
     void (*record_layer)(rr_engine *engine, const rr_pass *pass, uint32_t index);
     /* Logits and arg max of head rows [begin, end). */
     void (*record_head)(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end);
+    /* After a pass: true when its results are void and it must be run once more, which then will not fail in this way. May
+     * be NULL. */
+    bool (*must_repeat)(rr_engine *engine);
 };
 
 extern const rr_graph rr_graph_plain;

@@ -1,10 +1,13 @@
 /* The Qwen2 graph of software devices: int8 activations, everything fused around the products, so that a layer is five
  * dispatches (each wakes all threads of the driver).
+ * One generated token alone takes a dispatch a layer (resident.h).
  * A layer: q, k, v with the norm's factor, bias, RoPE and KV write · attention · o with residual and next norm · gate and up
  * with SwiGLU · down with residual and next norm. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "runtime/engine/graph.h"
+#include "runtime/engine/resident.h"
 #include "shaders/argmax.h"
 #include "shaders/lanes.h"
 #include "shaders/lanes_attention.h"
@@ -17,33 +20,6 @@ static rr_kern_key key_of(const rr_lanes_matrix *w) {
 
 static rr_kern_key key_of_qkv(const rr_engine *engine, const rr_lanes_matrix *w) {
     return (rr_kern_key){.lanes = rr_lanes_code(w->layout.format), .head_size = engine->model->config.head_size};
-}
-
-static rr_status prepare(rr_engine *engine, rr_diag *diag) {
-    const rr_kern_key head = {.head_size = engine->model->config.head_size};
-    const struct {
-        rr_op op;
-        rr_kern_key key;
-    } once[] = {
-        {RR_OP_lanes_embed, {.format = engine->weights.embedding.planes.type}},
-        {RR_OP_lanes_attention_prefill, head},
-        {RR_OP_lanes_attention_decode, head},
-        {RR_OP_lanes_head, key_of(&engine->weights.lanes_head)},
-        {RR_OP_argmax, {0}},
-    };
-    for (size_t i = 0; i < sizeof once / sizeof once[0]; i++) {
-        RR_TRY(rr_kern_prepare(engine->kern, once[i].op, &once[i].key, NULL, diag));
-    }
-    for (uint32_t l = 0; l < engine->model->config.n_layers; l++) {
-        const rr_device_layer *layer = &engine->weights.layers[l];
-        const rr_kern_key qkv = key_of_qkv(engine, &layer->lanes.qkv), o = key_of(&layer->lanes.o),
-                          gate_up = key_of(&layer->lanes.gate_up), down = key_of(&layer->lanes.down);
-        RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_qkv, &qkv, NULL, diag));
-        RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_out, &o, NULL, diag));
-        RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_gate_up, &gate_up, NULL, diag));
-        RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_out, &down, NULL, diag));
-    }
-    return RR_OK;
 }
 
 static void record_embed(rr_engine *engine, const rr_pass *pass) {
@@ -67,12 +43,12 @@ static void record_embed(rr_engine *engine, const rr_pass *pass) {
     rr_graph_barrier(engine);
 }
 
-static void record_qkv(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+static rr_push_lanes_qkv push_qkv(const rr_engine *engine, uint32_t n_rows, uint32_t index) {
     const rr_qwen2_config *c = &engine->model->config;
     const rr_device_layer *layer = &engine->weights.layers[index];
     const rr_lanes_matrix *w = &layer->lanes.qkv;
     const uint64_t base = engine->activations.address;
-    rr_push_lanes_qkv push = {.w = w->address,
+    return (rr_push_lanes_qkv){.w = w->address,
                               .s = w->address + w->layout.scale_offset,
                               .codes = base + engine->at.h_codes,
                               .groups = base + engine->at.h_groups,
@@ -83,37 +59,33 @@ static void record_qkv(rr_engine *engine, const rr_pass *pass, uint32_t index) {
                               .table = base + engine->at.table,
                               .kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine),
                               .cols = c->d_model,
-                              .n_tokens = pass->n_rows,
+                              .n_tokens = n_rows,
                               .n_heads = c->n_heads,
                               .n_kv_heads = c->n_kv_heads,
                               .n_context = engine->limits.n_context};
-    rr_graph_record(engine, RR_OP_lanes_qkv, key_of_qkv(engine, w), &push);
-    rr_graph_barrier(engine);
 }
 
-static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+static rr_push_lanes_attention push_attention(const rr_engine *engine, uint32_t n_rows, uint32_t index) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
-    rr_push_lanes_attention push = {.q = base + engine->at.qkv,
+    return (rr_push_lanes_attention){.q = base + engine->at.qkv,
                                     .codes = base + engine->at.attn_codes,
                                     .groups = base + engine->at.attn_groups,
                                     .rows = engine->rows.address,
                                     .kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine),
-                                    .n_rows = pass->n_rows,
+                                    .n_rows = n_rows,
                                     .n_heads = c->n_heads,
                                     .n_kv_heads = c->n_kv_heads,
                                     .n_context = engine->limits.n_context,
                                     .q_stride = c->n_heads * c->head_size,
                                     .scale = 1.0f / sqrtf((float)c->head_size)};
-    rr_graph_record(engine, attention_op[pass->family], (rr_kern_key){.head_size = c->head_size}, &push);
-    rr_graph_barrier(engine);
 }
 
 /* x += W a; what follows is normed by `norm`. */
-static void record_out(rr_engine *engine, const rr_pass *pass, const rr_lanes_matrix *w, uint64_t codes, uint64_t groups,
-                       uint64_t norm) {
+static rr_push_lanes_out push_out(const rr_engine *engine, uint32_t n_rows, const rr_lanes_matrix *w, uint64_t codes,
+                                  uint64_t groups, uint64_t norm) {
     const uint64_t base = engine->activations.address;
-    rr_push_lanes_out push = {.w = w->address,
+    return (rr_push_lanes_out){.w = w->address,
                               .s = w->address + w->layout.scale_offset,
                               .codes = base + codes,
                               .groups = base + groups,
@@ -125,16 +97,14 @@ static void record_out(rr_engine *engine, const rr_pass *pass, const rr_lanes_ma
                               .squares = base + engine->at.squares,
                               .tickets = base + engine->at.tickets,
                               .cols = w->layout.cols,
-                              .n_tokens = pass->n_rows,
+                              .n_tokens = n_rows,
                               .n_rows = w->layout.rows,
                               .epsilon = engine->model->config.rms_epsilon};
-    rr_graph_record(engine, RR_OP_lanes_out, key_of(w), &push);
-    rr_graph_barrier(engine);
 }
 
-static void record_gate_up(rr_engine *engine, const rr_pass *pass, const rr_lanes_matrix *w) {
+static rr_push_lanes_gate_up push_gate_up(const rr_engine *engine, uint32_t n_rows, const rr_lanes_matrix *w) {
     const uint64_t base = engine->activations.address;
-    rr_push_lanes_gate_up push = {.w = w->address,
+    return (rr_push_lanes_gate_up){.w = w->address,
                                   .s = w->address + w->layout.scale_offset,
                                   .codes = base + engine->at.h_codes,
                                   .groups = base + engine->at.h_groups,
@@ -142,21 +112,54 @@ static void record_gate_up(rr_engine *engine, const rr_pass *pass, const rr_lane
                                   .out_codes = base + engine->at.act_codes,
                                   .out_groups = base + engine->at.act_groups,
                                   .cols = w->layout.cols,
-                                  .n_tokens = pass->n_rows,
+                                  .n_tokens = n_rows,
                                   .d_ffn = engine->model->config.d_ffn};
-    rr_graph_record(engine, RR_OP_lanes_gate_up, key_of(w), &push);
-    rr_graph_barrier(engine);
+}
+
+/* Every op of a layer for passes of n_rows. */
+static struct rr_layer layer_of(const rr_engine *engine, uint32_t n_rows, uint32_t index) {
+    const rr_device_layer *layer = &engine->weights.layers[index];
+    const bool last = index + 1 == engine->model->config.n_layers;
+    return (struct rr_layer){
+        .qkv = push_qkv(engine, n_rows, index),
+        .attention = push_attention(engine, n_rows, index),
+        .o = push_out(engine, n_rows, &layer->lanes.o, engine->at.attn_codes, engine->at.attn_groups, layer->ffn_norm),
+        .gate_up = push_gate_up(engine, n_rows, &layer->lanes.gate_up),
+        .down = push_out(engine, n_rows, &layer->lanes.down, engine->at.act_codes, engine->at.act_groups,
+                         last ? engine->weights.output_norm : layer[1].attn_norm),
+    };
+}
+
+static rr_kern_key key_of_layer(const rr_engine *engine, const rr_device_layer *layer) {
+    rr_kern_key key = key_of_qkv(engine, &layer->lanes.qkv);
+    key.o = key_of(&layer->lanes.o).lanes;
+    key.gate_up = key_of(&layer->lanes.gate_up).lanes;
+    key.down = key_of(&layer->lanes.down).lanes;
+    return key;
 }
 
 static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index) {
-    const rr_device_layer *layer = &engine->weights.layers[index];
-    const bool last = index + 1 == engine->model->config.n_layers;
-    record_qkv(engine, pass, index);
-    record_attention(engine, pass, index);
-    record_out(engine, pass, &layer->lanes.o, engine->at.attn_codes, engine->at.attn_groups, layer->ffn_norm);
-    record_gate_up(engine, pass, &layer->lanes.gate_up);
-    record_out(engine, pass, &layer->lanes.down, engine->at.act_codes, engine->at.act_groups,
-               last ? engine->weights.output_norm : layer[1].attn_norm);
+    const rr_device_layer *weights = &engine->weights.layers[index];
+    if (pass->family == RR_DECODE && pass->n_rows == 1 && rr_resident_is_on(engine)) {
+        rr_resident_record(engine, key_of_layer(engine, weights), index);
+        return;
+    }
+    const struct rr_layer layer = layer_of(engine, pass->n_rows, index);
+    const struct {
+        rr_op op;
+        rr_kern_key key;
+        const void *push;
+    } ops[] = {
+        {RR_OP_lanes_qkv, key_of_qkv(engine, &weights->lanes.qkv), &layer.qkv},
+        {attention_op[pass->family], {.head_size = engine->model->config.head_size}, &layer.attention},
+        {RR_OP_lanes_out, key_of(&weights->lanes.o), &layer.o},
+        {RR_OP_lanes_gate_up, key_of(&weights->lanes.gate_up), &layer.gate_up},
+        {RR_OP_lanes_out, key_of(&weights->lanes.down), &layer.down},
+    };
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        rr_graph_record(engine, ops[i].op, ops[i].key, ops[i].push);
+        rr_graph_barrier(engine);
+    }
 }
 
 static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end) {
@@ -184,10 +187,58 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
     rr_graph_barrier(engine);
 }
 
+/* Layers as one dispatch, where the device turns out to run workgroups side by side. */
+static rr_status prepare_resident(rr_engine *engine, rr_diag *diag) {
+    const uint32_t n = engine->model->config.n_layers;
+    struct rr_layer *layers = malloc(n * sizeof *layers);
+    if (layers == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for the table of layers");
+    }
+    rr_status status = RR_OK;
+    for (uint32_t l = 0; l < n && status == RR_OK; l++) {
+        const rr_kern_key key = key_of_layer(engine, &engine->weights.layers[l]);
+        layers[l] = layer_of(engine, 1, l);
+        status = rr_kern_prepare(engine->kern, RR_OP_lanes_layer, &key, NULL, diag);
+    }
+    if (status == RR_OK) {
+        status = rr_resident_create(engine, key_of_layer(engine, &engine->weights.layers[0]), layers, n, diag);
+    }
+    free(layers);
+    return status;
+}
+
+static rr_status prepare(rr_engine *engine, rr_diag *diag) {
+    const rr_kern_key head = {.head_size = engine->model->config.head_size};
+    const struct {
+        rr_op op;
+        rr_kern_key key;
+    } once[] = {
+        {RR_OP_lanes_embed, {.format = engine->weights.embedding.planes.type}},
+        {RR_OP_lanes_attention_prefill, head},
+        {RR_OP_lanes_attention_decode, head},
+        {RR_OP_lanes_head, key_of(&engine->weights.lanes_head)},
+        {RR_OP_argmax, {0}},
+    };
+    for (size_t i = 0; i < sizeof once / sizeof once[0]; i++) {
+        RR_TRY(rr_kern_prepare(engine->kern, once[i].op, &once[i].key, NULL, diag));
+    }
+    for (uint32_t l = 0; l < engine->model->config.n_layers; l++) {
+        const rr_device_layer *layer = &engine->weights.layers[l];
+        const rr_kern_key qkv = key_of_qkv(engine, &layer->lanes.qkv), o = key_of(&layer->lanes.o),
+                          gate_up = key_of(&layer->lanes.gate_up), down = key_of(&layer->lanes.down);
+        RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_qkv, &qkv, NULL, diag));
+        RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_out, &o, NULL, diag));
+        RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_gate_up, &gate_up, NULL, diag));
+        RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_out, &down, NULL, diag));
+    }
+    return prepare_resident(engine, diag);
+}
+
 const rr_graph rr_graph_lanes = {
     .name = "lanes",
     .prepare = prepare,
     .record_embed = record_embed,
     .record_layer = record_layer,
     .record_head = record_head,
+    .must_repeat = rr_resident_failed,
 };

@@ -102,6 +102,7 @@ void rr_profile_destroy(rr_profile **profile);
 typedef enum rr_family { RR_PREFILL, RR_DECODE, RR_N_FAMILIES } rr_family;
 
 typedef struct rr_graph rr_graph; /* graph.h */
+typedef struct rr_resident rr_resident; /* resident.h */
 
 struct rr_engine {
     rr_graph_kind graph_kind;
@@ -125,6 +126,7 @@ struct rr_engine {
     pthread_mutex_t lock;    /* one pass at a time; also guards slot_taken */
     bool lock_made;
     rr_profile *profile;     /* NULL = off */
+    rr_resident *resident;   /* lanes graph: layers in one dispatch */
     double layer_row_ns[RR_N_FAMILIES]; /* measured time of a layer, a row; 0 = not yet */
     double head_unit_ns[RR_N_FAMILIES]; /* measured time of the head over its least number of rows (graph.c) */
 };

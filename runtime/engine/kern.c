@@ -12,6 +12,7 @@
 #include "shaders/matmul.h"
 #include "shaders/lanes.h"
 #include "shaders/lanes_attention.h"
+#include "shaders/lanes_layer.h"
 #include "shaders/rmsnorm.h"
 #include "shaders/roof.h"
 #include "shaders/rope.h"

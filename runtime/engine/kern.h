@@ -25,6 +25,7 @@
     X(lanes_attention_decode, lanes_attention)                                                     \
     X(lanes_out, lanes_out)                                                                        \
     X(lanes_gate_up, lanes_gate_up)                                                                \
+    X(lanes_layer, lanes_layer)                                                                    \
     X(lanes_head, lanes_head)                                                                      \
     X(roof, roof) /* no op of the model: what arithmetic can reach, for measuring */
 
@@ -54,7 +55,8 @@ typedef struct rr_variant {
 typedef struct rr_kern_key {
     rr_qtype format;    /* embed, matmul_* */
     uint32_t head_size; /* rope, attention_*, lanes_qkv */
-    uint32_t lanes;     /* lanes_qkv, lanes_out, lanes_gate_up, lanes_head: rr_lanes_code */
+    uint32_t lanes;     /* lanes_qkv, lanes_out, lanes_gate_up, lanes_head, lanes_layer (of qkv): rr_lanes_code */
+    uint32_t o, gate_up, down; /* lanes_layer: rr_lanes_code */
 } rr_kern_key;
 
 const char *rr_op_name(rr_op op);

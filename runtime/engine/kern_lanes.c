@@ -3,6 +3,7 @@
 #include "runtime/engine/kern_rows.h"
 #include "shaders/lanes.h"
 #include "shaders/lanes_attention.h"
+#include "shaders/lanes_layer.h"
 
 enum { PASS_ROWS = 4 }; /* rows a lane holds in a pass of the product, as in lanes_matmul.glsl */
 
@@ -12,13 +13,17 @@ static uint32_t spec_embed(const rr_site *at, uint32_t *values) {
     return 2;
 }
 
+static void put_format(uint32_t code, uint32_t *values) {
+    rr_lanes_format format = rr_lanes_decode(code);
+    values[0] = format.bits;
+    values[1] = format.group;
+    values[2] = (uint32_t)format.scale;
+}
+
 static uint32_t spec_product(const rr_site *at, uint32_t *values) {
-    rr_lanes_format format = rr_lanes_decode(at->key->lanes);
     values[0] = at->subgroup;
     values[1] = at->tile;
-    values[2] = format.bits;
-    values[3] = format.group;
-    values[4] = (uint32_t)format.scale;
+    put_format(at->key->lanes, values + 2);
     return 5;
 }
 
@@ -26,6 +31,14 @@ static uint32_t spec_qkv(const rr_site *at, uint32_t *values) {
     uint32_t n = spec_product(at, values);
     values[n] = at->key->head_size;
     return n + 1;
+}
+
+static uint32_t spec_layer(const rr_site *at, uint32_t *values) {
+    uint32_t n = spec_qkv(at, values);
+    put_format(at->key->o, values + n);
+    put_format(at->key->gate_up, values + n + 3);
+    put_format(at->key->down, values + n + 6);
+    return n + 9;
 }
 
 /* Query rows a subgroup. Decode: all heads of a group, at most 8. Prefill: what still fits the registers. */
@@ -87,6 +100,10 @@ static rr_grid grid_head(const rr_site *at) {
     return (rr_grid){rr_div_up(p->n_tokens, at->tile), row_tiles(at, p->n_rows)};
 }
 
+static rr_grid grid_layer(const rr_site *at) {
+    return (rr_grid){((const rr_push_lanes_layer *)at->push)->n_groups, 1};
+}
+
 static uint32_t n_tokens_qkv(const void *push) {
     return ((const rr_push_lanes_qkv *)push)->n_tokens;
 }
@@ -112,6 +129,7 @@ static const rr_code_row rows[] = {
     {RR_OP_lanes_attention_decode, "cpu", {1}, spec_attention_decode, grid_attention_decode, NULL, 16},
     {RR_OP_lanes_out, "cpu", TILES, spec_product, grid_out, n_tokens_out, 16},
     {RR_OP_lanes_gate_up, "cpu", TILES, spec_product, grid_gate_up, n_tokens_gate_up, 16},
+    {RR_OP_lanes_layer, "cpu", {1}, spec_layer, grid_layer, NULL, 16},
     {RR_OP_lanes_head, "cpu", TILES, spec_product, grid_head, n_tokens_head, 16},
 };
 

@@ -7,7 +7,7 @@
 
 enum {
     RR_MAX_TILES = 8, /* pipelines of one (op, key, variant), by number of tokens */
-    RR_MAX_SPEC = 8
+    RR_MAX_SPEC = 16
 };
 
 typedef struct rr_grid {

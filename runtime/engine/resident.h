@@ -1,0 +1,21 @@
+/* Layers in one dispatch: kernels whose workgroups wait for each other (shaders/lanes_layer.h).
+ * Vulkan does not promise that workgroups run at the same time; a software device does run as many as it has threads. So it is
+ * tried at the start, every wait is bounded, and a pass in which somebody waited in vain is done again without. */
+#ifndef RR_ENGINE_RESIDENT_H
+#define RR_ENGINE_RESIDENT_H
+
+#include "runtime/engine/graph.h"
+#include "shaders/lanes_layer.h"
+
+/* Brings the layers' arguments to the device and tries, with the kernel of `key`, whether as many workgroups as there are
+ * processors meet. Not to meet is no error. Errors: RR_E_MEMORY, RR_E_DEVICE. */
+rr_status rr_resident_create(rr_engine *engine, rr_kern_key key, const struct rr_layer *layers, uint32_t n_layers,
+                             rr_diag *diag);
+void rr_resident_destroy(rr_engine *engine);
+bool rr_resident_is_on(const rr_engine *engine);
+void rr_resident_record(rr_engine *engine, rr_kern_key key, uint32_t index);
+/* After a wait: true when a meeting failed since the last call. It is then off for good, and the kernels' counters are
+ * as at the start. */
+bool rr_resident_failed(rr_engine *engine);
+
+#endif
