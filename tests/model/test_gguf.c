@@ -391,8 +391,35 @@ static void opens_files(void) {
     CHECK_INT(strlen(rr_text_show((rr_text){text, 68}).text), 68);
 }
 
+/* A file written in pieces is the file made in memory. */
+static void writes_in_pieces(void) {
+    unsigned char data[144];
+    rr_buf whole = {0}, pieces = {0};
+    rr_gguf_writer at_once = {0}, declared = {0};
+    rr_random_bytes(1, sizeof data, data);
+    rr_gw_u32(&at_once, "key", 7);
+    rr_gw_tensor(&at_once, "plain", 2, (uint64_t[]){3, 2}, 0, data, 24);
+    rr_gw_tensor(&at_once, "blocks", 1, (uint64_t[]){256}, 12, data, 144);
+    CHECK_INT(rr_gw_finish(&at_once, &whole), RR_OK);
+
+    rr_gw_u32(&declared, "key", 7);
+    rr_gw_declare(&declared, "plain", 2, (uint64_t[]){3, 2}, 0, 24);
+    rr_gw_declare(&declared, "blocks", 1, (uint64_t[]){256}, 12, 144);
+    CHECK_INT(rr_gw_head(&declared, &pieces), RR_OK);
+    rr_buf_append(&pieces, data, 24);
+    CHECK_INT(rr_gw_padding(24), 8);
+    CHECK_INT(rr_gw_padding(32), 0);
+    rr_buf_append(&pieces, "\0\0\0\0\0\0\0", 8);
+    rr_buf_append(&pieces, data, 144);
+    CHECK_INT(pieces.bytes, whole.bytes);
+    CHECK(pieces.bytes == whole.bytes && memcmp(pieces.data, whole.data, whole.bytes) == 0);
+    rr_buf_destroy(&whole);
+    rr_buf_destroy(&pieces);
+}
+
 int main(void) {
     reads_good_files();
+    writes_in_pieces();
     refuses_every_truncation();
     survives_damage();
     refuses_bad_headers();

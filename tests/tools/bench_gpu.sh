@@ -71,7 +71,7 @@ check "cold and again" file_says b.json \
 check "leaves no folder behind" test "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'rearank-start-*' -newer m.gguf | wc -l)" -eq 0
 
 # the default set
-bench 0 --json b.json
+bench 0 --rounds 1 --json b.json
 check "every kind" file_says b.json '{"prefill", "decode", "batch", "window"} <= {p["kind"] for p in b["points"] if p["n"]}'
 
 # what it refuses
