@@ -139,7 +139,7 @@ rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index, const r
         return rr_fail(diag, RR_E_DEVICE, "device %zu (%s) is not usable: %s", index, info->name, info->reason);
     }
     if (params->statistics && !instance->probes[index].has_statistics) {
-        return rr_fail(diag, RR_E_UNSUPPORTED,
+        return rr_fail(diag, RR_E_DEVICE,
                        "device %zu (%s): its driver tells nothing of compiled kernels (no %s)", index, info->name,
                        VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
     }

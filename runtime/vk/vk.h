@@ -107,8 +107,8 @@ rr_status rr_vk_pick(const rr_device_info *devices, size_t n, const char *wish, 
 rr_status rr_vk_device_open(rr_vk_instance *instance, size_t index, uint32_t caps, rr_vk_device **out, rr_diag *diag);
 /* The same, with options. `statistics`: kernels can be asked for what the compiler made of them (rr_vk_kernel_report). They
  * are then compiled anew each time and the pipeline cache stays untouched; a device that could run everything but has no
- * memory can be opened too, to compile for it (rr_vk_can_compile). Errors: also RR_E_UNSUPPORTED when the driver tells
- * nothing of its kernels. */
+ * memory can be opened too, to compile for it (rr_vk_can_compile). Errors: also RR_E_DEVICE when the driver tells nothing
+ * of its kernels. */
 typedef struct rr_vk_device_params {
     uint32_t caps;
     bool statistics;
