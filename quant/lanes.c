@@ -68,6 +68,11 @@ rr_status rr_lanes_plan(const rr_lanes_part *parts, uint32_t n_parts, uint32_t c
         if (!rr_lanes_format_of(parts[i].type, &format)) {
             return rr_fail(diag, RR_E_UNSUPPORTED, "weight type %u has no lane layout", (unsigned)parts[i].type);
         }
+        const rr_qtype_info *info = rr_qtype_get((uint32_t)parts[i].type);
+        if (cols % info->block_weights != 0) {
+            return rr_fail(diag, RR_E_INPUT, "a %s matrix of %u columns: expected a multiple of %u", info->name, cols,
+                           info->block_weights);
+        }
         if (parts[i].rows == 0 || (i + 1 < n_parts && parts[i].rows % RR_LANES_UNIT != 0)) {
             return rr_fail(diag, RR_E_INPUT, "a stacked matrix of %u rows: expected a multiple of %d", parts[i].rows,
                            RR_LANES_UNIT);

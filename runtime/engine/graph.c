@@ -7,10 +7,11 @@
 /* Device time a submit should stay below; half of what the house allows, since it is predicted from the last passes. */
 static const double SUBMIT_NS = 0.12e9;
 
-/* All matrices must have a lane layout. */
+/* All matrices must have a lane layout, and half a head must be whole units of it. */
 static bool lanes_hold(const rr_model *model) {
     rr_lanes_format format;
-    bool all = rr_lanes_format_of(model->config.tied ? model->embedding.type : model->output.type, &format);
+    bool all = rr_lanes_format_of(model->config.tied ? model->embedding.type : model->output.type, &format) &&
+               model->config.head_size % (2 * RR_LANES_UNIT) == 0;
     for (uint32_t l = 0; l < model->config.n_layers && all; l++) {
         const rr_qwen2_layer *layer = &model->layers[l];
         const rr_weight *weights[] = {&layer->q, &layer->k, &layer->v, &layer->o, &layer->gate, &layer->up, &layer->down};
@@ -23,8 +24,7 @@ static bool lanes_hold(const rr_model *model) {
 
 rr_graph_kind rr_graph_choose(const rr_model *model, const rr_device_info *info, bool exact) {
     const rr_kern_key key = {0};
-    bool lanes = !exact && (info->subgroup_size == 8 || info->subgroup_size == 16) &&
-                 rr_pick(RR_OP_lanes_qkv, &key, info) != NULL && lanes_hold(model);
+    bool lanes = !exact && rr_pick(RR_OP_lanes_qkv, &key, info) != NULL && lanes_hold(model);
     return lanes ? RR_GRAPH_LANES : RR_GRAPH_PLAIN;
 }
 

@@ -76,14 +76,18 @@ uint64_t rr_variants_hash(void) {
     return hash;
 }
 
+bool rr_variant_fits(const rr_variant *variant, const rr_device_info *info) {
+    const rr_code_row *code = code_row_of(variant);
+    return code != NULL && (variant->caps & ~info->caps) == 0 && info->subgroup_size >= code->min_subgroup &&
+           (code->max_subgroup == 0 || info->subgroup_size <= code->max_subgroup);
+}
+
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info) {
     (void)key; /* rows that suit only some shapes will look at it */
     const rr_variant *best = NULL;
     for (size_t i = 0; i < rr_variant_table_n; i++) {
         const rr_variant *v = &rr_variant_table[i];
-        const rr_code_row *code = code_row_of(v);
-        bool fits = code != NULL && (code->max_subgroup == 0 || info->subgroup_size <= code->max_subgroup);
-        if (v->op == op && fits && (v->caps & ~info->caps) == 0) {
+        if (v->op == op && rr_variant_fits(v, info)) {
             best = v;
         }
     }

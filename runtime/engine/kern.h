@@ -66,8 +66,11 @@ const rr_variant *rr_variants(size_t *n);
 /* Hash of all shader code in this build: keys the pipeline cache. */
 uint64_t rr_variants_hash(void);
 
-/* The best row of `op` whose needs lie in `info->caps`, NULL when there is none (never for the plain graph's ops). Pure:
- * looks at nothing but its arguments. */
+/* Its needs lie in `info->caps`, and its code can handle the device's subgroups. Pure. */
+bool rr_variant_fits(const rr_variant *variant, const rr_device_info *info);
+
+/* The best row of `op` that fits, NULL when there is none (never for the plain graph's ops). Pure: looks at nothing but its
+ * arguments. */
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info);
 
 typedef struct rr_kern rr_kern;

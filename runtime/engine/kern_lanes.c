@@ -120,17 +120,18 @@ static uint32_t n_tokens_head(const void *push) {
     return ((const rr_push_lanes_head *)push)->n_tokens;
 }
 
+enum { MIN_LANES = 8, MAX_LANES = 16 }; /* what a subgroup may have: quant/lanes.h */
 #define TILES {1, 2, 3, 4, 5, 6, 7, 8}
 
 static const rr_code_row rows[] = {
-    {RR_OP_lanes_embed, "cpu", {1}, spec_embed, grid_embed, NULL, 16},
-    {RR_OP_lanes_qkv, "cpu", TILES, spec_qkv, grid_qkv, n_tokens_qkv, 16},
-    {RR_OP_lanes_attention_prefill, "cpu", {1}, spec_attention_prefill, grid_attention_prefill, NULL, 16},
-    {RR_OP_lanes_attention_decode, "cpu", {1}, spec_attention_decode, grid_attention_decode, NULL, 16},
-    {RR_OP_lanes_out, "cpu", TILES, spec_product, grid_out, n_tokens_out, 16},
-    {RR_OP_lanes_gate_up, "cpu", TILES, spec_product, grid_gate_up, n_tokens_gate_up, 16},
-    {RR_OP_lanes_layer, "cpu", {1}, spec_layer, grid_layer, NULL, 16},
-    {RR_OP_lanes_head, "cpu", TILES, spec_product, grid_head, n_tokens_head, 16},
+    {RR_OP_lanes_embed, "cpu", {1}, spec_embed, grid_embed, NULL, MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_qkv, "cpu", TILES, spec_qkv, grid_qkv, n_tokens_qkv, MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_attention_prefill, "cpu", {1}, spec_attention_prefill, grid_attention_prefill, NULL, MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_attention_decode, "cpu", {1}, spec_attention_decode, grid_attention_decode, NULL, MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_out, "cpu", TILES, spec_product, grid_out, n_tokens_out, MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_gate_up, "cpu", TILES, spec_product, grid_gate_up, n_tokens_gate_up, MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_layer, "cpu", {1}, spec_layer, grid_layer, NULL, MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_head, "cpu", TILES, spec_product, grid_head, n_tokens_head, MAX_LANES, MIN_LANES},
 };
 
 const rr_code_table rr_code_lanes = {rows, sizeof rows / sizeof rows[0]};

@@ -140,22 +140,22 @@ static uint32_t n_tokens_matmul(const void *push) {
 
 /* One row for each (op, variant) of variants.def. */
 static const rr_code_row rows[] = {
-    {RR_OP_embed, "base", {1}, spec_format, grid_embed, NULL, 0},
-    {RR_OP_rmsnorm, "base", {1}, spec_none, grid_rmsnorm, NULL, 0},
-    {RR_OP_matmul_prefill, "base", {8}, spec_matmul, grid_matmul_prefill, n_tokens_matmul, 0},
-    {RR_OP_matmul_prefill, "lanes", {8}, spec_matmul_lanes, grid_matmul_lanes, n_tokens_matmul, 0},
-    {RR_OP_matmul_decode, "base", {1, 4, 8}, spec_matmul, grid_matmul_decode, n_tokens_matmul, 0},
-    {RR_OP_matmul_decode, "lanes", {1, 4, 8}, spec_matmul_lanes, grid_matmul_lanes, n_tokens_matmul, 0},
-    {RR_OP_rope, "base", {1}, spec_head, grid_rope, NULL, 0},
-    {RR_OP_attention_prefill, "base", {1}, spec_attention_prefill, grid_attention_prefill, NULL, 0},
-    {RR_OP_attention_prefill, "lanes", {1}, spec_attention_prefill_lanes, grid_attention_prefill_lanes, NULL, 16},
-    {RR_OP_attention_decode, "lanes", {1}, spec_attention_decode_lanes, grid_attention_decode, NULL, 16},
-    {RR_OP_attention_decode, "base", {1}, spec_head, grid_attention_decode, NULL, 0},
-    {RR_OP_swiglu, "base", {1}, spec_none, grid_swiglu, NULL, 0},
-    {RR_OP_argmax, "base", {1}, spec_none, grid_argmax, NULL, 0},
-    {RR_OP_roof, "base", {1}, spec_none, grid_roof, NULL, 0},
-    {RR_OP_roof, "f16", {1}, spec_none, grid_roof, NULL, 0},
-    {RR_OP_roof, "dot", {1}, spec_none, grid_roof, NULL, 0},
+    {RR_OP_embed, "base", {1}, spec_format, grid_embed, NULL, 0, 0},
+    {RR_OP_rmsnorm, "base", {1}, spec_none, grid_rmsnorm, NULL, 0, 0},
+    {RR_OP_matmul_prefill, "base", {8}, spec_matmul, grid_matmul_prefill, n_tokens_matmul, 0, 0},
+    {RR_OP_matmul_prefill, "lanes", {8}, spec_matmul_lanes, grid_matmul_lanes, n_tokens_matmul, 0, 0},
+    {RR_OP_matmul_decode, "base", {1, 4, 8}, spec_matmul, grid_matmul_decode, n_tokens_matmul, 0, 0},
+    {RR_OP_matmul_decode, "lanes", {1, 4, 8}, spec_matmul_lanes, grid_matmul_lanes, n_tokens_matmul, 0, 0},
+    {RR_OP_rope, "base", {1}, spec_head, grid_rope, NULL, 0, 0},
+    {RR_OP_attention_prefill, "base", {1}, spec_attention_prefill, grid_attention_prefill, NULL, 0, 0},
+    {RR_OP_attention_prefill, "lanes", {1}, spec_attention_prefill_lanes, grid_attention_prefill_lanes, NULL, 16, 0},
+    {RR_OP_attention_decode, "lanes", {1}, spec_attention_decode_lanes, grid_attention_decode, NULL, 16, 0},
+    {RR_OP_attention_decode, "base", {1}, spec_head, grid_attention_decode, NULL, 0, 0},
+    {RR_OP_swiglu, "base", {1}, spec_none, grid_swiglu, NULL, 0, 0},
+    {RR_OP_argmax, "base", {1}, spec_none, grid_argmax, NULL, 0, 0},
+    {RR_OP_roof, "base", {1}, spec_none, grid_roof, NULL, 0, 0},
+    {RR_OP_roof, "f16", {1}, spec_none, grid_roof, NULL, 0, 0},
+    {RR_OP_roof, "dot", {1}, spec_none, grid_roof, NULL, 0, 0},
 };
 
 const rr_code_table rr_code_plain = {rows, sizeof rows / sizeof rows[0]};

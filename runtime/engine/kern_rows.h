@@ -32,7 +32,7 @@ typedef struct rr_code_row {
     uint32_t (*spec)(const rr_site *at, uint32_t *values); /* constants 0…; returns the count */
     rr_grid (*grid)(const rr_site *at);
     uint32_t (*n_tokens)(const void *push); /* by which the tile is chosen; NULL = the op takes one tile only */
-    uint32_t max_subgroup; /* lanes that the code can handle; 0 = any */
+    uint32_t max_subgroup, min_subgroup; /* lanes that the code can handle; 0 = any */
 } rr_code_row;
 
 typedef struct rr_code_table {
