@@ -1,9 +1,12 @@
 // Shared by every kernel: extensions, buffer references, 64-bit addresses as uvec2 (low, high).
-// The floor: no 8/16/64-bit types, no subgroup operations, no descriptors.
+// The floor: no 8/16/64-bit types (but RR_INT64), no subgroup operations, no descriptors.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef RR_INT64
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#endif
 #include "push.h"
 
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer rr_words { uint at[]; };
@@ -15,9 +18,13 @@ layout(buffer_reference, std430, buffer_reference_align = 16) buffer rr_rows { r
 
 // base + bytes
 uvec2 rr_add(uvec2 base, uint bytes) {
+#ifdef RR_INT64
+    return unpackUint2x32(packUint2x32(base) + uint64_t(bytes)); // compilers see one base and a 32-bit offset
+#else
     uint carry;
     uint low = uaddCarry(base.x, bytes, carry);
     return uvec2(low, base.y + carry);
+#endif
 }
 
 uvec2 rr_add64(uvec2 base, uvec2 bytes) {

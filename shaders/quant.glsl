@@ -40,26 +40,31 @@ uint rr_u16(uvec2 base, uint index) {
     return (rr_words(base).at[index >> 1] >> ((index & 1u) * 16u)) & 0xFFFFu;
 }
 
+// (scale, offset) from a group's scale entry and its super-block's pair; `second`: of the group's second half (Q6_K).
+vec2 rr_scale_from(uint s, vec2 d, bool second) {
+    if (FORMAT == Q4_1 || FORMAT == Q5_1) {
+        return unpackHalf2x16(s);
+    }
+    if (FORMAT == Q6_K) {
+        float sc = d.x * float(bitfieldExtract(int(s), second ? 8 : 0, 8));
+        return vec2(sc, -32.0 * sc);
+    }
+    if (FORMAT_K) {
+        return vec2(d.x * float(s & 0xFFu), -(d.y * float(s >> 8)));
+    }
+    float scale = unpackHalf2x16(s).x;
+    return vec2(scale, FORMAT == Q4_0 ? -8.0 * scale : FORMAT == Q5_0 ? -16.0 * scale : 0.0);
+}
+
 // (scale, offset) of 16 weights: half `h16` of the row, h16 = column / 16.
 vec2 rr_scale_of(rr_qrow r, uint h16) {
     uint g = h16 >> 1;
     if (FORMAT_FLOAT) {
         return vec2(1.0, 0.0);
     }
-    if (FORMAT == Q4_1 || FORMAT == Q5_1) {
-        return unpackHalf2x16(rr_words(r.scale).at[g]);
-    }
-    uint s = rr_u16(r.scale, g);
-    if (FORMAT_K) {
-        vec2 d = unpackHalf2x16(rr_words(r.super).at[g >> 3]);
-        if (FORMAT == Q6_K) {
-            float sc = d.x * float(bitfieldExtract(int(s), int(h16 & 1u) * 8, 8));
-            return vec2(sc, -32.0 * sc);
-        }
-        return vec2(d.x * float(s & 0xFFu), -(d.y * float(s >> 8)));
-    }
-    float d = unpackHalf2x16(s).x;
-    return vec2(d, FORMAT == Q4_0 ? -8.0 * d : FORMAT == Q5_0 ? -16.0 * d : 0.0);
+    uint s = FORMAT == Q4_1 || FORMAT == Q5_1 ? rr_words(r.scale).at[g] : rr_u16(r.scale, g);
+    vec2 d = FORMAT_K ? unpackHalf2x16(rr_words(r.super).at[g >> 3]) : vec2(0.0);
+    return rr_scale_from(s, d, (h16 & 1u) != 0u);
 }
 
 // The 8 weights of octet `o` (column / 8) of a row, before the scale.

@@ -22,6 +22,7 @@ typedef struct rr_engine_params {
     uint32_t prompt_chunk;   /* prompt tokens a pass; 0 = 256 (64 on software devices) */
     uint32_t logits_rows;    /* prompt rows a pass whose logits can be asked for; 0 = 32 */
     bool exact;              /* keep activations in float, whatever it costs */
+    const char *graph;       /* "plain", "q8" or "lanes" where it can run; for tests. NULL = the best */
     bool validation;
     bool no_weights;         /* allocate the weights and leave them as they are: for walking through a driver that executes
                               * nothing. Everything is planned, compiled, recorded and submitted; results mean nothing */
@@ -43,8 +44,8 @@ typedef struct rr_memory_plan {
 rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info, const rr_engine_params *params,
                               rr_memory_plan *out, rr_diag *diag);
 
-/* The graph that an engine would run: "plain" (float activations, one op a dispatch) or "lanes" (int8 activations, fused,
- * for software devices). Pure. */
+/* The graph that an engine would run: "plain" (float activations, one op a dispatch), "q8" (int8 activations, fused, for
+ * GPUs with integer dot products) or "lanes" (the like for software devices). Pure. */
 const char *rr_graph_name(const rr_model *model, const rr_device_info *info, const rr_engine_params *params);
 
 /* Opens model and device, packs the weights, compiles the kernels. Cold cost: reads the whole file once. */

@@ -2,6 +2,8 @@
  * the engine's buffers. Which ops a pass has is the graph's business: graph.h. */
 #include "runtime/engine/graph.h"
 
+#include <string.h>
+
 #include "runtime/base/thread.h"
 
 /* Device time a submit should stay below; half of what the house allows, since it is predicted from the last passes. */
@@ -22,16 +24,57 @@ static bool lanes_hold(const rr_model *model) {
     return all;
 }
 
-rr_graph_kind rr_graph_choose(const rr_model *model, const rr_device_info *info, bool exact) {
-    const rr_kern_key key = {0};
-    bool lanes = !exact && rr_pick(RR_OP_lanes_qkv, &key, info) != NULL && lanes_hold(model);
-    return lanes ? RR_GRAPH_LANES : RR_GRAPH_PLAIN;
+/* All matrices must have groups; gate and up, which are one product, the same format. */
+static bool q8_holds(const rr_model *model) {
+    const rr_qwen2_config *c = &model->config;
+    const rr_weight *output = c->tied ? &model->embedding : &model->output;
+    bool all = c->head_size % 8 == 0 && c->d_ffn % 32 == 0 && rr_qtype_get(output->type)->scale_bytes != 0;
+    for (uint32_t l = 0; l < c->n_layers && all; l++) {
+        const rr_qwen2_layer *layer = &model->layers[l];
+        const rr_weight *weights[] = {&layer->q, &layer->k, &layer->v, &layer->o, &layer->gate, &layer->up, &layer->down};
+        all = layer->gate.type == layer->up.type;
+        for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
+            all = all && rr_qtype_get(weights[i]->type)->scale_bytes != 0;
+        }
+    }
+    return all;
 }
 
-static const rr_graph *const graphs[] = {[RR_GRAPH_PLAIN] = &rr_graph_plain, [RR_GRAPH_LANES] = &rr_graph_lanes};
+/* Whether a graph can run at all: every op has a row for this device, every matrix a layout. */
+static bool can_run(rr_graph_kind kind, const rr_model *model, const rr_device_info *info) {
+    const rr_kern_key key = {0};
+    switch (kind) {
+    case RR_GRAPH_LANES:
+        return rr_pick(RR_OP_lanes_qkv, &key, info) != NULL && lanes_hold(model);
+    case RR_GRAPH_Q8:
+        return q8_holds(model);
+    case RR_GRAPH_PLAIN:
+        return true;
+    }
+    return false;
+}
+
+/* The int8 graph runs on every device, but pays where integers are multiplied four at a time. */
+static bool pays(rr_graph_kind kind, const rr_device_info *info) {
+    return kind != RR_GRAPH_Q8 || (info->caps & (RR_CAP_DOT | RR_CAP_COOP_INT8)) != 0;
+}
+
+static const rr_graph *const graphs[] = {
+    [RR_GRAPH_PLAIN] = &rr_graph_plain, [RR_GRAPH_Q8] = &rr_graph_q8, [RR_GRAPH_LANES] = &rr_graph_lanes};
+
+rr_graph_kind rr_graph_choose(const rr_model *model, const rr_device_info *info, const rr_engine_params *params) {
+    for (int kind = RR_GRAPH_LANES; kind > RR_GRAPH_PLAIN && !params->exact; kind--) {
+        bool wanted = params->graph != NULL ? strcmp(params->graph, graphs[kind]->name) == 0
+                                            : pays((rr_graph_kind)kind, info);
+        if (wanted && can_run((rr_graph_kind)kind, model, info)) {
+            return (rr_graph_kind)kind;
+        }
+    }
+    return RR_GRAPH_PLAIN;
+}
 
 const char *rr_graph_name(const rr_model *model, const rr_device_info *info, const rr_engine_params *params) {
-    return graphs[rr_graph_choose(model, info, params->exact)]->name;
+    return graphs[rr_graph_choose(model, info, params)]->name;
 }
 
 rr_status rr_graph_prepare(rr_engine *engine, rr_diag *diag) {

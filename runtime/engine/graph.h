@@ -20,6 +20,7 @@ struct rr_graph {
 };
 
 extern const rr_graph rr_graph_plain;
+extern const rr_graph rr_graph_q8;
 extern const rr_graph rr_graph_lanes;
 
 /* Bytes of a layer's K and V in a session's slot. */

@@ -24,20 +24,27 @@ typedef struct rr_lanes_matrix {
 typedef struct rr_device_layer {
     uint64_t attn_norm, ffn_norm; /* f32 [d_model] */
     uint64_t qkv_bias;            /* f32 [q, k, v] */
-    rr_matrix q, k, v, o, gate, up, down; /* plain graph */
+    rr_matrix q, k, v, gate, up; /* plain graph */
+    rr_matrix o, down;           /* plain and q8 graph */
+    struct {
+        rr_matrix qkv[3]; /* neighbours of one format stacked */
+        uint32_t n_qkv;
+        rr_matrix gate_up;
+    } q8; /* q8 graph */
     struct {
         rr_lanes_matrix qkv, o, gate_up, down;
     } lanes; /* lanes graph */
 } rr_device_layer;
 
 /* Which graph an engine runs. */
-typedef enum rr_graph_kind { RR_GRAPH_PLAIN, RR_GRAPH_LANES } rr_graph_kind;
-/* Pure: the best graph for a device whose kernels hold this model. `exact` keeps activations in float: plain. */
-rr_graph_kind rr_graph_choose(const rr_model *model, const rr_device_info *info, bool exact);
+typedef enum rr_graph_kind { RR_GRAPH_PLAIN, RR_GRAPH_Q8, RR_GRAPH_LANES } rr_graph_kind;
+/* Pure: the graph that `params` names, if it holds this model, else the best one for a device; `exact` keeps activations in
+ * float: plain. */
+rr_graph_kind rr_graph_choose(const rr_model *model, const rr_device_info *info, const rr_engine_params *params);
 
 /* weights.c: the weights arena. Owns its buffers. */
 typedef struct rr_weights {
-    rr_matrix embedding, output; /* the same when tied; output: plain graph only */
+    rr_matrix embedding, output; /* the same when tied; output: not the lanes graph */
     rr_lanes_matrix lanes_head;  /* lanes graph: the output matrix */
     uint64_t output_norm;
     rr_device_layer *layers;
@@ -68,11 +75,12 @@ typedef struct rr_activations {
     uint64_t logits;  /* [logits_rows][n_vocab] */
     uint64_t ids;     /* u32 [logits_rows] */
     uint64_t table;   /* [n_context][head_size / 2][2]: cos, sin */
-    /* Of the lanes graph, which needs no h, gate_up and head_in; codes and groups as in shaders/lanes.h. */
+    /* Of the q8 and the lanes graph, which need no h, gate_up and head_in; codes and groups as in shaders/q8.glsl or
+     * shaders/lanes.h. */
     uint64_t h_codes, h_groups;     /* [rows][d_model] */
     uint64_t attn_codes, attn_groups; /* [rows][n_heads head_size] */
     uint64_t act_codes, act_groups; /* [rows][d_ffn] */
-    uint64_t rms;                   /* [rows] */
+    uint64_t rms;                   /* [rows]; from here on the lanes graph */
     uint64_t squares;               /* [d_model / 32][rows] */
     uint64_t tickets;               /* u32 [rows], 0 between passes */
     uint64_t bytes;

@@ -10,15 +10,17 @@
 #include "shaders/attention.h"
 #include "shaders/embed.h"
 #include "shaders/matmul.h"
+#include "shaders/matmul_q8.h"
 #include "shaders/lanes.h"
 #include "shaders/lanes_attention.h"
 #include "shaders/lanes_layer.h"
 #include "shaders/rmsnorm.h"
+#include "shaders/rmsnorm_q8.h"
 #include "shaders/roof.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
 
-static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_lanes};
+static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_q8, &rr_code_lanes};
 
 static const rr_code_row *code_row_of(const rr_variant *variant) {
     for (size_t t = 0; t < sizeof code_tables / sizeof code_tables[0]; t++) {
@@ -166,9 +168,23 @@ static const kern_entry *entry_find(const rr_kern *kern, rr_op op, const rr_kern
     return NULL;
 }
 
-static rr_site site_of(const rr_kern *kern, const rr_kern_key *key, uint32_t tile, const void *push) {
+/* The lanes that a row's table pins, 0 = none. */
+static uint32_t pinned_of(const rr_code_row *code, const rr_device_info *info) {
+    for (size_t t = 0; t < sizeof code_tables / sizeof code_tables[0]; t++) {
+        const rr_code_table *table = code_tables[t];
+        if (table->subgroup != NULL && code >= table->rows && code < table->rows + table->n) {
+            return table->subgroup(info);
+        }
+    }
+    return 0;
+}
+
+static rr_site site_of(const rr_kern *kern, const rr_code_row *code, const rr_kern_key *key, uint32_t tile,
+                       const void *push) {
     const rr_device_info *info = rr_vk_info(kern->device);
-    return (rr_site){.key = key, .tile = tile, .subgroup = info->subgroup_size, .info = info, .push = push};
+    uint32_t pinned = pinned_of(code, info);
+    return (rr_site){.key = key, .tile = tile, .subgroup = pinned != 0 ? pinned : info->subgroup_size, .info = info,
+                     .push = push};
 }
 
 rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant,
@@ -206,13 +222,14 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
     kern_entry entry = {.op = op, .key = *key, .variant = variant, .code = code};
     for (size_t t = 0; t < RR_MAX_TILES && code->tiles[t] != 0; t++) {
         uint32_t spec[RR_MAX_SPEC];
-        rr_site at = site_of(kern, key, code->tiles[t], NULL);
+        rr_site at = site_of(kern, code, key, code->tiles[t], NULL);
         rr_vk_kernel_params params = {.label = rr_op_name(op),
                                       .spirv = module->spirv,
                                       .spirv_bytes = module->bytes,
                                       .spec = spec,
                                       .n_spec = code->spec(&at, spec),
-                                      .push_bytes = rr_op_push_bytes(op)};
+                                      .push_bytes = rr_op_push_bytes(op),
+                                      .subgroup_size = pinned_of(code, at.info)};
         rr_status status = rr_vk_kernel_create(kern->device, &params, &entry.tiles[t], diag);
         if (status != RR_OK) {
             entry_destroy(kern, &entry);
@@ -253,7 +270,7 @@ void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_
     while (code->tiles[t] < wanted && t < last) {
         t++;
     }
-    rr_site at = site_of(kern, key, code->tiles[t], push);
+    rr_site at = site_of(kern, code, key, code->tiles[t], push);
     rr_grid g = code->grid(&at);
     assert(g.x > 0 && g.x <= 65535 && g.y > 0 && g.y <= 65535);
     if (kern->on_record != NULL) {

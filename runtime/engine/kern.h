@@ -19,6 +19,9 @@
     X(attention_decode, attention)                                                                 \
     X(swiglu, swiglu)                                                                              \
     X(argmax, argmax)                                                                              \
+    X(rmsnorm_q8, rmsnorm_q8)                                                                      \
+    X(matmul_q8_prefill, matmul_q8)                                                                \
+    X(matmul_q8_decode, matmul_q8)                                                                 \
     X(lanes_embed, lanes_embed)                                                                    \
     X(lanes_qkv, lanes_qkv)                                                                        \
     X(lanes_attention_prefill, lanes_attention)                                                    \
@@ -55,6 +58,7 @@ typedef struct rr_variant {
 typedef struct rr_kern_key {
     rr_qtype format;    /* embed, matmul_* */
     uint32_t head_size; /* rope, attention_*, lanes_qkv */
+    uint32_t end;       /* matmul_q8_*: RR_END_ */
     uint32_t lanes;     /* lanes_qkv, lanes_out, lanes_gate_up, lanes_head, lanes_layer (of qkv): rr_lanes_code */
     uint32_t o, gate_up, down; /* lanes_layer: rr_lanes_code */
 } rr_kern_key;

@@ -18,7 +18,7 @@ typedef struct rr_grid {
 typedef struct rr_site {
     const rr_kern_key *key;
     uint32_t tile;     /* tokens a workgroup takes */
-    uint32_t subgroup; /* lanes, of the device */
+    uint32_t subgroup; /* lanes: what the table pins, else the device's usual number */
     const rr_device_info *info;
     const void *push;  /* NULL when specialising */
 } rr_site;
@@ -38,9 +38,11 @@ typedef struct rr_code_row {
 typedef struct rr_code_table {
     const rr_code_row *rows;
     size_t n;
+    uint32_t (*subgroup)(const rr_device_info *info); /* lanes to pin; NULL = the driver's choice */
 } rr_code_table;
 
 extern const rr_code_table rr_code_plain;
+extern const rr_code_table rr_code_q8;
 extern const rr_code_table rr_code_lanes;
 
 #endif

@@ -23,6 +23,8 @@ rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind 
     const uint64_t rows = rr_pass_rows(limits);
     const uint64_t lanes = graph == RR_GRAPH_LANES ? rows : 0;
     const uint64_t plain = graph == RR_GRAPH_PLAIN ? rows : 0;
+    const uint64_t floats = graph == RR_GRAPH_LANES ? 0 : rows; /* attention gives floats */
+    const uint64_t codes = graph == RR_GRAPH_PLAIN ? 0 : rows;
     uint64_t d = config->d_model;
     uint64_t q = (uint64_t)config->n_heads * config->head_size;
     uint64_t kv = (uint64_t)config->n_kv_heads * config->head_size;
@@ -35,19 +37,19 @@ rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind 
         {&at.x, rows * d},
         {&at.h, plain * d},
         {&at.qkv, rows * (q + 2 * kv)},
-        {&at.attn, plain * q},
+        {&at.attn, floats * q},
         {&at.gate_up, plain * 2 * config->d_ffn},
         {&at.act, plain * config->d_ffn},
         {&at.head_in, limits->logits_rows * d},
         {&at.logits, (uint64_t)limits->logits_rows * config->n_vocab},
         {&at.ids, limits->logits_rows},
         {&at.table, (uint64_t)limits->n_context * config->head_size},
-        {&at.h_codes, lanes * d / 4},
-        {&at.h_groups, lanes * d / 16},
-        {&at.attn_codes, lanes * q / 4},
-        {&at.attn_groups, lanes * q / 16},
-        {&at.act_codes, lanes * config->d_ffn / 4},
-        {&at.act_groups, lanes * config->d_ffn / 16},
+        {&at.h_codes, codes * d / 4},
+        {&at.h_groups, codes * d / 16},
+        {&at.attn_codes, codes * q / 4},
+        {&at.attn_groups, codes * q / 16},
+        {&at.act_codes, codes * config->d_ffn / 4},
+        {&at.act_groups, codes * config->d_ffn / 16},
         {&at.rms, lanes},
         {&at.squares, lanes * d / 32},
         {&at.tickets, lanes},
@@ -84,7 +86,7 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
                            .prompt_chunk = limits.prompt_chunk,
                            .budget_bytes = info->budget_bytes,
                            .kv_bytes_per_token = rr_kv_bytes_per_token(&model->config)};
-    rr_graph_kind graph = rr_graph_choose(model, info, params->exact);
+    rr_graph_kind graph = rr_graph_choose(model, info, params);
     RR_TRY(rr_weights_plan(model, graph, info, &plan.weights_bytes, diag));
     uint64_t slot_bytes = plan.kv_bytes_per_token * limits.n_context; /* < 2^21 * 2^20 by the configuration's bounds */
     plan.kv_bytes = slot_bytes * limits.n_sessions;

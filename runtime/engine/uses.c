@@ -17,7 +17,7 @@ rr_status rr_kern_uses(const rr_model *model, rr_vk_device *device, bool exact, 
     *borrowed = *model;
     engine->model = borrowed;
     engine->device = device;
-    engine->graph_kind = rr_graph_choose(model, rr_vk_info(device), exact);
+    engine->graph_kind = rr_graph_choose(model, rr_vk_info(device), &(rr_engine_params){.exact = exact});
     RR_TRY_GOTO(rr_weights_describe(model, engine->graph_kind, rr_vk_info(device), &engine->weights, diag));
     RR_TRY_GOTO(rr_kern_create_list(fn, user, &engine->kern, diag));
     status = rr_graph_prepare(engine, diag);

@@ -7,7 +7,7 @@
 
 enum { PACK_ROWS = 64 };
 
-/* One thing to place: a matrix (`matrix`), up to three matrices stacked for the lanes graph (`lanes`), or up to three
+/* One thing to place: up to three matrices of one format stacked (`matrix`), up to three matrices stacked for the lanes graph (`lanes`), or up to three
  * vectors one after the other as f32 (`vector`). */
 typedef struct item {
     const rr_weight *parts[3];
@@ -41,6 +41,21 @@ static void add_vector(placement *p, const rr_weight *a, const rr_weight *b, con
     p->items[p->n++] = (item){.parts = {a, b, c}, .vector = vector};
 }
 
+/* Neighbours of one format become one matrix; returns how many there are. */
+static uint32_t add_stacks(placement *p, const rr_weight *const *weights, size_t n, rr_matrix *matrices) {
+    uint32_t n_matrices = 0;
+    size_t n_parts = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || weights[i]->type != weights[i - 1]->type) {
+            add_matrix(p, weights[i], &matrices[n_matrices++]);
+            n_parts = 1;
+        } else {
+            p->items[p->n - 1].parts[n_parts++] = weights[i];
+        }
+    }
+    return n_matrices;
+}
+
 static void add_lanes(placement *p, const rr_weight *a, const rr_weight *b, const rr_weight *c, rr_lanes_matrix *lanes) {
     p->items[p->n++] = (item){.parts = {a, b, c}, .lanes = lanes};
 }
@@ -56,13 +71,18 @@ static void list_layer(const rr_qwen2_layer *from, rr_graph_kind graph, rr_devic
         add_lanes(p, &from->down, NULL, NULL, &to->lanes.down);
         return;
     }
+    add_matrix(p, &from->o, &to->o);
+    add_matrix(p, &from->down, &to->down);
+    if (graph == RR_GRAPH_Q8) {
+        to->q8.n_qkv = add_stacks(p, (const rr_weight *const[]){&from->q, &from->k, &from->v}, 3, to->q8.qkv);
+        (void)add_stacks(p, (const rr_weight *const[]){&from->gate, &from->up}, 2, &to->q8.gate_up);
+        return;
+    }
     add_matrix(p, &from->q, &to->q);
     add_matrix(p, &from->k, &to->k);
     add_matrix(p, &from->v, &to->v);
-    add_matrix(p, &from->o, &to->o);
     add_matrix(p, &from->gate, &to->gate);
     add_matrix(p, &from->up, &to->up);
-    add_matrix(p, &from->down, &to->down);
 }
 
 /* Lists everything; `out->layers` must have n_layers entries. */
@@ -106,7 +126,11 @@ static rr_status place(const rr_model *model, rr_graph_kind graph, const rr_devi
         item *it = &p.items[i];
         const rr_weight *w = it->parts[0];
         if (it->matrix != NULL) {
-            status = rr_planes_plan(w->type, w->rows, w->cols, &it->matrix->planes, diag);
+            uint32_t rows = 0;
+            for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
+                rows += it->parts[part]->rows;
+            }
+            status = rr_planes_plan(w->type, rows, w->cols, &it->matrix->planes, diag);
             if (status != RR_OK) {
                 rr_fail_context(diag, status, "tensor %.*s", (int)w->name.bytes, w->name.data);
                 goto fail;
@@ -210,11 +234,24 @@ static void pack_unit(void *user, size_t index) {
     rr_lanes_pack_unit(job->lanes, (uint32_t)index, job->to);
 }
 
+/* Packs the parts of a stack one below the other: each sees the rows of the planes that are its own. */
+static void pack_stack(const item *it, void *to) {
+    rr_planes own = it->matrix->planes;
+    for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
+        own.rows = it->parts[part]->rows;
+        pack_job job = {.planes = &own, .blocks = it->parts[part]->data, .to = to};
+        rr_parallel_for(rr_div_up(own.rows, PACK_ROWS), 0, pack_some, &job);
+        own.lo_offset += (uint64_t)own.rows * own.lo_stride;
+        own.hi_offset += (uint64_t)own.rows * own.hi_stride;
+        own.scale_offset += (uint64_t)own.rows * own.scale_stride;
+        own.super_offset += (uint64_t)own.rows * own.super_stride;
+    }
+}
+
 /* Fills `to` (it->bytes) with what the device must hold. */
 static void make_bytes(const item *it, void *to) {
     if (it->matrix != NULL) {
-        pack_job job = {.planes = &it->matrix->planes, .blocks = it->parts[0]->data, .to = to};
-        rr_parallel_for(rr_div_up(job.planes->rows, PACK_ROWS), 0, pack_some, &job);
+        pack_stack(it, to);
         return;
     }
     if (it->lanes != NULL) {
@@ -285,7 +322,7 @@ rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_devi
             params->progress(params->progress_user, "packing weights", done, p.total_bytes);
         }
     }
-    if (graph == RR_GRAPH_PLAIN && model->config.tied) {
+    if (graph != RR_GRAPH_LANES && model->config.tied) {
         weights.output = weights.embedding;
     }
     placement_destroy(&p);

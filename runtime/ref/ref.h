@@ -79,6 +79,32 @@ void rr_ref_swiglu(const float *gate_up, uint32_t n_rows, uint32_t cols, float *
 /* y[r] = the smallest c with x[r][c] maximal. NaN never wins; a row of nothing but NaN gives 0. */
 void rr_ref_argmax(const float *x, uint32_t n_rows, uint32_t cols, uint32_t *y);
 
+/* Int8 activations (shaders/q8.glsl): q = round half to even(x (127 / m)), d = m / 127, m = max |x| of a group of 32; m
+ * below 1e-30 gives zeros. The sums are those of the integers of a group's halves. */
+typedef struct rr_q8_group {
+    float d;
+    int16_t sums[2];
+} rr_q8_group;
+enum { RR_Q8_GROUP = 32 };
+
+/* cols is a multiple of 32. In float, the product x (127 / m) as written: what a device should find but for its division. */
+void rr_ref_quantize_q8(const float *x, uint32_t n_rows, uint32_t cols, int8_t *values, rr_q8_group *groups);
+
+/* y[t][r] = sum_c W[r][c] d q[t][c] (+ bias[r]) (+ residual[t][r]), exact weights. Also the magnitude that errors scale
+ * with, where wanted: the sum over groups of max |W| × sum |d q|. */
+typedef struct rr_ref_matmul_q8_params {
+    rr_ref_matrix matrix;
+    const int8_t *x;             /* [n_tokens][cols] */
+    const rr_q8_group *x_groups; /* [n_tokens][cols / 32] */
+    uint32_t y_stride, n_tokens;
+    const float *bias;     /* [rows] or NULL */
+    const float *residual; /* or NULL */
+    float *y;
+    double *magnitude;     /* [n_tokens][y_stride] or NULL */
+    float *scratch;        /* [cols] */
+} rr_ref_matmul_q8_params;
+void rr_ref_matmul_q8(const rr_ref_matmul_q8_params *params);
+
 /* The whole model in float32, from the exact values of the file's weights. */
 typedef struct rr_ref_model rr_ref_model;
 typedef struct rr_ref_model_params {

@@ -247,10 +247,7 @@ static uint32_t caps_of(VkInstance instance, const rr_vk_probe *probe, const rr_
     caps |= core->shaderInt16 && report->features11.storageBuffer16BitAccess ? RR_CAP_INT16 : 0u;
     caps |= features->shaderInt8 && features->storageBuffer8BitAccess ? RR_CAP_INT8 : 0u;
     caps |= features->shaderFloat16 ? RR_CAP_F16 : 0u;
-    caps |= report->dot_features.shaderIntegerDotProduct &&
-                    report->dot.integerDotProduct4x8BitPackedSignedAccelerated
-                ? RR_CAP_DOT
-                : 0u;
+    caps |= report->dot_features.shaderIntegerDotProduct ? RR_CAP_DOT : 0u;
     caps |= info->type == RR_DEVICE_CPU ? RR_CAP_CPU : 0u;
     return caps | coop_caps(instance, probe, report, caps, info);
 }
@@ -447,6 +444,8 @@ void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle,
     }
     info->timestamp_ns = probe->timestamp_bits > 0 ? properties.limits.timestampPeriod : 0.0f;
     check_floor(&report, probe, info);
+    info->dot_emulated = report.dot_features.shaderIntegerDotProduct &&
+                         !report.dot.integerDotProduct4x8BitPackedSignedAccelerated;
     info->caps_reported = caps_of(instance->handle, probe, &report, info);
     rr_quirks_apply(info);
     free(extensions.list);

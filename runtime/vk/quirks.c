@@ -41,7 +41,13 @@ static bool is_intel_without_matrix_units(const rr_device_info *info) {
     return is_intel_before_xe2(info) && !arrow_lake_h && strstr(info->name, "(DG2)") == NULL;
 }
 
+static bool emulates_dot(const rr_device_info *info) {
+    return info->dot_emulated;
+}
+
 static const rr_quirk rr_quirk_table[] = {
+    {DRIVER_ANY, 0, emulates_dot, RR_CAP_DOT,
+     "integer dot product off: this GPU has no instruction for it, the driver emulates it"},
     {DRIVER_AMD_PROPRIETARY, 0, NULL, COOP,
      "cooperative matrices off: this driver reports them on GPUs without matrix units, and asking for their shapes "
      "crashes on some integrated GPUs"},

@@ -15,7 +15,7 @@
     X(INT16, "int16")         /* shaderInt16 and 16-bit storage */                                 \
     X(INT8, "int8")           /* shaderInt8 and 8-bit storage */                                   \
     X(F16, "f16")             /* shaderFloat16 */                                                  \
-    X(DOT, "dot")             /* accelerated 4×8-bit integer dot product */                        \
+    X(DOT, "dot")             /* 4×8-bit integer dot product; effective where accelerated */       \
     X(COOP, "coop")           /* VK_KHR_cooperative_matrix, f16 */                                 \
     X(COOP_INT8, "coop-int8") /* … and signed 8-bit */                                             \
     X(CPU, "cpu")             /* the device is a software one */
@@ -76,6 +76,7 @@ typedef struct rr_device_info {
     uint64_t budget_bytes;        /* of it free for this process when listed: VK_EXT_memory_budget, else 80 % */
     float timestamp_ns;           /* per tick, 0 = none */
     bool unified_memory;          /* all device-local memory can be mapped */
+    bool dot_emulated;            /* integer dot product is offered, but not accelerated */
     bool usable;
     char reason[256]; /* why not usable */
     char quirks[512]; /* the quirks applied, "; "-separated, "" = none */

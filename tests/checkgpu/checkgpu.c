@@ -68,6 +68,9 @@ static rr_status check_variant(rr_cg *cg, rr_diag *diag) {
         [RR_OP_swiglu] = rr_cg_check_swiglu,
         [RR_OP_argmax] = rr_cg_check_argmax,
         [RR_OP_roof] = rr_cg_check_roof,
+        [RR_OP_rmsnorm_q8] = rr_cg_check_rmsnorm_q8,
+        [RR_OP_matmul_q8_prefill] = rr_cg_check_matmul_q8,
+        [RR_OP_matmul_q8_decode] = rr_cg_check_matmul_q8,
     };
     if (cg->params->bench) {
         return rr_cg_bench(cg, diag);
@@ -162,7 +165,8 @@ fail:
 static rr_status run_sets(rr_cg *cg, rr_vk_instance *instance, const rr_device_info *info, rr_diag *diag) {
     uint32_t effective, caps = RR_CAP_NONE, before = RR_CAP_NONE;
     const char *mask = cg->params->caps != NULL ? cg->params->caps : getenv("REARANK_CAPS");
-    RR_TRY(rr_caps_mask(info->caps, mask, &effective, diag));
+    /* an emulated integer dot product is no reason to choose a variant, but gives the same result */
+    RR_TRY(rr_caps_mask(info->caps | (info->caps_reported & RR_CAP_DOT), mask, &effective, diag));
     RR_TRY(run_set(cg, instance, info, caps, NULL, effective == caps, diag));
     for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
         if ((effective >> bit & 1) != 0) {

@@ -1,0 +1,198 @@
+/* The Qwen2 graph of GPUs with integer dot products: int8 activations, each quantized once by its producer, and products
+ * that end in what follows them. Eight dispatches a layer:
+ * norm · q, k, v with bias, RoPE and KV write · attention · its quantization · o (+ residual) · norm · gate and up with SwiGLU ·
+ * down (+ residual). A file whose q, k and v have different formats takes a dispatch for each format, side by side. */
+#include <math.h>
+
+#include "runtime/engine/graph.h"
+#include "shaders/argmax.h"
+#include "shaders/attention.h"
+#include "shaders/embed.h"
+#include "shaders/matmul_q8.h"
+#include "shaders/rmsnorm_q8.h"
+
+static const rr_op matmul_op[RR_N_FAMILIES] = {RR_OP_matmul_q8_prefill, RR_OP_matmul_q8_decode};
+static const rr_op attention_op[RR_N_FAMILIES] = {RR_OP_attention_prefill, RR_OP_attention_decode};
+
+static rr_status prepare_matrix(rr_engine *engine, const rr_matrix *matrix, uint32_t end, rr_diag *diag) {
+    const rr_kern_key key = {.format = matrix->planes.type, .end = end};
+    for (int f = 0; f < RR_N_FAMILIES; f++) {
+        RR_TRY(rr_kern_prepare(engine->kern, matmul_op[f], &key, NULL, diag));
+    }
+    return RR_OK;
+}
+
+static rr_status prepare(rr_engine *engine, rr_diag *diag) {
+    const rr_kern_key none = {0};
+    const rr_kern_key head = {.head_size = engine->model->config.head_size};
+    const rr_kern_key embedding = {.format = engine->weights.embedding.planes.type};
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_embed, &embedding, NULL, diag));
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_rmsnorm_q8, &none, NULL, diag));
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_attention_prefill, &head, NULL, diag));
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_attention_decode, &head, NULL, diag));
+    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_argmax, &none, NULL, diag));
+    RR_TRY(prepare_matrix(engine, &engine->weights.output, RR_END_F32, diag));
+    for (uint32_t l = 0; l < engine->model->config.n_layers; l++) {
+        const rr_device_layer *layer = &engine->weights.layers[l];
+        for (uint32_t i = 0; i < layer->q8.n_qkv; i++) {
+            RR_TRY(prepare_matrix(engine, &layer->q8.qkv[i], RR_END_ROPE, diag));
+        }
+        RR_TRY(prepare_matrix(engine, &layer->o, RR_END_F32, diag));
+        RR_TRY(prepare_matrix(engine, &layer->q8.gate_up, RR_END_SWIGLU, diag));
+        RR_TRY(prepare_matrix(engine, &layer->down, RR_END_F32, diag));
+    }
+    return RR_OK;
+}
+
+static void record_embed(rr_engine *engine, const rr_pass *pass) {
+    const rr_matrix *w = &engine->weights.embedding;
+    rr_push_embed push = {.lo = w->address + w->planes.lo_offset,
+                          .hi = w->address + w->planes.hi_offset,
+                          .scale = w->address + w->planes.scale_offset,
+                          .super = w->address + w->planes.super_offset,
+                          .rows = engine->rows.address,
+                          .y = engine->activations.address + engine->at.x,
+                          .cols = w->planes.cols,
+                          .n_rows = pass->n_rows};
+    rr_graph_record(engine, RR_OP_embed, (rr_kern_key){.format = w->planes.type}, &push);
+    rr_graph_barrier(engine);
+}
+
+/* Int8 activations: offsets of their planes. */
+typedef struct codes {
+    uint64_t values, groups;
+} codes;
+
+/* to = q8(x), normed when `weight` is not 0. */
+static void record_norm(rr_engine *engine, uint64_t x, uint64_t weight, codes to, uint32_t n_rows, uint32_t cols) {
+    const uint64_t base = engine->activations.address;
+    rr_push_rmsnorm_q8 push = {.x = x,
+                               .weight = weight,
+                               .y = base + to.values,
+                               .groups = base + to.groups,
+                               .cols = cols,
+                               .n_rows = n_rows,
+                               .epsilon = engine->model->config.rms_epsilon};
+    rr_graph_record(engine, RR_OP_rmsnorm_q8, (rr_kern_key){0}, &push);
+    rr_graph_barrier(engine);
+}
+
+/* The part of a product's push block that all ends share. */
+static rr_push_matmul_q8 product(const rr_engine *engine, const rr_matrix *w, codes x, uint32_t n_tokens) {
+    const uint64_t base = engine->activations.address;
+    return (rr_push_matmul_q8){.lo = w->address + w->planes.lo_offset,
+                               .hi = w->address + w->planes.hi_offset,
+                               .scale = w->address + w->planes.scale_offset,
+                               .super = w->address + w->planes.super_offset,
+                               .x = base + x.values,
+                               .x_groups = base + x.groups,
+                               .n_out = w->planes.rows,
+                               .cols = w->planes.cols,
+                               .n_tokens = n_tokens};
+}
+
+static void record_matmul(rr_engine *engine, rr_family family, const rr_matrix *w, uint32_t end,
+                          const rr_push_matmul_q8 *push) {
+    rr_graph_record(engine, matmul_op[family], (rr_kern_key){.format = w->planes.type, .end = end}, push);
+}
+
+static void record_qkv(rr_engine *engine, const rr_pass *pass, uint32_t index, codes x) {
+    const rr_qwen2_config *c = &engine->model->config;
+    const rr_device_layer *layer = &engine->weights.layers[index];
+    const uint64_t base = engine->activations.address;
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < layer->q8.n_qkv; i++) {
+        const rr_matrix *w = &layer->q8.qkv[i];
+        rr_push_matmul_q8 push = product(engine, w, x, pass->n_rows);
+        push.y = base + engine->at.qkv + (uint64_t)first * 4;
+        push.y_stride = c->n_heads * c->head_size;
+        push.bias = layer->qkv_bias + (uint64_t)first * 4;
+        push.rows = engine->rows.address;
+        push.table = base + engine->at.table;
+        push.kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine);
+        push.gap = c->head_size / 2;
+        push.first = first;
+        push.heads = c->n_heads | c->n_kv_heads << 16;
+        push.n_context = engine->limits.n_context;
+        record_matmul(engine, pass->family, w, RR_END_ROPE, &push);
+        first += w->planes.rows;
+    }
+    rr_graph_barrier(engine);
+}
+
+static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+    const rr_qwen2_config *c = &engine->model->config;
+    const uint64_t base = engine->activations.address;
+    rr_push_attention push = {.q = base + engine->at.qkv,
+                              .y = base + engine->at.attn,
+                              .rows = engine->rows.address,
+                              .kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine),
+                              .n_rows = pass->n_rows,
+                              .n_heads = c->n_heads,
+                              .n_kv_heads = c->n_kv_heads,
+                              .n_context = engine->limits.n_context,
+                              .q_stride = c->n_heads * c->head_size,
+                              .scale = 1.0f / sqrtf((float)c->head_size)};
+    rr_graph_record(engine, attention_op[pass->family], (rr_kern_key){.head_size = c->head_size}, &push);
+    rr_graph_barrier(engine);
+}
+
+/* x += W a */
+static void record_out(rr_engine *engine, const rr_pass *pass, const rr_matrix *w, codes a) {
+    rr_push_matmul_q8 push = product(engine, w, a, pass->n_rows);
+    push.y = push.extra = engine->activations.address + engine->at.x;
+    push.y_stride = w->planes.rows;
+    record_matmul(engine, pass->family, w, RR_END_F32, &push);
+    rr_graph_barrier(engine);
+}
+
+static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+    const rr_qwen2_config *c = &engine->model->config;
+    const rr_activations *at = &engine->at;
+    const rr_device_layer *layer = &engine->weights.layers[index];
+    const uint64_t base = engine->activations.address;
+    const codes h = {at->h_codes, at->h_groups}, attn = {at->attn_codes, at->attn_groups},
+                act = {at->act_codes, at->act_groups};
+    record_norm(engine, base + at->x, layer->attn_norm, h, pass->n_rows, c->d_model);
+    record_qkv(engine, pass, index, h);
+    record_attention(engine, pass, index);
+    record_norm(engine, base + at->attn, 0, attn, pass->n_rows, c->n_heads * c->head_size);
+    record_out(engine, pass, &layer->o, attn);
+    record_norm(engine, base + at->x, layer->ffn_norm, h, pass->n_rows, c->d_model);
+    rr_push_matmul_q8 push = product(engine, &layer->q8.gate_up, h, pass->n_rows);
+    push.y = base + act.values;
+    push.extra = base + act.groups;
+    push.gap = c->d_ffn;
+    record_matmul(engine, pass->family, &layer->q8.gate_up, RR_END_SWIGLU, &push);
+    rr_graph_barrier(engine);
+    record_out(engine, pass, &layer->down, act);
+}
+
+/* Logits and arg max of head rows [begin, end). */
+static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end) {
+    const rr_qwen2_config *c = &engine->model->config;
+    const uint64_t base = engine->activations.address;
+    const codes h = {engine->at.h_codes, engine->at.h_groups};
+    const uint64_t logits = base + engine->at.logits + (uint64_t)begin * c->n_vocab * 4;
+    record_norm(engine, base + engine->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
+                engine->weights.output_norm, h, end - begin, c->d_model);
+    rr_push_matmul_q8 push = product(engine, &engine->weights.output, h, end - begin);
+    push.y = logits;
+    push.y_stride = c->n_vocab;
+    record_matmul(engine, pass->head_family, &engine->weights.output, RR_END_F32, &push);
+    rr_graph_barrier(engine);
+    rr_push_argmax argmax = {.x = logits,
+                             .y = base + engine->at.ids + (uint64_t)begin * 4,
+                             .cols = c->n_vocab,
+                             .n_rows = end - begin};
+    rr_graph_record(engine, RR_OP_argmax, (rr_kern_key){0}, &argmax);
+    rr_graph_barrier(engine);
+}
+
+const rr_graph rr_graph_q8 = {
+    .name = "q8",
+    .prepare = prepare,
+    .record_embed = record_embed,
+    .record_layer = record_layer,
+    .record_head = record_head,
+};

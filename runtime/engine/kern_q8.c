@@ -1,0 +1,113 @@
+/* Specialization and grids of the int8 graph's kernels, one row for each of their variants. */
+#include "runtime/engine/kern_rows.h"
+#include "shaders/matmul_q8.h"
+#include "shaders/rmsnorm_q8.h"
+
+static uint32_t spec_none(const rr_site *at, uint32_t *values) {
+    (void)at;
+    (void)values;
+    return 0;
+}
+
+static rr_grid grid_rmsnorm(const rr_site *at) {
+    return (rr_grid){((const rr_push_rmsnorm_q8 *)at->push)->n_rows, 1};
+}
+
+static uint32_t n_tokens(const void *push) {
+    return ((const rr_push_matmul_q8 *)push)->n_tokens;
+}
+
+/* Lanes of a subgroup: 32 where the device can, but 16 where it also has smaller ones (there registers are counted by
+ * lane, and 32 lanes leave too few). */
+static uint32_t subgroup(const rr_device_info *info) {
+    uint32_t wanted = info->subgroup_size_min <= 16 ? 16 : 32;
+    return wanted < info->subgroup_size_min   ? info->subgroup_size_min
+           : wanted > info->subgroup_size_max ? info->subgroup_size_max
+                                              : wanted;
+}
+
+/* matmul_q8_decode.comp. The result's bits depend on `slices` alone, which is the same for all of a device's tiles. */
+typedef struct decode_shape {
+    uint32_t tokens, rows, slices, split, passes, lanes;
+    uint32_t block; /* rows a workgroup */
+} decode_shape;
+
+enum { TEAM_TOKENS = 8 }; /* at most; more of them take more teams, which share the weights in the cache */
+
+static decode_shape decode_shape_of(const rr_site *at, uint32_t slices) {
+    decode_shape s = {.rows = 4, .slices = slices, .passes = 1};
+    s.split = rr_div_up(at->tile, TEAM_TOKENS);
+    s.tokens = at->tile / s.split;
+    bool swiglu = at->key->end == RR_END_SWIGLU; /* 32 results make a group, each of two rows */
+    uint32_t teams = swiglu ? 8 : 4;
+    s.lanes = teams * slices;
+    s.block = swiglu ? 64 : teams / s.split * s.rows;
+    s.passes = s.block / (teams / s.split * s.rows);
+    return s;
+}
+
+static uint32_t spec_decode_of(const rr_site *at, uint32_t slices, uint32_t *values) {
+    decode_shape s = decode_shape_of(at, slices);
+    const uint32_t all[] = {at->key->format, at->key->end, s.tokens, s.rows, s.slices, s.split, s.passes, at->subgroup, s.lanes};
+    for (uint32_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        values[i] = all[i];
+    }
+    return sizeof all / sizeof all[0];
+}
+
+static rr_grid grid_decode_of(const rr_site *at, uint32_t slices) {
+    const rr_push_matmul_q8 *p = at->push;
+    return (rr_grid){rr_div_up(p->n_out, decode_shape_of(at, slices).block), rr_div_up(p->n_tokens, at->tile)};
+}
+
+enum { BASE_SLICES = 8, MOST_SLICES = 32 };
+
+static uint32_t spec_decode_base(const rr_site *at, uint32_t *values) {
+    return spec_decode_of(at, BASE_SLICES, values);
+}
+
+static rr_grid grid_decode_base(const rr_site *at) {
+    return grid_decode_of(at, BASE_SLICES);
+}
+
+static uint32_t dot_slices(const rr_site *at) {
+    return at->subgroup < MOST_SLICES ? at->subgroup : MOST_SLICES;
+}
+
+static uint32_t spec_decode_dot(const rr_site *at, uint32_t *values) {
+    return spec_decode_of(at, dot_slices(at), values);
+}
+
+static rr_grid grid_decode_dot(const rr_site *at) {
+    return grid_decode_of(at, dot_slices(at));
+}
+
+/* matmul_q8_prefill.comp: 128 rows × the tile's tokens a workgroup, 4 rows × 4 or 8 tokens a lane. */
+enum { PREFILL_BLOCK = 128, PREFILL_ROWS = 4 };
+
+static uint32_t spec_prefill(const rr_site *at, uint32_t *values) {
+    uint32_t tokens = at->tile >= 32 ? 8 : 4;
+    values[0] = at->key->format;
+    values[1] = at->key->end;
+    values[2] = at->tile;
+    values[3] = PREFILL_BLOCK;
+    values[4] = PREFILL_ROWS;
+    values[5] = tokens;
+    values[6] = PREFILL_BLOCK / PREFILL_ROWS * (at->tile / tokens);
+    return 7;
+}
+
+static rr_grid grid_prefill(const rr_site *at) {
+    const rr_push_matmul_q8 *p = at->push;
+    return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, PREFILL_BLOCK)};
+}
+
+static const rr_code_row rows[] = {
+    {RR_OP_rmsnorm_q8, "base", {1}, spec_none, grid_rmsnorm, NULL, 0, 0},
+    {RR_OP_matmul_q8_prefill, "base", {16, 64}, spec_prefill, grid_prefill, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_prefill, "dot", {16, 32, 64}, spec_prefill, grid_prefill, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_decode, "base", {1, 4, 8}, spec_decode_base, grid_decode_base, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8, 16, 32}, spec_decode_dot, grid_decode_dot, n_tokens, 0, 0},
+};
+
+const rr_code_table rr_code_q8 = {rows, sizeof rows / sizeof rows[0], subgroup};
