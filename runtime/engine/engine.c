@@ -7,6 +7,7 @@
 
 #include "runtime/engine/internal.h"
 #include "runtime/engine/resident.h"
+#include "shaders/attention.h"
 
 static const char *caps_mask(const rr_engine_params *params) {
     return params->caps != NULL ? params->caps : getenv("REARANK_CAPS");
@@ -59,16 +60,16 @@ static rr_status upload_rope_table(rr_engine *engine, rr_diag *diag) {
 }
 
 /* Kernels that count workgroups leave their counters at 0, and find them so. */
-static rr_status clear_tickets(rr_engine *engine, rr_diag *diag) {
-    if (engine->graph_kind != RR_GRAPH_LANES) {
-        return RR_OK;
-    }
-    uint64_t bytes = rr_pass_rows(&engine->limits) * 4;
+static rr_status clear_counters(rr_engine *engine, rr_diag *diag) {
+    bool lanes = engine->graph_kind == RR_GRAPH_LANES;
+    uint64_t offset = lanes ? engine->at.tickets : engine->at.split;
+    uint64_t bytes = (lanes ? rr_pass_rows(&engine->limits)
+                            : RR_ATTENTION_COUNTERS((uint64_t)engine->model->config.n_kv_heads)) * 4;
     void *zeros = calloc(1, (size_t)bytes);
     if (zeros == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for counters");
     }
-    rr_status status = rr_vk_upload(engine->device, &engine->activations, engine->at.tickets, zeros, bytes, diag);
+    rr_status status = rr_vk_upload(engine->device, &engine->activations, offset, zeros, bytes, diag);
     free(zeros);
     return status;
 }
@@ -94,7 +95,7 @@ static rr_status allocate(rr_engine *engine, rr_diag *diag) {
                                (uint64_t)limits->logits_rows * (engine->model->config.n_vocab + 1) * 4, "readback",
                                &engine->readback, diag));
     RR_TRY(upload_rope_table(engine, diag));
-    RR_TRY(clear_tickets(engine, diag));
+    RR_TRY(clear_counters(engine, diag));
     return rr_vk_commands_create(engine->device, &engine->commands, diag);
 }
 

@@ -69,6 +69,7 @@ typedef struct rr_activations {
     uint64_t x, h;    /* [rows][d_model]: the residual stream, and its norm */
     uint64_t qkv;     /* [rows][(n_heads + 2 n_kv_heads) head_size] */
     uint64_t attn;    /* [rows][n_heads head_size] */
+    uint64_t split;   /* attention.h: scratch of the decode family; its counters are set to zero once */
     uint64_t gate_up; /* [rows][2 d_ffn] */
     uint64_t act;     /* [rows][d_ffn] */
     uint64_t head_in; /* [logits_rows][d_model] */
@@ -158,6 +159,7 @@ struct rr_session {
 typedef struct rr_pass {
     rr_family family;
     uint32_t n_rows;
+    uint32_t n_keys;                /* largest position of the rows, plus 1 */
     uint32_t head_first, head_rows; /* rows whose logits are made (may be 0); head_rows ≤ logits_rows */
     rr_family head_family;
     bool read_logits;               /* copy them to the readback buffer; arg max is always copied */

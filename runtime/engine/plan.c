@@ -1,5 +1,6 @@
 /* The memory plan: what the four arenas need, before anything is allocated. Pure. */
 #include "runtime/engine/internal.h"
+#include "shaders/attention.h"
 
 enum { STAGING_BYTES = 32 << 20 }; /* upload pieces, see runtime/vk/vk.h */
 
@@ -38,6 +39,8 @@ rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind 
         {&at.h, plain * d},
         {&at.qkv, rows * (q + 2 * kv)},
         {&at.attn, floats * q},
+        {&at.split, lanes != 0 ? 0 : RR_ATTENTION_SCRATCH((uint64_t)RR_DECODE_ROWS, config->n_heads, config->n_kv_heads,
+                                                          config->head_size, limits->n_context)},
         {&at.gate_up, plain * 2 * config->d_ffn},
         {&at.act, plain * config->d_ffn},
         {&at.head_in, limits->logits_rows * d},

@@ -77,8 +77,10 @@ static bool take_cancel(rr_session *session) {
     return atomic_exchange(&session->cancelled, false);
 }
 
-/* Describes the session's next tokens to the device; the caller holds the lock. */
-static void put_row(rr_engine *engine, uint32_t index, const rr_session *session, int32_t token, size_t position) {
+/* Describes the session's next tokens to the device and to the pass; the caller holds the lock. */
+static void put_row(rr_pass *pass, uint32_t index, const rr_session *session, int32_t token, size_t position) {
+    rr_engine *engine = session->engine;
+    pass->n_keys = position >= pass->n_keys ? (uint32_t)position + 1 : pass->n_keys;
     ((rr_row *)engine->rows.mapped)[index] = (rr_row){.token = (uint32_t)token,
                                                       .position = (uint32_t)position,
                                                       .kv = engine->slots[session->slot].address};
@@ -126,7 +128,7 @@ static rr_status run_chunk(rr_session *session, const int32_t *tokens, size_t be
     pass->n_rows = (uint32_t)(end - begin);
     pass->cancelled = &session->cancelled;
     for (size_t i = begin; i < end; i++) {
-        put_row(engine, (uint32_t)(i - begin), session, tokens[i], i);
+        put_row(pass, (uint32_t)(i - begin), session, tokens[i], i);
     }
     session->n_tokens = begin;
     forget_results(session);
@@ -191,8 +193,8 @@ rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *dia
         session->n_tokens = n - 1;
         int32_t last = session->tokens[n - 1];
         pthread_mutex_lock(&session->engine->lock);
-        put_row(session->engine, 0, session, last, n - 1);
         rr_pass pass = {.family = RR_DECODE, .n_rows = 1, .head_rows = 1, .head_family = RR_DECODE, .read_logits = true};
+        put_row(&pass, 0, session, last, n - 1);
         rr_status status = rr_graph_run(session->engine, &pass, diag);
         if (status == RR_OK) {
             session->n_tokens = n;
@@ -209,15 +211,15 @@ rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *dia
 static rr_status decode(rr_engine *engine, rr_session *const *sessions, const int32_t *tokens, size_t n,
                         bool read_logits, rr_diag *diag) {
     pthread_mutex_lock(&engine->lock);
-    for (size_t i = 0; i < n; i++) {
-        put_row(engine, (uint32_t)i, sessions[i], tokens[i], sessions[i]->n_tokens);
-        forget_results(sessions[i]);
-    }
     rr_pass pass = {.family = RR_DECODE,
                     .n_rows = (uint32_t)n,
                     .head_rows = (uint32_t)n,
                     .head_family = RR_DECODE,
                     .read_logits = read_logits};
+    for (size_t i = 0; i < n; i++) {
+        put_row(&pass, (uint32_t)i, sessions[i], tokens[i], sessions[i]->n_tokens);
+        forget_results(sessions[i]);
+    }
     rr_status status = rr_graph_run(engine, &pass, diag);
     for (size_t i = 0; status == RR_OK && i < n; i++) {
         sessions[i]->tokens[sessions[i]->n_tokens++] = tokens[i];

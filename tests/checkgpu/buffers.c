@@ -137,7 +137,7 @@ void rr_cg_free(rr_cg *cg) {
 /* The canaries are intact and an input is what was sent. */
 static void check_slot(rr_cg *cg, const rr_cg_slot *slot, int id) {
     static const char *const names[RR_CG_SLOTS] = {"W", "x", "y", "bias", "residual", "rows", "table", "kv",
-                                                    "x groups", "y groups"};
+                                                    "x groups", "y groups", "scratch"};
     uint8_t canary[CANARY_BYTES];
     fill(canary, sizeof canary);
     size_t tail = CANARY_BYTES + slot->bytes, tail_bytes = device_bytes(slot) - tail;

@@ -63,6 +63,15 @@ static void fill_cache(rr_cg *cg, const attention_case *c, uint32_t session, uin
     }
 }
 
+static uint32_t *scratch_make(rr_cg *cg, const attention_case *c) {
+    size_t n = RR_ATTENTION_SCRATCH((size_t)c->n_rows, c->n_heads, c->n_kv_heads, c->head_size, c->n_context);
+    uint32_t *scratch = rr_cg_buffer(cg, RR_CG_SCRATCH, RR_CG_INOUT, n * sizeof *scratch);
+    if (scratch != NULL) {
+        memset(scratch, 0, RR_ATTENTION_COUNTERS(c->n_kv_heads) * sizeof *scratch);
+    }
+    return scratch;
+}
+
 static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *data, rr_diag *diag) {
     uint32_t width = c->n_heads * c->head_size, stride = width + c->q_gap;
     size_t n = (size_t)c->n_rows * width;
@@ -72,6 +81,9 @@ static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *d
     void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n * sizeof(float));
     /* an output for its fill; the kernels must leave it alone, which rr_cg_compare_bits checks */
     void *cache = rr_cg_buffer(cg, RR_CG_KV, RR_CG_OUT, n_sessions * slot_bytes(c));
+    if (cg->variant->op == RR_OP_attention_decode && scratch_make(cg, c) == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+    }
     rr_ref_kv kv = {.n_context = c->n_context, .head_size = c->head_size};
     data->positions = malloc(c->n_rows * sizeof *data->positions);
     data->sessions = malloc(c->n_rows * sizeof *data->sessions);
@@ -140,13 +152,16 @@ static rr_status send(rr_cg *cg, const attention_case *c, attention_data *data, 
         return rr_fail(diag, RR_E_DEVICE, "checkgpu: the device allows no buffer for %s", cg->label);
     }
     rr_row *rows = (rr_row *)(void *)cg->slots[RR_CG_ROWS].host;
+    uint32_t n_keys = 0;
     for (uint32_t r = 0; r < c->n_rows; r++) {
+        n_keys = data->positions[r] >= n_keys ? data->positions[r] + 1 : n_keys;
         rows[r] = (rr_row){.position = data->positions[r],
                            .kv = rr_cg_address(cg, RR_CG_KV) + data->sessions[r] * slot_bytes(c)};
     }
     data->push = (rr_push_attention){.q = rr_cg_address(cg, RR_CG_X), .y = rr_cg_address(cg, RR_CG_Y),
                                      .rows = rr_cg_address(cg, RR_CG_ROWS),
                                      .kv_offset = LAYER * 2 * plane_halves(c) * sizeof(uint16_t),
+                                     .scratch = rr_cg_address(cg, RR_CG_SCRATCH), .n_keys = n_keys,
                                      .n_rows = c->n_rows, .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
                                      .n_context = c->n_context, .q_stride = c->n_heads * c->head_size + c->q_gap,
                                      .scale = 1 / sqrtf((float)c->head_size)};
@@ -174,6 +189,11 @@ static rr_status check_case(rr_cg *cg, const attention_case *c, rr_diag *diag) {
                                       .nmse = RR_CG_U * RR_CG_U * (c->head_size + c->n_context) * range * range});
     rr_cg_compare_bits(cg, "the cache", rr_cg_found(cg, RR_CG_KV), cg->slots[RR_CG_KV].host,
                        c->n_sessions * slot_bytes(c) / sizeof(uint32_t), c->head_size / 2);
+    if (cg->variant->op == RR_OP_attention_decode) {
+        size_t counters = RR_ATTENTION_COUNTERS(c->n_kv_heads);
+        rr_cg_compare_bits(cg, "the counters", rr_cg_found(cg, RR_CG_SCRATCH), cg->slots[RR_CG_SCRATCH].host, counters,
+                           counters);
+    }
     rr_cg_end(cg);
 fail:
     data_free(&data);
@@ -188,6 +208,10 @@ static rr_status run_rows(rr_cg *cg, const attention_case *c, const attention_da
     push.q += (uint64_t)first * push.q_stride * sizeof(float);
     push.rows += (uint64_t)first * sizeof(rr_row);
     push.n_rows = n;
+    push.n_keys = 0;
+    for (uint32_t r = first; r < first + n; r++) {
+        push.n_keys = data->positions[r] >= push.n_keys ? data->positions[r] + 1 : push.n_keys;
+    }
     RR_TRY(rr_cg_reset_outputs(cg, diag));
     RR_TRY(rr_cg_run_once(cg, &(rr_kern_key){.head_size = c->head_size}, &push, diag));
     memcpy(out + first * width, rr_cg_found(cg, RR_CG_Y), n * width * sizeof(float));
@@ -261,9 +285,10 @@ static rr_status check_decode(rr_cg *cg, rr_diag *diag) {
         {1, 1, 16, 8, 1, 0, 1, 1, 0}, {4, 2, 16, 80, 5, 62, 2, 1, 64}, {6, 2, 32, 70, 6, 31, 3, 1, 0},
         {14, 2, 64, 400, 1, 299, 1, 1, 256}, {14, 2, 64, 300, 32, 250, 3, 2, 256}, {2, 2, 64, 66, 3, 63, 1, 8, 0},
         {4, 1, 64, 65, 2, 63, 2, 0, 0}, {5, 1, 128, 50, 9, 31, 4, 1, 0}, {12, 2, 128, 130, 5, 120, 2, 2, 0},
-        {28, 4, 128, 200, 4, 150, 2, 1, 1024}, {40, 8, 128, 33, 2, 30, 1, 1, 0}, {8, 1, 128, 65, 3, 60, 1, 30, 0}};
+        {28, 4, 128, 200, 4, 150, 2, 1, 1024}, {40, 8, 128, 33, 2, 30, 1, 1, 0}, {8, 1, 128, 65, 3, 60, 1, 30, 0},
+        {3, 1, 64, 8500, 2, 8390, 1, 2, 0}, {4, 2, 128, 16500, 1, 16400, 1, 3, 0}};
     static const attention_case big[] = {{14, 2, 64, 4000, 8, 3900, 2, 2, 256}, {28, 4, 128, 4000, 4, 3990, 2, 2, 0}};
-    static const attention_case cut = {14, 2, 64, 140, 32, 100, 3, 2, 0}, cut128 = {7, 1, 128, 80, 32, 40, 2, 2, 0};
+    static const attention_case cut = {14, 2, 64, 440, 32, 100, 3, 2, 0}, cut128 = {7, 1, 128, 300, 32, 240, 2, 2, 0};
     static const uint32_t pieces[] = {1, 2, 3, 8, 31};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         RR_TRY(check_case(cg, &cases[i], diag));

@@ -11,7 +11,7 @@
 typedef enum rr_cg_role { RR_CG_UNUSED, RR_CG_IN, RR_CG_OUT, RR_CG_INOUT } rr_cg_role;
 typedef enum rr_cg_slot_id {
     RR_CG_W, RR_CG_X, RR_CG_Y, RR_CG_BIAS, RR_CG_RESIDUAL, RR_CG_ROWS, RR_CG_TABLE, RR_CG_KV, RR_CG_X_GROUPS,
-    RR_CG_Y_GROUPS, RR_CG_SLOTS
+    RR_CG_Y_GROUPS, RR_CG_SCRATCH, RR_CG_SLOTS
 } rr_cg_slot_id;
 typedef struct rr_cg_slot {
     rr_cg_role role;

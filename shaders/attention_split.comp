@@ -1,0 +1,175 @@
+#version 460
+// Attention of generated tokens, a row's keys split over workgroups. Formula, layouts, split: attention.h. One workgroup =
+// one chunk × one KV head × one row, all of its (at most 8) query heads per K/V read; tiles of 128 keys, running maximum.
+// Scores: four neighbouring lanes share a key, its dimensions dealt round in pieces of 8; 2 keys a lane, whose whole rows are
+// in flight at once. Output: lane = (slice of the keys, 4 dimensions), AHEAD × 4 keys in flight from before the softmax.
+// Slices, then chunks are added in order, the latter by the workgroup that comes last. Every order is fixed by the row's own
+// position alone. All sums are f32. Grid: x = chunk, y = row × n_kv_heads + KV head.
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#include "common.glsl"
+#include "attention.h"
+layout(constant_id = 0) const uint HEAD_SIZE = 64;
+layout(constant_id = 1) const uint AHEAD = 1; // divides VALUES
+layout(local_size_x = 256) in;
+#include "attention_split.glsl"
+
+uvec2 keys, values;
+uvec2 v[AHEAD][4];
+vec2 score[KEYS]; // of heads sub, sub + 4
+
+// The slice's keys that stand together in weight [first, first + AHEAD), four each.
+void load_values(uint key0, uint first, uint end) {
+    [[unroll]] for (uint i = 0; i < AHEAD; i++) {
+        [[unroll]] for (uint c = 0; c < 4; c++) {
+            uint key = min(key0 + (slice * VALUES + first + i) * 2u + c / 2u + c % 2u * QUADS, end - 1u);
+            v[i][c] = rr_pairs_of_words(values).at[key * DIMS4 + min(dim4, DIMS4 - 1u)];
+        }
+    }
+}
+
+// The sum over four lanes of heads 0 … 7: each lane keeps half of the heads, twice.
+vec2 sum_quad(float part[HEADS]) {
+    float half_sum[HEADS / 2];
+    bool odd = (sub & 1u) != 0u, high = (sub & 2u) != 0u;
+    [[unroll]] for (uint i = 0; i < HEADS / 2; i++) {
+        float a = part[2 * i], b = part[2 * i + 1];
+        half_sum[i] = (odd ? b : a) + subgroupShuffleXor(odd ? a : b, 1u);
+    }
+    vec2 sum;
+    [[unroll]] for (uint i = 0; i < 2; i++) {
+        float a = half_sum[2 * i], b = half_sum[2 * i + 1];
+        sum[i] = (high ? b : a) + subgroupShuffleXor(high ? a : b, 2u);
+    }
+    return sum;
+}
+
+void make_scores(uint key0, uint end) {
+    uvec4 k[KEYS][STEPS];
+    float part[KEYS][HEADS];
+    [[unroll]] for (uint c = 0; c < KEYS; c++) {
+        uint key = min(key0 + quad + QUADS * c, end - 1u) * PIECES;
+        [[unroll]] for (uint s = 0; s < STEPS; s++) {
+            k[c][s] = rr_words4(keys).at[key + min(s * 4u + sub, PIECES - 1u)];
+        }
+        [[unroll]] for (uint h = 0; h < HEADS; h++) {
+            part[c][h] = 0.0;
+        }
+    }
+    barrier(); // q is there; the last tile's weights have been read
+    [[unroll]] for (uint s = 0; s < 2 * STEPS; s++) {
+        vec4 d[KEYS];
+        [[unroll]] for (uint c = 0; c < KEYS; c++) {
+            uvec2 w = s % 2 == 0 ? k[c][s / 2].xy : k[c][s / 2].zw;
+            d[c] = vec4(unpackHalf2x16(w.x), unpackHalf2x16(w.y));
+        }
+        [[unroll]] for (uint h = 0; h < HEADS; h++) {
+            vec4 a = area[(h * STEPS + s / 2) * 8u + sub * 2u + s % 2];
+            [[unroll]] for (uint c = 0; c < KEYS; c++) {
+                float x = fma(a.y, d[c].y, fma(a.x, d[c].x, part[c][h]));
+                part[c][h] = fma(a.w, d[c].w, fma(a.z, d[c].z, x));
+            }
+        }
+    }
+    [[unroll]] for (uint c = 0; c < KEYS; c++) {
+        vec2 s = sum_quad(part[c]);
+        score[c] = key0 + quad + QUADS * c < end ? s : vec2(NONE);
+    }
+}
+
+float weigh(float s, float highest) { return s == NONE ? 0.0 : exp(s - highest); }
+
+// Scores become weights; what was added up so far shrinks as the maximum grows.
+void softmax() {
+    vec2 highest = max(score[0], score[1]);
+    tops[lane] = highest;
+    barrier();
+    if (lane < 32u) {
+        [[unroll]] for (uint i = 1; i < QUADS / 8; i++) {
+            highest = max(highest, tops[i * 32u + lane]);
+        }
+        tops8[lane] = highest;
+    }
+    barrier();
+    vec2 now = top;
+    [[unroll]] for (uint i = 0; i < 8; i++) {
+        now = max(now, tops8[i * 4u + sub]);
+    }
+    vec2 factor = vec2(now.x == top.x ? 1.0 : exp(top.x - now.x), now.y == top.y ? 1.0 : exp(top.y - now.y));
+    vec2 e0 = vec2(weigh(score[0].x, now.x), weigh(score[1].x, now.x));
+    vec2 e1 = vec2(weigh(score[0].y, now.y), weigh(score[1].y, now.y));
+    weight[sub * QUADS + quad] = e0;
+    weight[(sub + 4u) * QUADS + quad] = e1;
+    if (lane < 4u) {
+        shrink[sub] = factor.x;
+        shrink[sub + 4u] = factor.y;
+    }
+    top = now;
+    total = fma(total, factor, vec2(e0.x + e0.y, e1.x + e1.y));
+    barrier();
+}
+
+void add_values(uint key0, uint end) {
+    [[unroll]] for (uint h = 0; h < HEADS; h++) {
+        sums[h] *= shrink[h];
+    }
+    [[unroll]] for (uint i = 0; i < VALUES; i++) {
+        if (i > 0 && i % AHEAD == 0) {
+            load_values(key0, i, end);
+        }
+        vec4 x[4];
+        [[unroll]] for (uint c = 0; c < 4; c++) {
+            x[c] = vec4(unpackHalf2x16(v[i % AHEAD][c].x), unpackHalf2x16(v[i % AHEAD][c].y));
+        }
+        [[unroll]] for (uint h = 0; h < HEADS; h++) {
+            uint at = h * QUADS + (slice * VALUES + i) * 2u;
+            vec4 e = vec4(weight[at], weight[at + 1u]);
+            [[unroll]] for (uint c = 0; c < 4; c++) {
+                sums[h] = fma(vec4(e[c]), x[c], sums[h]);
+            }
+        }
+    }
+}
+
+void main() {
+    lane = gl_LocalInvocationID.x;
+    sub = lane & 3u;
+    quad = lane >> 2;
+    dim4 = lane % OUT_LANES;
+    slice = lane / OUT_LANES;
+    group = p.n_heads / p.n_kv_heads;
+    r = gl_WorkGroupID.y / p.n_kv_heads;
+    kv_head = gl_WorkGroupID.y % p.n_kv_heads;
+    rr_row row = rr_rows(p.rows).at[r];
+    uint n_keys = row.position + 1u;
+    uint chunk = RR_ATTENTION_CHUNK(n_keys);
+    uint n_chunks = (n_keys + chunk - 1u) / chunk;
+    if (gl_WorkGroupID.x >= n_chunks) {
+        return;
+    }
+    uint begin = gl_WorkGroupID.x * chunk, end = min(begin + chunk, n_keys);
+    uvec2 slot = rr_add64(row.kv, p.kv_offset);
+    uint plane = p.n_context * HEAD_SIZE * 2u;
+    keys = rr_at(slot, kv_head, plane);
+    values = rr_at(slot, p.n_kv_heads + kv_head, plane);
+    rr_floats4 q = rr_floats4(rr_add(rr_at(p.q, r, p.q_stride * 4u), kv_head * group * HEAD_SIZE * 4u));
+    for (uint i = lane; i < HEADS * STEPS * 8u; i += LANES) {
+        uint head = min(i / (STEPS * 8u), group - 1u), at = i % (STEPS * 8u);
+        area[i] = at < DIMS4 ? q.at[head * DIMS4 + at] * p.scale : vec4(0.0);
+    }
+    [[unroll]] for (uint h = 0; h < HEADS; h++) {
+        sums[h] = vec4(0.0);
+    }
+    top = vec2(NONE);
+    total = vec2(0.0);
+    for (uint key0 = begin; key0 < end; key0 += TILE) {
+        make_scores(key0, end);
+        load_values(key0, 0, end);
+        softmax();
+        add_values(key0, end);
+    }
+    finish_chunk(n_chunks);
+    if (n_chunks > 1u && comes_last(n_chunks)) {
+        merge(n_chunks);
+    }
+}

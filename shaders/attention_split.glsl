@@ -1,0 +1,138 @@
+// Parts of attention_split.comp: how work is dealt to lanes, shared memory, the output of a chunk, the sum over chunks.
+const uint LANES = 256;
+const uint HEADS = 8; // query heads a KV head, at most; unused ones repeat the last
+const uint KEYS = 2;  // keys a lane
+const uint QUADS = LANES / 4;
+const uint TILE = RR_ATTENTION_TILE; // = QUADS * KEYS
+const uint PIECES = HEAD_SIZE / 8;
+const uint STEPS = (PIECES + 3) / 4; // pieces a lane
+const uint DIMS4 = HEAD_SIZE / 4;
+const uint OUT_LANES = DIMS4 < 8 ? 8 : DIMS4; // lanes a row of V; those past its end repeat the last
+const uint SLICES = LANES / OUT_LANES;
+const uint VALUES = QUADS / SLICES / 2; // times 4 keys a slice
+const float NONE = -3.0e38;             // below every score; a finite stand-in for −infinity
+layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer rr_pairs_of_words { uvec2 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer rr_records { vec4 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer rr_counters { uint at[]; };
+
+shared vec4 area[512];             // q × scale [head][step][lane of four][2]; then sums of slices; then states of records
+shared vec2 weight[HEADS * QUADS]; // [head][quad], its 2 keys
+shared vec2 tops[QUADS * 4];       // heads i and i + 4 of lane i of four
+shared vec2 tops8[8 * 4];          // of 8 quads
+shared vec2 head_state[HEADS];     // maximum, sum
+shared float shrink[HEADS];
+shared bool is_last;
+
+uint lane, group, kv_head, r;
+uint sub, quad;    // scores: lane = (quad, one of its four)
+uint slice, dim4;  // output: lane = (slice of the keys, 4 dimensions)
+vec4 sums[HEADS];
+vec2 top, total;   // of heads sub, sub + 4; total: of the lane's own keys
+
+// Of the lane's 4 dimensions.
+void store(uint head, vec4 value) {
+    uvec2 row = rr_at(p.y, r, p.n_heads * HEAD_SIZE * 4u);
+    rr_floats4(rr_add(row, (kv_head * group + head) * HEAD_SIZE * 4u)).at[dim4] = value;
+}
+
+rr_records record_of(uint chunk, uint head) {
+    uint index = ((r * p.n_kv_heads + kv_head) * gl_NumWorkGroups.x + chunk) * group + head;
+    uvec2 records = rr_add(p.scratch, RR_ATTENTION_COUNTERS(p.n_kv_heads) * 4u);
+    return rr_records(rr_at(records, index, (HEAD_SIZE + 4u) * 4u));
+}
+
+// The chunk's sums: to y when the row has no other chunk, else to the records.
+void finish_chunk(uint n_chunks) {
+    tops[lane] = total;
+    barrier();
+    if (lane < 32u) {
+        [[unroll]] for (uint i = 1; i < QUADS / 8; i++) {
+            total += tops[i * 32u + lane];
+        }
+        tops8[lane] = total;
+    }
+    barrier();
+    if (lane < 4u) {
+        [[unroll]] for (uint i = 1; i < 8; i++) {
+            total += tops8[i * 4u + sub];
+        }
+        head_state[sub] = vec2(top.x, total.x);
+        head_state[sub + 4u] = vec2(top.y, total.y);
+    }
+    // slices in order, two heads at a time
+    [[unroll]] for (uint first = 0; first < HEADS; first += 2) {
+        barrier();
+        area[lane] = sums[first];
+        area[LANES + lane] = sums[first + 1];
+        barrier();
+        uint head = first + slice;
+        if (slice < 2u && head < group && dim4 < DIMS4) {
+            vec4 sum = vec4(0.0);
+            [[dont_unroll]] for (uint s0 = 0; s0 < SLICES; s0 += 4u) { // unrolled, it takes too many registers
+                [[unroll]] for (uint s = 0; s < 4; s++) {
+                    sum += area[slice * LANES + (s0 + s) * OUT_LANES + dim4];
+                }
+            }
+            if (n_chunks == 1u) {
+                store(head, sum / head_state[head].y);
+            } else {
+                rr_records record = record_of(gl_WorkGroupID.x, head);
+                record.at[dim4] = sum;
+                if (dim4 == 0u) {
+                    record.at[DIMS4] = vec4(head_state[head], 0.0, 0.0);
+                }
+            }
+        }
+    }
+}
+
+// True for the workgroup of a (row, KV head) that gets here last: all records are there to be read.
+bool comes_last(uint n_chunks) {
+    memoryBarrierBuffer();
+    barrier();
+    if (lane == 0u) {
+        rr_counters counter = rr_counters(rr_add(p.scratch, gl_WorkGroupID.y * 4u));
+        is_last = atomicAdd(counter.at[0], 1u) == n_chunks - 1u;
+        if (is_last) {
+            counter.at[0] = 0u; // as the next pass wants to find it
+        }
+    }
+    barrier();
+    memoryBarrierBuffer();
+    return is_last;
+}
+
+// Adds up the records of all chunks, in order. Lane = (head of the group, 4 dimensions).
+void merge(uint n_chunks) {
+    // [chunk][8 heads]: maximum, sum, factor of the chunk
+    for (uint i = lane; i < n_chunks * HEADS; i += LANES) {
+        area[i].xy = record_of(i / HEADS, min(i % HEADS, group - 1u)).at[DIMS4].xy;
+    }
+    barrier();
+    float highest = NONE;
+    for (uint c = 0; c < n_chunks; c++) {
+        highest = max(highest, area[c * HEADS + lane % HEADS].x);
+    }
+    for (uint i = lane; i < n_chunks * HEADS; i += LANES) {
+        area[i].z = exp(area[i].x - highest);
+    }
+    barrier();
+    for (uint head = slice; head < group && dim4 < DIMS4; head += SLICES) {
+        vec4 sum = vec4(0.0);
+        float weights = 0.0;
+        for (uint c0 = 0; c0 < n_chunks; c0 += 8u) {
+            vec4 part[8];
+            [[unroll]] for (uint i = 0; i < 8; i++) {
+                part[i] = record_of(min(c0 + i, n_chunks - 1u), head).at[dim4];
+            }
+            [[unroll]] for (uint i = 0; i < 8; i++) {
+                if (c0 + i < n_chunks) {
+                    vec4 state = area[(c0 + i) * HEADS + head];
+                    sum = fma(vec4(state.z), part[i], sum);
+                    weights = fma(state.z, state.y, weights);
+                }
+            }
+        }
+        store(head, sum / weights);
+    }
+}
