@@ -50,7 +50,7 @@ void store_codes(rr_args_lanes_attention p, uint token, uint head, uint lane, ui
             vec2 v = abs(mixed[r][g * COLUMNS + c] * factor);
             most = max(most, max(v.x, v.y));
         }
-        most = subgroupMax(most);
+        most = rr_most(subgroupMax(most));
         float inverse = most > 0.0 ? 127.0 / most : 0.0;
         int sum = 0;
         [[unroll]] for (uint c = 0; c < COLUMNS; c++) {

@@ -39,7 +39,7 @@ void rr_store_codes(uint64_t codes, uint64_t groups, uint unit, float v[HELD]) {
     [[unroll]] for (uint u = 0; u < HELD; u++) {
         most = max(most, abs(v[u]));
     }
-    most = subgroupMax(most);
+    most = rr_most(subgroupMax(most));
     float inverse = most > 0.0 ? 127.0 / most : 0.0;
     uint packed = 0u;
     int sum = 0;

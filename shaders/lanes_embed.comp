@@ -31,6 +31,7 @@ void main() {
                 most = max(most, abs(v * rr_floats(p.norm).at[o * 8u + i]));
             }
         }
+        most = rr_most(most);
         float inverse = most > 0.0 ? 127.0 / most : 0.0;
         int sums = 0;
         for (uint k = 0; k < 8u; k++) {

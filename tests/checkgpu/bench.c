@@ -68,7 +68,7 @@ static rr_status report(rr_cg *cg, const rr_kern_key *key, const void *push, wor
     RR_TRY(rr_kern_prepare(cg->kern, cg->variant->op, key, cg->variant, diag));
     RR_TRY(time_op(cg, key, push, times, diag));
     double median = times[REPEATS / 2];
-    rr_cg_line(cg, "%-18s %-8s %-34s %10.1f us median %10.1f us min %8.2f GB/s %4.0f%% of copy %9.2f GFLOP/s",
+    rr_cg_line(cg, "%-23s %-8s %-34s %10.1f us median %10.1f us min %8.2f GB/s %4.0f%% of copy %9.2f GFLOP/s",
                rr_op_name(cg->variant->op), cg->variant->name, cg->label, median / 1000, times[0] / 1000,
                done.bytes / median, 100 * done.bytes / median / cg->copy_gbs, done.flops / median);
     cg->result->n_cases++;

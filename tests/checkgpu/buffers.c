@@ -137,7 +137,9 @@ void rr_cg_free(rr_cg *cg) {
 /* The canaries are intact and an input is what was sent. */
 static void check_slot(rr_cg *cg, const rr_cg_slot *slot, int id) {
     static const char *const names[RR_CG_SLOTS] = {"W", "x", "y", "bias", "residual", "rows", "table", "kv",
-                                                    "x groups", "y groups", "scratch"};
+                                                    "x groups", "y groups", "scratch",
+                                                    "codes", "groups", "rms", "output codes", "output groups",
+                                                    "output rms", "norm", "squares", "tickets"};
     uint8_t canary[CANARY_BYTES];
     fill(canary, sizeof canary);
     size_t tail = CANARY_BYTES + slot->bytes, tail_bytes = device_bytes(slot) - tail;
@@ -193,7 +195,17 @@ rr_status rr_cg_run(rr_cg *cg, const rr_kern_key *key, const void *push, rr_diag
     return RR_OK;
 }
 
-/* Rows of several sizes, some of them so small that their f16 scales are subnormal, one of zeros. */
+/* A row in one of several sizes, some of them so small that their f16 scales are subnormal, with an outlier as real
+ * weights have them; a row in 23 is zeros but for that, one has the largest code everywhere. */
+static void random_row(rr_cg *cg, uint32_t rows, uint32_t r, float *row, uint32_t cols) {
+    float deviation = rows > 4 && r % 23 == 3 ? 0 : ldexpf(1, -(int)(rr_cg_random(cg) % 12));
+    rr_cg_normals(cg, deviation, row, cols);
+    row[rr_cg_random(cg) % cols] *= 20;
+    for (uint32_t c = 0; rows > 4 && r % 23 == 7 && c < cols; c++) {
+        row[c] = -deviation;
+    }
+}
+
 rr_status rr_cg_matrix(rr_cg *cg, rr_qtype type, uint32_t rows, uint32_t cols, rr_planes *planes, rr_diag *diag) {
     RR_TRY(rr_planes_plan(type, rows, cols, planes, diag));
     const rr_qtype_info *info = rr_qtype_get((uint32_t)type);
@@ -207,9 +219,7 @@ rr_status rr_cg_matrix(rr_cg *cg, rr_qtype type, uint32_t rows, uint32_t cols, r
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for a matrix of %u x %u", rows, cols);
     }
     for (uint32_t r = 0; r < rows; r++) {
-        float deviation = rows > 4 && r % 23 == 3 ? 0 : ldexpf(1, -(int)(rr_cg_random(cg) % 12));
-        rr_cg_normals(cg, deviation, row, cols);
-        row[rr_cg_random(cg) % cols] *= 20; /* an outlier, as real weights have them */
+        random_row(cg, rows, r, row, cols);
         rr_blocks_quantize(type, row, cols, blocks + r * row_bytes);
     }
     rr_planes_pack(planes, blocks, 0, rows, device);
@@ -221,4 +231,43 @@ rr_status rr_cg_matrix(rr_cg *cg, rr_qtype type, uint32_t rows, uint32_t cols, r
 rr_ref_matrix rr_cg_ref_matrix(const rr_cg *cg, const rr_planes *planes) {
     return (rr_ref_matrix){.rows = planes->rows, .cols = planes->cols, .type = planes->type, .planes = planes,
                            .device = cg->slots[RR_CG_W].host};
+}
+
+static void lanes_blocks(rr_cg *cg, const rr_lanes_part *part, float *row, uint32_t cols, uint8_t *blocks) {
+    const rr_qtype_info *info = rr_qtype_get((uint32_t)part->type);
+    size_t row_bytes = (size_t)(cols / info->block_weights) * info->block_bytes;
+    for (uint32_t r = 0; r < part->rows; r++) {
+        random_row(cg, part->rows, r, row, cols);
+        rr_blocks_quantize(part->type, row, cols, blocks + r * row_bytes);
+    }
+}
+
+rr_status rr_cg_lanes_matrix(rr_cg *cg, const rr_lanes_part *parts, uint32_t n_parts, uint32_t cols, rr_lanes *lanes,
+                             rr_diag *diag) {
+    rr_lanes_part filled[RR_LANES_PARTS];
+    uint8_t *blocks[RR_LANES_PARTS] = {NULL};
+    RR_TRY(rr_lanes_plan(parts, n_parts, cols, rr_vk_info(cg->device)->subgroup_size, lanes, diag));
+    void *device = rr_cg_buffer(cg, RR_CG_W, RR_CG_IN, lanes->bytes);
+    float *row = malloc(cols * sizeof *row);
+    bool made = device != NULL && row != NULL;
+    for (uint32_t i = 0; made && i < n_parts; i++) {
+        const rr_qtype_info *info = rr_qtype_get((uint32_t)parts[i].type);
+        blocks[i] = malloc((size_t)parts[i].rows * (cols / info->block_weights) * info->block_bytes);
+        made = blocks[i] != NULL;
+        if (made) {
+            lanes_blocks(cg, &parts[i], row, cols, blocks[i]);
+            filled[i] = (rr_lanes_part){parts[i].type, parts[i].rows, blocks[i]};
+        }
+    }
+    rr_status status = made ? rr_lanes_plan(filled, n_parts, cols, lanes->width, lanes, diag)
+                            : rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for a matrix of %u x %u", lanes->rows, cols);
+    for (uint32_t unit = 0; status == RR_OK && unit < lanes->n_units; unit++) {
+        rr_lanes_pack_unit(lanes, unit, device);
+    }
+    for (uint32_t i = 0; i < n_parts; i++) {
+        free(blocks[i]);
+        lanes->parts[i].blocks = NULL;
+    }
+    free(row);
+    return status;
 }

@@ -1,4 +1,4 @@
-/* attention_prefill, attention_decode.
+/* attention_prefill, attention_decode; lanes_attention_prefill, lanes_attention_decode, whose results are quantized.
  *
  * Bound. Let M = max_j scale sum_i |q_i k_ji| and D the head size. A score carries an error below (D + 4) u M; the
  * difference to the maximum adds 2 M u, exp is within 3 + 2 · 2 M units of 2 u (Vulkan's precision table); a running
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "shaders/attention.h"
+#include "shaders/lanes_attention.h"
 
 enum { LAYERS = 2, LAYER = 1 };
 
@@ -30,7 +31,26 @@ typedef struct attention_data {
     double *values, *bound;         /* [n_rows][n_heads * head_size] */
     double *scores, *scratch;
     rr_push_attention push;
+    rr_push_lanes_attention lanes_push;
 } attention_data;
+
+/* The op under check quantizes its result. */
+static bool is_lanes(const rr_cg *cg) {
+    return cg->variant->op == RR_OP_lanes_attention_prefill || cg->variant->op == RR_OP_lanes_attention_decode;
+}
+
+static bool is_decode(const rr_cg *cg) {
+    return cg->variant->op == RR_OP_attention_decode || cg->variant->op == RR_OP_lanes_attention_decode;
+}
+
+/* Bytes of a row of the result, in slot Y and (lanes) in slot OUT_GROUPS. */
+static size_t y_bytes(const rr_cg *cg, size_t width) {
+    return is_lanes(cg) ? width : width * sizeof(float);
+}
+
+static size_t group_bytes(const rr_cg *cg, size_t width) {
+    return is_lanes(cg) ? width / 4 : 0;
+}
 
 static size_t plane_halves(const attention_case *c) {
     return (size_t)c->n_kv_heads * c->n_context * c->head_size;
@@ -78,7 +98,7 @@ static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *d
     uint32_t n_sessions = c->n_sessions;
     float *q = rr_cg_buffer(cg, RR_CG_X, RR_CG_IN, (size_t)c->n_rows * stride * sizeof *q);
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, c->n_rows * sizeof *rows);
-    void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n * sizeof(float));
+    void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, c->n_rows * y_bytes(cg, width));
     /* an output for its fill; the kernels must leave it alone, which rr_cg_compare_bits checks */
     void *cache = rr_cg_buffer(cg, RR_CG_KV, RR_CG_OUT, n_sessions * slot_bytes(c));
     if (cg->variant->op == RR_OP_attention_decode && scratch_make(cg, c) == NULL) {
@@ -92,6 +112,9 @@ static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *d
     data->bound = malloc(n * sizeof *data->bound);
     data->scores = malloc((size_t)c->n_rows * c->n_heads * sizeof *data->scores);
     data->scratch = malloc(rr_ref_attention_scratch(&kv) * sizeof *data->scratch);
+    if (is_lanes(cg) && rr_cg_buffer(cg, RR_CG_OUT_GROUPS, RR_CG_OUT, c->n_rows * group_bytes(cg, width)) == NULL) {
+        y = NULL;
+    }
     if (q == NULL || rows == NULL || y == NULL || cache == NULL || data->positions == NULL || data->sessions == NULL ||
         data->expected == NULL || data->values == NULL || data->bound == NULL || data->scores == NULL ||
         data->scratch == NULL) {
@@ -105,7 +128,7 @@ static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *d
         }
         data->sessions[r] = r % n_sessions;
         data->positions[r] = c->first_position + r;
-        if (cg->variant->op == RR_OP_attention_decode && r % 3 == 1) {
+        if (is_decode(cg) && r % 3 == 1) {
             data->positions[r] = (uint32_t)(rr_cg_random(cg) % c->n_context);
         }
     }
@@ -165,6 +188,14 @@ static rr_status send(rr_cg *cg, const attention_case *c, attention_data *data, 
                                      .n_rows = c->n_rows, .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
                                      .n_context = c->n_context, .q_stride = c->n_heads * c->head_size + c->q_gap,
                                      .scale = 1 / sqrtf((float)c->head_size)};
+    data->lanes_push = (rr_push_lanes_attention){.q = data->push.q, .codes = data->push.y, .rows = data->push.rows,
+                                                 .kv_offset = data->push.kv_offset, .n_rows = c->n_rows,
+                                                 .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
+                                                 .n_context = c->n_context, .q_stride = data->push.q_stride,
+                                                 .scale = data->push.scale};
+    if (is_lanes(cg)) {
+        data->lanes_push.groups = rr_cg_address(cg, RR_CG_OUT_GROUPS);
+    }
     return rr_cg_upload(cg, &too_big, diag);
 }
 
@@ -182,11 +213,18 @@ static rr_status check_case(rr_cg *cg, const attention_case *c, rr_diag *diag) {
     RR_TRY_GOTO(status);
     RR_TRY_GOTO(send(cg, c, &data, diag));
     expect(cg, c, &data);
-    RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){.head_size = c->head_size}, &data.push, diag));
-    double range = 1 + (double)c->sharpness; /* of the scores, whose rounding errors become relative errors of weights */
-    rr_cg_compare(cg, &(rr_cg_floats){.found = rr_cg_found(cg, RR_CG_Y), .expected = data.expected,
-                                      .bound = data.bound, .rows = c->n_rows, .cols = width, .stride = width,
-                                      .nmse = RR_CG_U * RR_CG_U * (c->head_size + c->n_context) * range * range});
+    const void *push = is_lanes(cg) ? (const void *)&data.lanes_push : &data.push;
+    RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){.head_size = c->head_size}, push, diag));
+    if (is_lanes(cg)) {
+        rr_cg_compare_codes(cg, &(rr_cg_codes){.found = rr_cg_found(cg, RR_CG_Y),
+                                               .groups = rr_cg_found(cg, RR_CG_OUT_GROUPS), .expected = data.expected,
+                                               .bound = data.bound, .rows = c->n_rows, .cols = width});
+    } else {
+        double range = 1 + (double)c->sharpness; /* of scores, whose rounding errors become relative errors of weights */
+        rr_cg_compare(cg, &(rr_cg_floats){.found = rr_cg_found(cg, RR_CG_Y), .expected = data.expected,
+                                          .bound = data.bound, .rows = c->n_rows, .cols = width, .stride = width,
+                                          .nmse = RR_CG_U * RR_CG_U * (c->head_size + c->n_context) * range * range});
+    }
     rr_cg_compare_bits(cg, "the cache", rr_cg_found(cg, RR_CG_KV), cg->slots[RR_CG_KV].host,
                        c->n_sessions * slot_bytes(c) / sizeof(uint32_t), c->head_size / 2);
     if (cg->variant->op == RR_OP_attention_decode) {
@@ -200,11 +238,12 @@ fail:
     return status;
 }
 
-/* Rows [first, first + n) alone, into their place of `out`. */
+/* Rows [first, first + n) alone, into their places of `out`: [row][the row's floats, or its codes and then its groups]. */
 static rr_status run_rows(rr_cg *cg, const attention_case *c, const attention_data *data, uint32_t first, uint32_t n,
-                          float *out, rr_diag *diag) {
+                          uint8_t *out, rr_diag *diag) {
     rr_push_attention push = data->push;
-    size_t width = (size_t)c->n_heads * c->head_size;
+    rr_push_lanes_attention lanes_push = data->lanes_push;
+    size_t width = (size_t)c->n_heads * c->head_size, y = y_bytes(cg, width), groups = group_bytes(cg, width);
     push.q += (uint64_t)first * push.q_stride * sizeof(float);
     push.rows += (uint64_t)first * sizeof(rr_row);
     push.n_rows = n;
@@ -212,19 +251,29 @@ static rr_status run_rows(rr_cg *cg, const attention_case *c, const attention_da
     for (uint32_t r = first; r < first + n; r++) {
         push.n_keys = data->positions[r] >= push.n_keys ? data->positions[r] + 1 : push.n_keys;
     }
+    lanes_push.q = push.q;
+    lanes_push.rows = push.rows;
+    lanes_push.n_rows = n;
     RR_TRY(rr_cg_reset_outputs(cg, diag));
-    RR_TRY(rr_cg_run_once(cg, &(rr_kern_key){.head_size = c->head_size}, &push, diag));
-    memcpy(out + first * width, rr_cg_found(cg, RR_CG_Y), n * width * sizeof(float));
+    RR_TRY(rr_cg_run_once(cg, &(rr_kern_key){.head_size = c->head_size},
+                          is_lanes(cg) ? (const void *)&lanes_push : &push, diag));
+    for (size_t r = 0; r < n; r++) {
+        uint8_t *to = out + (first + r) * (y + groups);
+        memcpy(to, (const uint8_t *)rr_cg_found(cg, RR_CG_Y) + r * y, y);
+        if (groups != 0) {
+            memcpy(to + y, (const uint8_t *)rr_cg_found(cg, RR_CG_OUT_GROUPS) + r * groups, groups);
+        }
+    }
     return RR_OK;
 }
 
 /* However a prompt is cut into chunks, or a batch into passes, a row's bits are the same. */
 static rr_status check_cuts(rr_cg *cg, const attention_case *c, const uint32_t *cuts, size_t n_cuts, rr_diag *diag) {
     attention_data data = {0};
-    size_t width = (size_t)c->n_heads * c->head_size, n = c->n_rows * width;
-    bool prefill = cg->variant->op == RR_OP_attention_prefill;
+    size_t width = (size_t)c->n_heads * c->head_size, row_words = (y_bytes(cg, width) + group_bytes(cg, width)) / 4;
+    bool prefill = !is_decode(cg);
     name_case(cg, c, "cuts: ");
-    float *whole = malloc(n * sizeof *whole), *parts = malloc(n * sizeof *parts);
+    uint8_t *whole = malloc(c->n_rows * row_words * 4), *parts = malloc(c->n_rows * row_words * 4);
     rr_status status = whole == NULL || parts == NULL ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory")
                                                       : data_make(cg, c, &data, diag);
     RR_TRY_GOTO(status);
@@ -238,7 +287,7 @@ static rr_status check_cuts(rr_cg *cg, const attention_case *c, const uint32_t *
             uint32_t first = piece * cuts[i], rows = c->n_rows - first < cuts[i] ? c->n_rows - first : cuts[i];
             RR_TRY_GOTO(run_rows(cg, c, &data, first, rows, parts, diag));
         }
-        rr_cg_compare_bits(cg, what, parts, whole, n, width);
+        rr_cg_compare_bits(cg, what, parts, whole, c->n_rows * row_words, row_words);
     }
     if (prefill) { /* the first half again, with nothing behind it in the cache */
         uint32_t half = c->n_rows / 2, known = c->first_position + half;
@@ -249,7 +298,7 @@ static rr_status check_cuts(rr_cg *cg, const attention_case *c, const uint32_t *
             }
         }
         RR_TRY_GOTO(run_rows(cg, c, &data, 0, half, parts, diag));
-        rr_cg_compare_bits(cg, "the first half alone", parts, whole, half * width, width);
+        rr_cg_compare_bits(cg, "the first half alone", parts, whole, half * row_words, row_words);
     }
     rr_cg_end(cg);
 fail:
@@ -271,7 +320,9 @@ static rr_status check_prefill(rr_cg *cg, rr_diag *diag) {
     static const attention_case cut = {14, 2, 64, 140, 130, 3, 1, 2, 0}, cut128 = {7, 1, 128, 80, 70, 0, 1, 2, 0};
     static const uint32_t pieces[] = {1, 5, 32, 33, 64, 100};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        RR_TRY(check_case(cg, &cases[i], diag));
+        if (!is_lanes(cg) || cases[i].head_size % 32 == 0) { /* codes come in groups of 32 */
+            RR_TRY(check_case(cg, &cases[i], diag));
+        }
     }
     for (size_t i = 0; cg->params->full && i < sizeof big / sizeof big[0]; i++) {
         RR_TRY(check_case(cg, &big[i], diag));
@@ -291,7 +342,9 @@ static rr_status check_decode(rr_cg *cg, rr_diag *diag) {
     static const attention_case cut = {14, 2, 64, 440, 32, 100, 3, 2, 0}, cut128 = {7, 1, 128, 300, 32, 240, 2, 2, 0};
     static const uint32_t pieces[] = {1, 2, 3, 8, 31};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        RR_TRY(check_case(cg, &cases[i], diag));
+        if (!is_lanes(cg) || cases[i].head_size % 32 == 0) { /* codes come in groups of 32 */
+            RR_TRY(check_case(cg, &cases[i], diag));
+        }
     }
     for (size_t i = 0; cg->params->full && i < sizeof big / sizeof big[0]; i++) {
         RR_TRY(check_case(cg, &big[i], diag));
@@ -301,5 +354,5 @@ static rr_status check_decode(rr_cg *cg, rr_diag *diag) {
 }
 
 rr_status rr_cg_check_attention(rr_cg *cg, rr_diag *diag) {
-    return cg->variant->op == RR_OP_attention_prefill ? check_prefill(cg, diag) : check_decode(cg, diag);
+    return is_decode(cg) ? check_decode(cg, diag) : check_prefill(cg, diag);
 }

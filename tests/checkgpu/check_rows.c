@@ -1,4 +1,4 @@
-/* The ops that work row by row: embed, rmsnorm, swiglu, argmax. */
+/* The ops that work row by row: embed, lanes_embed, rmsnorm, swiglu, argmax. */
 #include "tests/checkgpu/internal.h"
 
 #include <math.h>
@@ -7,6 +7,7 @@
 
 #include "shaders/argmax.h"
 #include "shaders/embed.h"
+#include "shaders/lanes_embed.h"
 #include "shaders/rmsnorm.h"
 #include "shaders/swiglu.h"
 
@@ -15,6 +16,15 @@ static rr_status no_memory(rr_cg *cg, rr_diag *diag) {
 }
 
 /* Exact: a weight is one rounding away from its integers, and the same one everywhere. A zero may have either sign. */
+static void check_embedding(rr_cg *cg, const float *found, const float *expected, size_t n, uint32_t cols) {
+    for (size_t i = 0; i < n; i++) {
+        if (!(found[i] == expected[i])) {
+            rr_cg_fault(cg, "row %zu column %zu: found %.9g, expected exactly %.9g", i / cols, i % cols,
+                        (double)found[i], (double)expected[i]);
+        }
+    }
+}
+
 static rr_status embed_case(rr_cg *cg, rr_qtype format, uint32_t n_vocab, uint32_t cols, uint32_t n_rows,
                             rr_diag *diag) {
     rr_planes planes;
@@ -42,20 +52,91 @@ static rr_status embed_case(rr_cg *cg, rr_qtype format, uint32_t n_vocab, uint32
                           .super = w + planes.super_offset, .rows = rr_cg_address(cg, RR_CG_ROWS),
                           .y = rr_cg_address(cg, RR_CG_Y), .cols = cols, .n_rows = n_rows};
     RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){.format = format}, &push, diag));
-    const float *found = rr_cg_found(cg, RR_CG_Y);
-    for (size_t i = 0; i < n; i++) {
-        if (!(found[i] == expected[i])) {
-            rr_cg_fault(cg, "row %zu column %zu: found %.9g, expected exactly %.9g", i / cols, i % cols,
-                        (double)found[i], (double)expected[i]);
-        }
-    }
+    check_embedding(cg, rr_cg_found(cg, RR_CG_Y), expected, n, cols);
     rr_cg_end(cg);
 fail:
     free(expected);
     return status;
 }
 
-rr_status rr_cg_check_embed(rr_cg *cg, rr_diag *diag) {
+/* The row exact; codes within the one rounding of x * norm; the norm factor as in rmsnorm below. */
+static void check_lanes_embedding(rr_cg *cg, const float *expected, const float *norm, uint32_t n_rows, uint32_t cols) {
+    size_t n = (size_t)n_rows * cols;
+    float *values = malloc(n * sizeof *values);
+    double *bound = malloc(n * sizeof *bound);
+    check_embedding(cg, rr_cg_found(cg, RR_CG_Y), expected, n, cols);
+    if (values == NULL || bound == NULL) {
+        rr_cg_fault(cg, "no memory to compare");
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            values[i] = expected[i] * norm[i % cols];
+            bound[i] = 2 * RR_CG_U * fabs((double)values[i]) + 1.2e-38; /* denormal numbers may be flushed */
+        }
+        rr_cg_compare_codes(cg, &(rr_cg_codes){.found = rr_cg_found(cg, RR_CG_OUT_CODES),
+                                               .groups = rr_cg_found(cg, RR_CG_OUT_GROUPS), .expected = values,
+                                               .bound = bound, .rows = n_rows, .cols = cols});
+        for (uint32_t r = 0; r < n_rows; r++) {
+            double factor, found = (double)((const float *)rr_cg_found(cg, RR_CG_OUT_RMS))[r];
+            rr_ref_norm_factor(expected + (size_t)r * cols, 1, cols, 1e-6f, &factor);
+            if (!(fabs(found - factor) <= RR_CG_U * (3 * sqrt((double)cols) + 24) * factor)) {
+                rr_cg_fault(cg, "norm factor of row %u: found %.9g, expected %.9g", r, found, factor);
+            }
+        }
+    }
+    free(values);
+    free(bound);
+}
+
+static rr_status lanes_embed_case(rr_cg *cg, rr_qtype format, uint32_t n_vocab, uint32_t cols, uint32_t n_rows,
+                                  rr_diag *diag) {
+    rr_planes planes;
+    bool too_big;
+    rr_cg_begin(cg, "%s %ux%u rows %u", rr_qtype_get((uint32_t)format)->name, n_vocab, cols, n_rows);
+    RR_TRY(rr_cg_matrix(cg, format, n_vocab, cols, &planes, diag));
+    size_t n = (size_t)n_rows * cols;
+    rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n_rows * sizeof *rows);
+    float *norm = rr_cg_buffer(cg, RR_CG_NORM, RR_CG_IN, cols * sizeof *norm);
+    void *x = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n * sizeof(float));
+    void *codes = rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n);
+    void *groups = rr_cg_buffer(cg, RR_CG_OUT_GROUPS, RR_CG_OUT, n / 4);
+    void *rms = rr_cg_buffer(cg, RR_CG_OUT_RMS, RR_CG_OUT, n_rows * sizeof(float));
+    float *expected = malloc(n * sizeof *expected);
+    rr_status status = rows == NULL || norm == NULL || x == NULL || codes == NULL || groups == NULL || rms == NULL ||
+                               expected == NULL ? no_memory(cg, diag) : RR_OK;
+    RR_TRY_GOTO(status);
+    rr_ref_matrix matrix = rr_cg_ref_matrix(cg, &planes);
+    for (uint32_t r = 0; r < n_rows; r++) {
+        rows[r].token = r == 0 ? n_vocab - 1 : (uint32_t)(rr_cg_random(cg) % n_vocab);
+        rr_ref_embed(&matrix, &rows[r].token, 1, expected + (size_t)r * cols);
+    }
+    rr_cg_normals(cg, 1, norm, cols);
+    for (uint32_t i = 0; cols >= 96 && i < 64; i++) {
+        norm[i + 32] *= i < 32 ? 0.0f : 1e-37f; /* zeros to quantize, and next to nothing */
+    }
+    RR_TRY_GOTO(rr_cg_upload(cg, &too_big, diag));
+    if (too_big) {
+        cg->result->n_too_big++;
+        goto fail;
+    }
+    uint64_t w = rr_cg_address(cg, RR_CG_W);
+    rr_push_lanes_embed push = {.lo = w + planes.lo_offset, .hi = w + planes.hi_offset, .scale = w + planes.scale_offset,
+                                .super = w + planes.super_offset, .rows = rr_cg_address(cg, RR_CG_ROWS),
+                                .x = rr_cg_address(cg, RR_CG_Y), .norm = rr_cg_address(cg, RR_CG_NORM),
+                                .codes = rr_cg_address(cg, RR_CG_OUT_CODES),
+                                .groups = rr_cg_address(cg, RR_CG_OUT_GROUPS),
+                                .rms = rr_cg_address(cg, RR_CG_OUT_RMS), .cols = cols, .n_tokens = n_rows,
+                                .epsilon = 1e-6f};
+    RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){.format = format}, &push, diag));
+    check_lanes_embedding(cg, expected, norm, n_rows, cols);
+    rr_cg_end(cg);
+fail:
+    free(expected);
+    return status;
+}
+
+typedef rr_status embed_fn(rr_cg *cg, rr_qtype format, uint32_t n_vocab, uint32_t cols, uint32_t n_rows, rr_diag *diag);
+
+static rr_status embed_cases(rr_cg *cg, embed_fn *check, rr_diag *diag) {
     static const struct { uint32_t n_vocab, cols, n_rows; bool full; } shapes[] = {
         {1, 256, 1, false}, {3, 32, 2, false}, {70, 544, 33, false}, {100, 512, 65, false}, {40, 896, 7, false},
         {40, 3584, 3, false}, {151936, 896, 300, true}};
@@ -64,11 +145,19 @@ rr_status rr_cg_check_embed(rr_cg *cg, rr_diag *diag) {
     for (size_t f = 0; f < n; f++) {
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
             if (shapes[s].cols % formats[f].block_weights == 0 && (!shapes[s].full || cg->params->full)) {
-                RR_TRY(embed_case(cg, formats[f].type, shapes[s].n_vocab, shapes[s].cols, shapes[s].n_rows, diag));
+                RR_TRY(check(cg, formats[f].type, shapes[s].n_vocab, shapes[s].cols, shapes[s].n_rows, diag));
             }
         }
     }
     return RR_OK;
+}
+
+rr_status rr_cg_check_embed(rr_cg *cg, rr_diag *diag) {
+    return embed_cases(cg, embed_case, diag);
+}
+
+rr_status rr_cg_check_lanes_embed(rr_cg *cg, rr_diag *diag) {
+    return embed_cases(cg, lanes_embed_case, diag);
 }
 
 /* Bound: the sum of squares has no cancellation, its relative error is below 6 sqrt(cols) u as in check_matmul.c and

@@ -67,6 +67,13 @@ static rr_status check_variant(rr_cg *cg, rr_diag *diag) {
         [RR_OP_attention_decode] = rr_cg_check_attention,
         [RR_OP_swiglu] = rr_cg_check_swiglu,
         [RR_OP_argmax] = rr_cg_check_argmax,
+        [RR_OP_lanes_embed] = rr_cg_check_lanes_embed,
+        [RR_OP_lanes_qkv] = rr_cg_check_lanes,
+        [RR_OP_lanes_attention_prefill] = rr_cg_check_attention,
+        [RR_OP_lanes_attention_decode] = rr_cg_check_attention,
+        [RR_OP_lanes_out] = rr_cg_check_lanes,
+        [RR_OP_lanes_gate_up] = rr_cg_check_lanes,
+        [RR_OP_lanes_head] = rr_cg_check_lanes,
         [RR_OP_roof] = rr_cg_check_roof,
         [RR_OP_rmsnorm_q8] = rr_cg_check_rmsnorm_q8,
         [RR_OP_matmul_q8_prefill] = rr_cg_check_matmul_q8,
@@ -79,14 +86,14 @@ static rr_status check_variant(rr_cg *cg, rr_diag *diag) {
     rr_status status = checks[cg->variant->op](cg, diag);
     if (status == RR_E_UNSUPPORTED &&
         rr_pick(cg->variant->op, &(rr_kern_key){0}, rr_vk_info(cg->device)) != cg->variant) {
-        rr_cg_line(cg, "%-18s %-12s not for this device: %s", op_name(cg), cg->variant->name,
+        rr_cg_line(cg, "%-23s %-12s not for this device: %s", op_name(cg), cg->variant->name,
                    diag != NULL ? diag->text : "");
         return RR_OK;
     }
     if (status != RR_OK) {
         return rr_fail_context(diag, status, "%s/%s %s", op_name(cg), cg->variant->name, cg->label);
     }
-    rr_cg_line(cg, "%-18s %-12s %5zu cases, %zu failed", op_name(cg), cg->variant->name,
+    rr_cg_line(cg, "%-23s %-12s %5zu cases, %zu failed", op_name(cg), cg->variant->name,
                cg->result->n_cases - cases, cg->result->n_failed - failed);
     return RR_OK;
 }
@@ -105,14 +112,14 @@ static bool is_fresh(const rr_variant *variant, const uint32_t *before) {
  * times each variant once, under the full set. */
 static bool due(const rr_checkgpu_params *params, const rr_variant *variant, uint32_t caps, const uint32_t *before,
                 bool last, const rr_device_info *info) {
-    if ((variant->caps & ~caps) != 0 || !wanted(params, variant)) {
+    rr_device_info full = *info;
+    full.caps = caps;
+    if (!rr_variant_fits(variant, &full) || !wanted(params, variant)) {
         return false;
     }
     if (params->bench) {
         return last;
     }
-    rr_device_info full = *info;
-    full.caps = caps;
     return is_fresh(variant, before) || params->full ||
            (last && rr_pick(variant->op, &(rr_kern_key){0}, &full) == variant);
 }
@@ -145,6 +152,11 @@ static rr_status run_set(rr_cg *cg, rr_vk_instance *instance, const rr_device_in
     RR_TRY_GOTO(rr_kern_create(cg->device, &cg->kern, diag));
     RR_TRY_GOTO(rr_vk_commands_create(cg->device, &cg->commands, diag));
     for (size_t i = 0; i < n; i++) {
+        if (last && (variants[i].caps & ~caps) == 0 && wanted(cg->params, &variants[i]) &&
+            !rr_variant_fits(&variants[i], rr_vk_info(cg->device))) {
+            rr_cg_line(cg, "%-23s %-12s not for this device: subgroups of %u", rr_op_name(variants[i].op),
+                       variants[i].name, info->subgroup_size);
+        }
         if (due(cg->params, &variants[i], caps, before, last, info)) {
             cg->variant = &variants[i];
             cg->again = !is_fresh(&variants[i], before) && !cg->params->full;
@@ -215,6 +227,10 @@ rr_status rr_checkgpu_run(const rr_checkgpu_params *params, rr_checkgpu_result *
     if (counts.n_f16_far != 0) {
         rr_cg_line(&cg, "f16: %" PRIu64 " of %" PRIu64 " stored values are the farther neighbour", counts.n_f16_far,
                    counts.n_f16);
+    }
+    if (counts.n_codes_tied != 0) {
+        rr_cg_line(&cg, "codes: %" PRIu64 " of %" PRIu64 " values lie so near a tie that either code is right",
+                   counts.n_codes_tied, counts.n_codes);
     }
     if (counts.n_too_big != 0) {
         rr_cg_line(&cg, "%zu cases left out: their buffers are larger than the device allows", counts.n_too_big);

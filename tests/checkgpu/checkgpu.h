@@ -10,7 +10,8 @@
  *   - an exact result (embed, arg max, copies) differs from the reference,
  *   - a float result leaves its bound c u sum|a b| (u = 2^-24; c is derived in each check), or the normalised mean
  *     square error of a tensor of 64 results or more leaves its limit,
- *   - a row's bits depend on its company (matmul of both families, attention of both families).
+ *   - a row's bits depend on its company (matmul of both families, attention of both families, all of lanes_*).
+ * Quantized results are held to half a step plus what float arithmetic leaves open at a tie, their code sums are exact.
  * V and rotated K are rounded to f16 by packHalf2x16, whose rounding Vulkan leaves to the driver: both neighbours are
  * accepted, an exactly representable value must come out exactly; how often the farther one came is reported. */
 #ifndef RR_TESTS_CHECKGPU_H
@@ -35,6 +36,7 @@ typedef struct rr_checkgpu_result {
     size_t n_cases, n_failed;
     size_t n_too_big;               /* cases whose buffers this device does not allow */
     uint64_t n_f16, n_f16_far;      /* f16 values written, and of these the farther neighbours */
+    uint64_t n_codes, n_codes_tied; /* int8 codes written, and of these so near a tie that either neighbour is right */
     uint64_t n_validation_messages;
 } rr_checkgpu_result;
 

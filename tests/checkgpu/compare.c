@@ -87,3 +87,74 @@ void rr_cg_compare_f16(rr_cg *cg, uint16_t found, double exact, double error, si
         cg->result->n_f16_far++;
     }
 }
+
+/* What one group's values leave open. Let v be the values with bounds e, m = max |v| and E = max e. The kernel computes
+ * most within E of m, d = most / 127 (division: 2.5 units of 2 u, Vulkan's precision table), and w = v' (127 / most), the
+ * quotient and the product each rounded: |w - 127 v / m| <= 127 e / (m - E) + 127 |v| E / (m (m - E)) + 7 u |w|. Turning w
+ * into an integer rounds once more, exactly. */
+typedef struct code_limits {
+    double m, e, d, d_error;
+} code_limits;
+
+static code_limits limits_of(const float *expected, const double *bound, size_t n) {
+    code_limits l = {0};
+    for (size_t i = 0; i < n; i++) {
+        l.m = fmax(l.m, fabs((double)expected[i]));
+        l.e = fmax(l.e, bound[i]);
+    }
+    l.d = l.m / 127;
+    l.d_error = l.e / 127 + 5 * RR_CG_U * (l.d + l.e / 127);
+    return l;
+}
+
+/* How far from the exact quotient a code may lie. */
+static double code_slack(const code_limits *l, double v, double bound) {
+    if (l->m <= l->e) {
+        return INFINITY;
+    }
+    return (127 * bound + 127 * fabs(v) * l->e / l->m) / (l->m - l->e) + 7 * RR_CG_U * 128;
+}
+
+void rr_cg_compare_codes(rr_cg *cg, const rr_cg_codes *c) {
+    enum { GROUP = 32 };
+    double squares = 0, steps = 0, float_squares = 0;
+    size_t n_groups = c->rows * c->cols / GROUP;
+    for (size_t g = 0; g < n_groups; g++) {
+        const int8_t *found = c->found + g * GROUP;
+        const float *expected = c->expected + g * GROUP;
+        const double *bound = c->bound + g * GROUP;
+        size_t row = g * GROUP / c->cols, column = g * GROUP % c->cols;
+        code_limits l = limits_of(expected, bound, GROUP);
+        float d;
+        memcpy(&d, &c->groups[2 * g], sizeof d);
+        /* a group that is as good as zero may be all zeros */
+        bool tiny = l.m - l.e < 1e-30 && d == 0;
+        if (!tiny && !(fabs((double)d - l.d) <= l.d_error)) {
+            rr_cg_fault(cg, "row %zu columns %zu…: scale %.9g, expected %.9g ± %.2g", row, column, (double)d, l.d,
+                        l.d_error);
+        }
+        for (size_t i = 0; i < GROUP; i++) {
+            double exact = l.m > 0 ? (double)expected[i] / l.d : 0, slack = code_slack(&l, (double)expected[i], bound[i]);
+            double away = fabs(found[i] - exact);
+            if (tiny ? found[i] != 0 : !(away <= 0.5 + slack) || found[i] == -128) {
+                rr_cg_fault(cg, "row %zu column %zu: code %d, expected %.6g ± %.2g", row, column + i, found[i], exact,
+                            0.5 + slack);
+            }
+            double tie = fabs(fabs(exact - floor(exact)) - 0.5);
+            cg->result->n_codes++;
+            cg->result->n_codes_tied += !tiny && tie <= slack;
+            double error = (double)d * found[i] - (double)expected[i];
+            squares += error * error;
+            float_squares += bound[i] * bound[i];
+        }
+        steps += GROUP * (double)d * (double)d;
+        if (c->groups[2 * g + 1] != rr_ref_code_sums(found)) {
+            rr_cg_fault(cg, "row %zu columns %zu…: code sums %08" PRIx32 ", the codes make %08" PRIx32, row, column,
+                        c->groups[2 * g + 1], rr_ref_code_sums(found));
+        }
+    }
+    /* a rounding to the nearest step has a mean square of 1/12; 256 groups are within 7 % of that */
+    if (n_groups >= 256 && !(squares <= 1.2 * steps / 12 + 2 * float_squares)) {
+        rr_cg_fault(cg, "mean square of the rounding: %.3g of a step, expected 1/12", squares / steps);
+    }
+}

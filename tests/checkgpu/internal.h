@@ -3,6 +3,7 @@
 #define RR_TESTS_CHECKGPU_INTERNAL_H
 
 #include "runtime/engine/kern.h"
+#include "runtime/ref/lanes.h"
 #include "runtime/ref/ref.h"
 #include "tests/checkgpu/checkgpu.h"
 
@@ -11,7 +12,10 @@
 typedef enum rr_cg_role { RR_CG_UNUSED, RR_CG_IN, RR_CG_OUT, RR_CG_INOUT } rr_cg_role;
 typedef enum rr_cg_slot_id {
     RR_CG_W, RR_CG_X, RR_CG_Y, RR_CG_BIAS, RR_CG_RESIDUAL, RR_CG_ROWS, RR_CG_TABLE, RR_CG_KV, RR_CG_X_GROUPS,
-    RR_CG_Y_GROUPS, RR_CG_SCRATCH, RR_CG_SLOTS
+    RR_CG_Y_GROUPS, RR_CG_SCRATCH,
+    /* ops of software devices: activations in and out, norm factors, norm weights, what lanes_out counts with */
+    RR_CG_CODES, RR_CG_GROUPS, RR_CG_RMS, RR_CG_OUT_CODES, RR_CG_OUT_GROUPS, RR_CG_OUT_RMS, RR_CG_NORM, RR_CG_SQUARES,
+    RR_CG_TICKETS, RR_CG_SLOTS
 } rr_cg_slot_id;
 typedef struct rr_cg_slot {
     rr_cg_role role;
@@ -81,12 +85,26 @@ typedef struct rr_cg_floats {
 void rr_cg_compare(rr_cg *cg, const rr_cg_floats *floats);
 /* Bits of n words equal; `what` and the row length name the place. */
 void rr_cg_compare_bits(rr_cg *cg, const char *what, const void *found, const void *expected, size_t n, size_t cols);
+/* Activations [rows][cols] as shaders/lanes.h lays them out, against the values before quantization. Scales within what
+ * the values' bounds leave, codes within half a step and that, code sums exactly those of the codes found, and the
+ * squares of the distances not above those of a plain rounding. */
+typedef struct rr_cg_codes {
+    const int8_t *found;
+    const uint32_t *groups;
+    const float *expected;
+    const double *bound;
+    size_t rows, cols;
+} rr_cg_codes;
+void rr_cg_compare_codes(rr_cg *cg, const rr_cg_codes *codes);
 /* One f16 that should hold `exact` computed within `error`. */
 void rr_cg_compare_f16(rr_cg *cg, uint16_t found, double exact, double error, size_t index);
 
 /* A random weight matrix in slot W, as planes; `blocks` (optional use) is freed by the caller. */
 rr_status rr_cg_matrix(rr_cg *cg, rr_qtype type, uint32_t rows, uint32_t cols, rr_planes *planes, rr_diag *diag);
 rr_ref_matrix rr_cg_ref_matrix(const rr_cg *cg, const rr_planes *planes);
+/* One in the layout of software devices; the parts' blocks are made here. */
+rr_status rr_cg_lanes_matrix(rr_cg *cg, const rr_lanes_part *parts, uint32_t n_parts, uint32_t cols, rr_lanes *lanes,
+                             rr_diag *diag);
 
 /* All cases of the ops with cg->variant. */
 rr_status rr_cg_check_embed(rr_cg *cg, rr_diag *diag);
@@ -99,6 +117,8 @@ rr_status rr_cg_check_rope(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_attention(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_rmsnorm_q8(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_matmul_q8(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_lanes_embed(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_lanes(rr_cg *cg, rr_diag *diag); /* the products: qkv, out, gate_up, head */
 
 /* Times the op with cg->variant on real shapes. */
 rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag);
