@@ -121,6 +121,45 @@ void finish(uint block, uint t0) {
     }
 }
 
+// One set of a team's rows: everything in it, from the weights to `sums`.
+void multiply(uint pass, uint slice, uint row_team, uint token0, uint block, uint t0) {
+    uint row0 = (pass * ROW_TEAMS + row_team) * ROWS, pair0 = row0 / 2u;
+    uint pair_row = rr_pair_row(min(block * (BLOCK / 2u) + pair0, p.n_out / 2u - ROWS / 2u));
+    rr_qrow w[ROWS];
+    float v[N];
+    [[unroll]] for (uint i = 0; i < ROWS; i++) {
+        uint row = END == RR_END_F32 ? min(block * BLOCK + row0 + i, p.n_out - 1u)
+                                     : pair_row + (i < ROWS / 2u ? i : p.gap + i - ROWS / 2u);
+        w[i] = rr_qrow_at(p.lo, p.hi, p.scale, p.super, row, p.cols);
+    }
+    [[unroll]] for (uint k = 0; k < N; k++) {
+        v[k] = 0.0;
+    }
+    uint x[TOKENS]; // tokens past the end repeat the last one
+    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+        x[t] = min(t0 + token0 + t, p.n_tokens - 1u) * p.cols;
+    }
+    for (uint g = slice; g < p.cols / 32u; g += SLICES) {
+        uint u[ROWS][8];
+        vec2 s[ROWS];
+        [[unroll]] for (uint i = 0; i < ROWS; i++) {
+            rr_group_unpack(rr_group_load(w[i], g), u[i]);
+            s[i] = rr_group_scale(w[i], g);
+        }
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+            uint at = x[t] + g * 32u;
+            rr_words4 values = rr_words4(rr_add(p.x, at));
+            uvec4 a = values.at[0], b = values.at[1];
+            uint xs[8] = uint[](a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w);
+            rr_xgroup x_group = rr_x_group(rr_q8_groups(rr_add(p.x_groups, at / 4u)).at[0]);
+            [[unroll]] for (uint i = 0; i < ROWS; i++) {
+                v[t * ROWS + i] = rr_group_add(u[i], s[i], xs, x_group, v[t * ROWS + i]);
+            }
+        }
+    }
+    reduce(v, slice, row0, pair0, token0);
+}
+
 void main() {
 #ifdef RR_SUBGROUP
     uint slice = gl_SubgroupInvocationID % SLICES;
@@ -131,49 +170,12 @@ void main() {
 #endif
     uint block = gl_WorkGroupID.x, t0 = gl_WorkGroupID.y * TILE;
     uint token0 = team % SPLIT * TOKENS, row_team = team / SPLIT;
-    uvec2 x[TOKENS], x_groups[TOKENS];
-    [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-        uint token = min(t0 + token0 + t, p.n_tokens - 1u);
-        x[t] = rr_add(p.x, token * p.cols);
-        x_groups[t] = rr_add(p.x_groups, token * (p.cols / 4u));
-    }
-    for (uint pass = 0; pass < PASSES; pass++) {
-        uint row0 = (pass * ROW_TEAMS + row_team) * ROWS, pair0 = row0 / 2u;
-        uint pair_row = rr_pair_row(min(block * (BLOCK / 2u) + pair0, p.n_out / 2u - ROWS / 2u));
-        rr_qrow w[ROWS];
-        float v[N];
-        [[unroll]] for (uint i = 0; i < ROWS; i++) {
-            uint row = END == RR_END_F32 ? min(block * BLOCK + row0 + i, p.n_out - 1u)
-                                         : pair_row + (i < ROWS / 2u ? i : p.gap + i - ROWS / 2u);
-            w[i] = rr_qrow_at(p.lo, p.hi, p.scale, p.super, row, p.cols);
+    if (PASSES == 1u) { // drivers keep a loop of one turn, and guess that it has many
+        multiply(0u, slice, row_team, token0, block, t0);
+    } else {
+        for (uint pass = 0; pass < PASSES; pass++) {
+            multiply(pass, slice, row_team, token0, block, t0);
         }
-        [[unroll]] for (uint k = 0; k < N; k++) {
-            v[k] = 0.0;
-        }
-        for (uint g = slice; g < p.cols / 32u; g += SLICES) {
-            rr_qgroup q[ROWS];
-            vec2 s[ROWS];
-            [[unroll]] for (uint i = 0; i < ROWS; i++) {
-                q[i] = rr_group_load(w[i], g);
-                s[i] = rr_group_scale(w[i], g);
-            }
-            uint xs[TOKENS][8];
-            rr_xgroup xg[TOKENS];
-            [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                rr_words4 values = rr_words4(rr_add(x[t], g * 32u));
-                uvec4 a = values.at[0], b = values.at[1];
-                xs[t] = uint[](a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w);
-                xg[t] = rr_x_group(rr_q8_groups(rr_add(x_groups[t], g * 8u)).at[0]);
-            }
-            [[unroll]] for (uint i = 0; i < ROWS; i++) {
-                uint u[8];
-                rr_group_unpack(q[i], u);
-                [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                    v[t * ROWS + i] = rr_group_add(u, s[i], xs[t], xg[t], v[t * ROWS + i]);
-                }
-            }
-        }
-        reduce(v, slice, row0, pair0, token0);
     }
     barrier();
     finish(block, t0);

@@ -17,10 +17,10 @@ static uint32_t n_tokens(const void *push) {
     return ((const rr_push_matmul_q8 *)push)->n_tokens;
 }
 
-/* Lanes of a subgroup: 32 where the device can, but 16 where it also has smaller ones (there registers are counted by
- * lane, and 32 lanes leave too few). */
+/* Lanes of a subgroup: 32, but the fewest where the device can do with less: there a subgroup's registers are shared out
+ * among its lanes, and more lanes leave each too few. */
 static uint32_t subgroup(const rr_device_info *info) {
-    uint32_t wanted = info->subgroup_size_min <= 16 ? 16 : 32;
+    uint32_t wanted = info->subgroup_size_min < 32 ? info->subgroup_size_min : 32;
     return wanted < info->subgroup_size_min   ? info->subgroup_size_min
            : wanted > info->subgroup_size_max ? info->subgroup_size_max
                                               : wanted;
@@ -32,14 +32,17 @@ typedef struct decode_shape {
     uint32_t block; /* rows a workgroup */
 } decode_shape;
 
-enum { TEAM_TOKENS = 8 }; /* at most; more of them take more teams, which share the weights in the cache */
-
 static decode_shape decode_shape_of(const rr_site *at, uint32_t slices) {
-    decode_shape s = {.rows = 4, .slices = slices, .passes = 1};
-    s.split = rr_div_up(at->tile, TEAM_TOKENS);
+    /* what the registers hold of tokens; more of them take more teams, which share the weights in the cache */
+    const uint32_t team_tokens = at->subgroup < 32 ? 4 : 8;
+    /* … and of rows, each of which has an address in every plane */
+    const rr_qtype_info *format = rr_qtype_get(at->key->format);
+    const bool few_rows = at->subgroup < 32 && (format->hi_bits != 0 || format->super_bytes != 0);
+    decode_shape s = {.rows = few_rows ? 2 : 4, .slices = slices, .passes = 1};
+    s.split = rr_div_up(at->tile, team_tokens);
     s.tokens = at->tile / s.split;
     bool swiglu = at->key->end == RR_END_SWIGLU; /* 32 results make a group, each of two rows */
-    uint32_t teams = swiglu ? 8 : 4;
+    uint32_t teams = swiglu || s.split > 4 ? 8 : 4;
     s.lanes = teams * slices;
     s.block = swiglu ? 64 : teams / s.split * s.rows;
     s.passes = s.block / (teams / s.split * s.rows);
@@ -104,9 +107,9 @@ static rr_grid grid_prefill(const rr_site *at) {
 
 static const rr_code_row rows[] = {
     {RR_OP_rmsnorm_q8, "base", {1}, spec_none, grid_rmsnorm, NULL, 0, 0},
-    {RR_OP_matmul_q8_prefill, "base", {16, 64}, spec_prefill, grid_prefill, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_prefill, "base", {16}, spec_prefill, grid_prefill, n_tokens, 0, 0},
     {RR_OP_matmul_q8_prefill, "dot", {16, 32, 64}, spec_prefill, grid_prefill, n_tokens, 0, 0},
-    {RR_OP_matmul_q8_decode, "base", {1, 4, 8}, spec_decode_base, grid_decode_base, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_decode, "base", {1, 4}, spec_decode_base, grid_decode_base, n_tokens, 0, 0},
     {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8, 16, 32}, spec_decode_dot, grid_decode_dot, n_tokens, 0, 0},
 };
 
