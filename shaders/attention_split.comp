@@ -2,7 +2,7 @@
 // Attention of generated tokens, a row's keys split over workgroups. Formula, layouts, split: attention.h. One workgroup =
 // one chunk × one KV head × one row, all of its (at most 8) query heads per K/V read; tiles of 128 keys, running maximum.
 // Scores: four neighbouring lanes share a key, its dimensions dealt round in pieces of 8; 2 keys a lane, whose whole rows are
-// in flight at once. Output: lane = (slice of the keys, 4 dimensions), AHEAD × 4 keys in flight from before the softmax.
+// in flight at once. Output: lane = (slice of the keys, 4 dimensions); AHEAD × 4 keys in flight, before the softmax if all.
 // Slices, then chunks are added in order, the latter by the workgroup that comes last. Every order is fixed by the row's own
 // position alone. All sums are f32. Grid: x = chunk, y = row × n_kv_heads + KV head.
 #extension GL_KHR_shader_subgroup_basic : require
@@ -109,25 +109,34 @@ void softmax() {
     barrier();
 }
 
-void add_values(uint key0, uint end) {
-    [[unroll]] for (uint h = 0; h < HEADS; h++) {
-        sums[h] *= shrink[h];
-    }
-    [[unroll]] for (uint i = 0; i < VALUES; i++) {
-        if (i > 0 && i % AHEAD == 0) {
-            load_values(key0, i, end);
-        }
+// What load_values brought.
+void add_loaded(uint first) {
+    [[unroll]] for (uint i = 0; i < AHEAD; i++) {
         vec4 x[4];
         [[unroll]] for (uint c = 0; c < 4; c++) {
-            x[c] = vec4(unpackHalf2x16(v[i % AHEAD][c].x), unpackHalf2x16(v[i % AHEAD][c].y));
+            x[c] = vec4(unpackHalf2x16(v[i][c].x), unpackHalf2x16(v[i][c].y));
         }
         [[unroll]] for (uint h = 0; h < HEADS; h++) {
-            uint at = h * QUADS + (slice * VALUES + i) * 2u;
+            uint at = h * QUADS + (slice * VALUES + first + i) * 2u;
             vec4 e = vec4(weight[at], weight[at + 1u]);
             [[unroll]] for (uint c = 0; c < 4; c++) {
                 sums[h] = fma(vec4(e[c]), x[c], sums[h]);
             }
         }
+    }
+}
+
+void add_values(uint key0, uint end) {
+    [[unroll]] for (uint h = 0; h < HEADS; h++) {
+        sums[h] *= shrink[h];
+    }
+    if (AHEAD == VALUES) {
+        add_loaded(0);
+        return;
+    }
+    [[dont_unroll]] for (uint first = 0; first < VALUES; first += AHEAD) {
+        load_values(key0, first, end);
+        add_loaded(first);
     }
 }
 
@@ -164,7 +173,9 @@ void main() {
     total = vec2(0.0);
     for (uint key0 = begin; key0 < end; key0 += TILE) {
         make_scores(key0, end);
-        load_values(key0, 0, end);
+        if (AHEAD == VALUES) {
+            load_values(key0, 0, end);
+        }
         softmax();
         add_values(key0, end);
     }

@@ -41,7 +41,31 @@ rr_records record_of(uint chunk, uint head) {
     return rr_records(rr_at(records, index, (HEAD_SIZE + 4u) * 4u));
 }
 
-// The chunk's sums: to y when the row has no other chunk, else to the records.
+// Slices of two heads, in order: to y when the row has no other chunk, else to the records.
+void finish_heads(uint first, vec4 a, vec4 b, uint n_chunks) {
+    barrier();
+    area[lane] = a;
+    area[LANES + lane] = b;
+    barrier();
+    uint head = first + slice;
+    if (slice >= 2u || head >= group || dim4 >= DIMS4) {
+        return;
+    }
+    vec4 sum = vec4(0.0);
+    [[unroll]] for (uint s = 0; s < SLICES; s++) {
+        sum += area[slice * LANES + s * OUT_LANES + dim4];
+    }
+    if (n_chunks == 1u) {
+        store(head, sum / head_state[head].y);
+        return;
+    }
+    rr_records record = record_of(gl_WorkGroupID.x, head);
+    record.at[dim4] = sum;
+    if (dim4 == 0u) {
+        record.at[DIMS4] = vec4(head_state[head], 0.0, 0.0);
+    }
+}
+
 void finish_chunk(uint n_chunks) {
     tops[lane] = total;
     barrier();
@@ -59,30 +83,10 @@ void finish_chunk(uint n_chunks) {
         head_state[sub] = vec2(top.x, total.x);
         head_state[sub + 4u] = vec2(top.y, total.y);
     }
-    // slices in order, two heads at a time
-    [[unroll]] for (uint first = 0; first < HEADS; first += 2) {
-        barrier();
-        area[lane] = sums[first];
-        area[LANES + lane] = sums[first + 1];
-        barrier();
-        uint head = first + slice;
-        if (slice < 2u && head < group && dim4 < DIMS4) {
-            vec4 sum = vec4(0.0);
-            [[dont_unroll]] for (uint s0 = 0; s0 < SLICES; s0 += 4u) { // unrolled, it takes too many registers
-                [[unroll]] for (uint s = 0; s < 4; s++) {
-                    sum += area[slice * LANES + (s0 + s) * OUT_LANES + dim4];
-                }
-            }
-            if (n_chunks == 1u) {
-                store(head, sum / head_state[head].y);
-            } else {
-                rr_records record = record_of(gl_WorkGroupID.x, head);
-                record.at[dim4] = sum;
-                if (dim4 == 0u) {
-                    record.at[DIMS4] = vec4(head_state[head], 0.0, 0.0);
-                }
-            }
-        }
+    [[dont_unroll]] for (uint i = 0; i < HEADS; i += 2u) { // unrolled, it takes too many registers
+        vec4 a = i == 0u ? sums[0] : i == 2u ? sums[2] : i == 4u ? sums[4] : sums[6];
+        vec4 b = i == 0u ? sums[1] : i == 2u ? sums[3] : i == 4u ? sums[5] : sums[7];
+        finish_heads(i, a, b, n_chunks);
     }
 }
 

@@ -5,6 +5,8 @@
 
 _Static_assert(RR_ATTENTION_ROWS == RR_DECODE_ROWS, "a counter a row of a decode pass");
 
+enum { ROWS_LANES = 128 }; /* of a workgroup of attention_rows.comp */
+
 /* Where subgroups may be of 8 or 16, a lane has few registers. */
 static bool few_registers(const rr_site *at) {
     return at->info->subgroup_size_min >= 8 && at->info->subgroup_size_min <= 16;
@@ -23,7 +25,43 @@ static rr_grid grid_split(const rr_site *at) {
     return (rr_grid){RR_ATTENTION_MOST_CHUNKS(p->n_keys), p->n_rows * p->n_kv_heads};
 }
 
+/* attention_rows.comp: lanes that share rows, rows a lane, whether tiles are fetched early. */
+typedef struct rows_shape {
+    uint32_t spread, rows, early;
+} rows_shape;
+
+static rows_shape rows_shape_of(const rr_site *at) {
+    uint32_t pieces = at->key->head_size / 8;
+    rows_shape shape = {.spread = pieces < 8 ? pieces : 8, .rows = 2};
+    if (shape.spread > at->info->subgroup_size_min) {
+        shape.spread = at->info->subgroup_size_min;
+    }
+    if (few_registers(at) && at->key->head_size > 64) {
+        shape.rows = 1;
+    }
+    /* subgroups of 64 alone: half of the registers go to a second subgroup that hides the first one's latency */
+    shape.early = !few_registers(at) && at->info->subgroup_size_min < 64;
+    return shape;
+}
+
+static uint32_t spec_rows(const rr_site *at, uint32_t *values) {
+    rows_shape shape = rows_shape_of(at);
+    values[0] = at->key->head_size;
+    values[1] = shape.spread;
+    values[2] = shape.rows;
+    values[3] = shape.early;
+    return 4;
+}
+
+static rr_grid grid_rows(const rr_site *at) {
+    const rr_push_attention *p = at->push;
+    rows_shape shape = rows_shape_of(at);
+    uint32_t block = ROWS_LANES / shape.spread * shape.rows;
+    return (rr_grid){rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), block), p->n_kv_heads};
+}
+
 static const rr_code_row rows[] = {
+    {RR_OP_attention_prefill, "subgroup", {1}, spec_rows, grid_rows, NULL, 0, 0},
     {RR_OP_attention_decode, "split", {1}, spec_split, grid_split, NULL, 0, 0},
 };
 

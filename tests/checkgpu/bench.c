@@ -165,8 +165,12 @@ static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_head
     size_t width = (size_t)n_heads * head_size, cache = (size_t)2 * n_kv_heads * n_keys * head_size * 2;
     rr_cg_begin(cg, "heads %u/%u of %u, rows %u, keys %u", n_heads, n_kv_heads, head_size, n_rows, n_keys);
     RR_TRY(upload(cg, n_rows * width * sizeof(float), n_rows * width * sizeof(float), cache, diag));
+    size_t scratch_bytes = RR_ATTENTION_SCRATCH((size_t)n_rows, n_heads, n_kv_heads, head_size, n_keys) * sizeof(uint32_t);
+    if (rr_cg_buffer(cg, RR_CG_SCRATCH, RR_CG_IN, scratch_bytes) == NULL) { /* zeros, as its counters begin */
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+    }
     RR_TRY(upload_rows(cg, n_rows, n_keys - n_rows, 1, diag));
-    rr_push_attention push = {.q = rr_cg_address(cg, RR_CG_X), .y = rr_cg_address(cg, RR_CG_Y),
+    rr_push_attention push = {.scratch = rr_cg_address(cg, RR_CG_SCRATCH), .n_keys = n_keys, .q = rr_cg_address(cg, RR_CG_X), .y = rr_cg_address(cg, RR_CG_Y),
                               .rows = rr_cg_address(cg, RR_CG_ROWS), .n_rows = n_rows, .n_heads = n_heads,
                               .n_kv_heads = n_kv_heads, .n_context = n_keys, .q_stride = (uint32_t)width,
                               .scale = 1 / sqrtf((float)head_size)};
@@ -176,12 +180,19 @@ static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_head
 }
 
 static rr_status bench_attentions(rr_cg *cg, bool big, rr_diag *diag) {
-    uint32_t rows = cg->variant->op == RR_OP_attention_prefill ? 64 : 1;
-    RR_TRY(bench_attention(cg, 14, 2, 64, rows, 512, diag));
-    RR_TRY(bench_attention(cg, 14, 2, 64, rows, 4096, diag));
-    if (big) {
-        RR_TRY(bench_attention(cg, 28, 4, 128, rows, 512, diag));
-        RR_TRY(bench_attention(cg, 28, 4, 128, rows, 4096, diag));
+    /* the last rows of a context: of 0.5B models, of 7B models */
+    static const uint32_t contexts[] = {2048, 8192, 32768};
+    bool prefill = cg->variant->op == RR_OP_attention_prefill;
+    for (size_t i = 0; i < sizeof contexts / sizeof contexts[0]; i++) {
+        for (int many = 0; many < 2; many++) {
+            uint32_t rows = prefill ? (many ? 256 : 64) : (many ? 8 : 1);
+            if (big || (!many && !(prefill && contexts[i] > 8192))) {
+                RR_TRY(bench_attention(cg, 14, 2, 64, rows, contexts[i], diag));
+            }
+            if (big) {
+                RR_TRY(bench_attention(cg, 28, 4, 128, rows, contexts[i], diag));
+            }
+        }
     }
     return RR_OK;
 }
