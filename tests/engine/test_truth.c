@@ -14,7 +14,7 @@ static void check_synthetic(rr_qtype type, const char *path) {
                             .tied = type == RR_Q_Q8_0, .seed = 5};
     rr_diag diag = {0};
     CHECK_OK(rr_synth_write(&synth, path, &diag), diag);
-    rr_engine *engine = truth_open_engine(path, 128, 37);
+    rr_engine *engine = truth_open_engine(path, 128, 37, false);
     if (engine == NULL) {
         return;
     }

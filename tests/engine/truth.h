@@ -68,35 +68,55 @@ typedef struct truth_limits {
     double agree, mean_kl, nmse;
 } truth_limits;
 
-/* Runs both models over the tokens; `ref` outlives many prompts. */
-static inline void truth_check_prompt(const char *name, rr_engine *engine, rr_ref_model *ref, const int32_t *tokens, size_t n,
-                         const truth_limits *limit) {
-    truth_comparison c = {.n = n, .n_vocab = rr_engine_model(engine)->config.n_vocab};
+/* The reference's logits at every position of tokens[n]; to be ended by truth_forget. */
+static inline truth_comparison truth_reference(rr_ref_model *ref, const int32_t *tokens, size_t n, size_t n_vocab) {
+    truth_comparison c = {.n = n, .n_vocab = n_vocab};
     rr_diag diag = {0};
-    rr_session *session = NULL;
     c.truth = malloc(n * c.n_vocab * sizeof *c.truth);
     const rr_ref_observer observer = {.logits = truth_keep, .user = &c};
     CHECK_OK(rr_ref_forward(ref, tokens, n, &observer, &diag), diag);
+    return c;
+}
+
+static inline void truth_forget(truth_comparison *c) {
+    free(c->truth);
+    *c = (truth_comparison){0};
+}
+
+/* Runs an engine over the same tokens; the figures in *c are then this engine's. */
+static inline void truth_check(const char *name, rr_engine *engine, const int32_t *tokens, truth_comparison *c,
+                               const truth_limits *limit) {
+    rr_diag diag = {0};
+    rr_session *session = NULL;
+    *c = (truth_comparison){.n = c->n, .n_vocab = c->n_vocab, .truth = c->truth};
     CHECK_OK(rr_session_create(engine, &session, &diag), diag);
     if (session != NULL) {
-        CHECK_OK(rr_session_logits_all(session, tokens, n, truth_compare, &c, &diag), diag);
+        CHECK_OK(rr_session_logits_all(session, tokens, c->n, truth_compare, c, &diag), diag);
     }
-    double agree = (double)c.n_agree / (double)n, kl = c.kl / (double)n, nmse = c.error / c.squares;
-    printf("%-24s %4zu positions: top-1 agreement %.2f %%, KL mean %.2e, worst %.2e, NMSE %.2e\n", name, c.n_seen,
-           100 * agree, kl, c.worst_kl, nmse);
+    double agree = (double)c->n_agree / (double)c->n, kl = c->kl / (double)c->n, nmse = c->error / c->squares;
+    printf("%-24s %4zu positions: top-1 agreement %.2f %%, KL mean %.2e, worst %.2e, NMSE %.2e\n", name, c->n_seen,
+           100 * agree, kl, c->worst_kl, nmse);
     fflush(stdout);
-    CHECK_INT(c.n_seen, n);
+    CHECK_INT(c->n_seen, c->n);
     CHECK_MSG(agree >= limit->agree, "%s: top-1 agreement %.4f, at least %.4f", name, agree, limit->agree);
     CHECK_MSG(kl <= limit->mean_kl, "%s: mean KL %.3e, at most %.1e", name, kl, limit->mean_kl);
     CHECK_MSG(nmse <= limit->nmse, "%s: NMSE %.3e, at most %.1e", name, nmse, limit->nmse);
     rr_session_destroy(&session);
-    free(c.truth);
 }
 
-static inline rr_engine *truth_open_engine(const char *path, uint32_t n_context, uint32_t chunk) {
+/* Runs both models over the tokens; `ref` outlives many prompts. */
+static inline void truth_check_prompt(const char *name, rr_engine *engine, rr_ref_model *ref, const int32_t *tokens, size_t n,
+                                      const truth_limits *limit) {
+    truth_comparison c = truth_reference(ref, tokens, n, rr_engine_model(engine)->config.n_vocab);
+    truth_check(name, engine, tokens, &c, limit);
+    truth_forget(&c);
+}
+
+/* `exact` as in rr_engine_params. */
+static inline rr_engine *truth_open_engine(const char *path, uint32_t n_context, uint32_t chunk, bool exact) {
     rr_engine *engine = NULL;
     rr_diag diag = {0};
-    const rr_engine_params params = {.model_path = path, .n_context = n_context, .prompt_chunk = chunk,
+    const rr_engine_params params = {.model_path = path, .n_context = n_context, .prompt_chunk = chunk, .exact = exact,
                                      .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     return engine;

@@ -11,6 +11,7 @@ Exit status: 0 when all windows agree or end in near ties, 1 when one does not. 
 import argparse
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +29,7 @@ def options():
     parser.add_argument("--candidates", required=True)
     parser.add_argument("--rearank", default=os.path.join(here, "../../build/release/rearank"))
     parser.add_argument("--device", help="as for `rearank rank`")
+    parser.add_argument("--exact", action="store_true", help="as for `rearank rank`; differences are always judged with it")
     parser.add_argument("--queries", type=int, default=10, help="windows to compare (default 10)")
     parser.add_argument("--window", type=int, default=20, help="passages a window (default 20)")
     parser.add_argument("--tokens", type=int, default=16, help="tokens to compare (default 16)")
@@ -46,6 +48,7 @@ class Ours:
     def __init__(self, opt):
         self.opt = opt
         self.device = ["--device", opt.device] if opt.device else []
+        self.exact = ["--exact"] if opt.exact else []
 
     def run(self, *arguments, text=None):
         done = subprocess.run([self.opt.rearank, *arguments], input=text, stdout=subprocess.PIPE, text=True, check=False)
@@ -64,7 +67,7 @@ class Ours:
     def answers(self, candidates, folder):
         """qid -> text; a text goes on after --tokens, because a cut answer is finished by force."""
         log = os.path.join(folder, "log.jsonl")
-        self.run("rank", "-m", self.opt.model, *self.device, "--candidates", candidates, "--window", str(self.opt.window),
+        self.run("rank", "-m", self.opt.model, *self.device, *self.exact, "--candidates", candidates, "--window", str(self.opt.window),
                  "--max-tokens", str(self.opt.tokens), "--context", str(self.opt.context), "--log", log,
                  "--format", "jsonl")
         with open(log, encoding="utf-8") as lines:
@@ -72,8 +75,8 @@ class Ours:
 
     def first_difference(self, prompt, answer):
         """Of our greedy choice from the peer's answer, each of its tokens given: (how many agree, gap), None = nowhere."""
-        rows = self.run("logits", "-m", self.opt.model, *self.device, "--context", str(self.opt.context), "--tokens", "-",
-                        "--top", "1", text=json.dumps(prompt + answer))
+        rows = self.run("logits", "-m", self.opt.model, *self.device, "--exact", "--context", str(self.opt.context),
+                        "--tokens", "-", "--top", "1", text=json.dumps(prompt + answer))
         for row in map(json.loads, rows.splitlines()[len(prompt) - 1:-1]):
             at = row["position"] - (len(prompt) - 1)
             if row["top"][0]["id"] != answer[at]:
@@ -165,6 +168,7 @@ def compare(opt, folder, peer):
 
 def main():
     opt = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated")) # so that the server is stopped
     with tempfile.TemporaryDirectory() as folder:
         peer = Peer(opt, folder)
         try:
