@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/engine/internal.h"
+#include "runtime/engine/graph.h"
 #include "runtime/engine/resident.h"
 #include "shaders/attention.h"
 
@@ -127,6 +127,7 @@ rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_dia
     RR_TRY_GOTO(rr_weights_load(engine->model, engine->graph_kind, engine->device, params, &engine->weights, diag));
     RR_TRY_GOTO(rr_kern_create(engine->device, &engine->kern, diag));
     RR_TRY_GOTO(rr_graph_prepare(engine, diag));
+    RR_TRY_GOTO(engine->graph->start != NULL ? engine->graph->start(engine, diag) : RR_OK);
     rr_vk_pipeline_cache_save(engine->device);
     *out = engine;
     return RR_OK;

@@ -9,6 +9,8 @@ struct rr_graph {
     const char *name;
     /* Compiles every pipeline that the model's passes use. */
     rr_status (*prepare)(rr_engine *engine, rr_diag *diag);
+    /* What needs the device once, before the first pass. May be NULL. */
+    rr_status (*start)(rr_engine *engine, rr_diag *diag);
     /* Each records ops that begin where the one before ended, a barrier last. Recording cannot fail after prepare. */
     void (*record_embed)(rr_engine *engine, const rr_pass *pass);
     void (*record_layer)(rr_engine *engine, const rr_pass *pass, uint32_t index);

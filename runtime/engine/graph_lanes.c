@@ -188,21 +188,16 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
 }
 
 /* Layers as one dispatch, where the device turns out to run workgroups side by side. */
-static rr_status prepare_resident(rr_engine *engine, rr_diag *diag) {
+static rr_status start(rr_engine *engine, rr_diag *diag) {
     const uint32_t n = engine->model->config.n_layers;
     struct rr_layer *layers = malloc(n * sizeof *layers);
     if (layers == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the table of layers");
     }
-    rr_status status = RR_OK;
-    for (uint32_t l = 0; l < n && status == RR_OK; l++) {
-        const rr_kern_key key = key_of_layer(engine, &engine->weights.layers[l]);
+    for (uint32_t l = 0; l < n; l++) {
         layers[l] = layer_of(engine, 1, l);
-        status = rr_kern_prepare(engine->kern, RR_OP_lanes_layer, &key, NULL, diag);
     }
-    if (status == RR_OK) {
-        status = rr_resident_create(engine, key_of_layer(engine, &engine->weights.layers[0]), layers, n, diag);
-    }
+    rr_status status = rr_resident_create(engine, key_of_layer(engine, &engine->weights.layers[0]), layers, n, diag);
     free(layers);
     return status;
 }
@@ -230,13 +225,16 @@ static rr_status prepare(rr_engine *engine, rr_diag *diag) {
         RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_out, &o, NULL, diag));
         RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_gate_up, &gate_up, NULL, diag));
         RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_out, &down, NULL, diag));
+        const rr_kern_key whole = key_of_layer(engine, layer);
+        RR_TRY(rr_kern_prepare(engine->kern, RR_OP_lanes_layer, &whole, NULL, diag));
     }
-    return prepare_resident(engine, diag);
+    return RR_OK;
 }
 
 const rr_graph rr_graph_lanes = {
     .name = "lanes",
     .prepare = prepare,
+    .start = start,
     .record_embed = record_embed,
     .record_layer = record_layer,
     .record_head = record_head,

@@ -73,6 +73,7 @@ static rr_status check_variant(rr_cg *cg, rr_diag *diag) {
         [RR_OP_lanes_attention_decode] = rr_cg_check_attention,
         [RR_OP_lanes_out] = rr_cg_check_lanes,
         [RR_OP_lanes_gate_up] = rr_cg_check_lanes,
+        [RR_OP_lanes_layer] = rr_cg_check_layer,
         [RR_OP_lanes_head] = rr_cg_check_lanes,
         [RR_OP_roof] = rr_cg_check_roof,
         [RR_OP_rmsnorm_q8] = rr_cg_check_rmsnorm_q8,

@@ -118,6 +118,7 @@ rr_status rr_cg_check_attention(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_rmsnorm_q8(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_matmul_q8(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_lanes_embed(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_layer(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_lanes(rr_cg *cg, rr_diag *diag); /* the products: qkv, out, gate_up, head */
 
 /* Times the op with cg->variant on real shapes. */
