@@ -5,7 +5,6 @@
 // Keys in tiles of 4 WIDTH from position 0 with a running maximum. Scores: lane = key, 4 a lane, dimensions ascending.
 // Output: lane = dimension pairs lane, lane + WIDTH, …, keys ascending. Keys after a row's position weigh exactly 0, so a
 // row's result depends on its own position alone. Grid: x = row tile (decode: row), y = KV head.
-#extension GL_KHR_shader_subgroup_arithmetic : require
 #include "common.glsl"
 #ifdef RR_CODES
 #extension GL_EXT_shader_16bit_storage : require
@@ -22,6 +21,7 @@ layout(constant_id = 1) const uint ROWS = 8;
 layout(constant_id = 2) const uint WIDTH = 8;
 layout(local_size_x_id = 2) in;
 #include "lanes.glsl"
+#include "lanes_reduce.glsl"
 #include "attention_lanes.glsl"
 
 void main() {

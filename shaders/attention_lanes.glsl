@@ -50,7 +50,7 @@ void store_codes(rr_args_lanes_attention p, uint token, uint head, uint lane, ui
             vec2 v = abs(mixed[r][g * COLUMNS + c] * factor);
             most = max(most, max(v.x, v.y));
         }
-        most = rr_most(subgroupMax(most));
+        most = rr_most(rr_max_of_lanes(most));
         float inverse = most > 0.0 ? 127.0 / most : 0.0;
         int sum = 0;
         [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
@@ -59,7 +59,7 @@ void store_codes(rr_args_lanes_attention p, uint token, uint head, uint lane, ui
             codes.at[(g * COLUMNS + c) * WIDTH + lane] = uint16_t((uint(q.x) & 255u) | (uint(q.y) & 255u) << 8);
             sum += (c * WIDTH + lane < 8u ? 1 : 65536) * (q.x + q.y);
         }
-        sum = subgroupAdd(sum);
+        sum = rr_sum_of_lanes(sum);
         if (lane == 0u) {
             groups.at[g * 2u] = floatBitsToUint(most / 127.0);
             groups.at[g * 2u + 1u] = uint(sum);
@@ -131,7 +131,7 @@ void rr_attend(RR_ATTENTION_ARGS p, uvec2 item) {
                 score[r][c] = seen ? score[r][c] * p.scale : NONE;
                 highest = max(highest, score[r][c]);
             }
-            float now = max(top[r], subgroupMax(highest));
+            float now = max(top[r], rr_max_of_lanes(highest));
             float sum = 0.0;
             [[unroll]] for (uint c = 0; c < KEYS; c++) {
                 score[r][c] = score[r][c] == NONE ? 0.0 : exp(score[r][c] - now);
@@ -139,7 +139,7 @@ void rr_attend(RR_ATTENTION_ARGS p, uvec2 item) {
             }
             float shrink = now == top[r] ? 1.0 : exp(top[r] - now);
             top[r] = now;
-            total[r] = fma(total[r], shrink, subgroupAdd(sum));
+            total[r] = fma(total[r], shrink, rr_sum_of_lanes(sum));
             [[unroll]] for (uint k = 0; k < OUT; k++) {
                 mixed[r][k] *= shrink;
             }

@@ -7,7 +7,6 @@
 #extension GL_EXT_shader_16bit_storage : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
-#extension GL_KHR_shader_subgroup_arithmetic : require
 layout(constant_id = 0) const uint WIDTH = 8; // subgroup size, 8 or 16
 layout(constant_id = 1) const uint TOKENS = 8;
 layout(local_size_x_id = 0) in;
@@ -32,6 +31,7 @@ uint64_t rr_row_at(uvec2 base, uint t, uint n_tokens, uint bytes) {
 }
 
 #include "lanes_code.glsl"
+#include "lanes_reduce.glsl"
 
 // Quantizes values [0, HELD) of each lane, a unit of 32 neighbouring columns of a row of `cols`, and stores them.
 void rr_store_codes(uint64_t codes, uint64_t groups, uint unit, float v[HELD]) {
@@ -39,7 +39,7 @@ void rr_store_codes(uint64_t codes, uint64_t groups, uint unit, float v[HELD]) {
     [[unroll]] for (uint u = 0; u < HELD; u++) {
         most = max(most, abs(v[u]));
     }
-    most = rr_most(subgroupMax(most));
+    most = rr_most(rr_max_of_lanes(most));
     float inverse = most > 0.0 ? 127.0 / most : 0.0;
     uint packed = 0u;
     int sum = 0;
@@ -48,7 +48,7 @@ void rr_store_codes(uint64_t codes, uint64_t groups, uint unit, float v[HELD]) {
         packed |= (uint(q) & 255u) << (8u * u);
         sum += q;
     }
-    sum = subgroupAdd(lane < WIDTH / 2u ? sum : sum * 65536);
+    sum = rr_sum_of_lanes(lane < WIDTH / 2u ? sum : sum * 65536);
     uint64_t to = codes + unit * 32u;
     if (HELD == 4) {
         rr_words(uvec2(unpack32(to))).at[lane] = packed;

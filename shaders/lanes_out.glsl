@@ -26,7 +26,7 @@ void RR_OUT(rr_args_lanes_out p, uint item, uint n_items) {
                         squares = fma(now, now, squares);
                         v[u] = now * norm[u];
                     }
-                    squares = subgroupAdd(squares);
+                    squares = rr_sum_of_lanes(squares);
                     if (lane == 0u) {
                         rr_shared_floats(p.squares).at[unit[n] * p.n_tokens + t0 + t] = squares;
                     }
