@@ -5,8 +5,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/file.h"
-#include "runtime/engine/engine.h"
-#include "runtime/engine/kern.h"
+#include "runtime/engine/internal.h"
 #include "tests/check.h"
 #include "tests/support/devices.h"
 #include "tests/support/synth.h"
@@ -97,6 +96,69 @@ static void check_choices(const char *file, const char *name, const rr_device_in
     }
 }
 
+/* Which graph a device gets for a model: lanes on a software device with 8 or 16 lanes whose capabilities the kernels need,
+ * for a file whose matrices and heads the layout holds, unless floats are asked for. */
+static void test_graph(const rr_device_info *device, const char *name) {
+    static const struct {
+        const char *what;
+        rr_synth synth;
+        bool lanes;
+    } models[] = {
+        {"Q8_0", {.embedding = RR_Q_Q8_0, .output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0,
+                  .down = RR_Q_Q8_0, .head_size = 64}, true},
+        {"mixed, heads of 128", {.embedding = RR_Q_Q5_0, .output = RR_Q_Q4_1, .qkv = RR_Q_Q5_1, .o = RR_Q_Q4_0,
+                                 .gate_up = RR_Q_Q8_0, .down = RR_Q_Q5_0, .head_size = 128}, true},
+        {"float embedding", {.output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0,
+                             .down = RR_Q_Q8_0, .head_size = 64}, true},
+        {"float embedding that is the head too", {.qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0,
+                                                  .down = RR_Q_Q8_0, .head_size = 64, .tied = true}, false},
+        {"float head", {.embedding = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0,
+                        .down = RR_Q_Q8_0, .head_size = 64}, false},
+        {"one float matrix a layer", {.embedding = RR_Q_Q8_0, .output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_F16,
+                                      .gate_up = RR_Q_Q8_0, .down = RR_Q_Q8_0, .head_size = 64}, false},
+        {"floats", {.head_size = 64}, false},
+        {"heads of 32", {.embedding = RR_Q_Q8_0, .output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0,
+                         .gate_up = RR_Q_Q8_0, .down = RR_Q_Q8_0, .head_size = 32}, false},
+        {"heads of 16", {.embedding = RR_Q_Q8_0, .output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0,
+                         .gate_up = RR_Q_Q8_0, .down = RR_Q_Q8_0, .head_size = 16}, false}};
+    static const uint32_t widths[] = {4, 8, 16, 32, 64};
+    const uint32_t needed = RR_CAP_CPU | RR_CAP_SUBGROUP | RR_CAP_INT64 | RR_CAP_INT16;
+    for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
+        rr_diag diag = {0};
+        rr_buf storage = {0};
+        rr_model *model = NULL;
+        CHECK_OK(rr_synth_open(&models[m].synth, &storage, &model, &diag), diag);
+        if (model == NULL) {
+            rr_buf_destroy(&storage);
+            continue;
+        }
+        for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
+            rr_device_info as = *device;
+            as.subgroup_size = as.subgroup_size_min = as.subgroup_size_max = widths[w];
+            bool expected = models[m].lanes && (widths[w] == 8 || widths[w] == 16) && (device->caps & needed) == needed;
+            CHECK_MSG((rr_graph_choose(model, &as, &by_itself) == RR_GRAPH_LANES) == expected, "%s with %u lanes, %s: %s expected",
+                      name, widths[w], models[m].what, expected ? "lanes" : "plain");
+            CHECK_INT(rr_graph_choose(model, &as, &exact), RR_GRAPH_PLAIN);
+            for (uint32_t bit = 1; bit <= RR_CAP_CPU; bit <<= 1) { /* any one of what the kernels need taken away */
+                rr_device_info less = as;
+                less.caps &= ~bit;
+                CHECK_INT(rr_graph_choose(model, &less, &by_itself) == RR_GRAPH_LANES, expected && (bit & needed) == 0);
+            }
+        }
+        CHECK_INT(device->type == RR_DEVICE_CPU, (device->caps & RR_CAP_CPU) != 0);
+        CHECK_TEXT(rr_graph_name(model, device, &(rr_engine_params){.exact = true}), "plain");
+        rr_model_close(&model);
+        rr_buf_destroy(&storage);
+    }
+}
+
+/* The recorded devices themselves: lavapipe runs lanes, SwiftShader (4 lanes) and every GPU plain. */
+static void test_graph_of(const rr_model *quantized, const rr_device_info *device, const char *name) {
+    bool lanes = strncmp(name, "llvmpipe", 8) == 0;
+    CHECK_MSG((rr_graph_choose(quantized, device, &by_itself) == RR_GRAPH_LANES) == lanes, "%s", name);
+    CHECK_TEXT(rr_graph_name(quantized, device, &(rr_engine_params){0}), lanes ? "lanes" : "plain");
+}
+
 /* A budget just large enough and one byte too small. */
 static void test_plan(const rr_model *model, const rr_device_info *device) {
     rr_diag diag = {0};
@@ -147,7 +209,7 @@ static size_t list_devices(char *names[MAX_FILES]) {
 }
 
 /* One recorded device: checked against `file`, or (NULL) written to `out`. */
-static void visit(const char *name, const rr_model *model, const char *file, rr_buf *out) {
+static void visit(const char *name, const rr_model *model, const rr_model *quantized, const char *file, rr_buf *out) {
     char path[512];
     rr_diag diag = {0};
     rr_device_info *devices = NULL;
@@ -160,7 +222,10 @@ static void visit(const char *name, const rr_model *model, const char *file, rr_
         return;
     }
     test_device(&devices[0], name);
+    test_graph(&devices[0], name);
+    test_graph_of(quantized, &devices[0], name);
     test_plan(model, &devices[0]);
+    test_plan(quantized, &devices[0]);
     for (int m = 0; m < N_MASKS; m++) {
         rr_device_info masked = devices[0];
         CHECK_OK(rr_caps_mask(devices[0].caps, masks[m], &masked.caps, &diag), diag);
@@ -176,11 +241,14 @@ static void visit(const char *name, const rr_model *model, const char *file, rr_
 int main(int argc, char **argv) {
     const bool update = argc > 1 && strcmp(argv[1], "--update") == 0;
     rr_diag diag = {0};
-    rr_buf storage = {0}, file = {0}, written = {0};
-    rr_model *model = NULL;
+    rr_buf storage = {0}, quantized_storage = {0}, file = {0}, written = {0};
+    rr_model *model = NULL, *quantized = NULL;
     char *names[MAX_FILES] = {0};
     const rr_synth synth = {.n_context = 512};
+    const rr_synth quantized_synth = {.n_context = 512, .head_size = 64, .embedding = RR_Q_Q8_0, .output = RR_Q_Q5_0,
+                                      .qkv = RR_Q_Q5_0, .o = RR_Q_Q4_0, .gate_up = RR_Q_Q4_1, .down = RR_Q_Q8_0};
     CHECK_OK(rr_synth_open(&synth, &storage, &model, &diag), diag);
+    CHECK_OK(rr_synth_open(&quantized_synth, &quantized_storage, &quantized, &diag), diag);
     if (!update) {
         CHECK_OK(rr_file_read(choices_path, 1 << 20, &file, &diag), diag);
     }
@@ -189,14 +257,16 @@ int main(int argc, char **argv) {
     size_t n_files = list_devices(names);
     CHECK_MSG(n_files >= 20, "%zu recorded devices, expected at least 20", n_files);
     for (size_t i = 0; i < n_files; i++) {
-        visit(names[i], model, update ? NULL : file.data != NULL ? file.data : "", &written);
+        visit(names[i], model, quantized, update ? NULL : file.data != NULL ? file.data : "", &written);
         free(names[i]);
     }
     if (update) {
         CHECK_OK(rr_file_write_atomic(choices_path, written.data, written.bytes, &diag), diag);
     }
     rr_model_close(&model);
+    rr_model_close(&quantized);
     rr_buf_destroy(&storage);
+    rr_buf_destroy(&quantized_storage);
     rr_buf_destroy(&file);
     rr_buf_destroy(&written);
     return CHECK_END();
