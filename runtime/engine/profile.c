@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/engine/internal.h"
+#include "runtime/engine/resident.h"
 #include "runtime/engine/work.h"
 
 enum { MAX_ROWS = 256 };
@@ -44,7 +45,9 @@ static void on_record(void *user, rr_vk_commands *commands, const rr_variant *va
     if (profile->n_marks + 1 >= RR_VK_TIMESTAMPS) {
         return; /* the last mark's row takes the time of what follows */
     }
-    rr_work work = rr_work_of(variant->op, key, push, engine->rows.mapped);
+    rr_work_memory memory = {.rows = engine->rows.mapped};
+    rr_resident_layers(engine, &memory.layers, &memory.layers_at);
+    rr_work work = rr_work_of(variant->op, key, push, &memory);
     rr_profile_row like = {.op = rr_op_name(variant->op), .variant = variant->name, .n_out = work.n_out, .cols = work.cols};
     memcpy(like.format, work.format, sizeof like.format);
     size_t row = row_of(profile, &like);

@@ -87,3 +87,9 @@ bool rr_resident_failed(rr_engine *engine) {
     resident->on = false;
     return true;
 }
+
+void rr_resident_layers(const rr_engine *engine, const void **out, uint64_t *address) {
+    const rr_resident *resident = engine->resident;
+    *out = resident != NULL ? resident->layers.mapped : NULL;
+    *address = resident != NULL ? resident->layers.address : 0;
+}

@@ -17,5 +17,7 @@ void rr_resident_record(rr_engine *engine, rr_kern_key key, uint32_t index);
 /* After a wait: true when a meeting failed since the last call. It is then off for good, and the kernels' counters are
  * as at the start. */
 bool rr_resident_failed(rr_engine *engine);
+/* The layers' arguments (struct rr_layer) as the host sees them, NULL where it does not, and their device address. */
+void rr_resident_layers(const rr_engine *engine, const void **out, uint64_t *address);
 
 #endif

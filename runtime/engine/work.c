@@ -11,10 +11,13 @@
 #include "shaders/lanes_embed.h"
 #include "shaders/lanes_gate_up.h"
 #include "shaders/lanes_head.h"
+#include "shaders/lanes_layer.h"
 #include "shaders/lanes_out.h"
 #include "shaders/lanes_qkv.h"
 #include "shaders/matmul.h"
+#include "shaders/matmul_q8.h"
 #include "shaders/rmsnorm.h"
+#include "shaders/rmsnorm_q8.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
 
@@ -42,14 +45,14 @@ static rr_work product(const char *format, double weight_bytes, uint32_t n_out, 
     return work;
 }
 
-static rr_work planes_product(const rr_kern_key *key, const rr_push_matmul *p) {
+static rr_work planes_product(const rr_kern_key *key, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
     const rr_qtype_info *info = rr_qtype_get((uint32_t)key->format);
-    return product(info->name, (double)info->block_bytes / info->block_weights, p->n_out, p->cols, p->n_tokens);
+    return product(info->name, (double)info->block_bytes / info->block_weights, n_out, cols, n_tokens);
 }
 
-static rr_work lanes_product(const rr_kern_key *key, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
+static rr_work lanes_product(uint32_t code, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
     static const double scale_bytes[] = {[RR_LANES_F16] = 2, [RR_LANES_F32] = 4, [RR_LANES_AFFINE] = 8};
-    const rr_lanes_format format = rr_lanes_decode(key->lanes);
+    const rr_lanes_format format = rr_lanes_decode(code);
     char name[16];
     snprintf(name, sizeof name, "int%u/%u", format.bits, format.group);
     return product(name, format.bits / 8.0 + scale_bytes[format.scale] / format.group, n_out, cols, n_tokens);
@@ -67,7 +70,26 @@ static rr_work attention(uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads,
     return (rr_work){.bytes = keys * 2 * n_kv_heads * head_size * 2 + 8.0 * n_rows * width, .flops = 4 * pairs * width};
 }
 
-rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_row *rows) {
+static rr_work sum(rr_work a, rr_work b) {
+    return (rr_work){.bytes = a.bytes + b.bytes, .flops = a.flops + b.flops};
+}
+
+/* The five ops of a layer for one token. */
+static rr_work layer(const rr_kern_key *key, const rr_push_lanes_layer *push, const rr_work_memory *memory) {
+    if (memory->layers == NULL || push->layer == 0) {
+        return (rr_work){0};
+    }
+    const struct rr_layer *l =
+        (const struct rr_layer *)(const void *)((const char *)memory->layers + (push->layer - memory->layers_at));
+    uint32_t heads = l->qkv.n_heads + 2 * l->qkv.n_kv_heads;
+    rr_work work = lanes_product(key->lanes, heads * key->head_size, l->qkv.cols, 1);
+    work = sum(work, attention(1, l->qkv.n_heads, l->qkv.n_kv_heads, key->head_size, memory->rows));
+    work = sum(work, lanes_product(key->o, l->o.n_rows, l->o.cols, 1));
+    work = sum(work, lanes_product(key->gate_up, 2 * l->gate_up.d_ffn, l->gate_up.cols, 1));
+    return sum(work, lanes_product(key->down, l->down.n_rows, l->down.cols, 1));
+}
+
+rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_work_memory *memory) {
     switch (op) {
     case RR_OP_embed: {
         const rr_push_embed *p = push;
@@ -78,8 +100,19 @@ rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_
         return elementwise(p->n_rows, p->cols, 8, 4);
     }
     case RR_OP_matmul_prefill:
-    case RR_OP_matmul_decode:
-        return planes_product(key, push);
+    case RR_OP_matmul_decode: {
+        const rr_push_matmul *p = push;
+        return planes_product(key, p->n_out, p->cols, p->n_tokens);
+    }
+    case RR_OP_rmsnorm_q8: {
+        const rr_push_rmsnorm_q8 *p = push;
+        return elementwise(p->n_rows, p->cols, 5, 4);
+    }
+    case RR_OP_matmul_q8_prefill:
+    case RR_OP_matmul_q8_decode: {
+        const rr_push_matmul_q8 *p = push;
+        return planes_product(key, p->n_out, p->cols, p->n_tokens);
+    }
     case RR_OP_rope: { /* q in place; k and v read as f32, written as f16 */
         const rr_push_rope *p = push;
         double q = (double)p->n_heads * key->head_size, kv = (double)p->n_kv_heads * key->head_size;
@@ -88,7 +121,7 @@ rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_
     case RR_OP_attention_prefill:
     case RR_OP_attention_decode: {
         const rr_push_attention *p = push;
-        return attention(p->n_rows, p->n_heads, p->n_kv_heads, key->head_size, rows);
+        return attention(p->n_rows, p->n_heads, p->n_kv_heads, key->head_size, memory->rows);
     }
     case RR_OP_swiglu: {
         const rr_push_swiglu *p = push;
@@ -104,25 +137,27 @@ rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_
     }
     case RR_OP_lanes_qkv: {
         const rr_push_lanes_qkv *p = push;
-        return lanes_product(key, (p->n_heads + 2 * p->n_kv_heads) * key->head_size, p->cols, p->n_tokens);
+        return lanes_product(key->lanes, (p->n_heads + 2 * p->n_kv_heads) * key->head_size, p->cols, p->n_tokens);
     }
     case RR_OP_lanes_attention_prefill:
     case RR_OP_lanes_attention_decode: {
         const rr_push_lanes_attention *p = push;
-        return attention(p->n_rows, p->n_heads, p->n_kv_heads, key->head_size, rows);
+        return attention(p->n_rows, p->n_heads, p->n_kv_heads, key->head_size, memory->rows);
     }
     case RR_OP_lanes_out: {
         const rr_push_lanes_out *p = push;
-        return lanes_product(key, p->n_rows, p->cols, p->n_tokens);
+        return lanes_product(key->lanes, p->n_rows, p->cols, p->n_tokens);
     }
     case RR_OP_lanes_gate_up: {
         const rr_push_lanes_gate_up *p = push;
-        return lanes_product(key, 2 * p->d_ffn, p->cols, p->n_tokens);
+        return lanes_product(key->lanes, 2 * p->d_ffn, p->cols, p->n_tokens);
     }
     case RR_OP_lanes_head: {
         const rr_push_lanes_head *p = push;
-        return lanes_product(key, p->n_rows, p->cols, p->n_tokens);
+        return lanes_product(key->lanes, p->n_rows, p->cols, p->n_tokens);
     }
+    case RR_OP_lanes_layer:
+        return layer(key, push, memory);
     default:
         return (rr_work){0};
     }

@@ -10,7 +10,14 @@ typedef struct rr_work {
     double bytes, flops;   /* a product and a sum are two; 0 where not known */
 } rr_work;
 
-/* `rows` = what push->rows points at, as the host wrote it; read by attention only. Pure. */
-rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_row *rows);
+/* What push blocks point at, as the host sees it. */
+typedef struct rr_work_memory {
+    const rr_row *rows;      /* of the pass */
+    const void *layers;      /* struct rr_layer of the device address layers_at; NULL = not seen: lanes_layer is not known */
+    uint64_t layers_at;
+} rr_work_memory;
+
+/* Pure. */
+rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_work_memory *memory);
 
 #endif

@@ -11,6 +11,7 @@ static double total(const rr_engine *engine, uint64_t *n_dispatches, size_t *n_r
     const rr_profile_row *rows = rr_engine_profile_rows(engine, n_rows);
     *n_dispatches = 0;
     for (size_t i = 0; i < *n_rows; i++) {
+        CHECK_MSG(rows[i].bytes > 0.0 && rows[i].flops > 0.0, "%s: its work is not known to work.c", rows[i].op);
         CHECK_MSG(rows[i].time_ns >= 0.0 && rows[i].n_dispatches > 0, "%s/%s: %g ns of %llu dispatches", rows[i].op,
                   rows[i].variant, rows[i].time_ns, (unsigned long long)rows[i].n_dispatches);
         sum += rows[i].time_ns;
@@ -19,15 +20,17 @@ static double total(const rr_engine *engine, uint64_t *n_dispatches, size_t *n_r
     return sum;
 }
 
-int main(void) {
-    const rr_synth shape = {.with_vocabulary = true, .embedding = RR_Q_Q8_0, .qkv = RR_Q_Q4_0};
+/* `caps` chooses the graph. */
+static void check_graph(const char *caps) {
+    const rr_synth shape = {.with_vocabulary = true, .embedding = RR_Q_Q8_0, .qkv = RR_Q_Q4_0, .o = RR_Q_Q5_0,
+                            .gate_up = RR_Q_Q4_1, .down = RR_Q_Q8_0, .output = RR_Q_Q8_0};
     const int32_t tokens[] = {5, 9, 2, 77, 31};
     char path[64];
     rr_diag diag = {0};
     snprintf(path, sizeof path, "/tmp/rr_test_profile_%d.gguf", (int)getpid());
     CHECK_OK(rr_synth_write(&shape, path, &diag), diag);
     rr_engine *engine = NULL;
-    rr_status status = rr_engine_open(&(rr_engine_params){.model_path = path, .n_sessions = 2,
+    rr_status status = rr_engine_open(&(rr_engine_params){.model_path = path, .caps = caps, .n_sessions = 2,
                                                            .validation = getenv("REARANK_TEST_VALIDATION") != NULL},
                                       &engine, &diag);
     remove(path);
@@ -63,6 +66,13 @@ int main(void) {
     CHECK(total(engine, &twice, &n_rows_twice) > first);
     CHECK_INT(n_rows_twice, n_rows);
     CHECK_INT(twice, 2 * once);
+    rr_tokens out = {0};
+    CHECK_OK(rr_session_generate(sessions[1], &(rr_generate_params){.max_tokens = 3, .ignore_end = true}, &out, NULL, &diag),
+             diag);
+    CHECK_INT(out.n, 3);
+    (void)total(engine, &twice, &n_rows_twice);
+    CHECK(n_rows_twice > n_rows);
+    rr_tokens_destroy(&out);
 
     CHECK_OK(rr_engine_profile(engine, false, &diag), diag);
     (void)total(engine, &once, &n_rows);
@@ -72,5 +82,10 @@ int main(void) {
     rr_session_destroy(&sessions[1]);
     CHECK_INT(rr_engine_n_validation_messages(engine), 0);
     rr_engine_close(&engine);
+}
+
+int main(void) {
+    check_graph(NULL);
+    check_graph("-cpu");
     return CHECK_END();
 }
