@@ -121,7 +121,7 @@ void main() {
             uint from = (g - 1u) & 1u, base = from * PLANE;
             coopmat<RR_FACTOR, gl_ScopeSubgroup, K, N, gl_MatrixUseB> x[SN * STEPS];
             RR_SUMS d[SN];
-            if (FORMAT_MIN) { // apart from the rest, which needs the registers
+            if (FORMAT_MIN) {
                 [[unroll]] for (uint j = 0; j < SN; j++) {
                     RR_SUMS d_sum, offset;
                     coopMatLoad(d_sum, x_scale[from][1], n0 + j * N, 0, gl_CooperativeMatrixLayoutRowMajor);

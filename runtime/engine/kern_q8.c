@@ -106,8 +106,15 @@ static rr_grid grid_prefill(const rr_site *at) {
 }
 
 /* matmul_q8_coop.comp: matrices of the size that the device has, 2 × 2 a subgroup, which is what every compiler's registers
- * hold; four subgroups along rows, as many as the tile takes along tokens. */
-enum { COOP_SIDE = 2, COOP_GM = 4 };
+ * hold, but for small ones in formats with offsets, where it is 1 × 2. 8 matrices along rows, and along tokens as many
+ * subgroups as the tile takes. */
+enum { COOP_ROWS = 8, COOP_SN = 2 };
+
+static uint32_t coop_sm(const rr_site *at, rr_coop_shape size) {
+    const rr_qtype_info *format = rr_qtype_get(at->key->format);
+    bool has_offset = format->scale_bytes == 4 || (format->super_bytes != 0 && format->hi_bits != 2);
+    return has_offset && size.m * size.n < 256 ? 1 : 2;
+}
 
 static bool coop_usable(rr_coop_shape size) {
     return (size.m == 8 || size.m == 16) && (size.n == 8 || size.n == 16 || size.n == 32) && (size.k == 16 || size.k == 32);
@@ -129,9 +136,9 @@ static bool coop_size(const rr_coop_shapes *list, rr_coop_shape *out) {
 static uint32_t spec_coop_of(const rr_site *at, const rr_coop_shapes *list, uint32_t *values) {
     rr_coop_shape size = {0};
     (void)coop_size(list, &size); /* rows that do not fit are not specialised */
-    const uint32_t groups = at->tile / (COOP_SIDE * size.n);
-    const uint32_t all[] = {at->key->format, at->key->end, size.m, size.n, size.k, COOP_SIDE, COOP_SIDE, COOP_GM, groups,
-                            COOP_GM * groups * at->subgroup};
+    const uint32_t sm = coop_sm(at, size), gm = COOP_ROWS / sm, gn = at->tile / (COOP_SN * size.n);
+    const uint32_t all[] = {at->key->format, at->key->end, size.m, size.n, size.k, sm, COOP_SN, gm, gn,
+                            gm * gn * at->subgroup};
     memcpy(values, all, sizeof all);
     return sizeof all / sizeof all[0];
 }
@@ -148,7 +155,7 @@ static rr_grid grid_coop_of(const rr_site *at, const rr_coop_shapes *list) {
     const rr_push_matmul_q8 *p = at->push;
     rr_coop_shape size = {0};
     (void)coop_size(list, &size);
-    return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, COOP_GM * COOP_SIDE * size.m)};
+    return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, COOP_ROWS * size.m)};
 }
 
 static rr_grid grid_coop(const rr_site *at) {
