@@ -23,10 +23,12 @@ layout(local_size_x_id = 8) in;
 const uint ROW_TEAMS = LANES / SLICES / SPLIT;
 const uint BLOCK = ROW_TEAMS * ROWS * PASSES;
 const uint TILE = TOKENS * SPLIT;
-#define RR_Q8_STAGE (END == RR_END_SWIGLU ? TILE * BLOCK / 8u : 1u)
+#define RR_Q8_STAGE (END == RR_END_SWIGLU ? LANES : 1u)
 #include "ends_q8.glsl"
 #include "q8.glsl"
 shared float sums[TILE * BLOCK]; // [token][row of the block]
+#define RR_SUM(k) sums[k]
+#include "finish_q8.glsl"
 #ifndef RR_SUBGROUP
 shared float partial[LANES];
 #endif
@@ -82,43 +84,6 @@ void reduce(float v[N], uint slice, uint row0, uint pair0, uint token0) {
         }
     }
 #endif
-}
-
-void finish(uint block, uint t0) {
-    uint lane = gl_LocalInvocationID.x;
-    if (END == RR_END_F32) {
-        for (uint k = lane; k < TILE * BLOCK; k += LANES) {
-            uint row = block * BLOCK + k % BLOCK, token = t0 + k / BLOCK;
-            if (row < p.n_out && token < p.n_tokens) {
-                rr_store_f32(row, token, sums[k]);
-            }
-        }
-    } else if (END == RR_END_ROPE) {
-        for (uint k = lane; k < TILE * BLOCK / 4u; k += LANES) { // two pairs
-            uint j = k % (BLOCK / 4u) * 2u, t = k / (BLOCK / 4u), pair = block * (BLOCK / 2u) + j;
-            uint at = t * BLOCK + j;
-            if (pair < p.n_out / 2u && t0 + t < p.n_tokens) {
-                rr_store_rope(rr_pair_row(pair), t0 + t, vec2(sums[at], sums[at + 1u]),
-                              vec2(sums[at + BLOCK / 2u], sums[at + BLOCK / 2u + 1u]));
-            }
-        }
-    } else {
-        for (uint k0 = 0; k0 < TILE * BLOCK / 8u; k0 += LANES) { // four pairs
-            uint k = k0 + lane, j = k % (BLOCK / 8u) * 4u, token = t0 + k / (BLOCK / 8u);
-            uint pair = block * (BLOCK / 2u) + j;
-            bool live = k < TILE * BLOCK / 8u && pair < p.n_out / 2u && token < p.n_tokens;
-            if (live) {
-                uint at = k / (BLOCK / 8u) * BLOCK + j;
-                vec4 v;
-                [[unroll]] for (uint i = 0; i < 4; i++) {
-                    v[i] = rr_swiglu(sums[at + i], sums[at + BLOCK / 2u + i]);
-                }
-                q8_stage[k] = v;
-            }
-            barrier();
-            rr_q8_store(k, live, rr_at(p.y, token, p.n_out / 2u), rr_at(p.extra, token, p.n_out / 8u), pair / 4u);
-        }
-    }
 }
 
 // One set of a team's rows: everything in it, from the weights to `sums`.
@@ -178,5 +143,5 @@ void main() {
         }
     }
     barrier();
-    finish(block, t0);
+    rr_finish(block, t0);
 }

@@ -52,6 +52,9 @@ void rr_group_unpack(rr_qgroup q, out uint w[8]) {
     }
 }
 
+// Four of them less ZERO, as signed bytes.
+uint rr_less_zero(uint w) { return ZERO == 0 ? w : ((w | 0x80808080u) - uint(ZERO) * 0x01010101u) ^ 0x80808080u; }
+
 // (scale, offset) of a group; Q6_K: the scales of its halves.
 vec2 rr_group_scale(rr_qrow r, uint g) {
     bool pairs = FORMAT == Q4_1 || FORMAT == Q5_1;

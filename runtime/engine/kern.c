@@ -34,6 +34,20 @@ static const rr_code_row *code_row_of(const rr_variant *variant) {
     return NULL;
 }
 
+static const rr_code_table *table_of(const rr_code_row *code) {
+    size_t t = 0;
+    while (code < code_tables[t]->rows || code >= code_tables[t]->rows + code_tables[t]->n) {
+        t++;
+    }
+    return code_tables[t];
+}
+
+/* The lanes that a row's table pins, 0 = none. */
+static uint32_t pinned_of(const rr_code_row *code, const rr_device_info *info) {
+    const rr_code_table *table = table_of(code);
+    return table->subgroup != NULL ? table->subgroup(info) : 0;
+}
+
 typedef struct op_row {
     const char *name;
     uint32_t push_bytes;
@@ -84,12 +98,20 @@ bool rr_variant_fits(const rr_variant *variant, const rr_device_info *info) {
            (code->max_subgroup == 0 || info->subgroup_size <= code->max_subgroup);
 }
 
+bool rr_kern_fits(const rr_variant *variant, const rr_kern_key *key, const rr_device_info *info) {
+    if (!rr_variant_fits(variant, info)) {
+        return false;
+    }
+    const rr_code_row *code = code_row_of(variant);
+    const rr_code_table *table = table_of(code);
+    return table->fits == NULL || table->fits(code, key, info);
+}
+
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info) {
-    (void)key; /* rows that suit only some shapes will look at it */
     const rr_variant *best = NULL;
     for (size_t i = 0; i < rr_variant_table_n; i++) {
         const rr_variant *v = &rr_variant_table[i];
-        if (v->op == op && rr_variant_fits(v, info)) {
+        if (v->op == op && rr_kern_fits(v, key, info)) {
             best = v;
         }
     }
@@ -168,17 +190,6 @@ static const kern_entry *entry_find(const rr_kern *kern, rr_op op, const rr_kern
     return NULL;
 }
 
-/* The lanes that a row's table pins, 0 = none. */
-static uint32_t pinned_of(const rr_code_row *code, const rr_device_info *info) {
-    for (size_t t = 0; t < sizeof code_tables / sizeof code_tables[0]; t++) {
-        const rr_code_table *table = code_tables[t];
-        if (table->subgroup != NULL && code >= table->rows && code < table->rows + table->n) {
-            return table->subgroup(info);
-        }
-    }
-    return 0;
-}
-
 static rr_site site_of(const rr_kern *kern, const rr_code_row *code, const rr_kern_key *key, uint32_t tile,
                        const void *push) {
     const rr_device_info *info = rr_vk_info(kern->device);
@@ -214,6 +225,11 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
     const rr_code_row *code = code_row_of(variant);
     if (code == NULL) {
         return rr_fail(diag, RR_E_INTERNAL, "kernel %s/%s has no row in kern.c", rr_op_name(op), variant->name);
+    }
+    const rr_code_table *table = table_of(code);
+    if (table->fits != NULL && !table->fits(code, key, rr_vk_info(kern->device))) {
+        return rr_fail(diag, RR_E_UNSUPPORTED, "kernel %s/%s does not suit this format on this device", rr_op_name(op),
+                       variant->name);
     }
     const rr_module *module = &variant->module;
     if (variant->by_format != NULL && (unsigned)key->format < RR_MODULES) {

@@ -72,9 +72,11 @@ uint64_t rr_variants_hash(void);
 
 /* Its needs lie in `info->caps`, and its code can handle the device's subgroups. Pure. */
 bool rr_variant_fits(const rr_variant *variant, const rr_device_info *info);
+/* It fits, and suits this key on this device (a size of matrices for this format). Pure. */
+bool rr_kern_fits(const rr_variant *variant, const rr_kern_key *key, const rr_device_info *info);
 
-/* The best row of `op` that fits, NULL when there is none (never for the plain graph's ops). Pure: looks at nothing but its
- * arguments. */
+/* The best row of `op` that fits and suits the key, NULL when there is none (never for the plain graph's ops). Pure: looks
+ * at nothing but its arguments. */
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info);
 
 typedef struct rr_kern rr_kern;

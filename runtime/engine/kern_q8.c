@@ -1,4 +1,6 @@
 /* Specialization and grids of the int8 graph's kernels, one row for each of their variants. */
+#include <string.h>
+
 #include "runtime/engine/kern_rows.h"
 #include "shaders/matmul_q8.h"
 #include "shaders/rmsnorm_q8.h"
@@ -52,9 +54,7 @@ static decode_shape decode_shape_of(const rr_site *at, uint32_t slices) {
 static uint32_t spec_decode_of(const rr_site *at, uint32_t slices, uint32_t *values) {
     decode_shape s = decode_shape_of(at, slices);
     const uint32_t all[] = {at->key->format, at->key->end, s.tokens, s.rows, s.slices, s.split, s.passes, at->subgroup, s.lanes};
-    for (uint32_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        values[i] = all[i];
-    }
+    memcpy(values, all, sizeof all);
     return sizeof all / sizeof all[0];
 }
 
@@ -85,11 +85,11 @@ static rr_grid grid_decode_dot(const rr_site *at) {
     return grid_decode_of(at, dot_slices(at));
 }
 
-/* matmul_q8_prefill.comp: 128 rows × the tile's tokens a workgroup, 4 rows × 4 or 8 tokens a lane. */
+/* matmul_q8_prefill.comp: 128 rows × the tile's tokens a workgroup, 4 rows × 2, 4 or 8 tokens a lane. */
 enum { PREFILL_BLOCK = 128, PREFILL_ROWS = 4 };
 
 static uint32_t spec_prefill(const rr_site *at, uint32_t *values) {
-    uint32_t tokens = at->tile >= 32 ? 8 : 4;
+    uint32_t tokens = at->tile / 8; /* 256 lanes: each fetches one row or token at most */
     values[0] = at->key->format;
     values[1] = at->key->end;
     values[2] = at->tile;
@@ -105,12 +105,85 @@ static rr_grid grid_prefill(const rr_site *at) {
     return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, PREFILL_BLOCK)};
 }
 
+/* matmul_q8_coop.comp: matrices of the size that the device has, 2 × 2 a subgroup, which is what every compiler's registers
+ * hold, but for small ones in formats with offsets, where it is 1 × 2. 8 matrices along rows, and along tokens as many
+ * subgroups as the tile takes. */
+enum { COOP_ROWS = 8, COOP_SN = 2 };
+
+static uint32_t coop_sm(const rr_site *at, rr_coop_shape size) {
+    const rr_qtype_info *format = rr_qtype_get(at->key->format);
+    bool has_offset = format->scale_bytes == 4 || (format->super_bytes != 0 && format->hi_bits != 2);
+    return has_offset && size.m * size.n < 256 ? 1 : 2;
+}
+
+static bool coop_usable(rr_coop_shape size) {
+    return (size.m == 8 || size.m == 16) && (size.n == 8 || size.n == 16 || size.n == 32) && (size.k == 16 || size.k == 32);
+}
+
+/* The largest usable size of a list; the first of equals. */
+static bool coop_size(const rr_coop_shapes *list, rr_coop_shape *out) {
+    bool found = false;
+    for (uint32_t i = 0; i < list->n; i++) {
+        rr_coop_shape size = list->at[i];
+        if (coop_usable(size) && (!found || size.m * size.n * size.k > out->m * out->n * out->k)) {
+            *out = size;
+            found = true;
+        }
+    }
+    return found;
+}
+
+static uint32_t spec_coop_of(const rr_site *at, const rr_coop_shapes *list, uint32_t *values) {
+    rr_coop_shape size = {0};
+    (void)coop_size(list, &size); /* rows that do not fit are not specialised */
+    const uint32_t sm = coop_sm(at, size), gm = COOP_ROWS / sm, gn = at->tile / (COOP_SN * size.n);
+    const uint32_t all[] = {at->key->format, at->key->end, size.m, size.n, size.k, sm, COOP_SN, gm, gn,
+                            gm * gn * at->subgroup};
+    memcpy(values, all, sizeof all);
+    return sizeof all / sizeof all[0];
+}
+
+static uint32_t spec_coop(const rr_site *at, uint32_t *values) {
+    return spec_coop_of(at, &at->info->coop_int8, values);
+}
+
+static uint32_t spec_coop_f16(const rr_site *at, uint32_t *values) {
+    return spec_coop_of(at, &at->info->coop_f16, values);
+}
+
+static rr_grid grid_coop_of(const rr_site *at, const rr_coop_shapes *list) {
+    const rr_push_matmul_q8 *p = at->push;
+    rr_coop_shape size = {0};
+    (void)coop_size(list, &size);
+    return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, COOP_ROWS * size.m)};
+}
+
+static rr_grid grid_coop(const rr_site *at) {
+    return grid_coop_of(at, &at->info->coop_int8);
+}
+
+static rr_grid grid_coop_f16(const rr_site *at) {
+    return grid_coop_of(at, &at->info->coop_f16);
+}
+
+/* A cooperative row needs a size that it can use; the halves of a Q6_K group are multiplied apart. Devices with small f16
+ * matrices have few registers, which f16 would overflow: their plain rows are better. */
+static bool fits(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info) {
+    rr_coop_shape size = {0};
+    if (row->spec == spec_coop) {
+        return coop_size(&info->coop_int8, &size) && (key->format != RR_Q_Q6_K || size.k == 16);
+    }
+    return row->spec != spec_coop_f16 || (coop_size(&info->coop_f16, &size) && size.m * size.n >= 256 && size.k == 16);
+}
+
 static const rr_code_row rows[] = {
     {RR_OP_rmsnorm_q8, "base", {1}, spec_none, grid_rmsnorm, NULL, 0, 0},
     {RR_OP_matmul_q8_prefill, "base", {16}, spec_prefill, grid_prefill, n_tokens, 0, 0},
     {RR_OP_matmul_q8_prefill, "dot", {16, 32, 64}, spec_prefill, grid_prefill, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_prefill, "coop_f16", {64}, spec_coop_f16, grid_coop_f16, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_prefill, "coop", {64}, spec_coop, grid_coop, n_tokens, 0, 0},
     {RR_OP_matmul_q8_decode, "base", {1, 4}, spec_decode_base, grid_decode_base, n_tokens, 0, 0},
     {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8, 16, 32}, spec_decode_dot, grid_decode_dot, n_tokens, 0, 0},
 };
 
-const rr_code_table rr_code_q8 = {rows, sizeof rows / sizeof rows[0], subgroup};
+const rr_code_table rr_code_q8 = {rows, sizeof rows / sizeof rows[0], subgroup, fits};

@@ -39,6 +39,8 @@ typedef struct rr_code_table {
     const rr_code_row *rows;
     size_t n;
     uint32_t (*subgroup)(const rr_device_info *info); /* lanes to pin; NULL = the driver's choice */
+    /* Whether a row's code suits a key and a device that has its capabilities; NULL = always. */
+    bool (*fits)(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info);
 } rr_code_table;
 
 extern const rr_code_table rr_code_plain;

@@ -521,6 +521,9 @@ static rr_status check_real(rr_cg *cg, bool prefill, rr_diag *diag) {
     size_t n = cg->params->full ? sizeof cases / sizeof cases[0] : 5;
     for (size_t i = 0; i < n; i++) {
         q8_case c = cases[i];
+        if (!rr_kern_fits(cg->variant, &(rr_kern_key){.format = c.format}, rr_vk_info(cg->device))) {
+            continue;
+        }
         for (c.n_tokens = cg->params->full ? 1 : 9; c.n_tokens <= 32; c.n_tokens += 31) {
             RR_TRY(check_case(cg, &c, diag));
         }
@@ -542,8 +545,9 @@ rr_status rr_cg_check_matmul_q8(rr_cg *cg, rr_diag *diag) {
     size_t n;
     const rr_qtype_info *formats = rr_qtype_all(&n);
     for (size_t f = 0; f < n && !cg->again; f++) {
-        if (formats[f].lo_bits > 8) {
-            continue; /* float weights have no integers */
+        const rr_kern_key key = {.format = formats[f].type};
+        if (formats[f].lo_bits > 8 || !rr_kern_fits(cg->variant, &key, rr_vk_info(cg->device))) {
+            continue; /* float weights have no integers, and a row may not suit all formats */
         }
         RR_TRY(check_format(cg, formats[f].type, prefill, diag));
         if (!cg->params->full && formats[f].type != RR_Q_Q4_0 && formats[f].type != RR_Q_Q6_K) {
