@@ -65,4 +65,4 @@ static const rr_code_row rows[] = {
     {RR_OP_attention_decode, "split", {1}, spec_split, grid_split, NULL, 0, 0},
 };
 
-const rr_code_table rr_code_attention = {rows, sizeof rows / sizeof rows[0], NULL};
+const rr_code_table rr_code_attention = {.rows = rows, .n = sizeof rows / sizeof rows[0]};
