@@ -96,6 +96,7 @@ int main(void) {
     for (int i = 0; i < N; i++) {
         tokens[i] = (i * i * 7 + i * 131) % VOCABULARY;
     }
+    check_bits(path);
     size_t n;
     const rr_qtype_info *types = rr_qtype_all(&n);
     for (size_t i = 0; i < n; i++) {
@@ -103,7 +104,6 @@ int main(void) {
             check_truth(types[i].type, path);
         }
     }
-    check_bits(path);
     remove(path);
     return CHECK_END();
 }
