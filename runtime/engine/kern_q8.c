@@ -166,22 +166,33 @@ static rr_grid grid_coop_f16(const rr_site *at) {
     return grid_coop_of(at, &at->info->coop_f16);
 }
 
-/* A cooperative row needs a size that it can use; the halves of a Q6_K group are multiplied apart. Devices with small f16
- * matrices have few registers, which f16 would overflow: their plain rows are better. */
+enum { COOP_TILE = 64, COOP_F16_SHARED_BYTES = 40 << 10 };
+
+/* A cooperative row needs a size that it can use, and room for its lanes; the halves of a Q6_K group are multiplied apart.
+ * Devices with small f16 matrices have few registers, which f16 would overflow: their plain rows are better. */
 static bool fits(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info) {
+    const bool f16 = row->spec == spec_coop_f16;
     rr_coop_shape size = {0};
-    if (row->spec == spec_coop) {
-        return coop_size(&info->coop_int8, &size) && (key->format != RR_Q_Q6_K || size.k == 16);
+    if (row->spec != spec_coop && !f16) {
+        return true;
     }
-    return row->spec != spec_coop_f16 || (coop_size(&info->coop_f16, &size) && size.m * size.n >= 256 && size.k == 16);
+    if (!coop_size(f16 ? &info->coop_f16 : &info->coop_int8, &size) || (key->format == RR_Q_Q6_K && size.k != 16)) {
+        return false;
+    }
+    if (f16 && (size.m * size.n < 256 || size.k != 16 || info->shared_memory_bytes < COOP_F16_SHARED_BYTES)) {
+        return false;
+    }
+    const rr_site at = {.key = key, .tile = COOP_TILE, .subgroup = subgroup(info), .info = info};
+    uint32_t values[RR_MAX_SPEC];
+    return values[row->spec(&at, values) - 1] <= info->max_workgroup_invocations; /* the last constant: lanes */
 }
 
 static const rr_code_row rows[] = {
     {RR_OP_rmsnorm_q8, "base", {1}, spec_none, grid_rmsnorm, NULL, 0, 0},
     {RR_OP_matmul_q8_prefill, "base", {16}, spec_prefill, grid_prefill, n_tokens, 0, 0},
     {RR_OP_matmul_q8_prefill, "dot", {16, 32, 64}, spec_prefill, grid_prefill, n_tokens, 0, 0},
-    {RR_OP_matmul_q8_prefill, "coop_f16", {64}, spec_coop_f16, grid_coop_f16, n_tokens, 0, 0},
-    {RR_OP_matmul_q8_prefill, "coop", {64}, spec_coop, grid_coop, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_prefill, "coop_f16", {COOP_TILE}, spec_coop_f16, grid_coop_f16, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_prefill, "coop", {COOP_TILE}, spec_coop, grid_coop, n_tokens, 0, 0},
     {RR_OP_matmul_q8_decode, "base", {1, 4}, spec_decode_base, grid_decode_base, n_tokens, 0, 0},
     {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8, 16, 32}, spec_decode_dot, grid_decode_dot, n_tokens, 0, 0},
 };

@@ -11,7 +11,9 @@
 #include "shaders/attention.h"
 #include "shaders/embed.h"
 #include "shaders/matmul.h"
+#include "shaders/matmul_q8.h"
 #include "shaders/rmsnorm.h"
+#include "shaders/rmsnorm_q8.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
 
@@ -141,18 +143,64 @@ static rr_status bench_matmul(rr_cg *cg, rr_qtype format, uint32_t n_out, uint32
     return report(cg, &(rr_kern_key){.format = format}, &push, done, diag);
 }
 
+/* The int8 products with the end that their matrix has in a layer; gate and up are stacked. */
+static rr_status bench_matmul_q8(rr_cg *cg, rr_qtype format, uint32_t n_out, uint32_t cols, uint32_t n_tokens, bool swiglu,
+                                 rr_diag *diag) {
+    rr_planes planes;
+    rr_kern_key key = {.format = format, .end = swiglu ? RR_END_SWIGLU : RR_END_F32};
+    if (!rr_kern_fits(cg->variant, &key, rr_vk_info(cg->device))) {
+        return RR_OK;
+    }
+    rr_cg_begin(cg, "%s %ux%u tokens %u%s", rr_qtype_get((uint32_t)format)->name, n_out, cols, n_tokens,
+                swiglu ? " swiglu" : "");
+    RR_TRY(rr_cg_matrix(cg, format, n_out, cols, &planes, diag));
+    size_t n = (size_t)cols * n_tokens, y = (size_t)n_out * n_tokens * sizeof(float);
+    int8_t *values = rr_cg_buffer(cg, RR_CG_X, RR_CG_IN, n);
+    rr_q8_group *groups = rr_cg_buffer(cg, RR_CG_X_GROUPS, RR_CG_IN, n / RR_Q8_GROUP * sizeof *groups);
+    void *out = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, y), *out_groups = rr_cg_buffer(cg, RR_CG_Y_GROUPS, RR_CG_OUT, y / 16);
+    float *x = malloc(n * sizeof *x);
+    bool too_big, held = values != NULL && groups != NULL && out != NULL && out_groups != NULL && x != NULL;
+    if (held) {
+        rr_cg_normals(cg, 1, x, n);
+        rr_ref_quantize_q8(x, n_tokens, cols, values, groups);
+    }
+    free(x);
+    if (!held) {
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+    }
+    RR_TRY(rr_cg_upload(cg, &too_big, diag));
+    if (too_big) {
+        return rr_fail(diag, RR_E_MEMORY, "%s: larger than the device allows", cg->label);
+    }
+    uint64_t w = rr_cg_address(cg, RR_CG_W);
+    rr_push_matmul_q8 push = {.lo = w + planes.lo_offset, .hi = w + planes.hi_offset, .scale = w + planes.scale_offset,
+                              .super = w + planes.super_offset, .x = rr_cg_address(cg, RR_CG_X),
+                              .x_groups = rr_cg_address(cg, RR_CG_X_GROUPS), .y = rr_cg_address(cg, RR_CG_Y),
+                              .extra = swiglu ? rr_cg_address(cg, RR_CG_Y_GROUPS) : 0, .n_out = n_out, .cols = cols,
+                              .n_tokens = n_tokens, .y_stride = n_out, .gap = n_out / 2};
+    double moved = (double)planes.bytes + 1.25 * (double)n + (swiglu ? 1.25 * (double)y / 8 : (double)y);
+    return report(cg, &key, &push, (work){moved, 2.0 * n_out * cols * n_tokens}, diag);
+}
+
 static rr_status bench_matmuls(rr_cg *cg, bool big, rr_diag *diag) {
     static const struct { uint32_t n_out, cols; rr_qtype format; bool big; } shapes[] = {
         {896, 896, RR_Q_Q5_0, false}, {9728, 896, RR_Q_Q5_0, false}, {896, 4864, RR_Q_Q4_K, false},
         {896, 4864, RR_Q_Q6_K, false}, {151936, 896, RR_Q_Q8_0, false}, {4608, 3584, RR_Q_Q4_K, true},
         {37888, 3584, RR_Q_Q4_K, true}, {3584, 18944, RR_Q_Q4_K, true}, {3584, 18944, RR_Q_Q6_K, true},
         {152064, 3584, RR_Q_Q6_K, true}};
-    bool prefill = cg->variant->op == RR_OP_matmul_prefill;
+    bool q8 = cg->variant->op == RR_OP_matmul_q8_prefill || cg->variant->op == RR_OP_matmul_q8_decode;
+    bool prefill = cg->variant->op == RR_OP_matmul_prefill || cg->variant->op == RR_OP_matmul_q8_prefill;
     const uint32_t counts[2] = {prefill ? 64 : 1, prefill ? 512 : 8};
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         for (int i = 0; i < 2; i++) {
             bool heavy = (prefill && (i == 1 || shapes[s].n_out > 100000)) || shapes[s].big;
-            if (!heavy || big) {
+            if (heavy && !big) {
+                continue;
+            }
+            if (q8) {
+                bool swiglu = shapes[s].n_out == 9728 || shapes[s].n_out == 37888;
+                RR_TRY(bench_matmul_q8(cg, shapes[s].format, shapes[s].n_out, shapes[s].cols, counts[i], swiglu, diag));
+            } else {
                 RR_TRY(bench_matmul(cg, shapes[s].format, shapes[s].n_out, shapes[s].cols, counts[i], diag));
             }
         }
@@ -251,6 +299,11 @@ static rr_status bench_plain(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
                                 .epsilon = 1e-6f};
         return report(cg, &key, &push, (work){8 * n, 4 * n}, diag);
     }
+    if (cg->variant->op == RR_OP_rmsnorm_q8) { /* y holds both planes */
+        rr_push_rmsnorm_q8 push = {.x = x, .weight = rr_cg_address(cg, RR_CG_W), .y = y, .groups = y + bytes / 4,
+                                   .cols = cols, .n_rows = n_rows, .epsilon = 1e-6f};
+        return report(cg, &key, &push, (work){5.25 * n, 5 * n}, diag);
+    }
     if (cg->variant->op == RR_OP_swiglu) {
         rr_push_swiglu push = {.gate_up = x, .y = y, .cols = cols, .n_rows = n_rows};
         return report(cg, &key, &push, (work){12 * n, 5 * n}, diag);
@@ -266,6 +319,8 @@ rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag) {
     switch (cg->variant->op) {
     case RR_OP_matmul_prefill:
     case RR_OP_matmul_decode:
+    case RR_OP_matmul_q8_prefill:
+    case RR_OP_matmul_q8_decode:
         return bench_matmuls(cg, big, diag);
     case RR_OP_attention_prefill:
     case RR_OP_attention_decode:
@@ -277,6 +332,7 @@ rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag) {
         RR_TRY(bench_embed(cg, 896, 64, diag));
         return bench_embed(cg, 3584, 64, diag);
     case RR_OP_rmsnorm:
+    case RR_OP_rmsnorm_q8:
         RR_TRY(bench_plain(cg, 896, 64, diag));
         return bench_plain(cg, 3584, 64, diag);
     case RR_OP_swiglu:
