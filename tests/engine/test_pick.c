@@ -96,67 +96,82 @@ static void check_choices(const char *file, const char *name, const rr_device_in
     }
 }
 
-/* Which graph a device gets for a model: lanes on a software device with 8 or 16 lanes whose capabilities the kernels need,
- * for a file whose matrices and heads the layout holds, unless floats are asked for. */
-static void test_graph(const rr_device_info *device, const char *name) {
-    static const struct {
-        const char *what;
-        rr_synth synth;
-        bool lanes;
-    } models[] = {
-        {"Q8_0", {.embedding = RR_Q_Q8_0, .output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0,
-                  .down = RR_Q_Q8_0, .head_size = 64}, true},
-        {"mixed, heads of 128", {.embedding = RR_Q_Q5_0, .output = RR_Q_Q4_1, .qkv = RR_Q_Q5_1, .o = RR_Q_Q4_0,
-                                 .gate_up = RR_Q_Q8_0, .down = RR_Q_Q5_0, .head_size = 128}, true},
-        {"float embedding", {.output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0,
-                             .down = RR_Q_Q8_0, .head_size = 64}, true},
-        {"float embedding that is the head too", {.qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0,
-                                                  .down = RR_Q_Q8_0, .head_size = 64, .tied = true}, false},
-        {"float head", {.embedding = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0,
-                        .down = RR_Q_Q8_0, .head_size = 64}, false},
-        {"one float matrix a layer", {.embedding = RR_Q_Q8_0, .output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_F16,
-                                      .gate_up = RR_Q_Q8_0, .down = RR_Q_Q8_0, .head_size = 64}, false},
-        {"floats", {.head_size = 64}, false},
-        {"heads of 32", {.embedding = RR_Q_Q8_0, .output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0,
-                         .gate_up = RR_Q_Q8_0, .down = RR_Q_Q8_0, .head_size = 32}, false},
-        {"heads of 16", {.embedding = RR_Q_Q8_0, .output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0,
-                         .gate_up = RR_Q_Q8_0, .down = RR_Q_Q8_0, .head_size = 16}, false}};
-    static const uint32_t widths[] = {4, 8, 16, 32, 64};
+/* What a file's matrices and heads allow: the plain graph all, the int8 graph of GPUs groups with scales in every matrix, the
+ * one of software devices heads of 64 and more besides. */
+typedef struct graph_model {
+    const char *what;
+    rr_synth synth;
+    bool groups, wide_heads;
+} graph_model;
+
+#define ALL_Q8 .embedding = RR_Q_Q8_0, .output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0, \
+               .down = RR_Q_Q8_0
+static const graph_model graph_models[] = {
+    {"Q8_0", {ALL_Q8, .head_size = 64}, true, true},
+    {"mixed, heads of 128", {.embedding = RR_Q_Q5_0, .output = RR_Q_Q4_1, .qkv = RR_Q_Q5_1, .o = RR_Q_Q4_0,
+                             .gate_up = RR_Q_Q8_0, .down = RR_Q_Q5_0, .head_size = 128}, true, true},
+    {"float embedding", {.output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0, .down = RR_Q_Q8_0,
+                         .head_size = 64}, true, true},
+    {"float embedding that is the head too", {.qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0, .down = RR_Q_Q8_0,
+                                              .head_size = 64, .tied = true}, false, true},
+    {"float head", {.embedding = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_Q8_0, .gate_up = RR_Q_Q8_0, .down = RR_Q_Q8_0,
+                    .head_size = 64}, false, true},
+    {"one float matrix a layer", {.embedding = RR_Q_Q8_0, .output = RR_Q_Q8_0, .qkv = RR_Q_Q8_0, .o = RR_Q_F16,
+                                  .gate_up = RR_Q_Q8_0, .down = RR_Q_Q8_0, .head_size = 64}, false, true},
+    {"floats", {.head_size = 64}, false, true},
+    {"heads of 32", {ALL_Q8, .head_size = 32}, true, false},
+    {"heads of 16", {ALL_Q8, .head_size = 16}, true, false}};
+
+static rr_graph_kind expected_graph(const graph_model *m, const rr_device_info *info) {
     const uint32_t needed = RR_CAP_CPU | RR_CAP_SUBGROUP | RR_CAP_INT64 | RR_CAP_INT16;
-    for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
+    const bool lanes = (info->caps & needed) == needed && (info->subgroup_size == 8 || info->subgroup_size == 16);
+    if (m->groups && m->wide_heads && lanes) {
+        return RR_GRAPH_LANES;
+    }
+    return m->groups && (info->caps & (RR_CAP_DOT | RR_CAP_COOP_INT8)) != 0 ? RR_GRAPH_Q8 : RR_GRAPH_PLAIN;
+}
+
+/* The graph of every device for every such model: with its own and with other subgroups, with each capability taken away. */
+static void test_graph(const graph_model *m, const rr_model *model, const rr_device_info *device, const char *name) {
+    static const rr_engine_params by_itself = {0}, exact = {.exact = true}, exact_lanes = {.exact = true, .graph = "lanes"};
+    const uint32_t widths[] = {device->subgroup_size, 4, 8, 16, 32, 64};
+    for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
+        rr_device_info as = *device;
+        as.subgroup_size = as.subgroup_size_min = as.subgroup_size_max = widths[w];
+        for (int bit = -1; bit < RR_CAP_COUNT; bit++) {
+            as.caps = bit < 0 ? device->caps : device->caps & ~(1u << bit);
+            rr_graph_kind found = rr_graph_choose(model, &as, &by_itself), expected = expected_graph(m, &as);
+            CHECK_MSG(found == expected, "%s with %u lanes without %s, %s: graph %d, expected %d", name, widths[w],
+                      bit < 0 ? "nothing" : rr_cap_text((rr_cap_bit)bit), m->what, (int)found, (int)expected);
+            CHECK_INT(rr_graph_choose(model, &as, &exact), RR_GRAPH_PLAIN);
+            CHECK_INT(rr_graph_choose(model, &as, &exact_lanes), RR_GRAPH_PLAIN);
+        }
+    }
+    CHECK_TEXT(rr_graph_name(model, device, &exact), "plain");
+}
+
+static void test_graphs(const rr_device_info *device, const char *name) {
+    for (size_t i = 0; i < sizeof graph_models / sizeof graph_models[0]; i++) {
         rr_diag diag = {0};
         rr_buf storage = {0};
         rr_model *model = NULL;
-        CHECK_OK(rr_synth_open(&models[m].synth, &storage, &model, &diag), diag);
-        if (model == NULL) {
-            rr_buf_destroy(&storage);
-            continue;
+        CHECK_OK(rr_synth_open(&graph_models[i].synth, &storage, &model, &diag), diag);
+        if (model != NULL) {
+            test_graph(&graph_models[i], model, device, name);
+            rr_model_close(&model);
         }
-        for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
-            rr_device_info as = *device;
-            as.subgroup_size = as.subgroup_size_min = as.subgroup_size_max = widths[w];
-            bool expected = models[m].lanes && (widths[w] == 8 || widths[w] == 16) && (device->caps & needed) == needed;
-            CHECK_MSG((rr_graph_choose(model, &as, &by_itself) == RR_GRAPH_LANES) == expected, "%s with %u lanes, %s: %s expected",
-                      name, widths[w], models[m].what, expected ? "lanes" : "plain");
-            CHECK_INT(rr_graph_choose(model, &as, &exact), RR_GRAPH_PLAIN);
-            for (uint32_t bit = 1; bit <= RR_CAP_CPU; bit <<= 1) { /* any one of what the kernels need taken away */
-                rr_device_info less = as;
-                less.caps &= ~bit;
-                CHECK_INT(rr_graph_choose(model, &less, &by_itself) == RR_GRAPH_LANES, expected && (bit & needed) == 0);
-            }
-        }
-        CHECK_INT(device->type == RR_DEVICE_CPU, (device->caps & RR_CAP_CPU) != 0);
-        CHECK_TEXT(rr_graph_name(model, device, &(rr_engine_params){.exact = true}), "plain");
-        rr_model_close(&model);
         rr_buf_destroy(&storage);
     }
 }
 
-/* The recorded devices themselves: lavapipe runs lanes, SwiftShader (4 lanes) and every GPU plain. */
+/* Of the software devices recorded, lavapipe (8 lanes) runs lanes and SwiftShader (4) plain. */
 static void test_graph_of(const rr_model *quantized, const rr_device_info *device, const char *name) {
-    bool lanes = strncmp(name, "llvmpipe", 8) == 0;
-    CHECK_MSG((rr_graph_choose(quantized, device, &by_itself) == RR_GRAPH_LANES) == lanes, "%s", name);
-    CHECK_TEXT(rr_graph_name(quantized, device, &(rr_engine_params){0}), lanes ? "lanes" : "plain");
+    const char *found = rr_graph_name(quantized, device, &(rr_engine_params){0});
+    if (device->type == RR_DEVICE_CPU) {
+        CHECK_TEXT(found, strncmp(name, "llvmpipe", 8) == 0 ? "lanes" : "plain");
+    } else {
+        CHECK_MSG(strcmp(found, "lanes") != 0, "%s runs the graph of software devices", name);
+    }
 }
 
 /* A budget just large enough and one byte too small. */
@@ -222,7 +237,7 @@ static void visit(const char *name, const rr_model *model, const rr_model *quant
         return;
     }
     test_device(&devices[0], name);
-    test_graph(&devices[0], name);
+    test_graphs(&devices[0], name);
     test_graph_of(quantized, &devices[0], name);
     test_plan(model, &devices[0]);
     test_plan(quantized, &devices[0]);
