@@ -127,7 +127,7 @@ static void print_key(const rr_variant *variant, const rr_kern_key *key, uint32_
 static void print_row(const isa *run, const rr_variant *variant, const rr_isa_use *use, uint32_t tile,
                       const rr_vk_executable *executable) {
     const rr_device_info *info = rr_vk_info(run->open);
-    const char *picked = rr_pick(variant->op, &use->key, info) != variant ? "no" : use->by_default ? "yes" : "exact";
+    const char *picked = rr_pick(variant->op, &use->key, info) != variant ? "no" : use->by_default ? "yes" : "other";
     print_field(info->name);
     rr_out_text(",");
     print_field(info->driver_info);
@@ -287,8 +287,8 @@ int rr_verb_isa(int argc, char **argv) {
         .about = "Compiles every kernel that the device can run, in every specialization that models of 0.5B and 7B in\n"
                  "the usual weight formats use, and prints what the driver's compiler says of it, as CSV. Nothing is\n"
                  "executed and no model is needed. Works where the driver has VK_KHR_pipeline_executable_properties.",
-        .notes = "Columns: what the driver does not tell is empty. picked: yes when the engine runs this row here, exact when\n"
-                 "only --exact does. registers, occupancy (subgroups a SIMD unit can hold), inverse_throughput and cycles are\n"
+        .notes = "Columns: what the driver does not tell is empty. picked: yes when the engine runs this row here, other when\n"
+                 "only another --graph or --exact does. registers, occupancy (subgroups a SIMD unit can hold), inverse_throughput and cycles are\n"
                  "the driver's own figures: compare them on one driver only. The last columns count instructions in the\n"
                  "assembly.\n",
         .groups = {rr_cli_options(options)},

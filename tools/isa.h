@@ -9,7 +9,7 @@
 typedef struct rr_isa_use {
     rr_op op;
     rr_kern_key key;
-    bool by_default; /* without --exact */
+    bool by_default; /* by the graph that is chosen for the device */
 } rr_isa_use;
 
 typedef struct rr_isa_uses { /* zero-initialise; items are the owner's to free() */

@@ -81,9 +81,9 @@ static rr_status add_model(rr_vk_device *device, const rr_synthetic_shape *shape
     RR_TRY(make_file(&small, type, &file, &bytes, diag));
     RR_TRY_GOTO(rr_gguf_parse(file, bytes, "made-up model", &gguf, diag));
     RR_TRY_GOTO(rr_model_from_gguf(&gguf, &model, diag));
-    for (int exact = 0; exact < 2; exact++) {
-        collector c = {.uses = uses, .by_default = exact == 0};
-        RR_TRY_GOTO(rr_kern_uses(model, device, exact == 1, collect, &c, diag));
+    for (int others = 0; others < 2; others++) {
+        collector c = {.uses = uses, .by_default = others == 0};
+        RR_TRY_GOTO(rr_kern_uses(model, device, others == 1, collect, &c, diag));
     }
     if (uses->failed) {
         status = rr_fail(diag, RR_E_MEMORY, "out of memory for the list of kernels");

@@ -3,10 +3,13 @@
 
 #include <stdlib.h>
 
-#include "runtime/engine/internal.h"
+#include "runtime/engine/graph.h"
 
-rr_status rr_kern_uses(const rr_model *model, rr_vk_device *device, bool exact, rr_kern_use_fn fn, void *user,
-                       rr_diag *diag) {
+static const rr_graph *const graphs[] = {&rr_graph_plain, &rr_graph_q8, &rr_graph_lanes};
+
+/* The uses of one graph. */
+static rr_status list_uses(const rr_model *model, rr_vk_device *device, rr_graph_kind kind, rr_kern_use_fn fn, void *user,
+                           rr_diag *diag) {
     rr_engine *engine = calloc(1, sizeof *engine);
     rr_model *borrowed = malloc(sizeof *borrowed);
     rr_status status = RR_OK;
@@ -17,8 +20,8 @@ rr_status rr_kern_uses(const rr_model *model, rr_vk_device *device, bool exact, 
     *borrowed = *model;
     engine->model = borrowed;
     engine->device = device;
-    engine->graph_kind = rr_graph_choose(model, rr_vk_info(device), &(rr_engine_params){.exact = exact});
-    RR_TRY_GOTO(rr_weights_describe(model, engine->graph_kind, rr_vk_info(device), &engine->weights, diag));
+    engine->graph_kind = kind;
+    RR_TRY_GOTO(rr_weights_describe(model, kind, rr_vk_info(device), &engine->weights, diag));
     RR_TRY_GOTO(rr_kern_create_list(fn, user, &engine->kern, diag));
     status = rr_graph_prepare(engine, diag);
 fail:
@@ -29,4 +32,23 @@ fail:
     free(borrowed);
     free(engine);
     return status;
+}
+
+rr_status rr_kern_uses(const rr_model *model, rr_vk_device *device, bool others, rr_kern_use_fn fn, void *user,
+                       rr_diag *diag) {
+    const rr_graph_kind chosen = rr_graph_choose(model, rr_vk_info(device), &(rr_engine_params){0});
+    if (!others) {
+        return list_uses(model, device, chosen, fn, user, diag);
+    }
+    bool listed[sizeof graphs / sizeof graphs[0]] = {false};
+    listed[chosen] = true;
+    for (size_t i = 0; i < sizeof graphs / sizeof graphs[0]; i++) {
+        /* one that cannot run there is not chosen even when it is asked for */
+        rr_graph_kind kind = rr_graph_choose(model, rr_vk_info(device), &(rr_engine_params){.graph = graphs[i]->name});
+        if (!listed[kind]) {
+            listed[kind] = true;
+            RR_TRY(list_uses(model, device, kind, fn, user, diag));
+        }
+    }
+    return RR_OK;
 }

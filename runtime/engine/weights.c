@@ -178,7 +178,7 @@ static rr_status describe(const rr_model *model, rr_graph_kind graph, const rr_d
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
     }
     RR_TRY(place(model, graph, info, out, p, diag));
-    if (graph == RR_GRAPH_PLAIN && model->config.tied) {
+    if (graph != RR_GRAPH_LANES && model->config.tied) {
         out->output = out->embedding;
     }
     return RR_OK;
@@ -323,7 +323,7 @@ rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_devi
         }
     }
     if (graph != RR_GRAPH_LANES && model->config.tied) {
-        weights.output = weights.embedding;
+        weights.output = weights.embedding; /* again: now it has an address */
     }
     placement_destroy(&p);
     *out = weights;
