@@ -34,9 +34,16 @@ static bool has_row(rr_op op, const char *name) {
     return false;
 }
 
-/* What needs no mention: the row that needs nothing; ops of one kind of device have none. */
+/* What needs no mention: the row that needs nothing; ops of some devices only have none. */
 static const char *usual(rr_op op) {
-    return has_row(op, "base") ? "base" : "none";
+    size_t n;
+    const rr_variant *rows = rr_variants(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].op == op && rows[i].caps == RR_CAP_NONE) {
+            return rows[i].name;
+        }
+    }
+    return "none";
 }
 
 static void test_device(const rr_device_info *device, const char *file) {
@@ -128,7 +135,10 @@ static rr_graph_kind expected_graph(const graph_model *m, const rr_device_info *
     if (m->groups && m->wide_heads && lanes) {
         return RR_GRAPH_LANES;
     }
-    return m->groups && (info->caps & (RR_CAP_DOT | RR_CAP_COOP_INT8)) != 0 ? RR_GRAPH_Q8 : RR_GRAPH_PLAIN;
+    const uint32_t products = RR_CAP_DOT | RR_CAP_INT64 | RR_CAP_SUBGROUP;
+    const bool runs = (info->caps & products) == products || (info->caps & RR_CAP_CPU) != 0;
+    const bool pays = (info->caps & (RR_CAP_DOT | RR_CAP_COOP_INT8)) != 0;
+    return m->groups && runs && pays ? RR_GRAPH_Q8 : RR_GRAPH_PLAIN;
 }
 
 /* The graph of every device for every such model: with its own and with other subgroups, with each capability taken away. */
