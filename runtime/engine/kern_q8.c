@@ -1,4 +1,5 @@
 /* Specialization and grids of the int8 graph's kernels, one row for each of their variants. */
+#include <assert.h>
 #include <string.h>
 
 #include "runtime/engine/kern_rows.h"
@@ -44,10 +45,14 @@ static decode_shape decode_shape_of(const rr_site *at, uint32_t slices) {
     s.split = rr_div_up(at->tile, team_tokens);
     s.tokens = at->tile / s.split;
     bool swiglu = at->key->end == RR_END_SWIGLU; /* 32 results make a group, each of two rows */
-    uint32_t teams = swiglu || s.split > 4 ? 8 : 4;
+    uint32_t teams = swiglu ? 8 : 4;
+    while (teams / s.split * s.rows < 4) { /* a lane that rotates takes two pairs of rows */
+        teams *= 2;
+    }
     s.lanes = teams * slices;
     s.block = swiglu ? 64 : teams / s.split * s.rows;
     s.passes = s.block / (teams / s.split * s.rows);
+    assert(s.passes > 0 && s.block % 4 == 0 && s.passes * (teams / s.split) * s.rows == s.block);
     return s;
 }
 
@@ -194,7 +199,7 @@ static const rr_code_row rows[] = {
     {RR_OP_matmul_q8_prefill, "coop_f16", {COOP_TILE}, spec_coop_f16, grid_coop_f16, n_tokens, 0, 0},
     {RR_OP_matmul_q8_prefill, "coop", {COOP_TILE}, spec_coop, grid_coop, n_tokens, 0, 0},
     {RR_OP_matmul_q8_decode, "base", {1, 4}, spec_decode_base, grid_decode_base, n_tokens, 0, 0},
-    {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8}, spec_decode_dot, grid_decode_dot, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8, 16, 32}, spec_decode_dot, grid_decode_dot, n_tokens, 0, 0},
 };
 
 const rr_code_table rr_code_q8 = {rows, sizeof rows / sizeof rows[0], subgroup, fits};
