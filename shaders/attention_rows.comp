@@ -11,6 +11,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "common.glsl"
 #include "attention.h"
+#include "attention_end.glsl"
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
 layout(constant_id = 1) const uint SPREAD = 8; // 2, 4 or 8 lanes; divides HEAD_SIZE / 8
 layout(constant_id = 2) const uint ROWS = 2;   // rows a lane
@@ -193,14 +194,13 @@ void main() {
             sum += subgroupShuffleXor(sum, step);
         }
         uint row = row0 + part * ROWS + r;
-        if (row < p.n_rows * group) {
-            uint head = kv_head * group + row % group;
-            rr_floats4 y = rr_floats4(rr_add(rr_at(p.y, row / group, p.n_heads * HEAD_SIZE * 4u), head * HEAD_SIZE * 4u));
-            [[unroll]] for (uint i = 0; i < OWN * 2; i++) {
-                uint d = i * 4;
-                y.at[(i / 2 * SPREAD + member) * 2u + i % 2] =
-                    vec4(sums[r][d], sums[r][d + 1], sums[r][d + 2], sums[r][d + 3]) / sum;
-            }
+        uint head = kv_head * group + row % group;
+        [[unroll]] for (uint i = 0; i < OWN; i++) {
+            uint d = i * 8;
+            rr_store_eight(row < p.n_rows * group, row / group, p.n_heads * HEAD_SIZE,
+                           head * PIECES + i * SPREAD + member, member % 4u,
+                           vec4(sums[r][d], sums[r][d + 1], sums[r][d + 2], sums[r][d + 3]) / sum,
+                           vec4(sums[r][d + 4], sums[r][d + 5], sums[r][d + 6], sums[r][d + 7]) / sum);
         }
     }
 }

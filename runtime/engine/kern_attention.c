@@ -1,4 +1,6 @@
 /* Specialization and grids of the attention kernels of GPUs, one row for each of their variants. */
+#include <string.h>
+
 #include "runtime/engine/engine.h"
 #include "runtime/engine/kern_rows.h"
 #include "shaders/attention.h"
@@ -66,3 +68,12 @@ static const rr_code_row rows[] = {
 };
 
 const rr_code_table rr_code_attention = {.rows = rows, .n = sizeof rows / sizeof rows[0]};
+
+bool rr_attention_quantizes(const rr_variant *variant) {
+    for (size_t i = 0; i < rr_code_attention.n; i++) {
+        if (rows[i].op == variant->op && strcmp(rows[i].variant, variant->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
