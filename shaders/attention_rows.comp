@@ -30,15 +30,16 @@ shared uvec4 k_tile[TILE * PIECES], v_tile[TILE * PIECES];
 shared float weight[BLOCK * WEIGHTS * 4];
 
 uint lane, part, member; // lane = (part of the rows, member of SPREAD)
-uint n_keys;
 float query[ROWS][OWN * 8], sums[ROWS][OWN * 8];
 float top[ROWS], total[ROWS]; // total: of the lane's own keys
-uint position[ROWS];
+uint position[ROWS], n_keys;
 uvec4 loaded[LOADS];
 
-void load(uvec2 base, uint key0) {
+void load(bool now, uvec2 base, uint key0) {
     [[unroll]] for (uint i = 0; i < LOADS; i++) {
-        loaded[i] = rr_words4(base).at[min(key0 * PIECES + lane + i * LANES, n_keys * PIECES - 1u)];
+        if (now) {
+            loaded[i] = rr_words4(base).at[min(key0 * PIECES + lane + i * LANES, n_keys * PIECES - 1u)];
+        }
     }
 }
 
@@ -147,9 +148,7 @@ void main() {
     uvec2 keys = rr_at(slot, kv_head, plane);
     uvec2 values = rr_at(slot, p.n_kv_heads + kv_head, plane);
     n_keys = rr_rows(p.rows).at[min((row0 + BLOCK - 1u) / group, p.n_rows - 1u)].position + 1u;
-    if (EARLY != 0) {
-        load(keys, 0);
-    }
+    load(EARLY != 0, keys, 0);
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
         uint row = row0 + part * ROWS + r;
         uint token = min(row / group, p.n_rows - 1u), head = kv_head * group + row % group;
@@ -166,26 +165,18 @@ void main() {
         total[r] = 0.0;
     }
     for (uint key0 = 0; key0 < n_keys; key0 += TILE) {
-        if (EARLY == 0) {
-            load(keys, key0);
-        }
+        load(EARLY == 0, keys, key0);
         STORE(k_tile)
         barrier();
-        if (EARLY != 0) {
-            load(values, key0);
-        }
+        load(EARLY != 0, values, key0);
         [[dont_unroll]] for (uint first = 0; first < TILE; first += SPREAD) {
             make_scores(first);
         }
         softmax(key0);
-        if (EARLY == 0) {
-            load(values, key0);
-        }
+        load(EARLY == 0, values, key0);
         STORE(v_tile)
         barrier();
-        if (EARLY != 0) {
-            load(keys, key0 + TILE);
-        }
+        load(EARLY != 0, keys, key0 + TILE);
         add_values();
     }
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
