@@ -6,7 +6,8 @@
 #include "push.h"
 RR_PUSH(attention,
     RR_ADDR(q)         /* f32 [n_rows][q_stride], head h at h * head_size; already rotated */
-    RR_ADDR(y)         /* f32 [n_rows][n_heads * head_size] */
+    RR_ADDR(y)         /* f32 [n_rows][n_heads * head_size], int8 when there are groups */
+    RR_ADDR(groups)    /* of int8 activations (q8.glsl), head_size a multiple of 32; 0 = y is f32. Not of every row: kern.h */
     RR_ADDR(rows)      /* rr_row [n_rows] */
     RR_ADDR(kv_offset) /* as in rope.h */
     RR_ADDR(scratch)   /* decode: RR_ATTENTION_SCRATCH words; the counters are zero before and after */

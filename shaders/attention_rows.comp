@@ -11,6 +11,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "common.glsl"
 #include "attention.h"
+#include "attention_end.glsl"
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
 layout(constant_id = 1) const uint SPREAD = 8; // 2, 4 or 8 lanes; divides HEAD_SIZE / 8
 layout(constant_id = 2) const uint ROWS = 2;   // rows a lane
@@ -29,15 +30,16 @@ shared uvec4 k_tile[TILE * PIECES], v_tile[TILE * PIECES];
 shared float weight[BLOCK * WEIGHTS * 4];
 
 uint lane, part, member; // lane = (part of the rows, member of SPREAD)
-uint n_keys;
 float query[ROWS][OWN * 8], sums[ROWS][OWN * 8];
 float top[ROWS], total[ROWS]; // total: of the lane's own keys
-uint position[ROWS];
+uint position[ROWS], n_keys;
 uvec4 loaded[LOADS];
 
-void load(uvec2 base, uint key0) {
+void load(bool now, uvec2 base, uint key0) {
     [[unroll]] for (uint i = 0; i < LOADS; i++) {
-        loaded[i] = rr_words4(base).at[min(key0 * PIECES + lane + i * LANES, n_keys * PIECES - 1u)];
+        if (now) {
+            loaded[i] = rr_words4(base).at[min(key0 * PIECES + lane + i * LANES, n_keys * PIECES - 1u)];
+        }
     }
 }
 
@@ -146,9 +148,7 @@ void main() {
     uvec2 keys = rr_at(slot, kv_head, plane);
     uvec2 values = rr_at(slot, p.n_kv_heads + kv_head, plane);
     n_keys = rr_rows(p.rows).at[min((row0 + BLOCK - 1u) / group, p.n_rows - 1u)].position + 1u;
-    if (EARLY != 0) {
-        load(keys, 0);
-    }
+    load(EARLY != 0, keys, 0);
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
         uint row = row0 + part * ROWS + r;
         uint token = min(row / group, p.n_rows - 1u), head = kv_head * group + row % group;
@@ -165,26 +165,18 @@ void main() {
         total[r] = 0.0;
     }
     for (uint key0 = 0; key0 < n_keys; key0 += TILE) {
-        if (EARLY == 0) {
-            load(keys, key0);
-        }
+        load(EARLY == 0, keys, key0);
         STORE(k_tile)
         barrier();
-        if (EARLY != 0) {
-            load(values, key0);
-        }
+        load(EARLY != 0, values, key0);
         [[dont_unroll]] for (uint first = 0; first < TILE; first += SPREAD) {
             make_scores(first);
         }
         softmax(key0);
-        if (EARLY == 0) {
-            load(values, key0);
-        }
+        load(EARLY == 0, values, key0);
         STORE(v_tile)
         barrier();
-        if (EARLY != 0) {
-            load(keys, key0 + TILE);
-        }
+        load(EARLY != 0, keys, key0 + TILE);
         add_values();
     }
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
@@ -193,14 +185,13 @@ void main() {
             sum += subgroupShuffleXor(sum, step);
         }
         uint row = row0 + part * ROWS + r;
-        if (row < p.n_rows * group) {
-            uint head = kv_head * group + row % group;
-            rr_floats4 y = rr_floats4(rr_add(rr_at(p.y, row / group, p.n_heads * HEAD_SIZE * 4u), head * HEAD_SIZE * 4u));
-            [[unroll]] for (uint i = 0; i < OWN * 2; i++) {
-                uint d = i * 4;
-                y.at[(i / 2 * SPREAD + member) * 2u + i % 2] =
-                    vec4(sums[r][d], sums[r][d + 1], sums[r][d + 2], sums[r][d + 3]) / sum;
-            }
+        uint head = kv_head * group + row % group;
+        [[unroll]] for (uint i = 0; i < OWN; i++) {
+            uint d = i * 8;
+            rr_store_eight(row < p.n_rows * group, row / group, p.n_heads * HEAD_SIZE,
+                           head * PIECES + i * SPREAD + member, member % 4u,
+                           vec4(sums[r][d], sums[r][d + 1], sums[r][d + 2], sums[r][d + 3]) / sum,
+                           vec4(sums[r][d + 4], sums[r][d + 5], sums[r][d + 6], sums[r][d + 7]) / sum);
         }
     }
 }

@@ -9,6 +9,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "common.glsl"
 #include "attention.h"
+#include "attention_end.glsl"
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
 layout(constant_id = 1) const uint AHEAD = 1; // divides VALUES
 layout(local_size_x = 256) in;
@@ -23,7 +24,7 @@ void load_values(uint key0, uint first, uint end) {
     [[unroll]] for (uint i = 0; i < AHEAD; i++) {
         [[unroll]] for (uint c = 0; c < 4; c++) {
             uint key = min(key0 + (slice * VALUES + first + i) * 2u + c / 2u + c % 2u * QUADS, end - 1u);
-            v[i][c] = rr_pairs_of_words(values).at[key * DIMS4 + min(dim4, DIMS4 - 1u)];
+            v[i][c] = rr_word_pairs(values).at[key * DIMS4 + min(dim4, DIMS4 - 1u)];
         }
     }
 }

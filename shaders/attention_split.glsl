@@ -11,7 +11,6 @@ const uint OUT_LANES = DIMS4 < 8 ? 8 : DIMS4; // lanes a row of V; those past it
 const uint SLICES = LANES / OUT_LANES;
 const uint VALUES = QUADS / SLICES / 2; // times 4 keys a slice
 const float NONE = -3.0e38;             // below every score; a finite stand-in for −infinity
-layout(buffer_reference, std430, buffer_reference_align = 8) readonly buffer rr_pairs_of_words { uvec2 at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer rr_records { vec4 at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer rr_counters { uint at[]; };
 
@@ -29,10 +28,22 @@ uint slice, dim4;  // output: lane = (slice of the keys, 4 dimensions)
 vec4 sums[HEADS];
 vec2 top, total;   // of heads sub, sub + 4; total: of the lane's own keys
 
-// Of the lane's 4 dimensions.
-void store(uint head, vec4 value) {
-    uvec2 row = rr_at(p.y, r, p.n_heads * HEAD_SIZE * 4u);
-    rr_floats4(rr_add(row, (kv_head * group + head) * HEAD_SIZE * 4u)).at[dim4] = value;
+// The output of heads `first` … first + n − 1 of the group: slices 0 … n − 1 have one each, a lane its 4 dimensions. Called by
+// the whole workgroup.
+void store(uint first, uint n, vec4 value) {
+    uint width = p.n_heads * HEAD_SIZE;
+    if (!rr_quantizes()) {
+        if (slice < n && first + slice < group && dim4 < DIMS4) {
+            rr_floats4(rr_at(p.y, r, width * 4u)).at[(kv_head * group + first + slice) * DIMS4 + dim4] = value;
+        }
+        return;
+    }
+    barrier();
+    area[lane] = value;
+    barrier();
+    uint at = lane * 2u % LANES, head = first + at / OUT_LANES; // half of the lanes take 8 dimensions each
+    bool live = lane < LANES / 2 && at / OUT_LANES < n && head < group && at % OUT_LANES < DIMS4;
+    rr_store_eight(live, r, width, (kv_head * group + head) * PIECES + at % OUT_LANES / 2u, sub, area[at], area[at + 1u]);
 }
 
 rr_records record_of(uint chunk, uint head) {
@@ -47,22 +58,22 @@ void finish_heads(uint first, vec4 a, vec4 b, uint n_chunks) {
     area[lane] = a;
     area[LANES + lane] = b;
     barrier();
-    uint head = first + slice;
-    if (slice >= 2u || head >= group || dim4 >= DIMS4) {
-        return;
-    }
     vec4 sum = vec4(0.0);
-    [[unroll]] for (uint s = 0; s < SLICES; s++) {
-        sum += area[slice * LANES + s * OUT_LANES + dim4];
+    if (slice < 2u) {
+        [[unroll]] for (uint s = 0; s < SLICES; s++) {
+            sum += area[slice * LANES + s * OUT_LANES + dim4];
+        }
     }
+    uint head = min(first + slice, HEADS - 1u);
+    vec2 state = head_state[head];
     if (n_chunks == 1u) {
-        store(head, sum / head_state[head].y);
-        return;
-    }
-    rr_records record = record_of(gl_WorkGroupID.x, head);
-    record.at[dim4] = sum;
-    if (dim4 == 0u) {
-        record.at[DIMS4] = vec4(head_state[head], 0.0, 0.0);
+        store(first, 2, sum / state.y);
+    } else if (slice < 2u && head < group && dim4 < DIMS4) {
+        rr_records record = record_of(gl_WorkGroupID.x, head);
+        record.at[dim4] = sum;
+        if (dim4 == 0u) {
+            record.at[DIMS4] = vec4(state, 0.0, 0.0);
+        }
     }
 }
 
@@ -106,7 +117,7 @@ bool comes_last(uint n_chunks) {
     return is_last;
 }
 
-// Adds up the records of all chunks, in order. Lane = (head of the group, 4 dimensions).
+// Adds up the records of all chunks, in order. Slice = head of the group.
 void merge(uint n_chunks) {
     // [chunk][8 heads]: maximum, sum, factor of the chunk
     for (uint i = lane; i < n_chunks * HEADS; i += LANES) {
@@ -121,22 +132,22 @@ void merge(uint n_chunks) {
         area[i].z = exp(area[i].x - highest);
     }
     barrier();
-    for (uint head = slice; head < group && dim4 < DIMS4; head += SLICES) {
-        vec4 sum = vec4(0.0);
-        float weights = 0.0;
+    vec4 sum = vec4(0.0);
+    float weights = 0.0;
+    if (slice < group && dim4 < DIMS4) {
         for (uint c0 = 0; c0 < n_chunks; c0 += 8u) {
             vec4 part[8];
             [[unroll]] for (uint i = 0; i < 8; i++) {
-                part[i] = record_of(min(c0 + i, n_chunks - 1u), head).at[dim4];
+                part[i] = record_of(min(c0 + i, n_chunks - 1u), slice).at[dim4];
             }
             [[unroll]] for (uint i = 0; i < 8; i++) {
                 if (c0 + i < n_chunks) {
-                    vec4 state = area[(c0 + i) * HEADS + head];
+                    vec4 state = area[(c0 + i) * HEADS + slice];
                     sum = fma(vec4(state.z), part[i], sum);
                     weights = fma(state.z, state.y, weights);
                 }
             }
         }
-        store(head, sum / weights);
     }
+    store(0, HEADS, sum / weights);
 }

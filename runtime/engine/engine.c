@@ -33,6 +33,9 @@ static rr_status open_device(rr_engine *engine, const rr_engine_params *params, 
     }
     free(infos);
     RR_TRY(status);
+    if (params->exact) {
+        caps &= ~(uint32_t)(RR_CAP_COOP | RR_CAP_COOP_INT8); /* matrix units take activations rounded to f16 or int8 */
+    }
     return rr_vk_device_open(engine->instance, index, caps, &engine->device, diag);
 }
 

@@ -1,6 +1,6 @@
 /* The Qwen2 graph of GPUs with integer dot products: int8 activations, each quantized once by its producer, and products
- * that end in what follows them. Eight dispatches a layer:
- * norm · q, k, v with bias, RoPE and KV write · attention · its quantization · o (+ residual) · norm · gate and up with SwiGLU ·
+ * that end in what follows them. Seven dispatches a layer (eight where attention cannot quantize its result):
+ * norm · q, k, v with bias, RoPE and KV write · attention · o (+ residual) · norm · gate and up with SwiGLU ·
  * down (+ residual). A file whose q, k and v have different formats takes a dispatch for each format, side by side. */
 #include <math.h>
 
@@ -120,11 +120,16 @@ static void record_qkv(rr_engine *engine, const rr_pass *pass, uint32_t index, c
     rr_graph_barrier(engine);
 }
 
-static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+/* Also quantizes the result, in the same dispatch where the kernel can. */
+static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t index, codes result) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
+    const rr_op op = attention_op[pass->family];
+    const rr_kern_key key = {.head_size = c->head_size};
+    bool quantizes = c->head_size % 32 == 0 && rr_attention_quantizes(rr_pick(op, &key, rr_vk_info(engine->device)));
     rr_push_attention push = {.q = base + engine->at.qkv,
-                              .y = base + engine->at.attn,
+                              .y = base + (quantizes ? result.values : engine->at.attn),
+                              .groups = quantizes ? base + result.groups : 0,
                               .rows = engine->rows.address,
                               .kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine),
                               .scratch = base + engine->at.split,
@@ -135,8 +140,11 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t in
                               .n_context = engine->limits.n_context,
                               .q_stride = c->n_heads * c->head_size,
                               .scale = 1.0f / sqrtf((float)c->head_size)};
-    rr_graph_record(engine, attention_op[pass->family], (rr_kern_key){.head_size = c->head_size}, &push);
+    rr_graph_record(engine, op, key, &push);
     rr_graph_barrier(engine);
+    if (!quantizes) {
+        record_norm(engine, base + engine->at.attn, 0, result, pass->n_rows, c->n_heads * c->head_size);
+    }
 }
 
 /* x += W a */
@@ -157,8 +165,7 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
                 act = {at->act_codes, at->act_groups};
     record_norm(engine, base + at->x, layer->attn_norm, h, pass->n_rows, c->d_model);
     record_qkv(engine, pass, index, h);
-    record_attention(engine, pass, index);
-    record_norm(engine, base + at->attn, 0, attn, pass->n_rows, c->n_heads * c->head_size);
+    record_attention(engine, pass, index, attn);
     record_out(engine, pass, &layer->o, attn);
     record_norm(engine, base + at->x, layer->ffn_norm, h, pass->n_rows, c->d_model);
     rr_push_matmul_q8 push = product(engine, &layer->q8.gate_up, h, pass->n_rows);

@@ -20,7 +20,7 @@
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
 
-static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_attention, &rr_code_q8, &rr_code_lanes};
+static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_attention, &rr_code_attention_coop, &rr_code_q8, &rr_code_lanes};
 
 static const rr_code_row *code_row_of(const rr_variant *variant) {
     for (size_t t = 0; t < sizeof code_tables / sizeof code_tables[0]; t++) {

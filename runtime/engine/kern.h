@@ -79,6 +79,9 @@ bool rr_kern_fits(const rr_variant *variant, const rr_kern_key *key, const rr_de
  * at nothing but its arguments. */
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info);
 
+/* Whether a row of attention_* can quantize its result (`groups` of shaders/attention.h). Pure. */
+bool rr_attention_quantizes(const rr_variant *variant);
+
 typedef struct rr_kern rr_kern;
 rr_status rr_kern_create(rr_vk_device *device, rr_kern **out, rr_diag *diag); /* borrows the device */
 void rr_kern_destroy(rr_kern **kern);

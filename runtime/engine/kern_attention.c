@@ -1,4 +1,6 @@
 /* Specialization and grids of the attention kernels of GPUs, one row for each of their variants. */
+#include <string.h>
+
 #include "runtime/engine/engine.h"
 #include "runtime/engine/kern_rows.h"
 #include "shaders/attention.h"
@@ -66,3 +68,92 @@ static const rr_code_row rows[] = {
 };
 
 const rr_code_table rr_code_attention = {.rows = rows, .n = sizeof rows / sizeof rows[0]};
+
+/* attention_coop.comp: BLOCK rows, TILE keys at a time, by whichever matrices the device has. */
+enum { COOP_BLOCK = 32, COOP_TILE = 64 };
+
+/* The first size of the driver's list that the kernel can use. */
+static bool coop_size(const rr_device_info *info, rr_coop_shape *out) {
+    for (uint32_t i = 0; i < info->coop_f16.n; i++) {
+        rr_coop_shape size = info->coop_f16.at[i];
+        if ((size.m == 8 || size.m == 16) && (size.n == 8 || size.n == 16) && size.k == 16) {
+            *out = size;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Matrices of 8 rows belong to subgroups as wide as they are; else 32 lanes read each matrix fewer times than 64. */
+static uint32_t coop_subgroup(const rr_device_info *info) {
+    rr_coop_shape size = {0};
+    uint32_t wanted = coop_size(info, &size) && size.m == 8 ? size.n : 32;
+    return wanted < info->subgroup_size_min   ? info->subgroup_size_min
+           : wanted > info->subgroup_size_max ? info->subgroup_size_max
+                                              : wanted;
+}
+
+typedef struct coop_shape {
+    rr_coop_shape size;
+    uint32_t teams, lanes, keep, early, shared_bytes;
+} coop_shape;
+
+static bool coop_shape_of(const rr_kern_key *key, const rr_device_info *info, coop_shape *out) {
+    coop_shape s = {0};
+    uint32_t lanes = coop_subgroup(info), head = key->head_size;
+    if (!coop_size(info, &s.size) || head % COOP_TILE != 0) {
+        return false;
+    }
+    s.teams = COOP_BLOCK / s.size.m;
+    s.lanes = s.teams * (COOP_TILE / s.size.n) * lanes;
+    s.keep = lanes >= 32;
+    s.early = lanes >= 32 || head <= 64;
+    uint32_t k_bytes = 2 * (head + 8), v_bytes = 2 * (COOP_TILE + 8); /* a row of K, of V transposed */
+    uint32_t tile_bytes = k_bytes * COOP_TILE > v_bytes * head ? k_bytes * COOP_TILE : v_bytes * head;
+    s.shared_bytes = tile_bytes + (s.keep ? 4 : k_bytes * COOP_BLOCK) +
+                     COOP_BLOCK * (v_bytes + 4 * (COOP_TILE + s.size.n + 4));
+    *out = s;
+    return true;
+}
+
+static bool coop_fits(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info) {
+    (void)row;
+    coop_shape s;
+    return coop_shape_of(key, info, &s) && s.lanes <= info->max_workgroup_invocations &&
+           s.lanes >= COOP_BLOCK * COOP_TILE / 8 && s.shared_bytes <= info->shared_memory_bytes;
+}
+
+static uint32_t spec_coop(const rr_site *at, uint32_t *values) {
+    coop_shape s = {0};
+    (void)coop_shape_of(at->key, at->info, &s); /* rows that do not fit are not specialised */
+    const uint32_t all[] = {at->key->head_size, s.size.m, s.size.n, s.size.k, s.teams, s.lanes, COOP_TILE, s.keep, s.early};
+    memcpy(values, all, sizeof all);
+    return sizeof all / sizeof all[0];
+}
+
+static rr_grid grid_coop(const rr_site *at) {
+    const rr_push_attention *p = at->push;
+    return (rr_grid){rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), COOP_BLOCK), p->n_kv_heads};
+}
+
+static const rr_code_row coop_rows[] = {
+    {RR_OP_attention_prefill, "coop", {1}, spec_coop, grid_coop, NULL, 0, 0},
+};
+
+const rr_code_table rr_code_attention_coop = {.rows = coop_rows,
+                                              .n = sizeof coop_rows / sizeof coop_rows[0],
+                                              .subgroup = coop_subgroup,
+                                              .fits = coop_fits};
+
+static bool has_row(const rr_code_table *table, const rr_variant *variant) {
+    for (size_t i = 0; i < table->n; i++) {
+        if (table->rows[i].op == variant->op && strcmp(table->rows[i].variant, variant->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool rr_attention_quantizes(const rr_variant *variant) {
+    return has_row(&rr_code_attention, variant) || has_row(&rr_code_attention_coop, variant);
+}

@@ -46,6 +46,7 @@ typedef struct rr_code_table {
 extern const rr_code_table rr_code_plain;
 extern const rr_code_table rr_code_q8;
 extern const rr_code_table rr_code_attention;
+extern const rr_code_table rr_code_attention_coop;
 extern const rr_code_table rr_code_lanes;
 
 #endif

@@ -4,7 +4,9 @@
  * difference to the maximum adds 2 M u, exp is within 3 + 2 · 2 M units of 2 u (Vulkan's precision table); a running
  * maximum multiplies by at most one factor of 3 + 4 M units a tile of keys. So each weight is right to a relative
  * e = u ((D + 4) M + 2 M + 2 (3 + 4 M) + 6 tiles), the sums over n keys add n u, and the quotient counts all of it twice:
- * |error| <= 2 (e + (n + 4) u) sum_j p_j |v_j|. Tiles are taken as n / 32 + 1. */
+ * |error| <= 2 (e + (n + 4) u) sum_j p_j |v_j|. Tiles are taken as n / 32 + 1.
+ * Rows on matrix units round q × scale and the weights to f16: e grows by 2^-11 (M + 1). What is subnormal there may be lost:
+ * of q 2^-14, times |k| at most 4; of weights, in units of 2^-15 of the largest, 2^-29 a key, times |v| at most 4. */
 #include "tests/checkgpu/internal.h"
 
 #include <math.h>
@@ -23,6 +25,7 @@ typedef struct attention_case {
     uint32_t n_sessions;             /* decode: the rows go round the sessions */
     float sharpness;                 /* deviation of a score: 0 = all weights equal, 30 = one key takes all */
     uint32_t q_gap;
+    bool q8; /* the result is asked for as int8 activations */
 } attention_case;
 
 typedef struct attention_data {
@@ -34,22 +37,37 @@ typedef struct attention_data {
     rr_push_lanes_attention lanes_push;
 } attention_data;
 
-/* The op under check quantizes its result. */
 static bool is_lanes(const rr_cg *cg) {
     return cg->variant->op == RR_OP_lanes_attention_prefill || cg->variant->op == RR_OP_lanes_attention_decode;
+}
+
+/* Factors are rounded to f16 for matrix units. */
+static bool is_coop(const rr_cg *cg) {
+    return (cg->variant->caps & RR_CAP_COOP) != 0;
 }
 
 static bool is_decode(const rr_cg *cg) {
     return cg->variant->op == RR_OP_attention_decode || cg->variant->op == RR_OP_lanes_attention_decode;
 }
 
-/* Bytes of a row of the result, in slot Y and (lanes) in slot OUT_GROUPS. */
-static size_t y_bytes(const rr_cg *cg, size_t width) {
-    return is_lanes(cg) ? width : width * sizeof(float);
+/* The result comes as int8 activations, in groups of 32. */
+static bool has_codes(const rr_cg *cg, const attention_case *c) {
+    return is_lanes(cg) || c->q8;
 }
 
-static size_t group_bytes(const rr_cg *cg, size_t width) {
-    return is_lanes(cg) ? width / 4 : 0;
+/* Where the codes' groups go; the two layouts differ in how they keep sums. */
+static rr_cg_slot_id groups_slot(const rr_cg *cg) {
+    return is_lanes(cg) ? RR_CG_OUT_GROUPS : RR_CG_Y_GROUPS;
+}
+
+/* Bytes of a row of the result, in slot Y and (codes) in the groups' slot. */
+static size_t y_bytes(const rr_cg *cg, const attention_case *c) {
+    size_t width = (size_t)c->n_heads * c->head_size;
+    return has_codes(cg, c) ? width : width * sizeof(float);
+}
+
+static size_t group_bytes(const rr_cg *cg, const attention_case *c) {
+    return has_codes(cg, c) ? (size_t)c->n_heads * c->head_size / 4 : 0;
 }
 
 static size_t plane_halves(const attention_case *c) {
@@ -98,7 +116,7 @@ static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *d
     uint32_t n_sessions = c->n_sessions;
     float *q = rr_cg_buffer(cg, RR_CG_X, RR_CG_IN, (size_t)c->n_rows * stride * sizeof *q);
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, c->n_rows * sizeof *rows);
-    void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, c->n_rows * y_bytes(cg, width));
+    void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, c->n_rows * y_bytes(cg, c));
     /* an output for its fill; the kernels must leave it alone, which rr_cg_compare_bits checks */
     void *cache = rr_cg_buffer(cg, RR_CG_KV, RR_CG_OUT, n_sessions * slot_bytes(c));
     if (cg->variant->op == RR_OP_attention_decode && scratch_make(cg, c) == NULL) {
@@ -112,7 +130,7 @@ static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *d
     data->bound = malloc(n * sizeof *data->bound);
     data->scores = malloc((size_t)c->n_rows * c->n_heads * sizeof *data->scores);
     data->scratch = malloc(rr_ref_attention_scratch(&kv) * sizeof *data->scratch);
-    if (is_lanes(cg) && rr_cg_buffer(cg, RR_CG_OUT_GROUPS, RR_CG_OUT, c->n_rows * group_bytes(cg, width)) == NULL) {
+    if (has_codes(cg, c) && rr_cg_buffer(cg, groups_slot(cg), RR_CG_OUT, c->n_rows * group_bytes(cg, c)) == NULL) {
         y = NULL;
     }
     if (q == NULL || rows == NULL || y == NULL || cache == NULL || data->positions == NULL || data->sessions == NULL ||
@@ -160,8 +178,13 @@ static void expect(rr_cg *cg, const attention_case *c, attention_data *data) {
             rr_ref_attention_head(&params, h, data->scratch);
             double m = data->scores[score_at + h];
             double e = (c->head_size + 4) * m + 2 * m + 2 * (3 + 4 * m) + 6 * (n / 32 + 1);
+            double lost = 0;
+            if (is_coop(cg)) {
+                e += (ldexp(m + 1, -11) + ldexp(4.0 * c->head_size, -14)) / RR_CG_U;
+                lost = n * ldexp(4, -29);
+            }
             for (uint32_t i = h * c->head_size; i < (h + 1) * c->head_size; i++) {
-                data->bound[at + i] = 2 * RR_CG_U * (e + n + 4) * data->values[at + i];
+                data->bound[at + i] = 2 * RR_CG_U * (e + n + 4) * data->values[at + i] + lost;
             }
         }
     }
@@ -193,16 +216,16 @@ static rr_status send(rr_cg *cg, const attention_case *c, attention_data *data, 
                                                  .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
                                                  .n_context = c->n_context, .q_stride = data->push.q_stride,
                                                  .scale = data->push.scale};
-    if (is_lanes(cg)) {
-        data->lanes_push.groups = rr_cg_address(cg, RR_CG_OUT_GROUPS);
+    if (has_codes(cg, c)) {
+        data->push.groups = data->lanes_push.groups = rr_cg_address(cg, groups_slot(cg));
     }
     return rr_cg_upload(cg, &too_big, diag);
 }
 
 static void name_case(rr_cg *cg, const attention_case *c, const char *what) {
-    rr_cg_begin(cg, "%sheads %u/%u of %u, rows %u from position %u, context %u, sessions %u, sharpness %g q+%u", what,
+    rr_cg_begin(cg, "%sheads %u/%u of %u, rows %u from position %u, context %u, sessions %u, sharpness %g q+%u%s", what,
                 c->n_heads, c->n_kv_heads, c->head_size, c->n_rows, c->first_position, c->n_context, c->n_sessions,
-                (double)c->sharpness, c->q_gap);
+                (double)c->sharpness, c->q_gap, c->q8 ? ", to int8" : "");
 }
 
 static rr_status check_case(rr_cg *cg, const attention_case *c, rr_diag *diag) {
@@ -215,15 +238,18 @@ static rr_status check_case(rr_cg *cg, const attention_case *c, rr_diag *diag) {
     expect(cg, c, &data);
     const void *push = is_lanes(cg) ? (const void *)&data.lanes_push : &data.push;
     RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){.head_size = c->head_size}, push, diag));
-    if (is_lanes(cg)) {
+    if (c->q8) {
+        rr_cg_compare_q8(cg, data.expected, data.bound, c->n_rows, width);
+    } else if (is_lanes(cg)) {
         rr_cg_compare_codes(cg, &(rr_cg_codes){.found = rr_cg_found(cg, RR_CG_Y),
                                                .groups = rr_cg_found(cg, RR_CG_OUT_GROUPS), .expected = data.expected,
                                                .bound = data.bound, .rows = c->n_rows, .cols = width});
     } else {
         double range = 1 + (double)c->sharpness; /* of scores, whose rounding errors become relative errors of weights */
+        double unit = is_coop(cg) ? ldexp(1, -22) : RR_CG_U * RR_CG_U * (c->head_size + c->n_context);
         rr_cg_compare(cg, &(rr_cg_floats){.found = rr_cg_found(cg, RR_CG_Y), .expected = data.expected,
                                           .bound = data.bound, .rows = c->n_rows, .cols = width, .stride = width,
-                                          .nmse = RR_CG_U * RR_CG_U * (c->head_size + c->n_context) * range * range});
+                                          .nmse = unit * range * range});
     }
     rr_cg_compare_bits(cg, "the cache", rr_cg_found(cg, RR_CG_KV), cg->slots[RR_CG_KV].host,
                        c->n_sessions * slot_bytes(c) / sizeof(uint32_t), c->head_size / 2);
@@ -243,7 +269,7 @@ static rr_status run_rows(rr_cg *cg, const attention_case *c, const attention_da
                           uint8_t *out, rr_diag *diag) {
     rr_push_attention push = data->push;
     rr_push_lanes_attention lanes_push = data->lanes_push;
-    size_t width = (size_t)c->n_heads * c->head_size, y = y_bytes(cg, width), groups = group_bytes(cg, width);
+    size_t y = y_bytes(cg, c), groups = group_bytes(cg, c);
     push.q += (uint64_t)first * push.q_stride * sizeof(float);
     push.rows += (uint64_t)first * sizeof(rr_row);
     push.n_rows = n;
@@ -261,7 +287,7 @@ static rr_status run_rows(rr_cg *cg, const attention_case *c, const attention_da
         uint8_t *to = out + (first + r) * (y + groups);
         memcpy(to, (const uint8_t *)rr_cg_found(cg, RR_CG_Y) + r * y, y);
         if (groups != 0) {
-            memcpy(to + y, (const uint8_t *)rr_cg_found(cg, RR_CG_OUT_GROUPS) + r * groups, groups);
+            memcpy(to + y, (const uint8_t *)rr_cg_found(cg, groups_slot(cg)) + r * groups, groups);
         }
     }
     return RR_OK;
@@ -270,7 +296,7 @@ static rr_status run_rows(rr_cg *cg, const attention_case *c, const attention_da
 /* However a prompt is cut into chunks, or a batch into passes, a row's bits are the same. */
 static rr_status check_cuts(rr_cg *cg, const attention_case *c, const uint32_t *cuts, size_t n_cuts, rr_diag *diag) {
     attention_data data = {0};
-    size_t width = (size_t)c->n_heads * c->head_size, row_words = (y_bytes(cg, width) + group_bytes(cg, width)) / 4;
+    size_t row_words = (y_bytes(cg, c) + group_bytes(cg, c)) / 4;
     bool prefill = !is_decode(cg);
     name_case(cg, c, "cuts: ");
     uint8_t *whole = malloc(c->n_rows * row_words * 4), *parts = malloc(c->n_rows * row_words * 4);
@@ -308,24 +334,39 @@ fail:
     return status;
 }
 
-static rr_status check_prefill(rr_cg *cg, rr_diag *diag) {
-    static const attention_case cases[] = {
-        /* heads, kv, size, context, rows, first, sessions, sharpness, gap */
-        {1, 1, 16, 8, 1, 0, 1, 1, 0}, {4, 2, 16, 40, 33, 0, 1, 1, 64}, {6, 2, 32, 70, 31, 32, 1, 1, 0},
-        {14, 2, 64, 100, 40, 0, 1, 1, 256}, {14, 2, 64, 300, 17, 250, 1, 2, 256}, {2, 2, 64, 66, 65, 1, 1, 8, 0},
-        {4, 1, 64, 64, 64, 0, 1, 0, 0}, {5, 1, 128, 50, 9, 31, 1, 1, 0}, {12, 2, 128, 70, 5, 63, 1, 2, 0},
-        {28, 4, 128, 64, 33, 20, 1, 1, 1024}, {40, 8, 128, 33, 2, 30, 1, 1, 0}, {8, 1, 128, 65, 3, 60, 1, 30, 0}};
-    static const attention_case big[] = {{14, 2, 64, 2000, 256, 1700, 1, 2, 256}, {28, 4, 128, 2000, 64, 1900, 1, 2, 0},
-                                         {14, 2, 64, 512, 512, 0, 1, 1, 256}};
-    static const attention_case cut = {14, 2, 64, 140, 130, 3, 1, 2, 0}, cut128 = {7, 1, 128, 80, 70, 0, 1, 2, 0};
-    static const uint32_t pieces[] = {1, 5, 32, 33, 64, 100};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        if (!is_lanes(cg) || cases[i].head_size % 32 == 0) { /* codes come in groups of 32 */
+/* Each case, and again to int8 where the kernel can. */
+static rr_status check_cases(rr_cg *cg, const attention_case *cases, size_t n, rr_diag *diag) {
+    for (size_t i = 0; i < n; i++) {
+        attention_case quantized = cases[i];
+        quantized.q8 = true;
+        bool groups = cases[i].head_size % 32 == 0;
+        if (!rr_kern_fits(cg->variant, &(rr_kern_key){.head_size = cases[i].head_size}, rr_vk_info(cg->device))) {
+            continue;
+        }
+        if (groups || !is_lanes(cg)) {
             RR_TRY(check_case(cg, &cases[i], diag));
         }
+        if (groups && rr_attention_quantizes(cg->variant)) {
+            RR_TRY(check_case(cg, &quantized, diag));
+        }
     }
-    for (size_t i = 0; cg->params->full && i < sizeof big / sizeof big[0]; i++) {
-        RR_TRY(check_case(cg, &big[i], diag));
+    return RR_OK;
+}
+
+static rr_status check_prefill(rr_cg *cg, rr_diag *diag) {
+    static const attention_case cases[] = {
+        /* heads, kv, size, context, rows, first, sessions, sharpness, gap, int8 */
+        {1, 1, 16, 8, 1, 0, 1, 1, 0, false}, {4, 2, 16, 40, 33, 0, 1, 1, 64, false}, {6, 2, 32, 70, 31, 32, 1, 1, 0, false},
+        {14, 2, 64, 100, 40, 0, 1, 1, 256, false}, {14, 2, 64, 300, 17, 250, 1, 2, 256, false}, {2, 2, 64, 66, 65, 1, 1, 8, 0, false},
+        {4, 1, 64, 64, 64, 0, 1, 0, 0, false}, {5, 1, 128, 50, 9, 31, 1, 1, 0, false}, {12, 2, 128, 70, 5, 63, 1, 2, 0, false},
+        {28, 4, 128, 64, 33, 20, 1, 1, 1024, false}, {40, 8, 128, 33, 2, 30, 1, 1, 0, false}, {8, 1, 128, 65, 3, 60, 1, 30, 0, false}};
+    static const attention_case big[] = {{14, 2, 64, 2000, 256, 1700, 1, 2, 256, false}, {28, 4, 128, 2000, 64, 1900, 1, 2, 0, false},
+                                         {14, 2, 64, 512, 512, 0, 1, 1, 256, false}};
+    static const attention_case cut = {14, 2, 64, 140, 130, 3, 1, 2, 0, false}, cut128 = {7, 1, 128, 80, 70, 0, 1, 2, 0, false};
+    static const uint32_t pieces[] = {1, 5, 32, 33, 64, 100};
+    RR_TRY(check_cases(cg, cases, sizeof cases / sizeof cases[0], diag));
+    if (cg->params->full) {
+        RR_TRY(check_cases(cg, big, sizeof big / sizeof big[0], diag));
     }
     RR_TRY(check_cuts(cg, &cut, pieces + 1, 5, diag));
     return check_cuts(cg, &cut128, pieces, 4, diag);
@@ -333,21 +374,17 @@ static rr_status check_prefill(rr_cg *cg, rr_diag *diag) {
 
 static rr_status check_decode(rr_cg *cg, rr_diag *diag) {
     static const attention_case cases[] = {
-        {1, 1, 16, 8, 1, 0, 1, 1, 0}, {4, 2, 16, 80, 5, 62, 2, 1, 64}, {6, 2, 32, 70, 6, 31, 3, 1, 0},
-        {14, 2, 64, 400, 1, 299, 1, 1, 256}, {14, 2, 64, 300, 32, 250, 3, 2, 256}, {2, 2, 64, 66, 3, 63, 1, 8, 0},
-        {4, 1, 64, 65, 2, 63, 2, 0, 0}, {5, 1, 128, 50, 9, 31, 4, 1, 0}, {12, 2, 128, 130, 5, 120, 2, 2, 0},
-        {28, 4, 128, 200, 4, 150, 2, 1, 1024}, {40, 8, 128, 33, 2, 30, 1, 1, 0}, {8, 1, 128, 65, 3, 60, 1, 30, 0},
-        {3, 1, 64, 8500, 2, 8390, 1, 2, 0}, {4, 2, 128, 16500, 1, 16400, 1, 3, 0}};
-    static const attention_case big[] = {{14, 2, 64, 4000, 8, 3900, 2, 2, 256}, {28, 4, 128, 4000, 4, 3990, 2, 2, 0}};
-    static const attention_case cut = {14, 2, 64, 440, 32, 100, 3, 2, 0}, cut128 = {7, 1, 128, 300, 32, 240, 2, 2, 0};
+        {1, 1, 16, 8, 1, 0, 1, 1, 0, false}, {4, 2, 16, 80, 5, 62, 2, 1, 64, false}, {6, 2, 32, 70, 6, 31, 3, 1, 0, false},
+        {14, 2, 64, 400, 1, 299, 1, 1, 256, false}, {14, 2, 64, 300, 32, 250, 3, 2, 256, false}, {2, 2, 64, 66, 3, 63, 1, 8, 0, false},
+        {4, 1, 64, 65, 2, 63, 2, 0, 0, false}, {5, 1, 128, 50, 9, 31, 4, 1, 0, false}, {12, 2, 128, 130, 5, 120, 2, 2, 0, false},
+        {28, 4, 128, 200, 4, 150, 2, 1, 1024, false}, {40, 8, 128, 33, 2, 30, 1, 1, 0, false}, {8, 1, 128, 65, 3, 60, 1, 30, 0, false},
+        {3, 1, 64, 8500, 2, 8390, 1, 2, 0, false}, {4, 2, 128, 16500, 1, 16400, 1, 3, 0, false}};
+    static const attention_case big[] = {{14, 2, 64, 4000, 8, 3900, 2, 2, 256, false}, {28, 4, 128, 4000, 4, 3990, 2, 2, 0, false}};
+    static const attention_case cut = {14, 2, 64, 440, 32, 100, 3, 2, 0, false}, cut128 = {7, 1, 128, 300, 32, 240, 2, 2, 0, false};
     static const uint32_t pieces[] = {1, 2, 3, 8, 31};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        if (!is_lanes(cg) || cases[i].head_size % 32 == 0) { /* codes come in groups of 32 */
-            RR_TRY(check_case(cg, &cases[i], diag));
-        }
-    }
-    for (size_t i = 0; cg->params->full && i < sizeof big / sizeof big[0]; i++) {
-        RR_TRY(check_case(cg, &big[i], diag));
+    RR_TRY(check_cases(cg, cases, sizeof cases / sizeof cases[0], diag));
+    if (cg->params->full) {
+        RR_TRY(check_cases(cg, big, sizeof big / sizeof big[0], diag));
     }
     RR_TRY(check_cuts(cg, &cut, pieces, 5, diag));
     return check_cuts(cg, &cut128, pieces, 5, diag);

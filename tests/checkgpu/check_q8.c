@@ -20,8 +20,7 @@ static rr_status no_memory(rr_cg *cg, rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
 }
 
-/* What slots Y and Y_GROUPS hold against values known within `error`; without errors d must be exact. */
-static void compare_q8(rr_cg *cg, const float *expected, const double *error, uint32_t n_rows, uint32_t cols) {
+void rr_cg_compare_q8(rr_cg *cg, const float *expected, const double *error, uint32_t n_rows, uint32_t cols) {
     const int8_t *values = rr_cg_found(cg, RR_CG_Y);
     const rr_q8_group *groups = rr_cg_found(cg, RR_CG_Y_GROUPS);
     for (size_t g = 0; g < (size_t)n_rows * cols / RR_Q8_GROUP; g++) {
@@ -90,7 +89,7 @@ static rr_status rmsnorm_case(rr_cg *cg, uint32_t n_rows, uint32_t cols, bool no
                                .y = rr_cg_address(cg, RR_CG_Y), .groups = rr_cg_address(cg, RR_CG_Y_GROUPS),
                                .cols = cols, .n_rows = n_rows, .epsilon = 1e-6f};
     RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){0}, &push, diag));
-    compare_q8(cg, expected, norm ? error : NULL, n_rows, cols);
+    rr_cg_compare_q8(cg, expected, norm ? error : NULL, n_rows, cols);
     rr_cg_end(cg);
 fail:
     free(expected);
@@ -369,7 +368,7 @@ static void compare_swiglu(rr_cg *cg, const q8_case *c, q8_data *data) {
             error[i] = 1.1 * fabs(u) * data->bound[gate] + fabs(g) * data->bound[up] +
                        RR_CG_U * (20 + 4 * fabs(g)) * fabs((double)expected[i]);
         }
-        compare_q8(cg, expected, error, c->n_tokens, cols);
+        rr_cg_compare_q8(cg, expected, error, c->n_tokens, cols);
     }
     free(expected);
     free(error);

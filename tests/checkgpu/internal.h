@@ -99,6 +99,10 @@ void rr_cg_compare_codes(rr_cg *cg, const rr_cg_codes *codes);
 /* One f16 that should hold `exact` computed within `error`. */
 void rr_cg_compare_f16(rr_cg *cg, uint16_t found, double exact, double error, size_t index);
 
+/* Int8 activations as shaders/q8.glsl lays them out, in slots Y and Y_GROUPS, against values known within `error`; NULL =
+ * exactly, so the scales must be exact too. */
+void rr_cg_compare_q8(rr_cg *cg, const float *expected, const double *error, uint32_t n_rows, uint32_t cols);
+
 /* A random weight matrix in slot W, as planes; `blocks` (optional use) is freed by the caller. */
 rr_status rr_cg_matrix(rr_cg *cg, rr_qtype type, uint32_t rows, uint32_t cols, rr_planes *planes, rr_diag *diag);
 rr_ref_matrix rr_cg_ref_matrix(const rr_cg *cg, const rr_planes *planes);
