@@ -60,7 +60,7 @@ static rr_status upload_rope_table(rr_engine *engine, rr_diag *diag) {
 }
 
 /* Kernels that count workgroups leave their counters at 0, and find them so. */
-static rr_status clear_counters(rr_engine *engine, rr_diag *diag) {
+rr_status rr_engine_clear_counters(rr_engine *engine, rr_diag *diag) {
     bool lanes = engine->graph_kind == RR_GRAPH_LANES;
     uint64_t offset = lanes ? engine->at.tickets : engine->at.split;
     uint64_t bytes = (lanes ? rr_pass_rows(&engine->limits)
@@ -95,7 +95,7 @@ static rr_status allocate(rr_engine *engine, rr_diag *diag) {
                                (uint64_t)limits->logits_rows * (engine->model->config.n_vocab + 1) * 4, "readback",
                                &engine->readback, diag));
     RR_TRY(upload_rope_table(engine, diag));
-    RR_TRY(clear_counters(engine, diag));
+    RR_TRY(rr_engine_clear_counters(engine, diag));
     return rr_vk_commands_create(engine->device, &engine->commands, diag);
 }
 

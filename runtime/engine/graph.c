@@ -189,6 +189,7 @@ static rr_status run_layers(rr_engine *engine, const rr_pass *pass, rr_diag *dia
 rr_status rr_graph_run(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
     RR_TRY(run_layers(engine, pass, diag));
     if (engine->graph->must_repeat != NULL && engine->graph->must_repeat(engine)) {
+        RR_TRY(rr_engine_clear_counters(engine, diag)); /* ops that overlapped may have left any count */
         return run_layers(engine, pass, diag);
     }
     return RR_OK;

@@ -101,6 +101,9 @@ rr_engine_limits rr_engine_limits_of(const rr_model *model, const rr_device_info
 rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind graph, const rr_engine_limits *limits);
 uint64_t rr_kv_bytes_per_token(const rr_qwen2_config *config);
 
+/* engine.c: sets the counters of kernels that count workgroups to 0, as every pass must find them. */
+rr_status rr_engine_clear_counters(rr_engine *engine, rr_diag *diag);
+
 /* profile.c: device times of recorded ops. */
 typedef struct rr_profile rr_profile;
 /* Around the submit of engine->commands and the wait for it; nothing when no profile is on. */

@@ -194,7 +194,7 @@ static const rr_code_row rows[] = {
     {RR_OP_matmul_q8_prefill, "coop_f16", {COOP_TILE}, spec_coop_f16, grid_coop_f16, n_tokens, 0, 0},
     {RR_OP_matmul_q8_prefill, "coop", {COOP_TILE}, spec_coop, grid_coop, n_tokens, 0, 0},
     {RR_OP_matmul_q8_decode, "base", {1, 4}, spec_decode_base, grid_decode_base, n_tokens, 0, 0},
-    {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8, 16, 32}, spec_decode_dot, grid_decode_dot, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8}, spec_decode_dot, grid_decode_dot, n_tokens, 0, 0},
 };
 
 const rr_code_table rr_code_q8 = {rows, sizeof rows / sizeof rows[0], subgroup, fits};

@@ -88,6 +88,10 @@ bool rr_resident_failed(rr_engine *engine) {
     return true;
 }
 
+void rr_resident_set_groups(rr_engine *engine, uint32_t n_groups) {
+    engine->resident->n_groups = n_groups;
+}
+
 void rr_resident_layers(const rr_engine *engine, const void **out, uint64_t *address) {
     const rr_resident *resident = engine->resident;
     *out = resident != NULL ? resident->layers.mapped : NULL;

@@ -14,9 +14,11 @@ rr_status rr_resident_create(rr_engine *engine, rr_kern_key key, const struct rr
 void rr_resident_destroy(rr_engine *engine);
 bool rr_resident_is_on(const rr_engine *engine);
 void rr_resident_record(rr_engine *engine, rr_kern_key key, uint32_t index);
-/* After a wait: true when a meeting failed since the last call. It is then off for good, and the kernels' counters are
- * as at the start. */
+/* After a wait: true when a meeting failed since the last call. It is then off for good. What the pass computed is void, the
+ * counters of its kernels included. */
 bool rr_resident_failed(rr_engine *engine);
+/* For tests: as many workgroups from now on, 1 to 64, whether they run side by side or not. */
+void rr_resident_set_groups(rr_engine *engine, uint32_t n_groups);
 /* The layers' arguments (struct rr_layer) as the host sees them, NULL where it does not, and their device address. */
 void rr_resident_layers(const rr_engine *engine, const void **out, uint64_t *address);
 

@@ -10,6 +10,8 @@
 #include "shaders/argmax.h"
 #include "shaders/attention.h"
 #include "shaders/embed.h"
+#include "shaders/lanes_attention.h"
+#include "shaders/lanes_embed.h"
 #include "shaders/matmul.h"
 #include "shaders/matmul_q8.h"
 #include "shaders/rmsnorm.h"
@@ -65,16 +67,20 @@ static rr_status time_op(rr_cg *cg, const rr_kern_key *key, const void *push, do
     return RR_OK;
 }
 
-static rr_status report(rr_cg *cg, const rr_kern_key *key, const void *push, work done, rr_diag *diag) {
+rr_status rr_cg_report(rr_cg *cg, const rr_kern_key *key, const void *push, double bytes, double flops, rr_diag *diag) {
     double times[REPEATS];
     RR_TRY(rr_kern_prepare(cg->kern, cg->variant->op, key, cg->variant, diag));
     RR_TRY(time_op(cg, key, push, times, diag));
     double median = times[REPEATS / 2];
     rr_cg_line(cg, "%-23s %-8s %-34s %10.1f us median %10.1f us min %8.2f GB/s %4.0f%% of copy %9.2f GFLOP/s",
                rr_op_name(cg->variant->op), cg->variant->name, cg->label, median / 1000, times[0] / 1000,
-               done.bytes / median, 100 * done.bytes / median / cg->copy_gbs, done.flops / median);
+               bytes / median, 100 * bytes / median / cg->copy_gbs, flops / median);
     cg->result->n_cases++;
     return RR_OK;
+}
+
+static rr_status report(rr_cg *cg, const rr_kern_key *key, const void *push, work done, rr_diag *diag) {
+    return rr_cg_report(cg, key, push, done.bytes, done.flops, diag);
 }
 
 /* What a copy reaches counts a byte read and a byte written. Measured once a device. */
@@ -222,15 +228,21 @@ static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_head
                               .rows = rr_cg_address(cg, RR_CG_ROWS), .n_rows = n_rows, .n_heads = n_heads,
                               .n_kv_heads = n_kv_heads, .n_context = n_keys, .q_stride = (uint32_t)width,
                               .scale = 1 / sqrtf((float)head_size)};
+    rr_push_lanes_attention lanes_push = {.q = push.q, .codes = push.y, .groups = push.y + n_rows * width,
+                                          .rows = push.rows, .n_rows = n_rows, .n_heads = n_heads,
+                                          .n_kv_heads = n_kv_heads, .n_context = n_keys, .q_stride = (uint32_t)width,
+                                          .scale = push.scale};
+    bool lanes = cg->variant->op == RR_OP_lanes_attention_prefill || cg->variant->op == RR_OP_lanes_attention_decode;
     double keys = n_keys - (n_rows - 1) / 2.0; /* a row, on average */
-    work done = {(double)cache + 8.0 * (double)n_rows * (double)width, 4.0 * n_rows * (double)width * keys};
-    return report(cg, &(rr_kern_key){.head_size = head_size}, &push, done, diag);
+    work done = {(double)cache + (lanes ? 5.25 : 8.0) * (double)n_rows * (double)width,
+                 4.0 * n_rows * (double)width * keys};
+    return report(cg, &(rr_kern_key){.head_size = head_size}, lanes ? (const void *)&lanes_push : &push, done, diag);
 }
 
 static rr_status bench_attentions(rr_cg *cg, bool big, rr_diag *diag) {
     /* the last rows of a context: of 0.5B models, of 7B models */
     static const uint32_t contexts[] = {2048, 8192, 32768};
-    bool prefill = cg->variant->op == RR_OP_attention_prefill;
+    bool prefill = cg->variant->op == RR_OP_attention_prefill || cg->variant->op == RR_OP_lanes_attention_prefill;
     for (size_t i = 0; i < sizeof contexts / sizeof contexts[0]; i++) {
         for (int many = 0; many < 2; many++) {
             uint32_t rows = prefill ? (many ? 256 : 64) : (many ? 8 : 1);
@@ -271,14 +283,32 @@ static rr_status bench_embed(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
     rr_planes planes;
     rr_cg_begin(cg, "Q8_0 %ux%u rows %u", N_VOCAB, cols, n_rows);
     RR_TRY(rr_cg_matrix(cg, RR_Q_Q8_0, N_VOCAB, cols, &planes, diag));
-    RR_TRY(upload(cg, 0, (size_t)n_rows * cols * sizeof(float), 0, diag));
+    size_t n = (size_t)n_rows * cols;
+    if (cg->variant->op == RR_OP_lanes_embed &&
+        (rr_cg_buffer(cg, RR_CG_NORM, RR_CG_IN, cols * sizeof(float)) == NULL ||
+         rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n) == NULL ||
+         rr_cg_buffer(cg, RR_CG_OUT_GROUPS, RR_CG_OUT, n / 4) == NULL ||
+         rr_cg_buffer(cg, RR_CG_OUT_RMS, RR_CG_OUT, n_rows * sizeof(float)) == NULL)) {
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+    }
+    RR_TRY(upload(cg, 0, n * sizeof(float), 0, diag));
     RR_TRY(upload_rows(cg, n_rows, 0, N_VOCAB, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
     rr_push_embed push = {.lo = w + planes.lo_offset, .hi = w + planes.hi_offset, .scale = w + planes.scale_offset,
                           .super = w + planes.super_offset, .rows = rr_cg_address(cg, RR_CG_ROWS),
                           .y = rr_cg_address(cg, RR_CG_Y), .cols = cols, .n_rows = n_rows};
     work done = {(double)n_rows * cols * (4 + 1.0625), (double)n_rows * cols};
-    return report(cg, &(rr_kern_key){.format = RR_Q_Q8_0}, &push, done, diag);
+    if (cg->variant->op == RR_OP_embed) {
+        return report(cg, &(rr_kern_key){.format = RR_Q_Q8_0}, &push, done, diag);
+    }
+    rr_push_lanes_embed lanes_push = {.lo = push.lo, .hi = push.hi, .scale = push.scale, .super = push.super,
+                                      .rows = push.rows, .x = push.y, .norm = rr_cg_address(cg, RR_CG_NORM),
+                                      .codes = rr_cg_address(cg, RR_CG_OUT_CODES),
+                                      .groups = rr_cg_address(cg, RR_CG_OUT_GROUPS),
+                                      .rms = rr_cg_address(cg, RR_CG_OUT_RMS), .cols = cols, .n_tokens = n_rows,
+                                      .epsilon = 1e-6f};
+    done.bytes += (double)n_rows * cols * 1.25;
+    return report(cg, &(rr_kern_key){.format = RR_Q_Q8_0}, &lanes_push, done, diag);
 }
 
 /* rmsnorm, swiglu, argmax */
@@ -324,11 +354,14 @@ rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag) {
         return bench_matmuls(cg, big, diag);
     case RR_OP_attention_prefill:
     case RR_OP_attention_decode:
+    case RR_OP_lanes_attention_prefill:
+    case RR_OP_lanes_attention_decode:
         return bench_attentions(cg, big, diag);
     case RR_OP_rope:
         RR_TRY(bench_rope(cg, 14, 2, 64, 64, diag));
         return bench_rope(cg, 28, 4, 128, 64, diag);
     case RR_OP_embed:
+    case RR_OP_lanes_embed:
         RR_TRY(bench_embed(cg, 896, 64, diag));
         return bench_embed(cg, 3584, 64, diag);
     case RR_OP_rmsnorm:
@@ -338,6 +371,11 @@ rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag) {
     case RR_OP_swiglu:
         RR_TRY(bench_plain(cg, 4864, 64, diag));
         return bench_plain(cg, 18944, 64, diag);
+    case RR_OP_lanes_qkv:
+    case RR_OP_lanes_out:
+    case RR_OP_lanes_gate_up:
+    case RR_OP_lanes_head:
+        return rr_cg_bench_lanes(cg, big, diag);
     case RR_OP_argmax:
         return bench_plain(cg, 151936, 8, diag);
     default:

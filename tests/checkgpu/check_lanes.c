@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/engine/work.h"
 #include "shaders/lanes.h"
 
 enum { SESSIONS = 2, LAYERS = 2, LAYER = 1, CONTEXT = 70 }; /* the cache holds more than what the op may touch */
@@ -637,4 +638,52 @@ static rr_status check_product_cases(rr_cg *cg, rr_diag *diag) {
 
 rr_status rr_cg_check_lanes(rr_cg *cg, rr_diag *diag) {
     return cg->variant->op == RR_OP_lanes_qkv ? check_qkv_cases(cg, diag) : check_product_cases(cg, diag);
+}
+
+static rr_status bench_case(rr_cg *cg, const lanes_case *c, rr_diag *diag) {
+    lanes_data data = {0};
+    bool too_big;
+    name_case(cg, c, "");
+    rr_status status = data_make(cg, c, &data, &too_big, diag);
+    RR_TRY_GOTO(status);
+    if (too_big) {
+        cg->result->n_too_big++;
+        goto fail;
+    }
+    lanes_push push = push_make(cg, c, &data, 0, c->n_tokens);
+    rr_kern_key key = key_of(c, &data);
+    rr_work work = rr_work_of(cg->variant->op, &key, &push, &(rr_work_memory){0});
+    RR_TRY_GOTO(rr_cg_report(cg, &key, &push, work.bytes, work.flops, diag));
+fail:
+    data_free(&data);
+    return status;
+}
+
+/* The default 0.5B file's matrices, those of its Q4_0 sibling, those of a 7B file. */
+rr_status rr_cg_bench_lanes(rr_cg *cg, bool big, rr_diag *diag) {
+    static const struct { rr_op op; lanes_case c; bool big; } cases[] = {
+        {RR_OP_lanes_qkv, {{RR_Q_Q5_0, RR_Q_Q5_0, RR_Q_Q8_0}, 0, 896, 0, 14, 2, 64}, false},
+        {RR_OP_lanes_qkv, {{RR_Q_Q4_0, RR_Q_Q4_0, RR_Q_Q4_0}, 0, 896, 0, 14, 2, 64}, false},
+        {RR_OP_lanes_qkv, {{RR_Q_Q4_K, RR_Q_Q4_K, RR_Q_Q6_K}, 0, 3584, 0, 28, 4, 128}, true},
+        {RR_OP_lanes_out, {{RR_Q_Q5_0}, 896, 896, 0, 0, 0, 0}, false},
+        {RR_OP_lanes_out, {{RR_Q_Q4_0}, 896, 896, 0, 0, 0, 0}, false},
+        {RR_OP_lanes_out, {{RR_Q_Q4_K}, 896, 4864, 0, 0, 0, 0}, false},
+        {RR_OP_lanes_out, {{RR_Q_Q6_K}, 896, 4864, 0, 0, 0, 0}, false},
+        {RR_OP_lanes_out, {{RR_Q_Q4_K}, 3584, 18944, 0, 0, 0, 0}, true},
+        {RR_OP_lanes_gate_up, {{RR_Q_Q5_0, RR_Q_Q5_0}, 4864, 896, 0, 0, 0, 0}, false},
+        {RR_OP_lanes_gate_up, {{RR_Q_Q4_0, RR_Q_Q4_0}, 4864, 896, 0, 0, 0, 0}, false},
+        {RR_OP_lanes_gate_up, {{RR_Q_Q4_K, RR_Q_Q4_K}, 18944, 3584, 0, 0, 0, 0}, true},
+        {RR_OP_lanes_head, {{RR_Q_Q8_0}, 151936, 896, 0, 0, 0, 0}, false},
+        {RR_OP_lanes_head, {{RR_Q_Q6_K}, 152064, 3584, 0, 0, 0, 0}, true}};
+    static const uint32_t counts[] = {1, 8, 64};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t n = 0; cases[i].op == cg->variant->op && n < 3; n++) {
+            lanes_case c = cases[i].c;
+            c.n_tokens = counts[n];
+            if (big || !(cases[i].big || (c.rows > 100000 && counts[n] > 8))) {
+                RR_TRY(bench_case(cg, &c, diag));
+            }
+        }
+    }
+    return RR_OK;
 }

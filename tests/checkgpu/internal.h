@@ -121,8 +121,11 @@ rr_status rr_cg_check_lanes_embed(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_layer(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_lanes(rr_cg *cg, rr_diag *diag); /* the products: qkv, out, gate_up, head */
 
-/* Times the op with cg->variant on real shapes. */
+/* Times the op with cg->variant on real shapes; `big`: those of 7B models too. */
 rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_bench_lanes(rr_cg *cg, bool big, rr_diag *diag); /* what rr_cg_check_lanes checks */
+/* Times what is uploaded and writes a line; bytes and flops as the op must at least move and do. */
+rr_status rr_cg_report(rr_cg *cg, const rr_kern_key *key, const void *push, double bytes, double flops, rr_diag *diag);
 
 static const double RR_CG_U = 1.0 / (1 << 24); /* half a unit in the last place of a float */
 

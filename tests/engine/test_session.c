@@ -1,7 +1,8 @@
 /* Sessions on a synthetic model: the same bits whatever the chunking, the company and the reuse; errors; cancel. */
 #include <unistd.h>
 
-#include "runtime/engine/graph.h"
+#include "runtime/base/thread.h"
+#include "runtime/engine/resident.h"
 #include "tests/check.h"
 #include "tests/support/synth.h"
 
@@ -148,6 +149,42 @@ static void test_company(void) {
     }
     free(alone);
     free(scratch);
+    close_engine(&engine);
+}
+
+/* A token alone takes a layer in one dispatch where workgroups meet. When they suddenly do not, the pass is done again without;
+ * its bits, and those of later passes, are the same. */
+static void test_meeting(void) {
+    enum { STEPS = 3, MOST = 64 };
+    rr_diag diag = {0};
+    const uint32_t n_cpus = rr_cpu_count(), too_many = 2 * n_cpus < MOST ? 2 * n_cpus + 1 : MOST;
+    rr_engine *engine = open_engine(1, 64);
+    rr_session *session = new_session(engine);
+    float *before = malloc((size_t)STEPS * n_vocab * sizeof *before), *found = malloc(n_vocab * sizeof *found);
+    bool met = rr_resident_is_on(engine);
+    if (!met) {
+        puts("workgroups do not meet here: nothing to lose");
+    }
+    for (int run = 0; met && run < 2; run++) {
+        sync_logits(session, 40, found);
+        if (run == 1) {
+            rr_resident_set_groups(engine, too_many);
+        }
+        for (int s = 0; s < STEPS; s++) {
+            const float *logits = NULL;
+            CHECK_OK(rr_engine_decode(engine, &session, &prompt[s], 1, &diag), diag);
+            CHECK_OK(rr_session_logits(session, &logits, &diag), diag);
+            if (run == 0) {
+                memcpy(before + (size_t)s * n_vocab, logits, n_vocab * sizeof *logits);
+            } else {
+                check_same("after workgroups did not meet", before + (size_t)s * n_vocab, logits);
+            }
+        }
+        CHECK(run == 0 || !rr_resident_is_on(engine) || n_cpus >= MOST);
+    }
+    free(before);
+    free(found);
+    rr_session_destroy(&session);
     close_engine(&engine);
 }
 
@@ -316,6 +353,7 @@ int main(void) {
             test_chunks(expected);
             test_reuse(expected);
             test_company();
+            test_meeting();
             test_logits_all(expected);
             test_generate();
         }
