@@ -62,6 +62,8 @@ static bool is_fast(void) {
 
 /* Float activations differ from the reference by the order of sums and the f16 KV cache; int8 activations by their rounding
  * too. */
+/* The aim for int8 activations is 98.5 % top-1 agreement. It is not reached: 98.44, 98.75 and 97.50 % of 320 positions each on
+ * lavapipe 25.0.7, 98.23 % in all. The limit of 97 % only guards what there is. */
 static const truth_limits exact_limits = {0.995, 1e-4, 1e-4}, int8_limits = {0.97, 2e-3, 2e-3};
 
 typedef struct real_engines {
