@@ -29,7 +29,8 @@ def options():
     parser.add_argument("--candidates", required=True)
     parser.add_argument("--rearank", default=os.path.join(here, "../../build/release/rearank"))
     parser.add_argument("--device", help="as for `rearank rank`")
-    parser.add_argument("--exact", action="store_true", help="as for `rearank rank`; differences are always judged with it")
+    parser.add_argument("--exact", action="store_true",
+                        help="as for `rearank rank`; differences are judged with it in any case")
     parser.add_argument("--queries", type=int, default=10, help="windows to compare (default 10)")
     parser.add_argument("--window", type=int, default=20, help="passages a window (default 20)")
     parser.add_argument("--tokens", type=int, default=16, help="tokens to compare (default 16)")
@@ -61,33 +62,31 @@ class Ours:
                             "--format", "json")
         return json.loads(self.run("tokenize", "-m", self.opt.model, "--chat", "--format", "json", text=messages))
 
-    def end_ids(self):
-        return json.loads(self.run("tokenize", "-m", self.opt.model, "--special", "--format", "json", text="<|im_end|>"))
-
     def answers(self, candidates, folder):
         """qid -> text; a text goes on after --tokens, because a cut answer is finished by force."""
         log = os.path.join(folder, "log.jsonl")
-        self.run("rank", "-m", self.opt.model, *self.device, *self.exact, "--candidates", candidates, "--window", str(self.opt.window),
-                 "--max-tokens", str(self.opt.tokens), "--context", str(self.opt.context), "--log", log,
-                 "--format", "jsonl")
+        self.run("rank", "-m", self.opt.model, *self.device, *self.exact, "--candidates", candidates,
+                 "--window", str(self.opt.window), "--max-tokens", str(self.opt.tokens),
+                 "--context", str(self.opt.context), "--log", log, "--format", "jsonl")
         with open(log, encoding="utf-8") as lines:
             return {line["qid"]: line["responses"][0] for line in map(json.loads, lines)}
 
-    def first_difference(self, prompt, answer):
-        """Of our greedy choice from the peer's answer, each of its tokens given: (how many agree, gap), None = nowhere."""
+    def ids(self, text):
+        return json.loads(self.run("tokenize", "-m", self.opt.model, "--special", "--format", "json", text=text))
+
+    def gap(self, tokens, one, other):
+        """By how much their log-probabilities behind the tokens differ in our float path; infinite when one is far away."""
         rows = self.run("logits", "-m", self.opt.model, *self.device, "--exact", "--context", str(self.opt.context),
-                        "--tokens", "-", "--top", "1", text=json.dumps(prompt + answer))
-        for row in map(json.loads, rows.splitlines()[len(prompt) - 1:-1]):
-            at = row["position"] - (len(prompt) - 1)
-            if row["top"][0]["id"] != answer[at]:
-                return at, row["top"][0]["logprob"] - row["next_logprob"]
-        return None
+                        "--tokens", "-", "--top", "100", text=json.dumps(tokens))
+        top = {entry["id"]: entry["logprob"] for entry in json.loads(rows.splitlines()[-1])["top"]}
+        return abs(top[one] - top[other]) if one in top and other in top else float("inf")
 
 
 class Peer:
     """A llama-server of our own."""
 
-    def __init__(self, opt, folder):
+    def __init__(self, opt, folder, end):
+        self.end = end
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -116,7 +115,11 @@ class Peer:
             found = json.load(reply)
         if found["tokens_evaluated"] != len(prompt):
             sys.exit(f"the server read {found['tokens_evaluated']} prompt tokens, expected {len(prompt)}")
-        return found["tokens"], found["content"], found["stop_type"] == "eos"
+        tokens = found["tokens"]
+        ended = found["stop_type"] == "eos"
+        if ended and tokens[-1:] != self.end:
+            tokens += self.end # what ended the text is part of the choice
+        return tokens, found["content"], ended
 
     def stop(self):
         self.process.terminate()
@@ -146,22 +149,21 @@ def compare(opt, folder, peer):
     print(f"{'qid':>10}  {'prompt':>6}  {'agree':>8}  {'gap':>8}  text of the peer | ours where it differs", flush=True)
     for query in queries:
         prompt = ours.prompt_ids(candidates, query["qid"])
-        tokens, text, ended = peer.answer(prompt, opt.tokens)
-        ending = ""
-        agree, gap = len(tokens), ""
-        if answers[query["qid"]].startswith(text) and not ended:
+        theirs, text, ended = peer.answer(prompt, opt.tokens)
+        answer = answers[query["qid"]]
+        mine = ours.ids(answer)[:len(theirs)]
+        agree = next((i for i, id in enumerate(theirs) if i >= len(mine) or mine[i] != id), len(theirs))
+        # where ours ended or was cut, forced tags follow: they may share a token with the text before them
+        if answer.startswith(text) and (not ended or answer[len(text):].startswith(("\n<", "</"))):
+            agree = len(theirs)
+        gap, ending = "", ""
+        if agree == len(theirs):
             n_same += 1
         else:
-            difference = ours.first_difference(prompt, tokens + (ours.end_ids() if ended else []))
-            if difference is None and answers[query["qid"]].startswith(text):
-                n_same += 1 # both ended here
-            elif difference is None: # our generation differs from our own prompt pass: no near tie explains that
-                agree, gap = "?", "none"
-            else:
-                agree, gap = difference[0], f"{difference[1]:.4f}"
-                n_near += difference[1] < opt.near_tie
-            ending = " | " + repr(answers[query["qid"]][:len(text)])
-        print(f"{query['qid']:>10}  {len(prompt):6}  {agree!s:>4}/{len(tokens):<3}  {gap:>8}  {text!r}{ending}", flush=True)
+            between = ours.gap(prompt + theirs[:agree], theirs[agree], mine[agree]) if agree < len(mine) else float("inf")
+            n_near += between < opt.near_tie
+            gap, ending = f"{between:.4f}", " | " + repr(answer[:len(text)])
+        print(f"{query['qid']:>10}  {len(prompt):6}  {agree:4}/{len(theirs):<3}  {gap:>8}  {text!r}{ending}", flush=True)
     print(f"{n_same} of {len(queries)} windows share their first {opt.tokens} tokens, {n_near} more part at a near tie")
     return n_same + n_near == len(queries)
 
@@ -170,7 +172,7 @@ def main():
     opt = options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated")) # so that the server is stopped
     with tempfile.TemporaryDirectory() as folder:
-        peer = Peer(opt, folder)
+        peer = Peer(opt, folder, Ours(opt).ids("<|im_end|>"))
         try:
             fine = compare(opt, folder, peer)
         finally:
