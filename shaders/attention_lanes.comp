@@ -7,10 +7,8 @@
 // row's result depends on its own position alone. Grid: x = row tile (decode: row), y = KV head.
 #include "common.glsl"
 #ifdef RR_CODES
-#extension GL_EXT_shader_16bit_storage : require
 #include "lanes_attention.h"
 #include "lanes_code.glsl"
-layout(buffer_reference, std430, buffer_reference_align = 2) buffer rr_halves { uint16_t at[]; };
 #define RR_ATTENTION_ARGS rr_args_lanes_attention
 #else
 #include "attention.h"

@@ -42,7 +42,7 @@ void add_keys(uint key0, uint lane) {
 void store_codes(rr_args_lanes_attention p, uint token, uint head, uint lane, uint r, float factor) {
     const uint COLUMNS = 16 / WIDTH; // pairs a lane in a group
     uint dims = p.n_heads * HEAD_SIZE;
-    rr_halves codes = rr_halves(rr_add(rr_at(p.codes, token, dims), head * HEAD_SIZE));
+    rr_words codes = rr_words(rr_add(rr_at(p.codes, token, dims * 2u), head * (HEAD_SIZE * 2u)));
     rr_words groups = rr_words(rr_add(rr_at(p.groups, token, dims / 4u), head * (HEAD_SIZE / 4u)));
     [[unroll]] for (uint g = 0; g < PAIRS / 16; g++) {
         float most = 0.0;
@@ -51,17 +51,17 @@ void store_codes(rr_args_lanes_attention p, uint token, uint head, uint lane, ui
             most = max(most, max(v.x, v.y));
         }
         most = rr_most(rr_max_of_lanes(most));
-        float inverse = most > 0.0 ? 127.0 / most : 0.0;
+        float inverse = most > 0.0 ? RR_MOST / most : 0.0;
         int sum = 0;
         [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
             vec2 v = mixed[r][g * COLUMNS + c] * factor * inverse;
             ivec2 q = ivec2(rr_code(v.x), rr_code(v.y));
-            codes.at[(g * COLUMNS + c) * WIDTH + lane] = uint16_t((uint(q.x) & 255u) | (uint(q.y) & 255u) << 8);
+            codes.at[(g * COLUMNS + c) * WIDTH + lane] = uint(q.x & 0xFFFF) | uint(q.y) << 16;
             sum += (c * WIDTH + lane < 8u ? 1 : 65536) * (q.x + q.y);
         }
         sum = rr_sum_of_lanes(sum);
         if (lane == 0u) {
-            groups.at[g * 2u] = floatBitsToUint(most / 127.0);
+            groups.at[g * 2u] = floatBitsToUint(most / RR_MOST);
             groups.at[g * 2u + 1u] = uint(sum);
         }
     }

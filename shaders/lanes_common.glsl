@@ -3,15 +3,12 @@
 // barriers are dear, a broadcast from a literal lane is one instruction, and an integer product of two values that are known
 // to fit 16 bits, added to a sum, is one or two (a float one always two). Layouts: lanes.h, quant/lanes.h.
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
-#extension GL_EXT_shader_explicit_arithmetic_types_int16 : require
-#extension GL_EXT_shader_16bit_storage : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 layout(constant_id = 0) const uint WIDTH = 8; // subgroup size, 8 or 16
 layout(constant_id = 1) const uint TOKENS = 8;
 layout(local_size_x_id = 0) in;
 layout(buffer_reference, std430, buffer_reference_align = 8) buffer rr_longs { uint64_t at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 2) buffer rr_halves { uint16_t at[]; };
 // what workgroups tell each other
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer rr_shared_floats { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer rr_shared_words { uint at[]; };
@@ -40,22 +37,23 @@ void rr_store_codes(uint64_t codes, uint64_t groups, uint unit, float v[HELD]) {
         most = max(most, abs(v[u]));
     }
     most = rr_most(rr_max_of_lanes(most));
-    float inverse = most > 0.0 ? 127.0 / most : 0.0;
-    uint packed = 0u;
+    float inverse = most > 0.0 ? RR_MOST / most : 0.0;
+    uint packed[HELD / 2];
     int sum = 0;
-    [[unroll]] for (uint u = 0; u < HELD; u++) {
-        int q = rr_code(v[u] * inverse);
-        packed |= (uint(q) & 255u) << (8u * u);
-        sum += q;
+    [[unroll]] for (uint u = 0; u < HELD; u += 2) {
+        int a = rr_code(v[u] * inverse);
+        int b = rr_code(v[u + 1] * inverse);
+        packed[u / 2] = uint(a & 0xFFFF) | uint(b) << 16;
+        sum += a + b;
     }
     sum = rr_sum_of_lanes(lane < WIDTH / 2u ? sum : sum * 65536);
-    uint64_t to = codes + unit * 32u;
+    uint64_t to = codes + unit * 64u;
     if (HELD == 4) {
-        rr_words(uvec2(unpack32(to))).at[lane] = packed;
+        rr_longs(to).at[lane] = pack64(uvec2(packed[0], packed[HELD / 2 - 1]));
     } else {
-        rr_halves(to).at[lane] = uint16_t(packed);
+        rr_words(uvec2(unpack32(to))).at[lane] = packed[0];
     }
     if (lane == 0u) {
-        rr_longs(groups + unit * 8u).at[0] = pack64(uvec2(floatBitsToUint(most / 127.0), uint(sum)));
+        rr_longs(groups + unit * 8u).at[0] = pack64(uvec2(floatBitsToUint(most / RR_MOST), uint(sum)));
     }
 }

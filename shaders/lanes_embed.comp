@@ -15,7 +15,7 @@ void main() {
     uint t = gl_WorkGroupID.x;
     rr_qrow w = rr_qrow_at(p.lo, p.hi, p.scale, p.super, rr_rows(p.rows).at[t].token, p.cols);
     rr_floats x = rr_floats(rr_at(p.x, t, p.cols * 4u));
-    rr_words codes = rr_words(rr_at(p.codes, t, p.cols));
+    rr_words codes = rr_words(rr_at(p.codes, t, p.cols * 2u));
     rr_words groups = rr_words(rr_at(p.groups, t, p.cols / 4u));
     float squares = 0.0;
     for (uint g = lane; g < p.cols / 32u; g += WIDTH) {
@@ -32,19 +32,16 @@ void main() {
             }
         }
         most = rr_most(most);
-        float inverse = most > 0.0 ? 127.0 / most : 0.0;
+        float inverse = most > 0.0 ? RR_MOST / most : 0.0;
         int sums = 0;
-        for (uint k = 0; k < 8u; k++) {
-            uint packed = 0u;
-            [[unroll]] for (uint i = 0; i < 4; i++) {
-                uint c = g * 32u + k * 4u + i;
-                int code = rr_code(x.at[c] * rr_floats(p.norm).at[c] * inverse);
-                packed |= (uint(code) & 255u) << (8u * i);
-                sums += k < 4u ? code : code * 65536;
-            }
-            codes.at[g * 8u + k] = packed;
+        for (uint k = 0; k < 16u; k++) {
+            uint c = g * 32u + k * 2u;
+            int a = rr_code(x.at[c] * rr_floats(p.norm).at[c] * inverse);
+            int b = rr_code(x.at[c + 1u] * rr_floats(p.norm).at[c + 1u] * inverse);
+            codes.at[g * 16u + k] = uint(a & 0xFFFF) | uint(b) << 16;
+            sums += k < 8u ? a + b : (a + b) * 65536;
         }
-        groups.at[g * 2u] = floatBitsToUint(most / 127.0);
+        groups.at[g * 2u] = floatBitsToUint(most / RR_MOST);
         groups.at[g * 2u + 1u] = uint(sums);
     }
     squares = subgroupAdd(squares);

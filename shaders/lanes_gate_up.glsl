@@ -12,7 +12,7 @@ void rr_gate_up(rr_args_lanes_gate_up p, uint item) {
             float g = pair[0][t][u] * factor;
             v[u] = g / (1.0 + exp(-g)) * (pair[1][t][u] * factor);
         }
-        rr_store_codes(rr_row_at(p.out_codes, t, p.n_tokens, p.d_ffn),
+        rr_store_codes(rr_row_at(p.out_codes, t, p.n_tokens, p.d_ffn * 2u),
                        rr_row_at(p.out_groups, t, p.n_tokens, p.d_ffn / 4u), unit, v);
     }
 }

@@ -30,7 +30,7 @@ void RR_OUT(rr_args_lanes_out p, uint item, uint n_items) {
                     if (lane == 0u) {
                         rr_shared_floats(p.squares).at[unit[n] * p.n_tokens + t0 + t] = squares;
                     }
-                    rr_store_codes(rr_row_at(p.out_codes, t, p.n_tokens, p.n_rows),
+                    rr_store_codes(rr_row_at(p.out_codes, t, p.n_tokens, p.n_rows * 2u),
                                    rr_row_at(p.out_groups, t, p.n_tokens, p.n_rows / 4u), unit[n], v);
                 }
             }

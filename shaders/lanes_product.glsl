@@ -1,5 +1,5 @@
 // A product of one weight format, made by including this with the macros RR_PRODUCT and RR_PAIR (names of the two functions),
-// RR_BITS, RR_GROUP and RR_SCALE (0 f16, 1 f32, 2 affine) set: TOKENS × 4 results a lane from 16-bit products of int8 activations and
+// RR_BITS, RR_GROUP and RR_SCALE (0 f16, 1 f32, 2 affine) set: TOKENS × 4 results a lane from 16-bit products of activations' codes and
 // unsigned codes. Layouts: lanes.h, quant/lanes.h.
 #define RR_PER_WORD (64u / RR_BITS)             /* codes a 64-bit word */
 #define RR_WORDS (RR_GROUP / RR_PER_WORD)       /* words of a row a group */
@@ -14,7 +14,7 @@ void RR_PRODUCT(uvec2 w, uvec2 s, uvec2 codes, uvec2 groups, uint cols, uint n_t
         sp[n] = rr_address(s) + uint64_t(unit[n]) * (cols / RR_GROUP * WIDTH * scale_bytes) + lane * scale_bytes;
     }
     [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-        xp[t] = rr_row_at(codes, t, n_tokens, cols) + (lane & 7u) * 4u;
+        xp[t] = rr_row_at(codes, t, n_tokens, cols * 2u) + lane * (HELD * 2u);
         [[unroll]] for (uint c = 0; c < 4; c++) {
             sums[t][c] = 0.0;
         }
@@ -25,13 +25,13 @@ void RR_PRODUCT(uvec2 w, uvec2 s, uvec2 codes, uvec2 groups, uint cols, uint n_t
         float d = uintBitsToFloat(entry.x);
         int first = int(entry.y << 16) >> 16;
         int last = (int(entry.y) - first) >> 16;
-        int x[TOKENS][4]; // byte b of the lane's word: column 4 (lane & 7) + b
+        int x[TOKENS][HELD]; // columns lane * HELD …
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            int word = int(rr_words(uvec2(unpack32(xp[t] + g * 32u))).at[0]);
-            x[t][0] = (word << 24) >> 24;
-            x[t][1] = (word << 16) >> 24;
-            x[t][2] = (word << 8) >> 24;
-            x[t][3] = word >> 24;
+            [[unroll]] for (uint i = 0; i < HELD / 2; i++) {
+                int word = int(rr_words(uvec2(unpack32(xp[t] + g * 64u))).at[i]);
+                x[t][2 * i] = (word << 16) >> 16;
+                x[t][2 * i + 1] = word >> 16;
+            }
         }
         [[unroll]] for (uint h = 0; h < 32u / RR_GROUP; h++) {
             uint at = g * (32u / RR_GROUP) + h;
@@ -55,7 +55,7 @@ void RR_PRODUCT(uvec2 w, uvec2 s, uvec2 codes, uvec2 groups, uint cols, uint n_t
                         code[c] = int((word[c][k / (RR_PER_WORD / 2)] >> (k % (RR_PER_WORD / 2) * RR_BITS)) & ((1u << RR_BITS) - 1u));
                     }
                     [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                        int v = subgroupBroadcast(x[t][column & 3u], column >> 2);
+                        int v = subgroupBroadcast(x[t][column % HELD], column / HELD);
                         [[unroll]] for (uint c = 0; c < 4; c++) {
                             acc[t][c] += v * code[c];
                         }

@@ -1,5 +1,5 @@
-/* The Qwen2 graph of software devices: int8 activations, everything fused around the products, so that a layer is five
- * dispatches (each wakes all threads of the driver).
+/* The Qwen2 graph of software devices: activations of 12 bits (shaders/lanes_code.h), everything fused around the products,
+ * so that a layer is five dispatches (each wakes all threads of the driver).
  * One generated token alone takes a dispatch a layer (resident.h).
  * A layer: q, k, v with the norm's factor, bias, RoPE and KV write · attention · o with residual and next norm · gate and up
  * with SwiGLU · down with residual and next norm. */
@@ -170,7 +170,7 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
     const uint64_t logits = base + engine->at.logits + (uint64_t)begin * c->n_vocab * 4;
     rr_push_lanes_head push = {.w = w->address,
                                .s = w->address + w->layout.scale_offset,
-                               .codes = base + engine->at.h_codes + row * c->d_model,
+                               .codes = base + engine->at.h_codes + row * c->d_model * 2,
                                .groups = base + engine->at.h_groups + row * c->d_model / 4,
                                .rms = base + engine->at.rms + row * 4,
                                .y = logits,

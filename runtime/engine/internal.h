@@ -77,7 +77,7 @@ typedef struct rr_activations {
     uint64_t ids;     /* u32 [logits_rows] */
     uint64_t table;   /* [n_context][head_size / 2][2]: cos, sin */
     /* Of the q8 and the lanes graph, which need no h, gate_up and head_in; codes and groups as in shaders/q8.glsl or
-     * shaders/lanes.h. */
+     * shaders/lanes_code.h. */
     uint64_t h_codes, h_groups;     /* [rows][d_model] */
     uint64_t attn_codes, attn_groups; /* [rows][n_heads head_size] */
     uint64_t act_codes, act_groups; /* [rows][d_ffn] */

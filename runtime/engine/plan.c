@@ -25,7 +25,8 @@ rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind 
     const uint64_t lanes = graph == RR_GRAPH_LANES ? rows : 0;
     const uint64_t plain = graph == RR_GRAPH_PLAIN ? rows : 0;
     const uint64_t floats = graph == RR_GRAPH_LANES ? 0 : rows; /* attention gives floats */
-    const uint64_t codes = graph == RR_GRAPH_PLAIN ? 0 : rows;
+    const uint64_t groups = graph == RR_GRAPH_PLAIN ? 0 : rows;
+    const uint64_t codes = graph == RR_GRAPH_LANES ? 2 * rows : groups; /* in bytes */
     uint64_t d = config->d_model;
     uint64_t q = (uint64_t)config->n_heads * config->head_size;
     uint64_t kv = (uint64_t)config->n_kv_heads * config->head_size;
@@ -48,11 +49,11 @@ rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind 
         {&at.ids, limits->logits_rows},
         {&at.table, (uint64_t)limits->n_context * config->head_size},
         {&at.h_codes, codes * d / 4},
-        {&at.h_groups, codes * d / 16},
+        {&at.h_groups, groups * d / 16},
         {&at.attn_codes, codes * q / 4},
-        {&at.attn_groups, codes * q / 16},
+        {&at.attn_groups, groups * q / 16},
         {&at.act_codes, codes * config->d_ffn / 4},
-        {&at.act_groups, codes * config->d_ffn / 16},
+        {&at.act_groups, groups * config->d_ffn / 16},
         {&at.rms, lanes},
         {&at.squares, lanes * d / 32},
         {&at.tickets, lanes},

@@ -7,7 +7,7 @@
 
 enum { GROUP = 32 };
 
-uint32_t rr_ref_code_sums(const int8_t codes[32]) {
+uint32_t rr_ref_code_sums(const int16_t codes[32]) {
     int32_t first = 0, last = 0;
     for (int i = 0; i < GROUP; i++) {
         *(i < GROUP / 2 ? &first : &last) += codes[i];
@@ -19,14 +19,14 @@ void rr_ref_quantize(const float *x, uint32_t n_rows, uint32_t cols, const rr_re
     assert(cols % GROUP == 0);
     for (size_t g = 0; g < (size_t)n_rows * (cols / GROUP); g++) {
         const float *v = x + g * GROUP;
-        int8_t *codes = out->codes + g * GROUP;
+        int16_t *codes = out->codes + g * GROUP;
         double most = 0;
         for (int i = 0; i < GROUP; i++) {
             most = fmax(most, fabs((double)v[i]));
         }
-        double d = most / 127;
+        double d = most / RR_REF_CODE_MOST;
         for (int i = 0; i < GROUP; i++) {
-            codes[i] = most >= 1e-30 ? (int8_t)rint((double)v[i] / d) : 0; /* rint: to nearest, ties to even */
+            codes[i] = most >= 1e-30 ? (int16_t)rint((double)v[i] / d) : 0; /* rint: to nearest, ties to even */
         }
         float stored = most >= 1e-30 ? (float)d : 0;
         memcpy(&out->groups[2 * g], &stored, sizeof stored);
@@ -87,7 +87,7 @@ static void row_scale(const lanes_row *row, uint32_t group, double *scale, doubl
 }
 
 /* Adds the terms of one group of a scale. */
-static void add_group(const int8_t *codes, const int32_t *weights, uint32_t n, double d, double scale, double offset,
+static void add_group(const int16_t *codes, const int32_t *weights, uint32_t n, double d, double scale, double offset,
                       double *sum, double *magnitude) {
     int32_t product = 0, codes_sum = 0;
     for (uint32_t i = 0; i < n; i++) {

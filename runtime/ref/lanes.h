@@ -6,14 +6,16 @@
 
 #include "quant/lanes.h"
 
-/* Activations as shaders/lanes.h lays them out. Groups with no value of 1e-30 or more are zeros: d is 0 too. */
+enum { RR_REF_CODE_MOST = 2047 }; /* the largest code of an activation */
+
+/* Activations as shaders/lanes_code.h lays them out. Groups with no value of 1e-30 or more are zeros: d is 0 too. */
 typedef struct rr_ref_codes {
-    int8_t *codes;    /* [n_rows][cols] */
+    int16_t *codes;   /* [n_rows][cols] */
     uint32_t *groups; /* [n_rows][cols / 32][2]: the bits of f32 d, the code sums */
 } rr_ref_codes;
 
 /* The sums of the 16 first and the 16 last codes of a group, as one word. */
-uint32_t rr_ref_code_sums(const int8_t codes[32]);
+uint32_t rr_ref_code_sums(const int16_t codes[32]);
 
 /* Quantizes x [n_rows][cols], cols a multiple of 32. */
 void rr_ref_quantize(const float *x, uint32_t n_rows, uint32_t cols, const rr_ref_codes *out);

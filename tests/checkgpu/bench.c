@@ -228,13 +228,13 @@ static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_head
                               .rows = rr_cg_address(cg, RR_CG_ROWS), .n_rows = n_rows, .n_heads = n_heads,
                               .n_kv_heads = n_kv_heads, .n_context = n_keys, .q_stride = (uint32_t)width,
                               .scale = 1 / sqrtf((float)head_size)};
-    rr_push_lanes_attention lanes_push = {.q = push.q, .codes = push.y, .groups = push.y + n_rows * width,
+    rr_push_lanes_attention lanes_push = {.q = push.q, .codes = push.y, .groups = push.y + n_rows * width * sizeof(int16_t),
                                           .rows = push.rows, .n_rows = n_rows, .n_heads = n_heads,
                                           .n_kv_heads = n_kv_heads, .n_context = n_keys, .q_stride = (uint32_t)width,
                                           .scale = push.scale};
     bool lanes = cg->variant->op == RR_OP_lanes_attention_prefill || cg->variant->op == RR_OP_lanes_attention_decode;
     double keys = n_keys - (n_rows - 1) / 2.0; /* a row, on average */
-    work done = {(double)cache + (lanes ? 5.25 : 8.0) * (double)n_rows * (double)width,
+    work done = {(double)cache + (lanes ? 6.25 : 8.0) * (double)n_rows * (double)width,
                  4.0 * n_rows * (double)width * keys};
     return report(cg, &(rr_kern_key){.head_size = head_size}, lanes ? (const void *)&lanes_push : &push, done, diag);
 }
@@ -286,7 +286,7 @@ static rr_status bench_embed(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
     size_t n = (size_t)n_rows * cols;
     if (cg->variant->op == RR_OP_lanes_embed &&
         (rr_cg_buffer(cg, RR_CG_NORM, RR_CG_IN, cols * sizeof(float)) == NULL ||
-         rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n) == NULL ||
+         rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n * sizeof(int16_t)) == NULL ||
          rr_cg_buffer(cg, RR_CG_OUT_GROUPS, RR_CG_OUT, n / 4) == NULL ||
          rr_cg_buffer(cg, RR_CG_OUT_RMS, RR_CG_OUT, n_rows * sizeof(float)) == NULL)) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
@@ -307,7 +307,7 @@ static rr_status bench_embed(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
                                       .groups = rr_cg_address(cg, RR_CG_OUT_GROUPS),
                                       .rms = rr_cg_address(cg, RR_CG_OUT_RMS), .cols = cols, .n_tokens = n_rows,
                                       .epsilon = 1e-6f};
-    done.bytes += (double)n_rows * cols * 1.25;
+    done.bytes += (double)n_rows * cols * 2.25;
     return report(cg, &(rr_kern_key){.format = RR_Q_Q8_0}, &lanes_push, done, diag);
 }
 

@@ -50,7 +50,7 @@ static bool is_decode(const rr_cg *cg) {
     return cg->variant->op == RR_OP_attention_decode || cg->variant->op == RR_OP_lanes_attention_decode;
 }
 
-/* The result comes as int8 activations, in groups of 32. */
+/* The result comes quantized, in groups of 32. */
 static bool has_codes(const rr_cg *cg, const attention_case *c) {
     return is_lanes(cg) || c->q8;
 }
@@ -63,7 +63,7 @@ static rr_cg_slot_id groups_slot(const rr_cg *cg) {
 /* Bytes of a row of the result, in slot Y and (codes) in the groups' slot. */
 static size_t y_bytes(const rr_cg *cg, const attention_case *c) {
     size_t width = (size_t)c->n_heads * c->head_size;
-    return has_codes(cg, c) ? width : width * sizeof(float);
+    return is_lanes(cg) ? width * sizeof(int16_t) : c->q8 ? width : width * sizeof(float);
 }
 
 static size_t group_bytes(const rr_cg *cg, const attention_case *c) {

@@ -73,7 +73,7 @@ static rr_status no_memory(rr_cg *cg, rr_diag *diag) {
 /* Activations: tokens of several sizes, one of zeros, one with the largest code everywhere, a group of zeros and one of next
  * to nothing in every token. */
 static bool make_activations(rr_cg *cg, const lanes_case *c, lanes_data *data) {
-    int8_t *codes = rr_cg_buffer(cg, RR_CG_CODES, RR_CG_IN, (size_t)c->n_tokens * c->cols);
+    int16_t *codes = rr_cg_buffer(cg, RR_CG_CODES, RR_CG_IN, (size_t)c->n_tokens * c->cols * sizeof *codes);
     uint32_t *groups = rr_cg_buffer(cg, RR_CG_GROUPS, RR_CG_IN, (size_t)c->n_tokens * c->cols / 4);
     if (codes == NULL || groups == NULL) {
         return false;
@@ -157,7 +157,7 @@ static bool make_slots(rr_cg *cg, const lanes_case *c, lanes_data *data) {
         for (uint32_t r = 0; rows >= 96 && r < 64; r++) {
             norm[r + 32] *= r < 32 ? 0.0f : 1e-37f; /* what follows is zeros, and next to nothing */
         }
-        return rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n * rows) != NULL &&
+        return rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n * rows * sizeof(int16_t)) != NULL &&
                rr_cg_buffer(cg, RR_CG_OUT_GROUPS, RR_CG_OUT, n * rows / 4) != NULL &&
                rr_cg_buffer(cg, RR_CG_OUT_RMS, RR_CG_OUT, n * sizeof(float)) != NULL &&
                rr_cg_buffer(cg, RR_CG_SQUARES, RR_CG_OUT, n * rows / 8) != NULL &&
@@ -165,7 +165,7 @@ static bool make_slots(rr_cg *cg, const lanes_case *c, lanes_data *data) {
                rr_cg_buffer(cg, RR_CG_TICKETS, RR_CG_IN, n * sizeof(uint32_t)) != NULL;
     }
     case RR_OP_lanes_gate_up:
-        return rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n * c->rows) != NULL &&
+        return rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n * c->rows * sizeof(int16_t)) != NULL &&
                rr_cg_buffer(cg, RR_CG_OUT_GROUPS, RR_CG_OUT, n * c->rows / 4) != NULL;
     default:
         return rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n * rows * sizeof(float)) != NULL;
@@ -197,7 +197,8 @@ static uint64_t row_at(const rr_cg *cg, rr_cg_slot_id id, uint32_t first, size_t
 /* The op over tokens [first, first + n), all in their own places. */
 static lanes_push push_make(const rr_cg *cg, const lanes_case *c, const lanes_data *data, uint32_t first, uint32_t n) {
     const uint64_t w = rr_cg_address(cg, RR_CG_W), s = w + data->layout.scale_offset;
-    const uint64_t codes = row_at(cg, RR_CG_CODES, first, c->cols), groups = row_at(cg, RR_CG_GROUPS, first, c->cols / 4);
+    const uint64_t codes = row_at(cg, RR_CG_CODES, first, c->cols * sizeof(int16_t));
+    const uint64_t groups = row_at(cg, RR_CG_GROUPS, first, c->cols / 4);
     const uint64_t rms = row_at(cg, RR_CG_RMS, first, 4);
     const uint32_t rows = data->layout.rows;
     switch (cg->variant->op) {
@@ -213,7 +214,7 @@ static lanes_push push_make(const rr_cg *cg, const lanes_case *c, const lanes_da
         return (lanes_push){.out = {.w = w, .s = s, .codes = codes, .groups = groups,
                                     .x = row_at(cg, RR_CG_RESIDUAL, first, (size_t)rows * 4),
                                     .norm = rr_cg_address(cg, RR_CG_NORM),
-                                    .out_codes = row_at(cg, RR_CG_OUT_CODES, first, rows),
+                                    .out_codes = row_at(cg, RR_CG_OUT_CODES, first, rows * sizeof(int16_t)),
                                     .out_groups = row_at(cg, RR_CG_OUT_GROUPS, first, rows / 4),
                                     .out_rms = row_at(cg, RR_CG_OUT_RMS, first, 4),
                                     .squares = rr_cg_address(cg, RR_CG_SQUARES),
@@ -221,7 +222,7 @@ static lanes_push push_make(const rr_cg *cg, const lanes_case *c, const lanes_da
                                     .n_rows = rows, .epsilon = 1e-6f}};
     case RR_OP_lanes_gate_up:
         return (lanes_push){.gate_up = {.w = w, .s = s, .codes = codes, .groups = groups, .rms = rms,
-                                        .out_codes = row_at(cg, RR_CG_OUT_CODES, first, c->rows),
+                                        .out_codes = row_at(cg, RR_CG_OUT_CODES, first, c->rows * sizeof(int16_t)),
                                         .out_groups = row_at(cg, RR_CG_OUT_GROUPS, first, c->rows / 4),
                                         .cols = c->cols, .n_tokens = n, .d_ffn = c->rows}};
     default:
@@ -233,7 +234,7 @@ static lanes_push push_make(const rr_cg *cg, const lanes_case *c, const lanes_da
 
 /* y, magnitude, and the error of the product in `bound`. */
 static void expect_product(rr_cg *cg, const lanes_case *c, lanes_data *data) {
-    rr_ref_codes x = {(int8_t *)cg->slots[RR_CG_CODES].host, (uint32_t *)(void *)cg->slots[RR_CG_GROUPS].host};
+    rr_ref_codes x = {(int16_t *)(void *)cg->slots[RR_CG_CODES].host, (uint32_t *)(void *)cg->slots[RR_CG_GROUPS].host};
     rr_ref_lanes_product(&(rr_ref_lanes_product_params){.lanes = &data->layout, .device = cg->slots[RR_CG_W].host, .x = &x,
                                                         .n_tokens = c->n_tokens, .y = data->y,
                                                         .magnitude = data->magnitude, .scratch = data->scratch});

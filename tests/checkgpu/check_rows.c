@@ -97,7 +97,7 @@ static rr_status lanes_embed_case(rr_cg *cg, rr_qtype format, uint32_t n_vocab, 
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n_rows * sizeof *rows);
     float *norm = rr_cg_buffer(cg, RR_CG_NORM, RR_CG_IN, cols * sizeof *norm);
     void *x = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n * sizeof(float));
-    void *codes = rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n);
+    void *codes = rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n * sizeof(int16_t));
     void *groups = rr_cg_buffer(cg, RR_CG_OUT_GROUPS, RR_CG_OUT, n / 4);
     void *rms = rr_cg_buffer(cg, RR_CG_OUT_RMS, RR_CG_OUT, n_rows * sizeof(float));
     float *expected = malloc(n * sizeof *expected);

@@ -3,7 +3,12 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "shaders/lanes_code.h"
+
+_Static_assert(RR_LANES_MOST == RR_REF_CODE_MOST, "the shaders and their reference mean the same codes");
 
 /* A mean needs some results: a few of them may all lie near 0 by chance, where every relative error is large. */
 enum { NMSE_RESULTS = 64 };
@@ -89,8 +94,8 @@ void rr_cg_compare_f16(rr_cg *cg, uint16_t found, double exact, double error, si
 }
 
 /* What one group's values leave open. Let v be the values with bounds e, m = max |v| and E = max e. The kernel computes
- * most within E of m, d = most / 127 (division: 2.5 units of 2 u, Vulkan's precision table), and w = v' (127 / most), the
- * quotient and the product each rounded: |w - 127 v / m| <= 127 e / (m - E) + 127 |v| E / (m (m - E)) + 7 u |w|. Turning w
+ * most within E of m, d = most / M, M = RR_LANES_MOST (division: 2.5 units of 2 u, Vulkan's precision table), and
+ * w = v' (M / most), the quotient and the product each rounded: |w - M v / m| <= M e / (m - E) + M |v| E / (m (m - E)) + 7 u |w|. Turning w
  * into an integer rounds once more, exactly. */
 typedef struct code_limits {
     double m, e, d, d_error;
@@ -102,8 +107,8 @@ static code_limits limits_of(const float *expected, const double *bound, size_t 
         l.m = fmax(l.m, fabs((double)expected[i]));
         l.e = fmax(l.e, bound[i]);
     }
-    l.d = l.m / 127;
-    l.d_error = l.e / 127 + 5 * RR_CG_U * (l.d + l.e / 127);
+    l.d = l.m / RR_LANES_MOST;
+    l.d_error = l.e / RR_LANES_MOST + 5 * RR_CG_U * (l.d + l.e / RR_LANES_MOST);
     return l;
 }
 
@@ -112,7 +117,7 @@ static double code_slack(const code_limits *l, double v, double bound) {
     if (l->m <= l->e) {
         return INFINITY;
     }
-    return (127 * bound + 127 * fabs(v) * l->e / l->m) / (l->m - l->e) + 7 * RR_CG_U * 128;
+    return RR_LANES_MOST * (bound + fabs(v) * l->e / l->m) / (l->m - l->e) + 7 * RR_CG_U * (RR_LANES_MOST + 1);
 }
 
 void rr_cg_compare_codes(rr_cg *cg, const rr_cg_codes *c) {
@@ -120,7 +125,7 @@ void rr_cg_compare_codes(rr_cg *cg, const rr_cg_codes *c) {
     double squares = 0, steps = 0, float_squares = 0;
     size_t n_groups = c->rows * c->cols / GROUP;
     for (size_t g = 0; g < n_groups; g++) {
-        const int8_t *found = c->found + g * GROUP;
+        const int16_t *found = c->found + g * GROUP;
         const float *expected = c->expected + g * GROUP;
         const double *bound = c->bound + g * GROUP;
         size_t row = g * GROUP / c->cols, column = g * GROUP % c->cols;
@@ -136,7 +141,7 @@ void rr_cg_compare_codes(rr_cg *cg, const rr_cg_codes *c) {
         for (size_t i = 0; i < GROUP; i++) {
             double exact = l.m > 0 ? (double)expected[i] / l.d : 0, slack = code_slack(&l, (double)expected[i], bound[i]);
             double away = fabs(found[i] - exact);
-            if (tiny ? found[i] != 0 : !(away <= 0.5 + slack) || found[i] == -128) {
+            if (tiny ? found[i] != 0 : !(away <= 0.5 + slack) || abs(found[i]) > RR_LANES_MOST) {
                 rr_cg_fault(cg, "row %zu column %zu: code %d, expected %.6g ± %.2g", row, column + i, found[i], exact,
                             0.5 + slack);
             }

@@ -85,11 +85,11 @@ typedef struct rr_cg_floats {
 void rr_cg_compare(rr_cg *cg, const rr_cg_floats *floats);
 /* Bits of n words equal; `what` and the row length name the place. */
 void rr_cg_compare_bits(rr_cg *cg, const char *what, const void *found, const void *expected, size_t n, size_t cols);
-/* Activations [rows][cols] as shaders/lanes.h lays them out, against the values before quantization. Scales within what
+/* Activations [rows][cols] as shaders/lanes_code.h lays them out, against the values before quantization. Scales within what
  * the values' bounds leave, codes within half a step and that, code sums exactly those of the codes found, and the
  * squares of the distances not above those of a plain rounding. */
 typedef struct rr_cg_codes {
-    const int8_t *found;
+    const int16_t *found;
     const uint32_t *groups;
     const float *expected;
     const double *bound;

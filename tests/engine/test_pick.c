@@ -130,7 +130,7 @@ static const graph_model graph_models[] = {
     {"heads of 16", {ALL_Q8, .head_size = 16}, true, false}};
 
 static rr_graph_kind expected_graph(const graph_model *m, const rr_device_info *info) {
-    const uint32_t needed = RR_CAP_CPU | RR_CAP_SUBGROUP | RR_CAP_INT64 | RR_CAP_INT16;
+    const uint32_t needed = RR_CAP_CPU | RR_CAP_SUBGROUP | RR_CAP_INT64;
     const bool lanes = (info->caps & needed) == needed && (info->subgroup_size == 8 || info->subgroup_size == 16);
     if (m->groups && m->wide_heads && lanes) {
         return RR_GRAPH_LANES;

@@ -13,42 +13,42 @@ static float d_of(const uint32_t *group) {
 
 static void test_quantize(void) {
     float x[3 * 64] = {0};
-    int8_t codes[3 * 64];
+    int16_t codes[3 * 64];
     uint32_t groups[3 * 2 * 2];
     /* row 0: ties go to even, on both sides of 0; d is 1 */
-    static const float ties[] = {127, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 125.5f, 126.5f, 0.49f, 0.51f};
-    static const int8_t expected[] = {127, 0, 2, 2, 0, -2, -2, 126, 126, 0, 1};
+    static const float ties[] = {2047, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 2045.5f, 1226.5f, 0.49f, 0.51f};
+    static const int16_t expected[] = {2047, 0, 2, 2, 0, -2, -2, 2046, 1226, 0, 1};
     memcpy(x, ties, sizeof ties);
     x[16] = 3;
     x[31] = -5;
-    x[32 + 7] = -254; /* group 1: d is 2 */
+    x[32 + 7] = -4094; /* group 1: d is 2 */
     x[32 + 20] = 100;
     /* row 1: zeros; row 2: next to nothing, and just enough */
     x[128 + 1] = 9e-31f;
     x[128 + 32] = -1.1e-30f;
     rr_ref_quantize(x, 3, 64, &(rr_ref_codes){codes, groups});
     int first = 0;
-    for (size_t i = 0; i < sizeof expected; i++) {
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         CHECK_MSG(codes[i] == expected[i], "%g became %d, expected %d", (double)ties[i], codes[i], expected[i]);
         first += expected[i];
     }
     CHECK(codes[16] == 3 && codes[31] == -5 && d_of(&groups[0]) == 1.0f);
     CHECK_INT((int32_t)groups[1], first - 2 * 65536);
-    CHECK(codes[39] == -127 && codes[52] == 50 && d_of(&groups[2]) == 2.0f);
-    CHECK_INT((int32_t)groups[3], -127 + 50 * 65536);
+    CHECK(codes[39] == -2047 && codes[52] == 50 && d_of(&groups[2]) == 2.0f);
+    CHECK_INT((int32_t)groups[3], -2047 + 50 * 65536);
     for (int i = 64; i < 160; i++) {
         CHECK_INT(codes[i], 0);
     }
     CHECK(groups[4] == 0 && groups[5] == 0 && groups[6] == 0 && groups[7] == 0 && groups[8] == 0 && groups[9] == 0);
-    CHECK(codes[160] == -127 && d_of(&groups[10]) > 0);
-    CHECK_INT((int32_t)groups[11], -127);
+    CHECK(codes[160] == -2047 && d_of(&groups[10]) > 0);
+    CHECK_INT((int32_t)groups[11], -2047);
     /* both words of the sums at their ends */
     for (int i = 0; i < 32; i++) {
-        codes[i] = i < 16 ? -127 : 127;
-        codes[32 + i] = (int8_t)-codes[i];
+        codes[i] = i < 16 ? -2047 : 2047;
+        codes[32 + i] = (int16_t)-codes[i];
     }
-    CHECK_INT((int32_t)rr_ref_code_sums(codes), -2032 + 2032 * 65536);
-    CHECK_INT((int32_t)rr_ref_code_sums(codes + 32), 2032 - 2032 * 65536);
+    CHECK_INT((int32_t)rr_ref_code_sums(codes), -32752 + 32752 * 65536);
+    CHECK_INT((int32_t)rr_ref_code_sums(codes + 32), 32752 - 32752 * 65536);
 }
 
 /* Against the unpacked floats of the layout, each within a rounding. */
@@ -72,7 +72,7 @@ static void test_product(rr_qtype a, rr_qtype b, uint32_t width) {
         rr_lanes_pack_unit(&lanes, unit, device);
     }
     float x[TOKENS * COLS], weights[COLS];
-    int8_t codes[TOKENS * COLS];
+    int16_t codes[TOKENS * COLS];
     uint32_t groups[TOKENS * COLS / 16];
     int32_t scratch[COLS];
     double y[TOKENS * ROWS], magnitude[TOKENS * ROWS];
