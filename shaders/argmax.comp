@@ -15,10 +15,15 @@ void main() {
     uint lane = gl_LocalInvocationID.x;
     uint r = gl_WorkGroupID.x;
     rr_floats x = rr_floats(rr_at(p.x, r, p.cols * 4u));
+    rr_floats more = rr_floats(rr_at(p.x, p.n_rows + r, p.cols * 4u));
     float value = 0.0;
     uint column = NOTHING;
     for (uint c = lane; c < p.cols; c += 256u) {
         float v = x.at[c];
+        if (p.n_terms == 2u) {
+            v += more.at[c];
+            x.at[c] = v;
+        }
         if (column == NOTHING ? !isnan(v) : v > value) {
             value = v;
             column = c;

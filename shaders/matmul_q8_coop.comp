@@ -56,29 +56,7 @@ shared float x_scale[2][2][TOKENS];  // [buffer][d, d × sum][token]
 
 #define RR_SUMS coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>
 
-uint block_row(uint block, uint m) {
-    if (END == RR_END_F32) {
-        return min(block * BLOCK + m, p.n_out - 1u);
-    }
-    uint pair = min(block * (BLOCK / 2u) + m % (BLOCK / 2u), p.n_out / 2u - 1u);
-    return rr_pair_row(pair) + m / (BLOCK / 2u) * p.gap;
-}
-
-// Puts a group's 32 integers (4 a word) at place `at`: a row of the block, or BLOCK + a token of the tile.
-void put(uint buffer_, uint at, uint w[8]) {
-    [[unroll]] for (uint i = 0; i < PIECES; i++) {
-#ifdef RR_COOP_F16
-        uvec4 piece;
-        [[unroll]] for (uint k = 0; k < 4; k++) {
-            int pair = int(w[2u * i + k / 2u]) >> (16u * (k % 2u));
-            piece[k] = packHalf2x16(vec2(float(bitfieldExtract(pair, 0, 8)), float(bitfieldExtract(pair, 8, 8))));
-        }
-#else
-        uvec4 piece = uvec4(w[4u * i], w[4u * i + 1u], w[4u * i + 2u], w[4u * i + 3u]);
-#endif
-        pool[buffer_ * PLANE + (i / UNIT * (BLOCK + TOKENS) + at) * UNIT + i % UNIT] = piece;
-    }
-}
+#include "matmul_q8_coop.glsl"
 
 void main() {
     uint lane = gl_LocalInvocationID.x;

@@ -12,8 +12,8 @@ shared int q8_sums[RR_Q8_STAGE];
 
 // Quantizes what the lanes put into q8_stage, lane k the values 4k … 4k + 3. Called by the whole workgroup between barriers;
 // lanes that are not `live` (whole groups of 8) store nothing. values, groups: the row's planes; word: the lane's four
-// values' place in the row, column / 4.
-void rr_q8_store(uint k, bool live, uvec2 values, uvec2 groups, uint word) {
+// values' place in the row, column / 4. Returns what the lane's values have lost.
+vec4 rr_q8_store(uint k, bool live, uvec2 values, uvec2 groups, uint word) {
     float most = 0.0;
     vec4 v = vec4(0.0);
     if (live) {
@@ -25,6 +25,7 @@ void rr_q8_store(uint k, bool live, uvec2 values, uvec2 groups, uint word) {
     }
     bool zero = !(most > 1e-30);
     ivec4 q = zero ? ivec4(0) : ivec4(roundEven(v * (127.0 / most)));
+    float d = zero ? 0.0 : most * (1.0 / 127.0);
     if (live) {
         q8_sums[k] = q.x + q.y + q.z + q.w;
         rr_words(values).at[word] =
@@ -35,7 +36,8 @@ void rr_q8_store(uint k, bool live, uvec2 values, uvec2 groups, uint word) {
         int first = q8_sums[k] + q8_sums[k + 1] + q8_sums[k + 2] + q8_sums[k + 3];
         int second = q8_sums[k + 4] + q8_sums[k + 5] + q8_sums[k + 6] + q8_sums[k + 7];
         rr_q8_groups(groups).at[word >> 3] =
-            uvec2(floatBitsToUint(zero ? 0.0 : most * (1.0 / 127.0)), uint(first & 0xFFFF) | uint(second) << 16);
+            uvec2(floatBitsToUint(d), uint(first & 0xFFFF) | uint(second) << 16);
     }
+    return v - d * vec4(q);
 }
 #endif

@@ -44,7 +44,13 @@ void main() {
             q8_stage[lane] = norm ? v * scale * rr_floats4(p.weight).at[c] : v;
         }
         barrier();
-        rr_q8_store(lane, live, values, groups, c);
+        vec4 rest = rr_q8_store(lane, live, values, groups, c);
         barrier();
+        if (p.n_terms == 2u) {
+            q8_stage[lane] = rest;
+            barrier();
+            rr_q8_store(lane, live, rr_at(p.y, p.n_rows + r, p.cols), rr_at(p.groups, p.n_rows + r, p.cols / 4u), c);
+            barrier();
+        }
     }
 }

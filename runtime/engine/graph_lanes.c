@@ -182,7 +182,8 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
     rr_push_argmax argmax = {.x = logits,
                              .y = base + engine->at.ids + (uint64_t)begin * 4,
                              .cols = c->n_vocab,
-                             .n_rows = end - begin};
+                             .n_rows = end - begin,
+                             .n_terms = 1};
     rr_graph_record(engine, RR_OP_argmax, (rr_kern_key){0}, &argmax);
     rr_graph_barrier(engine);
 }

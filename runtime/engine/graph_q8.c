@@ -63,8 +63,9 @@ typedef struct codes {
     uint64_t values, groups;
 } codes;
 
-/* to = q8(x), normed when `weight` is not 0. */
-static void record_norm(rr_engine *engine, uint64_t x, uint64_t weight, codes to, uint32_t n_rows, uint32_t cols) {
+/* to = q8(x), normed when `weight` is not 0; of two terms, the second's rows follow. */
+static void record_norm_terms(rr_engine *engine, uint64_t x, uint64_t weight, codes to, uint32_t n_rows, uint32_t cols,
+                              uint32_t n_terms) {
     const uint64_t base = engine->activations.address;
     rr_push_rmsnorm_q8 push = {.x = x,
                                .weight = weight,
@@ -72,9 +73,14 @@ static void record_norm(rr_engine *engine, uint64_t x, uint64_t weight, codes to
                                .groups = base + to.groups,
                                .cols = cols,
                                .n_rows = n_rows,
+                               .n_terms = n_terms,
                                .epsilon = engine->model->config.rms_epsilon};
     rr_graph_record(engine, RR_OP_rmsnorm_q8, (rr_kern_key){0}, &push);
     rr_graph_barrier(engine);
+}
+
+static void record_norm(rr_engine *engine, uint64_t x, uint64_t weight, codes to, uint32_t n_rows, uint32_t cols) {
+    record_norm_terms(engine, x, weight, to, n_rows, cols, 1);
 }
 
 /* The part of a product's push block that all ends share. */
@@ -177,15 +183,17 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
     record_out(engine, pass, &layer->down, act);
 }
 
-/* Logits and arg max of head rows [begin, end). */
+/* Logits and arg max of head rows [begin, end). lm_head's rounding goes straight into the logits, where it would be a third
+ * of the whole graph's, so its input comes as two int8 terms: rows of their own for the product, added up by the arg max. The
+ * second term's logits lie behind the first's, where those of the next head rows will. */
 static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
     const codes h = {engine->at.h_codes, engine->at.h_groups};
     const uint64_t logits = base + engine->at.logits + (uint64_t)begin * c->n_vocab * 4;
-    record_norm(engine, base + engine->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
-                engine->weights.output_norm, h, end - begin, c->d_model);
-    rr_push_matmul_q8 push = product(engine, &engine->weights.output, h, end - begin);
+    record_norm_terms(engine, base + engine->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
+                      engine->weights.output_norm, h, end - begin, c->d_model, 2);
+    rr_push_matmul_q8 push = product(engine, &engine->weights.output, h, 2 * (end - begin));
     push.y = logits;
     push.y_stride = c->n_vocab;
     record_matmul(engine, pass->head_family, &engine->weights.output, RR_END_F32, &push);
@@ -193,7 +201,8 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
     rr_push_argmax argmax = {.x = logits,
                              .y = base + engine->at.ids + (uint64_t)begin * 4,
                              .cols = c->n_vocab,
-                             .n_rows = end - begin};
+                             .n_rows = end - begin,
+                             .n_terms = 2};
     rr_graph_record(engine, RR_OP_argmax, (rr_kern_key){0}, &argmax);
     rr_graph_barrier(engine);
 }

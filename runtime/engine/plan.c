@@ -27,6 +27,10 @@ rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind 
     const uint64_t floats = graph == RR_GRAPH_LANES ? 0 : rows; /* attention gives floats */
     const uint64_t groups = graph == RR_GRAPH_PLAIN ? 0 : rows;
     const uint64_t codes = graph == RR_GRAPH_LANES ? 2 * rows : groups; /* in bytes */
+    /* the q8 graph's lm_head takes each row as two */
+    const uint64_t head_rows = limits->logits_rows * (graph == RR_GRAPH_Q8 ? 2 : 1);
+    const uint64_t h_groups = graph == RR_GRAPH_Q8 && groups < head_rows ? head_rows : groups;
+    const uint64_t h_codes = graph == RR_GRAPH_Q8 ? h_groups : codes;
     uint64_t d = config->d_model;
     uint64_t q = (uint64_t)config->n_heads * config->head_size;
     uint64_t kv = (uint64_t)config->n_kv_heads * config->head_size;
@@ -45,11 +49,11 @@ rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind 
         {&at.gate_up, plain * 2 * config->d_ffn},
         {&at.act, plain * config->d_ffn},
         {&at.head_in, limits->logits_rows * d},
-        {&at.logits, (uint64_t)limits->logits_rows * config->n_vocab},
+        {&at.logits, head_rows * config->n_vocab},
         {&at.ids, limits->logits_rows},
         {&at.table, (uint64_t)limits->n_context * config->head_size},
-        {&at.h_codes, codes * d / 4},
-        {&at.h_groups, groups * d / 16},
+        {&at.h_codes, h_codes * d / 4},
+        {&at.h_groups, h_groups * d / 16},
         {&at.attn_codes, codes * q / 4},
         {&at.attn_groups, groups * q / 16},
         {&at.act_codes, codes * config->d_ffn / 4},

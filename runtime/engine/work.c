@@ -106,7 +106,7 @@ rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_
     }
     case RR_OP_rmsnorm_q8: {
         const rr_push_rmsnorm_q8 *p = push;
-        return elementwise(p->n_rows, p->cols, 5, 4);
+        return elementwise(p->n_rows, p->cols, 4 + 1.25 * p->n_terms, 4);
     }
     case RR_OP_matmul_q8_prefill:
     case RR_OP_matmul_q8_decode: {
@@ -129,7 +129,7 @@ rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_
     }
     case RR_OP_argmax: {
         const rr_push_argmax *p = push;
-        return elementwise(p->n_rows, p->cols, 4, 1);
+        return elementwise(p->n_rows, p->cols, p->n_terms == 2 ? 12 : 4, 1);
     }
     case RR_OP_lanes_embed: {
         const rr_push_lanes_embed *p = push;

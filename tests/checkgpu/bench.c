@@ -331,14 +331,14 @@ static rr_status bench_plain(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
     }
     if (cg->variant->op == RR_OP_rmsnorm_q8) { /* y holds both planes */
         rr_push_rmsnorm_q8 push = {.x = x, .weight = rr_cg_address(cg, RR_CG_W), .y = y, .groups = y + bytes / 4,
-                                   .cols = cols, .n_rows = n_rows, .epsilon = 1e-6f};
+                                   .cols = cols, .n_rows = n_rows, .n_terms = 1, .epsilon = 1e-6f};
         return report(cg, &key, &push, (work){5.25 * n, 5 * n}, diag);
     }
     if (cg->variant->op == RR_OP_swiglu) {
         rr_push_swiglu push = {.gate_up = x, .y = y, .cols = cols, .n_rows = n_rows};
         return report(cg, &key, &push, (work){12 * n, 5 * n}, diag);
     }
-    rr_push_argmax push = {.x = x, .y = y, .cols = cols, .n_rows = n_rows};
+    rr_push_argmax push = {.x = x, .y = y, .cols = cols, .n_rows = n_rows, .n_terms = 1};
     return report(cg, &key, &push, (work){4 * n, n}, diag);
 }
 

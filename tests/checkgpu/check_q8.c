@@ -51,14 +51,40 @@ void rr_cg_compare_q8(rr_cg *cg, const float *expected, const double *error, uin
     }
 }
 
-static rr_status rmsnorm_case(rr_cg *cg, uint32_t n_rows, uint32_t cols, bool norm, rr_diag *diag) {
+/* Both terms together: within half a step of the second, whose d is at most half a step of the first, 127 times finer. */
+static void compare_terms(rr_cg *cg, const float *expected, const double *error, uint32_t n_rows, uint32_t cols) {
+    const size_t n = (size_t)n_rows * cols;
+    const int8_t *values = rr_cg_found(cg, RR_CG_Y);
+    const rr_q8_group *groups = rr_cg_found(cg, RR_CG_Y_GROUPS);
+    for (size_t i = 0; i < n; i++) {
+        const rr_q8_group *first = groups + i / RR_Q8_GROUP, *second = first + n / RR_Q8_GROUP;
+        double d = (double)first->d, found = d * values[i] + (double)second->d * values[n + i];
+        double bound = error[i] + d * (0.5 / 254 + 256 * RR_CG_U) + 1e-30;
+        if (!(fabs(found - (double)expected[i]) <= bound) || !((double)second->d <= d * (0.51 / 127) + 1e-32)) {
+            rr_cg_fault(cg, "value %zu: both terms make %.9g, expected %.9g ± %.2g", i, found, (double)expected[i], bound);
+        }
+    }
+    for (size_t g = 0; g < n / RR_Q8_GROUP; g++) {
+        const rr_q8_group *second = groups + n / RR_Q8_GROUP + g;
+        int sums[2] = {0, 0};
+        for (size_t i = 0; i < RR_Q8_GROUP; i++) {
+            sums[i / 16] += values[n + g * RR_Q8_GROUP + i];
+        }
+        if (sums[0] != second->sums[0] || sums[1] != second->sums[1]) {
+            rr_cg_fault(cg, "group %zu of the second term: sums %d and %d of integers that add up to %d and %d", g,
+                        second->sums[0], second->sums[1], sums[0], sums[1]);
+        }
+    }
+}
+
+static rr_status rmsnorm_case(rr_cg *cg, uint32_t n_rows, uint32_t cols, bool norm, uint32_t n_terms, rr_diag *diag) {
     bool too_big;
     size_t n = (size_t)n_rows * cols;
-    rr_cg_begin(cg, "%ux%u%s", n_rows, cols, norm ? "" : " quantization only");
+    rr_cg_begin(cg, "%ux%u%s, terms %u", n_rows, cols, norm ? "" : " quantization only", n_terms);
     float *x = rr_cg_buffer(cg, RR_CG_X, RR_CG_IN, n * sizeof *x);
     float *weight = rr_cg_buffer(cg, RR_CG_W, RR_CG_IN, cols * sizeof *weight);
-    void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n);
-    void *groups = rr_cg_buffer(cg, RR_CG_Y_GROUPS, RR_CG_OUT, n / RR_Q8_GROUP * sizeof(rr_q8_group));
+    void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n_terms * n);
+    void *groups = rr_cg_buffer(cg, RR_CG_Y_GROUPS, RR_CG_OUT, n_terms * n / RR_Q8_GROUP * sizeof(rr_q8_group));
     float *expected = malloc(n * sizeof *expected);
     double *error = malloc(n * sizeof *error);
     rr_status status = x == NULL || weight == NULL || y == NULL || groups == NULL || expected == NULL || error == NULL
@@ -87,9 +113,12 @@ static rr_status rmsnorm_case(rr_cg *cg, uint32_t n_rows, uint32_t cols, bool no
     RR_TRY_GOTO(rr_cg_upload(cg, &too_big, diag));
     rr_push_rmsnorm_q8 push = {.x = rr_cg_address(cg, RR_CG_X), .weight = norm ? rr_cg_address(cg, RR_CG_W) : 0,
                                .y = rr_cg_address(cg, RR_CG_Y), .groups = rr_cg_address(cg, RR_CG_Y_GROUPS),
-                               .cols = cols, .n_rows = n_rows, .epsilon = 1e-6f};
+                               .cols = cols, .n_rows = n_rows, .n_terms = n_terms, .epsilon = 1e-6f};
     RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){0}, &push, diag));
     rr_cg_compare_q8(cg, expected, norm ? error : NULL, n_rows, cols);
+    if (n_terms == 2) {
+        compare_terms(cg, expected, error, n_rows, cols);
+    }
     rr_cg_end(cg);
 fail:
     free(expected);
@@ -101,9 +130,10 @@ rr_status rr_cg_check_rmsnorm_q8(rr_cg *cg, rr_diag *diag) {
     static const uint32_t all_cols[] = {32, 64, 96, 256, 896, 992, 1024, 1056, 3584, 4864};
     for (size_t c = 0; c < sizeof all_cols / sizeof all_cols[0]; c++) {
         for (int norm = 0; norm < 2; norm++) {
-            RR_TRY(rmsnorm_case(cg, 1, all_cols[c], norm != 0, diag));
-            RR_TRY(rmsnorm_case(cg, 5, all_cols[c], norm != 0, diag));
+            RR_TRY(rmsnorm_case(cg, 1, all_cols[c], norm != 0, 1, diag));
+            RR_TRY(rmsnorm_case(cg, 5, all_cols[c], norm != 0, 1, diag));
         }
+        RR_TRY(rmsnorm_case(cg, 3, all_cols[c], true, 2, diag));
     }
     return RR_OK;
 }

@@ -298,21 +298,29 @@ static void argmax_row(rr_cg *cg, uint32_t kind, float *row, uint32_t cols) {
     }
 }
 
-static rr_status argmax_case(rr_cg *cg, uint32_t n_rows, uint32_t cols, rr_diag *diag) {
+static rr_status argmax_case(rr_cg *cg, uint32_t n_rows, uint32_t cols, uint32_t n_terms, rr_diag *diag) {
     bool too_big;
-    rr_cg_begin(cg, "%ux%u", n_rows, cols);
-    float *x = rr_cg_buffer(cg, RR_CG_X, RR_CG_IN, (size_t)n_rows * cols * sizeof *x);
+    const size_t n = (size_t)n_rows * cols;
+    rr_cg_begin(cg, "%ux%u, terms %u", n_rows, cols, n_terms);
+    float *x = rr_cg_buffer(cg, RR_CG_X, n_terms == 2 ? RR_CG_INOUT : RR_CG_IN, n_terms * n * sizeof *x);
     void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n_rows * sizeof(uint32_t));
     uint32_t *expected = malloc(n_rows * sizeof *expected);
-    rr_status status = x == NULL || y == NULL || expected == NULL ? no_memory(cg, diag) : RR_OK;
+    float *sum = malloc(n * sizeof *sum);
+    rr_status status = x == NULL || y == NULL || expected == NULL || sum == NULL ? no_memory(cg, diag) : RR_OK;
     RR_TRY_GOTO(status);
     for (uint32_t r = 0; r < n_rows; r++) {
         argmax_row(cg, r, x + (size_t)r * cols, cols);
     }
-    rr_ref_argmax(x, n_rows, cols, expected);
+    if (n_terms == 2) {
+        rr_cg_normals(cg, 1, x + n, n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        sum[i] = n_terms == 2 ? x[i] + x[n + i] : x[i];
+    }
+    rr_ref_argmax(sum, n_rows, cols, expected);
     RR_TRY_GOTO(rr_cg_upload(cg, &too_big, diag));
     rr_push_argmax push = {.x = rr_cg_address(cg, RR_CG_X), .y = rr_cg_address(cg, RR_CG_Y), .cols = cols,
-                           .n_rows = n_rows};
+                           .n_rows = n_rows, .n_terms = n_terms};
     RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){0}, &push, diag));
     const uint32_t *found = rr_cg_found(cg, RR_CG_Y);
     for (uint32_t r = 0; r < n_rows; r++) {
@@ -320,18 +328,28 @@ static rr_status argmax_case(rr_cg *cg, uint32_t n_rows, uint32_t cols, rr_diag 
             rr_cg_fault(cg, "row %u: found column %u, expected %u", r, found[r], expected[r]);
         }
     }
+    if (n_terms == 2) {
+        const float *now = rr_cg_found(cg, RR_CG_X);
+        for (size_t i = 0; i < n; i++) {
+            if (now[i] != sum[i] && !(isnan(now[i]) && isnan(sum[i]))) {
+                rr_cg_fault(cg, "value %zu: found the sum %.9g, expected %.9g", i, (double)now[i], (double)sum[i]);
+            }
+        }
+    }
     rr_cg_end(cg);
 fail:
     free(expected);
+    free(sum);
     return status;
 }
 
 rr_status rr_cg_check_argmax(rr_cg *cg, rr_diag *diag) {
     static const uint32_t all_cols[] = {1, 2, 3, 63, 64, 65, 255, 256, 257, 1000};
     for (size_t c = 0; c < sizeof all_cols / sizeof all_cols[0]; c++) {
-        RR_TRY(argmax_case(cg, 1, all_cols[c], diag));
-        RR_TRY(argmax_case(cg, 24, all_cols[c], diag));
+        RR_TRY(argmax_case(cg, 1, all_cols[c], 1, diag));
+        RR_TRY(argmax_case(cg, 24, all_cols[c], 1, diag));
+        RR_TRY(argmax_case(cg, 24, all_cols[c], 2, diag));
     }
-    RR_TRY(argmax_case(cg, 8, 151936, diag));
-    return argmax_case(cg, 3, 152064, diag);
+    RR_TRY(argmax_case(cg, 8, 151936, 1, diag));
+    return argmax_case(cg, 3, 152064, 2, diag);
 }
