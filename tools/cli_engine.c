@@ -48,7 +48,7 @@ rr_opt_group rr_cli_engine_group(rr_cli_engine *engine) {
         {.name = "chunk", .kind = RR_OPT_U32, .target = &params->prompt_chunk, .value = "N",
          .help = "prompt tokens computed in one pass (default: 256; 64 on software devices)", .min = 1, .max = 4096},
         {.name = "exact", .kind = RR_OPT_FLAG, .target = &params->exact,
-         .help = "keep activations in float, slower (default: 8-bit where the device has kernels for it)"},
+         .help = "keep activations in float, slower (default: quantized where the device has kernels for it)"},
         {.name = "validation", .kind = RR_OPT_FLAG, .target = &params->validation,
          .help = "turn on the Vulkan validation layers (must be installed)"},
     };

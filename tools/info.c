@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/engine/kern.h"
+#include "runtime/engine/selftest.h"
 #include "tools/cli.h"
 
 static void print_caps(const char *label, uint32_t caps) {
@@ -109,6 +110,11 @@ static rr_status run(rr_cli_engine *cli, bool model_wanted, rr_diag *diag) {
     print_device(device);
     const char *mask = params->caps != NULL ? params->caps : getenv("REARANK_CAPS");
     RR_TRY_GOTO(rr_caps_mask(device->caps, mask, &device->caps, diag));
+    const uint32_t dropped = rr_selftest_remembered(device);
+    if (dropped != 0) {
+        print_caps("self-test", dropped); /* what it found not to be worth using */
+        device->caps &= ~dropped;
+    }
     print_caps("used", device->caps);
     print_variants(device);
     if (model_wanted) {

@@ -7,6 +7,7 @@
 
 #include "runtime/engine/graph.h"
 #include "runtime/engine/resident.h"
+#include "runtime/engine/selftest.h"
 #include "shaders/attention.h"
 
 static const char *caps_mask(const rr_engine_params *params) {
@@ -36,7 +37,16 @@ static rr_status open_device(rr_engine *engine, const rr_engine_params *params, 
     if (params->exact) {
         caps &= ~(uint32_t)(RR_CAP_COOP | RR_CAP_COOP_INT8); /* matrix units take activations rounded to f16 or int8 */
     }
-    return rr_vk_device_open(engine->instance, index, caps, &engine->device, diag);
+    RR_TRY(rr_vk_device_open(engine->instance, index, caps, &engine->device, diag));
+    uint32_t drop = 0;
+    if (!params->no_weights && (caps & RR_CAP_CPU) == 0 && (caps & RR_SELFTEST_CAPS) != 0) {
+        RR_TRY(rr_selftest(engine->device, &(rr_selftest_limits){0}, &drop, diag));
+    }
+    if (drop == 0) {
+        return RR_OK;
+    }
+    rr_vk_device_close(&engine->device);
+    return rr_vk_device_open(engine->instance, index, caps & ~drop, &engine->device, diag);
 }
 
 /* cos and sin of every angle, made in double on the host: the precision of the devices' own is not enough. */

@@ -1,0 +1,152 @@
+/* The self-test on this machine's device, which for this is no software device: what it finds, what it remembers. */
+#define _POSIX_C_SOURCE 200809L /* setenv() */
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "runtime/base/file.h"
+#include "runtime/engine/selftest.h"
+#include "tests/check.h"
+
+static rr_vk_instance *instance;
+static char folder[64];
+
+static rr_vk_device *open_device(void) {
+    rr_vk_device *device = NULL;
+    rr_diag diag = {0};
+    const rr_device_info *info = rr_vk_device_info_at(instance, 0);
+    CHECK_OK(rr_vk_device_open(instance, 0, info->caps_reported & ~(uint32_t)RR_CAP_CPU, &device, &diag), diag);
+    return device;
+}
+
+static void verdict_path(const rr_device_info *info, char *out, size_t bytes) {
+    int used = snprintf(out, bytes, "%s/selftest/", folder);
+    for (int i = 0; i < 16; i++) {
+        used += snprintf(out + used, bytes - (size_t)used, "%02x", info->uuid[i]);
+    }
+    snprintf(out + used, bytes - (size_t)used, ".txt");
+}
+
+static void forget(const rr_device_info *info) {
+    char path[256];
+    verdict_path(info, path, sizeof path);
+    unlink(path);
+}
+
+/* Every case computes what the base kernels do. */
+static void test_cases(rr_vk_device *device) {
+    static const uint32_t caps[] = {RR_CAP_COOP_INT8, RR_CAP_COOP, RR_CAP_DOT, RR_CAP_SUBGROUP};
+    const uint32_t all = rr_vk_info(device)->caps;
+    rr_selftest_bench *bench = NULL;
+    rr_diag diag = {0};
+    CHECK_OK(rr_selftest_bench_create(device, &bench, &diag), diag);
+    for (size_t c = 0; bench != NULL && c < sizeof caps / sizeof caps[0]; c++) {
+        for (uint32_t i = 0; (all & caps[c]) != 0 && i < RR_SELFTEST_CASES; i++) {
+            rr_selftest_figures f;
+            bool differs = false;
+            CHECK_OK(rr_selftest_case(bench, i, all, caps[c], &differs, &f, &diag), diag);
+            if (differs) {
+                printf("%-40s error %.2g of the limit, %.0f us with, %.0f without\n", f.name, f.error, f.with_ns / 1e3,
+                       f.without_ns / 1e3);
+                CHECK_MSG(f.error <= 1, "%s", f.name);
+                CHECK(f.with_ns > 0 && f.without_ns > 0);
+            }
+        }
+    }
+    rr_selftest_bench_destroy(&bench);
+}
+
+static void test_verdicts(rr_vk_device *device) {
+    const rr_device_info *info = rr_vk_info(device);
+    const uint32_t tested = info->caps & RR_SELFTEST_CAPS;
+    uint32_t drop = 77;
+    rr_diag diag = {0};
+    /* nothing is too slow: nothing is dropped, and that is remembered */
+    forget(info);
+    CHECK_INT(rr_selftest_recall(info).tested, 0);
+    CHECK_OK(rr_selftest(device, &(rr_selftest_limits){.time = INFINITY}, &drop, &diag), diag);
+    CHECK_INT(drop, 0);
+    CHECK_INT(rr_selftest_recall(info).tested, tested);
+    CHECK_INT(rr_selftest_remembered(info), 0);
+    /* remembered: limits that nothing can meet are not asked any more */
+    CHECK_OK(rr_selftest(device, &(rr_selftest_limits){.error = -1}, &drop, &diag), diag);
+    CHECK_INT(drop, 0);
+    /* wrong results: all that makes a difference is dropped */
+    forget(info);
+    CHECK_OK(rr_selftest(device, &(rr_selftest_limits){.error = -1}, &drop, &diag), diag);
+    CHECK((drop & RR_CAP_SUBGROUP) == (info->caps & RR_CAP_SUBGROUP));
+    CHECK_INT(rr_selftest_remembered(info), drop);
+    /* too slow: the same */
+    forget(info);
+    CHECK_OK(rr_selftest(device, &(rr_selftest_limits){.time = 1e-9}, &drop, &diag), diag);
+    CHECK((drop & RR_CAP_SUBGROUP) == (info->caps & RR_CAP_SUBGROUP));
+    /* a software device needs no verdict */
+    rr_device_info software = *info;
+    software.caps |= RR_CAP_CPU;
+    CHECK_INT(rr_selftest_remembered(&software), 0);
+}
+
+/* A test that took the process down is tried once more, then its capability is left out. */
+static void test_crashes(rr_vk_device *device) {
+    const rr_device_info *info = rr_vk_info(device);
+    const uint32_t rest = info->caps & RR_SELFTEST_CAPS & ~(uint32_t)RR_CAP_SUBGROUP;
+    uint32_t drop = 0;
+    rr_diag diag = {0};
+    for (uint32_t tries = 1; (info->caps & RR_CAP_SUBGROUP) != 0 && tries <= 2; tries++) {
+        rr_selftest_keep(info, &(rr_selftest_verdict){.tested = rest, .trying = RR_CAP_SUBGROUP, .tries = tries});
+        CHECK_OK(rr_selftest(device, &(rr_selftest_limits){.time = INFINITY}, &drop, &diag), diag);
+        CHECK_INT(drop, tries < 2 ? 0 : RR_CAP_SUBGROUP);
+        CHECK_INT(rr_selftest_recall(info).trying, 0);
+    }
+}
+
+/* Of another driver or not whole: says nothing. */
+static void test_files(rr_vk_device *device) {
+    const rr_device_info *info = rr_vk_info(device);
+    const rr_selftest_verdict kept = {.tested = RR_SELFTEST_CAPS, .dropped = RR_CAP_DOT};
+    rr_selftest_keep(info, &kept);
+    CHECK_INT(rr_selftest_recall(info).dropped, RR_CAP_DOT);
+    rr_device_info other = *info;
+    other.driver_version++;
+    CHECK_INT(rr_selftest_recall(&other).tested, 0);
+    char path[256];
+    rr_buf text = {0};
+    rr_diag diag = {0};
+    verdict_path(info, path, sizeof path);
+    CHECK_OK(rr_file_read(path, 4096, &text, &diag), diag);
+    for (size_t cut = 0; cut + 1 < text.bytes; cut++) { /* the last byte is a line's end */
+        CHECK_OK(rr_file_write_atomic(path, text.data, cut, &diag), diag);
+        CHECK_MSG(rr_selftest_recall(info).tested == 0, "cut to %zu of %zu bytes", cut, text.bytes);
+    }
+    static const char *const bad[] = {"", "rearank selftest 2\n", "\xff\xfe\x00", "rearank selftest 1\ndriver zz shaders 1\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_OK(rr_file_write_atomic(path, bad[i], strlen(bad[i]), &diag), diag);
+        CHECK_INT(rr_selftest_recall(info).tested, 0);
+    }
+    rr_buf_destroy(&text);
+    forget(info);
+}
+
+int main(void) {
+    rr_diag diag = {0};
+    snprintf(folder, sizeof folder, "/tmp/rearank_selftest_%ld", (long)getpid());
+    setenv("REARANK_CACHE", folder, 1);
+    const rr_vk_instance_params params = {.validation = getenv("REARANK_TEST_VALIDATION") != NULL};
+    if (rr_vk_instance_create(&params, &instance, &diag) != RR_OK) {
+        CHECK_SKIP("%s", diag.text);
+    }
+    rr_vk_device *device = open_device();
+    if (device != NULL) {
+        test_cases(device);
+        test_verdicts(device);
+        test_crashes(device);
+        test_files(device);
+        rr_vk_device_close(&device);
+    }
+    CHECK_INT(rr_vk_n_validation_messages(instance), 0);
+    rr_vk_instance_destroy(&instance);
+    char clean[96];
+    snprintf(clean, sizeof clean, "rm -rf %s", folder);
+    CHECK_INT(system(clean), 0);
+    return CHECK_END();
+}
