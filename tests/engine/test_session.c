@@ -83,18 +83,14 @@ static void test_chunks(float *expected) {
     free(found);
 }
 
-/* A long prompt in one piece, and cut at 2048, 512 and 64. Devices on which a piece takes long do with the first cut. */
+/* A long prompt in one piece, and cut at 2048, 512 and 64. */
 static void test_long_chunks(void) {
     static const uint32_t chunks[] = {N_LONG, 2048, 512, 64};
-    const uint64_t patience_ns = UINT64_C(5000000000);
     float *whole = malloc(n_vocab * sizeof *whole), *found = malloc(n_vocab * sizeof *found);
-    uint64_t took = 0;
-    for (size_t i = 0; i < sizeof chunks / sizeof chunks[0] && (i < 2 || took < patience_ns); i++) {
+    for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
         rr_engine *engine = open_engine_for(N_LONG + 4, 1, chunks[i]);
         rr_session *session = new_session(engine);
-        const uint64_t begin = rr_time_ns();
         sync_logits(session, N_LONG, i == 0 ? whole : found);
-        took = rr_time_ns() - begin;
         if (i > 0) {
             check_same("long prompt cut into chunks", whole, found);
         }
@@ -348,6 +344,7 @@ static void test_errors(void) {
 
 int main(void) {
     rr_diag diag = {0};
+    const bool fast = getenv("REARANK_TEST_FAST") != NULL; /* for devices that would take minutes */
     const rr_synth synth = {.d_model = 256,
                             .head_size = 64,
                             .n_context = N_LONG + 4,
@@ -376,7 +373,9 @@ int main(void) {
         printf("graph: %s%s\n", graph, runs ? "" : ", not here");
         if (runs) {
             test_chunks(expected);
-            test_long_chunks();
+            if (!fast) {
+                test_long_chunks();
+            }
             test_reuse(expected);
             test_company();
             test_meeting();
