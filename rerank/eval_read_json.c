@@ -23,7 +23,7 @@ static rr_status add_query(const rr_jsonl *jsonl, rr_eval_table *table, yyjson_v
     if (!yyjson_is_obj(object)) {
         return rr_jsonl_fail(jsonl, diag, "found a JSON %s, expected %s", yyjson_get_type_desc(object), shape);
     }
-    bool ours = yyjson_obj_get(object, "results") != NULL;
+    bool ours = yyjson_obj_get(object, "hits") == NULL || yyjson_obj_get(object, "results") != NULL;
     const char *qid, *list_key = ours ? "results" : "hits", *id_key = ours ? "id" : "docid";
     yyjson_val *list, *hit;
     RR_TRY(rr_jsonl_id(jsonl, object, "", "qid", false, &qid, diag));
