@@ -1,0 +1,261 @@
+#include "rerank/eval_read.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_FIELDS = 6 };
+
+typedef struct reader {
+    rr_eval_table *table;
+    const char *at, *end;
+    uint32_t line; /* of the line last read, from 1 */
+    rr_text text;  /* that line, without its end */
+    rr_text fields[MAX_FIELDS];
+    int n_fields;  /* at most MAX_FIELDS; more in the line are not looked at */
+    bool tabs;     /* fields are separated by single tabs */
+} reader;
+
+static rr_status fail_line(const reader *r, rr_diag *diag, const char *expected) {
+    char shown[200];
+    size_t n = 0;
+    for (size_t i = 0; i < r->text.bytes && n + 5 < sizeof shown; i++) {
+        unsigned char c = (unsigned char)r->text.data[i];
+        n += (size_t)snprintf(shown + n, sizeof shown - n, c < 0x20 && c != '\t' ? "\\x%02x" : "%c", c);
+    }
+    shown[n] = '\0';
+    return rr_fail(diag, RR_E_INPUT, "%s:%u: found \"%s\", expected %s", r->table->label, r->line, shown, expected);
+}
+
+static bool is_space(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static void split(reader *r) {
+    const char *at = r->text.data, *end = at + r->text.bytes;
+    r->n_fields = 0;
+    while (r->n_fields < MAX_FIELDS) {
+        if (r->tabs) {
+            const char *tab = at < end ? memchr(at, '\t', (size_t)(end - at)) : NULL;
+            const char *stop = tab != NULL ? tab : end;
+            r->fields[r->n_fields++] = (rr_text){at, (size_t)(stop - at)};
+            if (tab == NULL) {
+                return;
+            }
+            at = tab + 1;
+            continue;
+        }
+        while (at < end && is_space(*at)) {
+            at++;
+        }
+        const char *start = at;
+        while (at < end && !is_space(*at)) {
+            at++;
+        }
+        if (at == start) {
+            return;
+        }
+        r->fields[r->n_fields++] = (rr_text){start, (size_t)(at - start)};
+    }
+}
+
+/* The next line that is neither blank nor a comment, not yet split; false at the end. */
+static bool next_line(reader *r) {
+    while (r->at < r->end) {
+        const char *stop = memchr(r->at, '\n', (size_t)(r->end - r->at));
+        const char *start = r->at;
+        r->at = stop != NULL ? stop + 1 : r->end;
+        stop = stop != NULL ? stop : r->end;
+        r->line++;
+        if (stop > start && stop[-1] == '\r') {
+            stop--;
+        }
+        r->text = (rr_text){start, (size_t)(stop - start)};
+        while (start < stop && is_space(*start)) {
+            start++;
+        }
+        if (start < stop && r->text.data[0] != '#') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Decimal numbers of up to 15 digits and a small exponent exactly and fast, all others by strtod; NaN when it is no number. */
+static double number(rr_text field) {
+    static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10,
+                                  1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    uint64_t digits = 0;
+    size_t i = 0, n_digits = 0, n_after = 0;
+    bool negative = field.bytes > 0 && field.data[0] == '-', point = false;
+    for (i = negative || (field.bytes > 0 && field.data[0] == '+'); i < field.bytes && n_digits < 16; i++) {
+        char c = field.data[i];
+        if (c == '.' && !point) {
+            point = true;
+        } else if (c >= '0' && c <= '9') {
+            digits = digits * 10 + (uint64_t)(c - '0');
+            n_digits++;
+            n_after += point;
+        } else {
+            break;
+        }
+    }
+    if (i == field.bytes && n_digits > 0 && n_digits < 16) {
+        double value = (double)digits / tens[n_after]; /* both exact, hence rounded once */
+        return negative ? -value : value;
+    }
+    char copy[512], *end;
+    if (field.bytes == 0 || field.bytes >= sizeof copy || is_space(field.data[0]) || memchr(field.data, '\0', field.bytes) != NULL) {
+        return NAN;
+    }
+    memcpy(copy, field.data, field.bytes);
+    copy[field.bytes] = '\0';
+    double value = strtod(copy, &end);
+    return *end == '\0' ? value : NAN;
+}
+
+static bool whole_number(rr_text field, int64_t limit, int64_t *out) {
+    double value = number(field);
+    if (isnan(value) || fabs(value) > (double)limit || value != floor(value)) {
+        return false;
+    }
+    *out = (int64_t)value;
+    return true;
+}
+
+static bool is_id(rr_text field) {
+    return field.bytes > 0 && field.bytes < UINT32_MAX && memchr(field.data, '\0', field.bytes) == NULL;
+}
+
+static reader start(const char *data, size_t bytes, rr_eval_table *table) {
+    return (reader){.table = table, .at = data, .end = data + bytes};
+}
+
+static const char *without_mark(const char *data, size_t *bytes) {
+    bool mark = *bytes >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0;
+    *bytes -= mark ? 3 : 0;
+    return mark ? data + 3 : data;
+}
+
+static rr_status add(reader *r, int qid, int docid, rr_eval_row row, rr_diag *diag, const char *expected) {
+    if (!is_id(r->fields[qid]) || !is_id(r->fields[docid])) {
+        return fail_line(r, diag, expected);
+    }
+    row.docid = r->fields[docid].data;
+    row.docid_bytes = (uint32_t)r->fields[docid].bytes;
+    row.line = r->line;
+    return rr_eval_table_add(r->table, r->fields[qid], &row, diag);
+}
+
+/* Runs ------------------------------------------------------------------------------------------------------------- */
+
+static const char *const run_shapes[] = {
+    [3] = "\"qid docid rank\" as in the lines before",
+    [4] = "\"qid docid rank score\" as in the lines before",
+    [6] = "\"qid Q0 docid rank score tag\"",
+};
+
+/* The number of columns of the file, told from its first line: 3, 4 or 6; 0 = no run. */
+static int run_columns(reader *r) {
+    int64_t rank;
+    r->tabs = true;
+    split(r);
+    if ((r->n_fields == 3 || r->n_fields == 4) && whole_number(r->fields[2], INT32_MAX, &rank)) {
+        return r->n_fields;
+    }
+    r->tabs = false;
+    split(r);
+    if ((r->n_fields == 3 || r->n_fields == 4) && whole_number(r->fields[2], INT32_MAX, &rank)) {
+        return r->n_fields;
+    }
+    return r->n_fields == 6 ? 6 : 0;
+}
+
+static rr_status parse_run_lines(const char *data, size_t bytes, rr_eval_table *table, rr_diag *diag) {
+    reader r = start(data, bytes, table);
+    int columns = 0;
+    while (next_line(&r)) {
+        if (columns == 0) {
+            columns = run_columns(&r);
+            if (columns == 0) {
+                return fail_line(&r, diag, "\"qid Q0 docid rank score tag\", \"qid docid rank [score]\" or JSON");
+            }
+        } else {
+            split(&r);
+        }
+        double score = NAN;
+        if (r.n_fields == columns) {
+            score = number(r.fields[columns == 6 ? 4 : columns - 1]);
+        }
+        if (isnan(score)) {
+            return fail_line(&r, diag, run_shapes[columns]);
+        }
+        rr_eval_row row = {.score = (float)(columns == 3 ? -score : score)};
+        RR_TRY(add(&r, 0, columns == 6 ? 2 : 1, row, diag, run_shapes[columns]));
+    }
+    return RR_OK;
+}
+
+rr_status rr_eval_parse_run(const char *data, size_t bytes, const char *label, rr_eval_table *table, rr_diag *diag) {
+    table->label = label;
+    data = without_mark(data, &bytes);
+    size_t i = 0;
+    while (i < bytes && is_space(data[i])) {
+        i++;
+    }
+    if (i < bytes && (data[i] == '{' || data[i] == '[')) {
+        RR_TRY(rr_eval_parse_json(data, bytes, table, diag));
+    } else {
+        RR_TRY(parse_run_lines(data, bytes, table, diag));
+    }
+    if (table->n_rows == 0) {
+        return rr_fail(diag, RR_E_INPUT, "%s: found no results, expected a run (\"qid Q0 docid rank score tag\")", label);
+    }
+    return rr_eval_table_finish(table, rr_eval_by_score, diag);
+}
+
+rr_status rr_eval_read_run(const char *path, rr_eval_table *table, rr_diag *diag) {
+    const char *data;
+    size_t bytes;
+    RR_TRY(rr_eval_table_load(table, path, &data, &bytes, diag));
+    return rr_eval_parse_run(data, bytes, path, table, diag);
+}
+
+/* Judgements ------------------------------------------------------------------------------------------------------- */
+
+rr_status rr_eval_parse_qrels(const char *data, size_t bytes, const char *label, rr_eval_table *table, rr_diag *diag) {
+    table->label = label;
+    data = without_mark(data, &bytes);
+    reader r = start(data, bytes, table);
+    int columns = 0;
+    while (next_line(&r)) {
+        split(&r);
+        const char *expected = columns == 3   ? "\"qid docid level\" with a whole number as level"
+                               : columns == 4 ? "\"qid iteration docid level\" with a whole number as level"
+                                              : "\"qid iteration docid level\" (TREC) or \"qid docid level\" (BEIR)";
+        if (columns == 0) {
+            columns = r.n_fields;
+            if (columns == 3 && r.fields[0].bytes >= 5 && memcmp(r.fields[0].data, "query", 5) == 0) {
+                continue; /* BEIR's "query-id corpus-id score" */
+            }
+        }
+        int64_t level;
+        if ((columns != 3 && columns != 4) || r.n_fields != columns ||
+            !whole_number(r.fields[columns - 1], RR_EVAL_MAX_LEVEL, &level)) {
+            return fail_line(&r, diag, expected);
+        }
+        RR_TRY(add(&r, 0, columns - 2, (rr_eval_row){.level = (int32_t)level}, diag, expected));
+    }
+    if (table->n_rows == 0) {
+        return rr_fail(diag, RR_E_INPUT, "%s: found no judgements, expected lines of \"qid iteration docid level\"", label);
+    }
+    return rr_eval_table_finish(table, rr_eval_by_docid, diag);
+}
+
+rr_status rr_eval_read_qrels(const char *path, rr_eval_table *table, rr_diag *diag) {
+    const char *data;
+    size_t bytes;
+    RR_TRY(rr_eval_table_load(table, path, &data, &bytes, diag));
+    return rr_eval_parse_qrels(data, bytes, path, table, diag);
+}

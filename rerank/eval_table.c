@@ -1,0 +1,258 @@
+#include "rerank/eval_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int rr_eval_compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes) {
+    size_t shared = a_bytes < b_bytes ? a_bytes : b_bytes;
+    int order = shared > 0 ? memcmp(a, b, shared) : 0;
+    return order != 0 ? order : a_bytes < b_bytes ? -1 : a_bytes > b_bytes;
+}
+
+static bool same(rr_text a, rr_text b) {
+    return a.bytes == b.bytes && memcmp(a.data, b.data, a.bytes) == 0;
+}
+
+static uint64_t hash(const char *data, size_t bytes) { /* FNV-1a, its high bits folded in */
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < bytes; i++) {
+        h = (h ^ (unsigned char)data[i]) * 1099511628211u;
+    }
+    return h ^ (h >> 29);
+}
+
+static rr_status no_memory(const rr_eval_table *table, rr_diag *diag) {
+    return rr_fail(diag, RR_E_MEMORY, "%s: out of memory after %zu rows", table->label, table->n_rows);
+}
+
+rr_status rr_eval_table_load(rr_eval_table *table, const char *path, const char **data, size_t *bytes, rr_diag *diag) {
+    table->label = path;
+    rr_status status = RR_E_INPUT;
+    if (strcmp(path, "-") != 0) {
+        status = rr_file_map(path, &table->map, diag);
+        if (status != RR_OK && status != RR_E_INPUT) {
+            return status;
+        }
+    }
+    if (status == RR_OK) {
+        *data = table->map.data != NULL ? (const char *)table->map.data : "";
+        *bytes = (size_t)table->map.bytes;
+        return RR_OK;
+    }
+    RR_TRY(rr_file_read(path, RR_EVAL_MAX_STREAM, &table->text, diag)); /* no regular file: a pipe can be read */
+    *data = table->text.data != NULL ? table->text.data : "";
+    *bytes = table->text.bytes;
+    return RR_OK;
+}
+
+/* Room for one item more; NULL when memory is exhausted. */
+static void *grown(void *items, size_t n, size_t *capacity, size_t size) {
+    if (n < *capacity) {
+        return items;
+    }
+    size_t more = *capacity < 64 ? 64 : *capacity + *capacity / 2;
+    void *moved = more <= SIZE_MAX / size ? realloc(items, more * size) : NULL;
+    if (moved != NULL) {
+        *capacity = more;
+    }
+    return moved;
+}
+
+/* Where the query stands in the hash table, or the free place for it. */
+static size_t slot_of(const rr_eval_table *table, rr_text qid) {
+    size_t at = (size_t)hash(qid.data, qid.bytes) & (table->n_slots - 1);
+    while (table->slots[at] != 0 && !same(table->queries[table->slots[at] - 1].qid, qid)) {
+        at = (at + 1) & (table->n_slots - 1);
+    }
+    return at;
+}
+
+static bool grow_slots(rr_eval_table *table) {
+    size_t n = table->n_slots == 0 ? 256 : table->n_slots * 2;
+    uint32_t *slots = calloc(n, sizeof *slots);
+    if (slots == NULL) {
+        return false;
+    }
+    free(table->slots);
+    table->slots = slots;
+    table->n_slots = n;
+    for (size_t i = 0; i < table->n_queries; i++) {
+        table->slots[slot_of(table, table->queries[i].qid)] = (uint32_t)(i + 1);
+    }
+    return true;
+}
+
+/* The query's index; a new query gets the next. */
+static bool find_or_add(rr_eval_table *table, rr_text qid, uint32_t *index) {
+    if ((table->n_queries + 1) * 2 > table->n_slots && !grow_slots(table)) {
+        return false;
+    }
+    size_t at = slot_of(table, qid);
+    if (table->slots[at] == 0) {
+        rr_eval_query *queries =
+            grown(table->queries, table->n_queries, &table->queries_capacity, sizeof *table->queries);
+        if (queries == NULL) {
+            return false;
+        }
+        table->queries = queries;
+        queries[table->n_queries] = (rr_eval_query){.qid = qid, .first = table->n_rows};
+        table->slots[at] = (uint32_t)++table->n_queries;
+    } else {
+        table->scattered = true;
+    }
+    *index = table->slots[at] - 1;
+    return true;
+}
+
+rr_status rr_eval_table_add(rr_eval_table *table, rr_text qid, rr_eval_row *row, rr_diag *diag) {
+    if (table->n_rows >= UINT32_MAX - 1 || qid.bytes >= UINT32_MAX) {
+        return rr_fail(diag, RR_E_INPUT, "%s: more than %u rows", table->label, UINT32_MAX - 1);
+    }
+    uint32_t last = table->n_rows > 0 ? table->rows[table->n_rows - 1].query : 0;
+    if (table->n_rows > 0 && same(table->queries[last].qid, qid)) {
+        row->query = last;
+    } else if (!find_or_add(table, qid, &row->query)) {
+        return no_memory(table, diag);
+    }
+    rr_eval_row *rows = grown(table->rows, table->n_rows, &table->rows_capacity, sizeof *table->rows);
+    if (rows == NULL) {
+        return no_memory(table, diag);
+    }
+    table->rows = rows;
+    rows[table->n_rows++] = *row;
+    table->queries[row->query].n++;
+    return RR_OK;
+}
+
+int rr_eval_by_docid(const void *a, const void *b) {
+    const rr_eval_row *left = a, *right = b;
+    return rr_eval_compare(left->docid, left->docid_bytes, right->docid, right->docid_bytes);
+}
+
+int rr_eval_by_score(const void *a, const void *b) {
+    const rr_eval_row *left = a, *right = b;
+    return left->score > right->score ? -1 : left->score < right->score ? 1 : rr_eval_by_docid(b, a);
+}
+
+/* Rows of one query together, in the order in which they came. */
+static bool group(rr_eval_table *table) {
+    rr_eval_row *grouped = malloc((table->n_rows > 0 ? table->n_rows : 1) * sizeof *grouped);
+    if (grouped == NULL) {
+        return false;
+    }
+    size_t first = 0;
+    for (size_t i = 0; i < table->n_queries; i++) {
+        table->queries[i].first = first;
+        first += table->queries[i].n;
+        table->queries[i].n = 0;
+    }
+    for (size_t i = 0; i < table->n_rows; i++) {
+        rr_eval_query *query = &table->queries[table->rows[i].query];
+        grouped[query->first + query->n++] = table->rows[i];
+    }
+    free(table->rows);
+    table->rows = grouped;
+    table->rows_capacity = table->n_rows;
+    return true;
+}
+
+typedef struct id_set { /* scratch: row index + 1 of one query, 0 = free */
+    uint32_t *slots;
+    size_t n;
+} id_set;
+
+/* A docid that occurs twice among the rows, which are in any order. */
+static bool find_repeat(const rr_eval_row *rows, size_t n, id_set *set, size_t *one, size_t *other) {
+    size_t n_slots = 16;
+    while (n_slots < n * 2) {
+        n_slots *= 2;
+    }
+    memset(set->slots, 0, n_slots * sizeof *set->slots); /* sized by the caller for the largest query */
+    for (size_t i = 0; i < n; i++) {
+        size_t at = (size_t)hash(rows[i].docid, rows[i].docid_bytes) & (n_slots - 1);
+        while (set->slots[at] != 0) {
+            if (rr_eval_by_docid(&rows[set->slots[at] - 1], &rows[i]) == 0) {
+                *one = set->slots[at] - 1;
+                *other = i;
+                return true;
+            }
+            at = (at + 1) & (n_slots - 1);
+        }
+        set->slots[at] = (uint32_t)(i + 1);
+    }
+    return false;
+}
+
+static rr_status fail_repeat(const rr_eval_table *table, const rr_eval_query *query, size_t one, size_t other, rr_diag *diag) {
+    const rr_eval_row *a = &table->rows[query->first + one], *b = &table->rows[query->first + other];
+    uint32_t earlier = a->line < b->line ? a->line : b->line, later = a->line < b->line ? b->line : a->line;
+    return rr_fail(diag, RR_E_INPUT, "%s:%u: query \"%.*s\" has the passage \"%.*s\" twice (first in line %u), expected it once",
+                   table->label, later, (int)(query->qid.bytes < 100 ? query->qid.bytes : 100), query->qid.data,
+                   (int)(a->docid_bytes < 200 ? a->docid_bytes : 200), a->docid, earlier);
+}
+
+/* Each query's rows into order, with no docid twice. */
+static rr_status sort_rows(rr_eval_table *table, rr_eval_order order, rr_diag *diag) {
+    size_t longest = 0, n_slots = 16;
+    for (size_t i = 0; i < table->n_queries; i++) {
+        longest = table->queries[i].n > longest ? table->queries[i].n : longest;
+    }
+    while (n_slots < longest * 2) {
+        n_slots *= 2;
+    }
+    id_set set = {malloc(n_slots * sizeof *set.slots), n_slots};
+    if (set.slots == NULL) {
+        return no_memory(table, diag);
+    }
+    rr_status status = RR_OK;
+    for (size_t i = 0; i < table->n_queries && status == RR_OK; i++) {
+        const rr_eval_query *query = &table->queries[i];
+        rr_eval_row *rows = &table->rows[query->first];
+        size_t in_order = 1, one, other;
+        while (in_order < query->n && order(&rows[in_order - 1], &rows[in_order]) <= 0) {
+            in_order++;
+        }
+        if (in_order < query->n) {
+            qsort(rows, query->n, sizeof *rows, order);
+        }
+        if (find_repeat(rows, query->n, &set, &one, &other)) {
+            status = fail_repeat(table, query, one, other, diag);
+        }
+    }
+    free(set.slots);
+    return status;
+}
+
+static int by_qid(const void *a, const void *b) {
+    const rr_eval_query *left = a, *right = b;
+    return rr_eval_compare(left->qid.data, left->qid.bytes, right->qid.data, right->qid.bytes);
+}
+
+rr_status rr_eval_table_finish(rr_eval_table *table, rr_eval_order order, rr_diag *diag) {
+    free(table->slots);
+    table->slots = NULL;
+    table->n_slots = 0;
+    if (table->scattered && !group(table)) {
+        return no_memory(table, diag);
+    }
+    RR_TRY(sort_rows(table, order, diag));
+    if (table->n_queries > 1) {
+        qsort(table->queries, table->n_queries, sizeof *table->queries, by_qid);
+    }
+    return RR_OK;
+}
+
+const rr_eval_query *rr_eval_table_find(const rr_eval_table *table, rr_text qid) {
+    const rr_eval_query wanted = {.qid = qid};
+    return table->n_queries > 0 ? bsearch(&wanted, table->queries, table->n_queries, sizeof wanted, by_qid) : NULL;
+}
+
+void rr_eval_table_destroy(rr_eval_table *table) {
+    rr_file_unmap(&table->map);
+    rr_buf_destroy(&table->text);
+    rr_arena_destroy(&table->arena);
+    free(table->queries);
+    free(table->rows);
+    free(table->slots);
+    *table = (rr_eval_table){0};
+}

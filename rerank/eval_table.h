@@ -1,0 +1,66 @@
+/* Rows of (query, passage, value) grouped by query: what a run and a set of judgements have in common.
+ * Owns: the bytes of the file that the ids point into, the grouping, the orders, the search for repeated ids.
+ * Private to rerank/eval_*; programs use rerank/eval.h. One table, one thread at a time. */
+#ifndef RR_RERANK_EVAL_TABLE_H
+#define RR_RERANK_EVAL_TABLE_H
+
+#include "runtime/base/file.h"
+#include "runtime/model/gguf.h"
+
+typedef struct rr_eval_row {
+    const char *docid; /* no NUL at its end */
+    uint32_t docid_bytes;
+    uint32_t query;    /* order of the query's first row in the file */
+    uint32_t line;     /* from 1; JSON: the line where the query's object starts */
+    union {
+        float score;   /* of a run; never NaN */
+        int32_t level; /* of a judgement; below 0: in the pool, but not judged */
+    };
+} rr_eval_row;
+
+typedef struct rr_eval_query {
+    rr_text qid;
+    size_t first, n; /* its rows */
+} rr_eval_query;
+
+/* Zero-initialise; destroy whatever happens. While rows are added the queries stand in the file's order. */
+typedef struct rr_eval_table {
+    const char *label;      /* the file in messages; borrowed */
+    rr_mapping map;
+    rr_buf text;            /* instead of `map` for what cannot be mapped */
+    rr_arena arena;         /* ids that do not stand in the file as they are */
+    rr_eval_query *queries; /* [n_queries] after rr_eval_table_finish by qid, in byte order */
+    size_t n_queries, queries_capacity;
+    rr_eval_row *rows;      /* [n_rows] */
+    size_t n_rows, rows_capacity;
+    uint32_t *slots;        /* hash table over the queries: index + 1, 0 = free; only while rows are added */
+    size_t n_slots;
+    bool scattered;         /* the rows of some query do not stand together */
+} rr_eval_table;
+
+/* Maps the file, or reads it when it is a pipe or "-" (standard input, at most RR_EVAL_MAX_STREAM bytes). *data stays valid
+ * until the table is destroyed. Errors: RR_E_IO, RR_E_INPUT, RR_E_USAGE for an empty path, RR_E_MEMORY. */
+#define RR_EVAL_MAX_STREAM ((uint64_t)16 << 30)
+rr_status rr_eval_table_load(rr_eval_table *table, const char *path, const char **data, size_t *bytes, rr_diag *diag);
+
+/* Adds a row; row->query is filled in. Both ids must live as long as the table. Errors: RR_E_MEMORY; RR_E_INPUT past 2^32 - 2
+ * rows or for an id of 4 GiB. Cost: one comparison when the query is that of the row before, else one look-up. */
+rr_status rr_eval_table_add(rr_eval_table *table, rr_text qid, rr_eval_row *row, rr_diag *diag);
+
+/* Orders rows of one query; fits qsort. */
+typedef int (*rr_eval_order)(const void *a, const void *b);
+int rr_eval_by_score(const void *a, const void *b); /* score falling, then docid falling in byte order */
+int rr_eval_by_docid(const void *a, const void *b); /* docid rising in byte order */
+
+/* Groups the rows, sorts the queries and each query's rows. Errors: RR_E_INPUT when a docid occurs twice in a query, with both
+ * lines; RR_E_MEMORY. Cost: linear for rows that come grouped and in order. */
+rr_status rr_eval_table_finish(rr_eval_table *table, rr_eval_order order, rr_diag *diag);
+
+/* NULL when absent. Only after rr_eval_table_finish. */
+const rr_eval_query *rr_eval_table_find(const rr_eval_table *table, rr_text qid);
+void rr_eval_table_destroy(rr_eval_table *table); /* accepts a zeroed one */
+
+/* As strcmp, for texts that hold no NUL. */
+int rr_eval_compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes);
+
+#endif
