@@ -131,8 +131,8 @@ static rr_status list(const rr_manifest *manifest, rr_diag *diag) {
         rr_status status = make_path(entry, NULL, &path, diag);
         if (status == RR_OK) {
             const char *state = access(path.data, F_OK) == 0 ? "here" : "-";
-            rr_out_printf("%-40s %6llu MiB  %-4s  %s%s\n", entry->name, (unsigned long long)(entry->bytes >> 20), state,
-                          entry->about, i == 0 ? " [default]" : "");
+            rr_out_printf("%-40s %6.0f MiB  %-4s  %s%s\n", entry->name, (double)entry->bytes / 1048576.0, state, entry->about,
+                          i == 0 ? " [default]" : "");
         }
         rr_buf_destroy(&path);
         RR_TRY(status);

@@ -96,6 +96,14 @@ static rr_status write_log(const rank_job *job, rr_diag *diag) {
     return rr_file_write_atomic(job->options->log_path, job->log.data, job->log.bytes, diag);
 }
 
+/* Standard output keeps them too: a JSON list that was begun gets its end. */
+static void end_early(rank_job *job) {
+    rr_diag diag;
+    if (job->options->output.path == NULL && job->n_done > 0) {
+        (void)rr_ranking_output_end(&job->options->output, &diag); /* there is a failure to tell already */
+    }
+}
+
 static int rank(rank_options *options) {
     rank_job job = {.options = options};
     rr_diag diag = {0}, log_diag = {0};
@@ -107,6 +115,7 @@ static int rank(rank_options *options) {
         rr_cli_error("interrupted: %zu of %zu queries are done", job.n_done, options->input.candidates.n);
     }
     if (status != RR_OK) {
+        end_early(&job);
         code = rr_cli_fail(status, &diag);
     }
     if (log_status != RR_OK) {

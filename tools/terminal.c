@@ -1,5 +1,5 @@
 /* Signals and the terminal.
- * Owns: the handlers of SIGINT, SIGTERM, SIGPIPE and SIGXFSZ, and the progress line on standard error. */
+ * Owns: the handlers of SIGINT, SIGTERM, SIGPIPE, SIGXFSZ and SIGBUS, and the progress line on standard error. */
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
 #include <signal.h>
@@ -27,6 +27,14 @@ static void on_failed_write(int signal_number) {
     (void)signal_number; /* the write fails with EPIPE or EFBIG and its caller sees that */
 }
 
+/* A mapped file that shrank, or whose disk went away: there is no page to read and no way on. */
+static void on_lost_page(int signal_number) {
+    (void)signal_number;
+    static const char text[] = "rearank: a file was cut or its disk went away while it was read (SIGBUS)\n";
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(RR_EXIT_FAILURE);
+}
+
 static void handle(int signal_number, void (*handler)(int)) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -52,6 +60,7 @@ void rr_cli_signals_setup(void) {
     /* a handler and not SIG_IGN: programs that we start get the default back */
     handle(SIGPIPE, on_failed_write);
     handle(SIGXFSZ, on_failed_write);
+    handle(SIGBUS, on_lost_page);
     /* a closed standard stream must not lend its number to a file of ours; writing to it then fails, as it should */
     for (int fd = 0; fd <= 2; fd++) {
         if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDONLY) != fd) {

@@ -10,17 +10,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static rr_status open_to_read(const char *path, int *fd, rr_diag *diag) {
+static rr_status open_to_read(const char *path, int flags, int *fd, rr_diag *diag) {
     if (path[0] == '\0') {
         return rr_fail(diag, RR_E_USAGE, "found an empty name, expected the name of a file to read");
     }
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *fd = open(path, O_RDONLY | O_CLOEXEC | flags);
     return *fd >= 0 ? RR_OK : rr_fail(diag, RR_E_IO, "%s: cannot open: %s", path, strerror(errno));
 }
 
 rr_status rr_file_map(const char *path, rr_mapping *out, rr_diag *diag) {
     int fd;
-    RR_TRY(open_to_read(path, &fd, diag));
+    RR_TRY(open_to_read(path, O_NONBLOCK, &fd, diag)); /* a pipe is refused below, not waited for */
     rr_status status = RR_OK;
     struct stat st;
     rr_mapping map = {0};
@@ -57,7 +57,7 @@ rr_status rr_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_dia
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = STDIN_FILENO;
     if (!is_stdin) {
-        RR_TRY(open_to_read(path, &fd, diag));
+        RR_TRY(open_to_read(path, 0, &fd, diag));
     }
     rr_status status = RR_OK;
     char chunk[65536];

@@ -185,6 +185,9 @@ static void refuses_what_is_no_file(void) {
     CHECK_INT(rr_file_map(folder, &map, &diag), RR_E_INPUT);
     CHECK(strstr(diag.text, "folder") != NULL);
     CHECK_INT(rr_file_map("/dev/null", &map, &diag), RR_E_INPUT);
+    CHECK_INT(mkfifo(in_folder("pipe"), 0600), 0);
+    CHECK_INT(rr_file_map(in_folder("pipe"), &map, &diag), RR_E_INPUT); /* nobody writes to it */
+    CHECK_INT(unlink(in_folder("pipe")), 0);
     CHECK_INT(map.bytes, 77); /* results only on success */
     CHECK_INT(rr_file_read(in_folder("absent"), 10, &buf, &diag), RR_E_IO);
     CHECK_INT(rr_file_read(folder, 10, &buf, &diag), RR_E_INPUT);

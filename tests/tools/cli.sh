@@ -68,6 +68,10 @@ for verb in $("$rearank" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p'
     says "rearank $verb: unknown option --no-such-option"
 done
 
+expect 0 pull --list
+n_done=$((n_done + 1))
+grep -q '^qwen2.5-coder-0.5b-instruct-q4_k_m *469 MiB ' out || fail "pull --list prints $(cat out)"
+
 # tokenize: what it prints.
 printf 'the the\n' >text
 expect 0 tokenize -m "$vocabulary" text
@@ -135,6 +139,19 @@ printf '[{"role":"tool","content":"x"}]' >chat
 expect 2 tokenize -m "$vocabulary" --chat chat
 same out ''
 same err 'rearank tokenize: chat: message 0: "role": found tool, expected "system", "user" or "assistant"\n'
+
+# A mapped file that shrinks while it is read: the kernel's signal becomes a message.
+mkfifo held
+"$rearank" tokenize -m "$vocabulary" held 2>err &
+exec 9>held # opens when the program reads
+kill -BUS $!
+n_done=$((n_done + 1))
+code=0
+wait $! || code=$?
+exec 9>&-
+what='lost page'
+[[ $code -eq 1 ]] || fail "$what: exit $code, expected 1"
+says 'a file was cut or its disk went away while it was read'
 
 # A full disk is an error; a reader that goes away is none of our business.
 n_done=$((n_done + 3))

@@ -121,6 +121,12 @@ PY
     check "finished queries are kept" test "$(wc -l <out)" -eq 4
     check "and logged" test "$(wc -l <part.jsonl)" -eq 2
     check "it says so" grep -q -a 'interrupted: 2 of 3 queries are done' err
+    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --max-tokens 4000)
+    check "Ctrl-C in JSON exits with 130 (found $code)" test "$code" -eq 130
+    check "the list is whole and holds the finished queries" python3 - <<'PY'
+import json
+raise SystemExit([query["qid"] for query in json.load(open("out"))] != ["q1", "q2"])
+PY
     code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --max-tokens 4000 --output half.json)
     check "Ctrl-C with --output exits with 130 (found $code)" test "$code" -eq 130
     check "no half file" test "$(find . -name 'half.json*' | wc -l)" -eq 0
