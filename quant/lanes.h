@@ -51,7 +51,8 @@ rr_lanes_format rr_lanes_decode(uint32_t code);
 /* width is 8 or 16, cols a multiple of 32 and of every part's block_weights. Errors: RR_E_UNSUPPORTED (float types, other widths), RR_E_INPUT. */
 rr_status rr_lanes_plan(const rr_lanes_part *parts, uint32_t n_parts, uint32_t cols, uint32_t width, rr_lanes *out,
                         rr_diag *diag);
-/* Packs one unit; rows past the end become zeros. Cost: one pass; units may be packed on several threads. */
+/* Packs one unit; rows past the end become zeros. Cost: one pass; units may be packed on several threads. Other
+ * bytes than before: raise RR_PACKED_VERSION. */
 void rr_lanes_pack_unit(const rr_lanes *lanes, uint32_t unit, void *device);
 /* One row as floats: the reference of what a kernel must read. */
 void rr_lanes_unpack_row(const rr_lanes *lanes, const void *device, uint32_t row, float *out);

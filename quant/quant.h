@@ -82,6 +82,10 @@ void rr_blocks_quantize(rr_qtype type, const float *weights, uint32_t cols, void
 void rr_blocks_random(rr_qtype type, uint64_t seed, double deviation, uint64_t first_block, size_t n_blocks,
                       void *blocks);
 
+/* Of the bytes that rr_planes_pack and rr_lanes_pack_unit write: packed weights are kept on disk. To be raised whenever
+ * either changes; tests/quant/test_packed.c tells. */
+enum { RR_PACKED_VERSION = 1 };
+
 /* Where a matrix's planes lie on the device, in bytes from its start. A plane that the type lacks has offset and
  * stride 0. */
 typedef struct rr_planes {
@@ -97,7 +101,8 @@ typedef struct rr_planes {
 rr_status rr_planes_plan(rr_qtype type, uint32_t rows, uint32_t cols, rr_planes *out, rr_diag *diag);
 
 /* Packs rows [row_begin, row_end) from the file's blocks (`blocks` = row 0) into the planes at `device`. Padding bytes of
- * those rows are zeroed. Cost: one pass over the bytes; call from several threads on disjoint rows. */
+ * those rows are zeroed. Cost: one pass over the bytes; call from several threads on disjoint rows.
+ * Other bytes than before: raise RR_PACKED_VERSION. */
 void rr_planes_pack(const rr_planes *planes, const void *blocks, uint32_t row_begin, uint32_t row_end,
                     void *device);
 

@@ -134,6 +134,9 @@ static void make_args(const rr_engine_params *params, char *args[MAX_ARGS], char
         args[n++] = WORD("--chunk");
         args[n++] = numbers[1];
     }
+    if (params->no_packed_cache) {
+        args[n++] = WORD("--no-packed-cache");
+    }
 #undef WORD
     args[n] = NULL;
 }

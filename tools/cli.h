@@ -129,7 +129,7 @@ typedef struct rr_cli_engine {
     rr_engine_params params; /* filled by rr_cli_parse; model_path by rr_cli_engine_ready */
     const char *model;
     rr_buf path;
-    rr_opt options[8];
+    rr_opt options[9];
 } rr_cli_engine;
 
 /* Initialises `engine` (progress goes to the terminal) and gives its group; `engine` must stay where it is. */

@@ -49,6 +49,8 @@ rr_opt_group rr_cli_engine_group(rr_cli_engine *engine) {
          .help = "prompt tokens computed in one pass (default: 256; 64 on software devices)", .min = 1, .max = 4096},
         {.name = "exact", .kind = RR_OPT_FLAG, .target = &params->exact,
          .help = "keep activations in float, slower (default: quantized where the device has kernels for it)"},
+        {.name = "no-packed-cache", .kind = RR_OPT_FLAG, .target = &params->no_packed_cache,
+         .help = "neither read nor leave the packed weights in a file beside the model"},
         {.name = "validation", .kind = RR_OPT_FLAG, .target = &params->validation,
          .help = "turn on the Vulkan validation layers (must be installed)"},
     };

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static rr_status open_to_read(const char *path, int flags, int *fd, rr_diag *diag) {
@@ -31,6 +32,7 @@ rr_status rr_file_map(const char *path, rr_mapping *out, rr_diag *diag) {
                          S_ISDIR(st.st_mode) ? "folder" : "special file");
     } else if (st.st_size > 0) {
         map.bytes = (uint64_t)st.st_size;
+        map.modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
         void *data = mmap(NULL, (size_t)map.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) {
             status = rr_fail(diag, RR_E_IO, "%s: cannot map %llu bytes: %s", path,
@@ -51,6 +53,21 @@ void rr_file_unmap(rr_mapping *mapping) {
         munmap((void *)(uintptr_t)mapping->data, (size_t)mapping->bytes);
     }
     *mapping = (rr_mapping){0};
+}
+
+void rr_file_will_read(const rr_mapping *mapping, uint64_t offset, uint64_t bytes) {
+    if (mapping->data == NULL || offset >= mapping->bytes) {
+        return;
+    }
+    uint64_t begin = offset & ~(uint64_t)(sysconf(_SC_PAGESIZE) - 1); /* madvise wants whole pages */
+    uint64_t end = bytes < mapping->bytes - offset ? offset + bytes : mapping->bytes;
+    (void)madvise((void *)(uintptr_t)(mapping->data + begin), (size_t)(end - begin), MADV_WILLNEED);
+}
+
+uint64_t rr_file_room(const char *path) {
+    struct statvfs st;
+    uint64_t bytes = 0;
+    return statvfs(path, &st) == 0 && rr_mul_u64(st.f_bavail, st.f_frsize, &bytes) ? bytes : 0;
 }
 
 rr_status rr_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_diag *diag) {

@@ -9,11 +9,14 @@
 typedef struct rr_mapping {
     const uint8_t *data;
     uint64_t bytes;
+    int64_t modified_ns; /* when the file was last changed */
 } rr_mapping;
 
 /* Errors: RR_E_IO with path and system message; RR_E_INPUT when the path is not a regular file; RR_E_USAGE when empty. */
 rr_status rr_file_map(const char *path, rr_mapping *out, rr_diag *diag);
 void rr_file_unmap(rr_mapping *mapping); /* accepts a zeroed mapping */
+/* These bytes (which may reach past the end) are wanted soon: the system starts to read them. */
+void rr_file_will_read(const rr_mapping *mapping, uint64_t offset, uint64_t bytes);
 
 /* Reads a whole stream ("-" = standard input) into `out` (appended). Errors: RR_E_IO, RR_E_INPUT
  * for a folder or past `max_bytes`, RR_E_USAGE for an empty path. */
@@ -26,6 +29,7 @@ typedef struct rr_file_out {
     rr_buf label;     /* the path as given, for messages */
     rr_buf path;      /* the file itself */
     rr_buf temporary; /* empty = in place */
+    bool unnamed;
 } rr_file_out;
 
 /* Whether rr_file_out_open would succeed: better known before hours of work. Errors: RR_E_USAGE for an empty name, RR_E_IO for
@@ -33,7 +37,13 @@ typedef struct rr_file_out {
 rr_status rr_file_out_check(const char *path, rr_diag *diag);
 /* Errors: as rr_file_out_check. *out is to be ended by rr_file_out_finish or rr_file_out_discard. */
 rr_status rr_file_out_open(const char *path, rr_file_out *out, rr_diag *diag);
+/* The same for a cache. Until it is finished the file has no name at all, so that a process that is killed leaves nothing; what
+ * reaches the disk when is left to the system, so that the reader must check what it finds; links are not followed.
+ * Errors: RR_E_IO, also where the file system has no files without a name. */
+rr_status rr_file_out_open_unnamed(const char *path, rr_file_out *out, rr_diag *diag);
 rr_status rr_file_out_write(rr_file_out *out, const void *data, size_t bytes, rr_diag *diag); /* RR_E_IO */
+/* Over what was written before; the place of the next rr_file_out_write stays. Not in place. Errors: RR_E_IO. */
+rr_status rr_file_out_rewrite(rr_file_out *out, uint64_t offset, const void *data, size_t bytes, rr_diag *diag);
 /* Zeros, as a hole where the file can have one. Errors: RR_E_IO. */
 rr_status rr_file_out_skip(rr_file_out *out, uint64_t bytes, rr_diag *diag);
 /* Gives the file its name. After a failure (RR_E_IO) nothing of it stays, and what stood there before is untouched. */
@@ -42,6 +52,9 @@ void rr_file_out_discard(rr_file_out *out);
 
 /* All of it in one call. */
 rr_status rr_file_write_atomic(const char *path, const void *data, size_t bytes, rr_diag *diag);
+
+/* Bytes that are left to this user on the file system of `path`; 0 when that cannot be told. */
+uint64_t rr_file_room(const char *path);
 
 /* Creates a folder and its parents. */
 rr_status rr_folder_make(const char *path, rr_diag *diag);

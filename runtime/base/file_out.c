@@ -115,6 +115,35 @@ fail:
     return status;
 }
 
+rr_status rr_file_out_open_unnamed(const char *path, rr_file_out *out, rr_diag *diag) {
+    const char *slash = strrchr(path, '/');
+    rr_file_out opened = {.fd = -1, .unnamed = true};
+    rr_buf folder = {0};
+    rr_buf_text(&opened.label, path);
+    rr_buf_text(&opened.path, path);
+    rr_buf_append(&folder, slash == NULL ? "." : path, slash == NULL || slash == path ? 1 : (size_t)(slash - path));
+    rr_status status = RR_OK;
+    if (opened.label.failed || opened.path.failed || folder.failed) {
+        status = rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
+    } else if ((opened.fd = open(folder.data, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666)) < 0) {
+        status = rr_fail(diag, RR_E_IO, "%s: cannot make a file without a name: %s", path, strerror(errno));
+    } else {
+        *out = opened;
+        opened = (rr_file_out){.fd = -1};
+    }
+    rr_file_out_discard(&opened);
+    rr_buf_destroy(&folder);
+    return status;
+}
+
+/* Names what has no name yet. Between the removal and the naming there is no such file, as before a first run. */
+static bool give_name(const rr_file_out *out) {
+    char self[64];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", out->fd);
+    return (unlink(out->path.data) == 0 || errno == ENOENT) &&
+           linkat(AT_FDCWD, self, AT_FDCWD, out->path.data, AT_SYMLINK_FOLLOW) == 0;
+}
+
 rr_status rr_file_out_write(rr_file_out *out, const void *data, size_t bytes, rr_diag *diag) {
     const char *from = data;
     while (bytes > 0) {
@@ -126,6 +155,23 @@ rr_status rr_file_out_write(rr_file_out *out, const void *data, size_t bytes, rr
             return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", out->label.data, strerror(put < 0 ? errno : ENOSPC));
         }
         from += put;
+        bytes -= (size_t)put;
+    }
+    return RR_OK;
+}
+
+rr_status rr_file_out_rewrite(rr_file_out *out, uint64_t offset, const void *data, size_t bytes, rr_diag *diag) {
+    const char *from = data;
+    while (bytes > 0) {
+        ssize_t put = pwrite(out->fd, from, bytes, (off_t)offset);
+        if (put < 0 && errno == EINTR) {
+            continue;
+        }
+        if (put <= 0) {
+            return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", out->label.data, strerror(put < 0 ? errno : ENOSPC));
+        }
+        from += put;
+        offset += (uint64_t)put;
         bytes -= (size_t)put;
     }
     return RR_OK;
@@ -144,7 +190,7 @@ rr_status rr_file_out_skip(rr_file_out *out, uint64_t bytes, rr_diag *diag) {
 
 rr_status rr_file_out_finish(rr_file_out *out, rr_diag *diag) {
     bool is_temporary = out->temporary.data != NULL;
-    bool ok = !is_temporary || fsync(out->fd) == 0; /* a device or pipe has nothing to sync */
+    bool ok = out->unnamed ? give_name(out) : !is_temporary || fsync(out->fd) == 0; /* a device or pipe has nothing to sync */
     int saved = errno;
     if (close(out->fd) != 0 && ok) {
         ok = false;

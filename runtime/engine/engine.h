@@ -26,6 +26,8 @@ typedef struct rr_engine_params {
     bool validation;
     bool no_weights;         /* allocate the weights and leave them as they are: for walking through a driver that executes
                               * nothing. Everything is planned, compiled, recorded and submitted; results mean nothing */
+    bool no_packed_cache;    /* neither read nor leave the packed weights beside the model (packed.h) */
+    uint64_t packed_min_bytes; /* fewer bytes of weights are not kept; 0 = 256 MiB */
     rr_progress_fn progress; /* packing and compiling; may be NULL */
     void *progress_user;
 } rr_engine_params;
@@ -48,7 +50,8 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
  * GPUs with integer dot products) or "lanes" (the like for software devices). Pure. */
 const char *rr_graph_name(const rr_model *model, const rr_device_info *info, const rr_engine_params *params);
 
-/* Opens model and device, packs the weights, compiles the kernels. Cold cost: reads the whole file once. */
+/* Opens model and device, packs the weights, compiles the kernels. Cold cost: reads the whole file once, and leaves the
+ * packed weights beside it, which later starts read instead (packed.h). */
 rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_diag *diag);
 void rr_engine_close(rr_engine **engine); /* all sessions must have been destroyed */
 

@@ -56,7 +56,7 @@ typedef struct rr_weights {
  * allocates at once, those of rr_planes_plan and rr_lanes_plan. */
 rr_status rr_weights_plan(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, uint64_t *out_bytes,
                           rr_diag *diag);
-/* `params`: no_weights and the progress function. */
+/* `params`: no_weights, the packed cache and the progress function. */
 rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_device *device,
                           const rr_engine_params *params, rr_weights *out, rr_diag *diag);
 /* Types and layouts alone: no buffer, all addresses 0. */

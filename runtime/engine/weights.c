@@ -1,9 +1,12 @@
 /* The weights arena: places every tensor, packs it into planes, brings it to the device. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/base/thread.h"
 #include "runtime/engine/internal.h"
+#include "runtime/engine/packed.h"
 
 enum { PACK_ROWS = 64 };
 
@@ -278,25 +281,99 @@ static void set_address(const item *it, const rr_vk_buffer *buffer) {
     }
 }
 
-static rr_status load_item(rr_vk_device *device, const item *it, rr_vk_buffer *buffer, rr_diag *diag) {
-    if (buffer->mapped != NULL) {
-        make_bytes(it, (char *)buffer->mapped + it->offset);
+/* The packed weights on disk: one of them at most is there. */
+typedef struct packed_cache {
+    rr_packed *from;
+    rr_packed_writer *to;
+} packed_cache;
+
+/* What is in every item, and in which order. */
+static uint64_t recipe_of(const placement *p) {
+    uint64_t hash = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        const item *it = &p->items[i];
+        const uint64_t numbers[] = {it->bytes, it->matrix != NULL, it->lanes != NULL};
+        hash = rr_hash(hash, numbers, sizeof numbers);
+        for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
+            hash = rr_hash(hash, it->parts[part]->name.data, it->parts[part]->name.bytes);
+        }
+    }
+    return hash;
+}
+
+/* Reads what an earlier start left, or begins to leave it. */
+static void open_cache(const rr_model *model, rr_graph_kind graph, const rr_device_info *info,
+                       const rr_engine_params *params, const placement *p, packed_cache *out) {
+    static const char *const names[] = {[RR_GRAPH_PLAIN] = "plain", [RR_GRAPH_Q8] = "q8"};
+    uint64_t least = params->packed_min_bytes != 0 ? params->packed_min_bytes : RR_PACKED_MIN_BYTES;
+    uint64_t *item_bytes = NULL;
+    if (params->no_weights || params->no_packed_cache || p->total_bytes < least ||
+        (item_bytes = malloc(p->n * sizeof *item_bytes)) == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < p->n; i++) {
+        item_bytes[i] = p->items[i].bytes;
+    }
+    char layout[16];
+    if (graph == RR_GRAPH_LANES) {
+        snprintf(layout, sizeof layout, "lanes%u", info->subgroup_size);
+    } else {
+        snprintf(layout, sizeof layout, "%s", names[graph]);
+    }
+    const rr_packed_wish wish = {
+        .gguf = model->gguf, .layout = layout, .recipe = recipe_of(p), .item_bytes = item_bytes, .n = p->n};
+    out->from = rr_packed_open(&wish);
+    if (out->from == NULL) {
+        out->to = rr_packed_begin(&wish);
+    }
+    free(item_bytes);
+}
+
+static rr_status load_item(rr_vk_device *device, packed_cache *cache, const item *it, size_t index, rr_vk_buffer *buffer,
+                           rr_diag *diag) {
+    void *mapped = buffer->mapped != NULL ? (char *)buffer->mapped + it->offset : NULL;
+    if (cache->from != NULL) {
+        const void *bytes = rr_packed_item(cache->from, index, mapped);
+        if (bytes != NULL) {
+            return mapped != NULL ? RR_OK : rr_vk_upload(device, buffer, it->offset, bytes, it->bytes, diag);
+        }
+        rr_packed_close(&cache->from, true);
+    }
+    if (mapped != NULL && cache->to == NULL) {
+        make_bytes(it, mapped);
         return RR_OK;
     }
-    void *bytes = malloc((size_t)it->bytes);
+    /* zeroed: the gaps between planes reach the disk. Not read back from a mapped buffer, which may be slow to read */
+    void *bytes = calloc(1, (size_t)it->bytes);
     if (bytes == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory: %llu bytes to pack a tensor", (unsigned long long)it->bytes);
     }
     make_bytes(it, bytes);
+    rr_packed_add(&cache->to, bytes);
     rr_status status = rr_vk_upload(device, buffer, it->offset, bytes, it->bytes, diag);
     free(bytes);
     return status;
+}
+
+static rr_status load_all(rr_vk_device *device, const rr_engine_params *params, const placement *p, packed_cache *cache,
+                          rr_vk_buffer *buffers, rr_diag *diag) {
+    uint64_t done = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        RR_TRY(load_item(device, cache, &p->items[i], i, &buffers[p->items[i].buffer], diag));
+        done += p->items[i].bytes;
+        if (params->progress != NULL) {
+            params->progress(params->progress_user, cache->from != NULL ? "reading weights" : "packing weights", done,
+                             p->total_bytes);
+        }
+    }
+    return RR_OK;
 }
 
 rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_device *device,
                           const rr_engine_params *params, rr_weights *out, rr_diag *diag) {
     rr_weights weights = {0};
     placement p = {0};
+    packed_cache cache = {0};
     rr_status status = RR_OK;
     RR_TRY_GOTO(describe(model, graph, rr_vk_info(device), &weights, &p, diag));
     weights.buffers = calloc(p.n_buffers, sizeof *weights.buffers);
@@ -309,19 +386,14 @@ rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_devi
         RR_TRY_GOTO(rr_vk_buffer_create(device, RR_VK_MEMORY_DEVICE, p.buffer_bytes[i], "weights",
                                         &weights.buffers[i], diag));
     }
-    uint64_t done = 0;
     for (size_t i = 0; i < p.n; i++) {
-        rr_vk_buffer *buffer = &weights.buffers[p.items[i].buffer];
-        set_address(&p.items[i], buffer);
-        if (params->no_weights) {
-            continue;
-        }
-        RR_TRY_GOTO(load_item(device, &p.items[i], buffer, diag));
-        done += p.items[i].bytes;
-        if (params->progress != NULL) {
-            params->progress(params->progress_user, "packing weights", done, p.total_bytes);
-        }
+        set_address(&p.items[i], &weights.buffers[p.items[i].buffer]);
     }
+    open_cache(model, graph, rr_vk_info(device), params, &p, &cache);
+    RR_TRY_GOTO(params->no_weights ? RR_OK : load_all(device, params, &p, &cache, weights.buffers, diag));
+    rr_log(RR_LOG_INFO, "weights: packed cache %s", cache.from != NULL ? "used" : "not used");
+    rr_packed_finish(&cache.to);
+    rr_packed_close(&cache.from, false);
     if (graph != RR_GRAPH_LANES && model->config.tied) {
         weights.output = weights.embedding; /* again: now it has an address */
     }
@@ -329,6 +401,8 @@ rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_devi
     *out = weights;
     return RR_OK;
 fail:
+    rr_packed_discard(&cache.to);
+    rr_packed_close(&cache.from, false);
     placement_destroy(&p);
     rr_weights_destroy(device, &weights);
     return status;

@@ -17,6 +17,8 @@ struct rr_gguf {
     char *path;
     rr_mapping mapping; /* zeroed when the caller owns the memory */
     uint64_t bytes;
+    const uint8_t *data;
+    uint64_t head_bytes; /* up to the end of the tensor table */
     rr_gguf_value *values;
     size_t n_values;
     rr_gguf_tensor *tensors;
@@ -303,6 +305,7 @@ static rr_status read_tensors(reader *r, rr_gguf *gguf, uint64_t n) {
             goto fail;
         }
     }
+    gguf->head_bytes = r->at;
     uint64_t begin = rr_round_up(r->at, alignment);
     for (uint64_t i = 0; i < n; i++) {
         status = place_tensor(r, begin, alignment, offsets[i], &gguf->tensors[i]);
@@ -367,6 +370,7 @@ static rr_status open_memory(const void *data, uint64_t bytes, const char *label
     memcpy(path, label, label_bytes);
     gguf->path = path;
     gguf->bytes = bytes;
+    gguf->data = data;
     reader r = {.data = data, .bytes = bytes, .diag = diag};
     rr_status status = parse(&r, gguf);
     if (status != RR_OK) {
@@ -415,6 +419,15 @@ const char *rr_gguf_path(const rr_gguf *gguf) {
 
 uint64_t rr_gguf_file_bytes(const rr_gguf *gguf) {
     return gguf->bytes;
+}
+
+int64_t rr_gguf_modified_ns(const rr_gguf *gguf) {
+    return gguf->mapping.modified_ns;
+}
+
+const void *rr_gguf_head(const rr_gguf *gguf, uint64_t *bytes) {
+    *bytes = gguf->head_bytes;
+    return gguf->data;
 }
 
 size_t rr_gguf_n_values(const rr_gguf *gguf) {

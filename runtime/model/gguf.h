@@ -54,6 +54,9 @@ void rr_gguf_close(rr_gguf **gguf);
 
 const char *rr_gguf_path(const rr_gguf *gguf);
 uint64_t rr_gguf_file_bytes(const rr_gguf *gguf);
+int64_t rr_gguf_modified_ns(const rr_gguf *gguf); /* when the file was last changed; 0 for memory */
+/* The file's bytes from its start to the end of the tensor table. */
+const void *rr_gguf_head(const rr_gguf *gguf, uint64_t *bytes);
 size_t rr_gguf_n_values(const rr_gguf *gguf);
 const rr_gguf_value *rr_gguf_value_at(const rr_gguf *gguf, size_t index);
 const rr_gguf_value *rr_gguf_find(const rr_gguf *gguf, const char *key); /* NULL when absent */

@@ -31,6 +31,36 @@ static int n_entries(const char *path) {
     return n;
 }
 
+static void keeps_a_cache(void) {
+    rr_diag diag = {0};
+    rr_file_out out;
+    const char *path = in_folder("cache.bin");
+    int before = n_entries(folder);
+    rr_status status = rr_file_out_open_unnamed(path, &out, &diag);
+    if (status == RR_E_IO) {
+        printf("not here: %s\n", diag.text);
+        return;
+    }
+    for (int round = 0; round < 2; round++) { /* the second replaces the first */
+        CHECK_OK(round == 0 ? status : rr_file_out_open_unnamed(path, &out, &diag), diag);
+        CHECK_OK(rr_file_out_skip(&out, 4, &diag), diag);
+        CHECK_OK(rr_file_out_write(&out, "data", 4, &diag), diag);
+        CHECK_OK(rr_file_out_rewrite(&out, 0, round == 0 ? "head" : "HEAD", 4, &diag), diag);
+        CHECK_INT(n_entries(folder), before + round);
+        CHECK_OK(rr_file_out_finish(&out, &diag), diag);
+        rr_buf found = {0};
+        CHECK_OK(rr_file_read(path, 100, &found, &diag), diag);
+        CHECK_TEXT(found.data, round == 0 ? "headdata" : "HEADdata");
+        rr_buf_destroy(&found);
+    }
+    CHECK_OK(rr_file_out_open_unnamed(path, &out, &diag), diag);
+    rr_file_out_discard(&out);
+    CHECK_INT(n_entries(folder), before + 1);
+    CHECK(unlink(path) == 0);
+    CHECK_INT(rr_file_out_open_unnamed("/nonexistent/cache.bin", &out, &diag), RR_E_IO);
+    CHECK(rr_file_room(folder) > 0 && rr_file_room("/nonexistent") == 0);
+}
+
 static void writes_atomically(void) {
     rr_diag diag = {0};
     const char *path = in_folder("a.bin");
@@ -266,6 +296,7 @@ int main(void) {
         perror(folder);
         return 1;
     }
+    keeps_a_cache();
     writes_atomically();
     keeps_what_it_writes_to();
     leaves_nothing_half();
