@@ -208,7 +208,7 @@ static void maps_and_reads(void) {
 
 static void refuses_what_is_no_file(void) {
     rr_diag diag = {0};
-    rr_mapping map = {(const uint8_t *)"", 77};
+    rr_mapping map = {.data = (const uint8_t *)"", .bytes = 77};
     rr_buf buf = {0};
     CHECK_INT(rr_file_map(in_folder("absent"), &map, &diag), RR_E_IO);
     CHECK(strstr(diag.text, "absent") != NULL);
