@@ -368,7 +368,8 @@ int main(void) {
     for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
         graph = graphs[g];
         rr_engine *engine = open_engine(1, 64);
-        const bool runs = strcmp(engine->graph->name, graph) == 0;
+        /* fast: the kernels of q8 are checked there, its sessions on other devices */
+        const bool runs = strcmp(engine->graph->name, graph) == 0 && !(fast && strcmp(graph, "q8") == 0);
         close_engine(&engine);
         printf("graph: %s%s\n", graph, runs ? "" : ", not here");
         if (runs) {
