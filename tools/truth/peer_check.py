@@ -43,6 +43,9 @@ def options():
     return found
 
 
+FORCED = ("\n<", "</") # how the tags begin that finish an answer by force
+
+
 class Ours:
     """The `rearank` program."""
 
@@ -74,12 +77,12 @@ class Ours:
     def ids(self, text):
         return json.loads(self.run("tokenize", "-m", self.opt.model, "--special", "--format", "json", text=text))
 
-    def gap(self, tokens, one, other):
-        """By how much their log-probabilities behind the tokens differ in our float path; infinite when one is far away."""
-        rows = self.run("logits", "-m", self.opt.model, *self.device, "--exact", "--context", str(self.opt.context),
-                        "--tokens", "-", "--top", "100", text=json.dumps(tokens))
-        top = {entry["id"]: entry["logprob"] for entry in json.loads(rows.splitlines()[-1])["top"]}
-        return abs(top[one] - top[other]) if one in top and other in top else float("inf")
+    def choices(self, prompt, answer, exact):
+        """For each token of the answer what our path makes of its place: id -> log-probability, the likeliest first."""
+        rows = self.run("logits", "-m", self.opt.model, *self.device, *(["--exact"] if exact else []),
+                        "--context", str(self.opt.context), "--tokens", "-", "--top", "100", text=json.dumps(prompt + answer))
+        rows = rows.splitlines()[len(prompt) - 1:-1]
+        return [{entry["id"]: entry["logprob"] for entry in json.loads(row)["top"]} for row in rows]
 
 
 class Peer:
@@ -106,13 +109,15 @@ class Peer:
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
             sys.exit("the server did not start; its last lines:\n" + "".join(log.readlines()[-10:]))
 
-    def answer(self, prompt, n_tokens):
-        request = {"prompt": prompt, "n_predict": n_tokens, "temperature": 0, "samplers": ["temperature"],
-                   "cache_prompt": False, "return_tokens": True}
-        data = urllib.request.Request(self.address + "/completion", json.dumps(request).encode(),
+    def ask(self, what, request):
+        data = urllib.request.Request(f"{self.address}/{what}", json.dumps(request).encode(),
                                       {"Content-Type": "application/json"})
         with urllib.request.urlopen(data, timeout=3600) as reply:
-            found = json.load(reply)
+            return json.load(reply)
+
+    def answer(self, prompt, n_tokens):
+        found = self.ask("completion", {"prompt": prompt, "n_predict": n_tokens, "temperature": 0,
+                                        "samplers": ["temperature"], "cache_prompt": False, "return_tokens": True})
         if found["tokens_evaluated"] != len(prompt):
             sys.exit(f"the server read {found['tokens_evaluated']} prompt tokens, expected {len(prompt)}")
         tokens = found["tokens"]
@@ -120,6 +125,10 @@ class Peer:
         if ended and tokens[-1:] != self.end:
             tokens += self.end # what ended the text is part of the choice
         return tokens, found["content"], ended
+
+    def text(self, tokens):
+        """Without a character that is cut at the end."""
+        return self.ask("detokenize", {"tokens": tokens})["content"].rstrip("\ufffd")
 
     def stop(self):
         self.process.terminate()
@@ -137,6 +146,28 @@ def read_queries(opt):
     return queries
 
 
+def begins(answer, theirs, mine, peer):
+    """Whether our answer may begin with some of their tokens and then this one of ours."""
+    start = peer.text(theirs) if theirs else ""
+    if mine in peer.end:
+        return answer.startswith(start) and answer[len(start):].startswith(FORCED)
+    return answer.startswith(peer.text(theirs + [mine]))
+
+
+def part(ours, peer, prompt, theirs, answer):
+    """Where our answer leaves theirs, and by how much the log-probabilities of the two tokens differ there in our float path;
+    infinite when one is far away. The ids of our answer are in no log, and a model need not write a text in the ids that a
+    tokenizer gives it: so the place is the first where our path, led along their tokens, prefers one that our answer shows."""
+    led = ours.choices(prompt, theirs, ours.opt.exact)
+    for i, choice in enumerate(led):
+        mine = next(iter(choice))
+        if mine != theirs[i] and begins(answer, theirs[:i], mine, peer):
+            exact = led[i] if ours.opt.exact else ours.choices(prompt, theirs, True)[i]
+            both = mine in exact and theirs[i] in exact
+            return i, abs(exact[mine] - exact[theirs[i]]) if both else float("inf")
+    return 0, float("inf")
+
+
 def compare(opt, folder, peer):
     queries = read_queries(opt)
     candidates = os.path.join(folder, "candidates.jsonl")
@@ -151,19 +182,15 @@ def compare(opt, folder, peer):
         prompt = ours.prompt_ids(candidates, query["qid"])
         theirs, text, ended = peer.answer(prompt, opt.tokens)
         answer = answers[query["qid"]]
-        mine = ours.ids(answer)[:len(theirs)]
-        agree = next((i for i, id in enumerate(theirs) if i >= len(mine) or mine[i] != id), len(theirs))
+        agree, between, ending = len(theirs), "", ""
         # where ours ended or was cut, forced tags follow: they may share a token with the text before them
-        if answer.startswith(text) and (not ended or answer[len(text):].startswith(("\n<", "</"))):
-            agree = len(theirs)
-        gap, ending = "", ""
-        if agree == len(theirs):
+        if answer.startswith(text) and (not ended or answer[len(text):].startswith(FORCED)):
             n_same += 1
         else:
-            between = ours.gap(prompt + theirs[:agree], theirs[agree], mine[agree]) if agree < len(mine) else float("inf")
+            agree, between = part(ours, peer, prompt, theirs, answer)
             n_near += between < opt.near_tie
-            gap, ending = f"{between:.4f}", " | " + repr(answer[:len(text)])
-        print(f"{query['qid']:>10}  {len(prompt):6}  {agree:4}/{len(theirs):<3}  {gap:>8}  {text!r}{ending}", flush=True)
+            between, ending = f"{between:.4f}", " | " + repr(answer[:len(text)])
+        print(f"{query['qid']:>10}  {len(prompt):6}  {agree:4}/{len(theirs):<3}  {between:>8}  {text!r}{ending}", flush=True)
     print(f"{n_same} of {len(queries)} windows share their first {opt.tokens} tokens, {n_near} more part at a near tie")
     return n_same + n_near == len(queries)
 
