@@ -3,31 +3,19 @@
 # Usage: bench_gpu.sh REARANK     Exit 77 = skipped.
 set -euo pipefail
 
-rearank=$(realpath -- "$1")
 if ! command -v python3 >/dev/null; then
     echo "skipped: rearank bench's files are read with python3"
     exit 77
 fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=tests/tools/check.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
 export REARANK_CACHE=$work/cache REARANK_MODEL=$work/m.gguf
 
-n_done=0 n_failed=0
-check() { # "what" COMMAND…
-    n_done=$((n_done + 1))
-    if ! "${@:2}"; then
-        n_failed=$((n_failed + 1))
-        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 3 err)" >&2
-    fi
-}
 bench() { # EXPECTED_EXIT ARGUMENT…
-    local wanted=$1 code=0
+    local wanted=$1
     shift
-    "$rearank" bench "$@" >out 2>err </dev/null || code=$?
-    check "bench $* exits with $wanted (found $code)" test "$code" -eq "$wanted"
+    expect "$wanted" "bench $*" "$rearank" bench "$@" </dev/null
 }
-says() { grep -qF -e "$1" err; }
 file_says() { # FILE PYTHON_CONDITION: over `b`, the JSON
     python3 -c 'import json, sys; b = json.load(open(sys.argv[1])); sys.exit(0 if eval("(" + sys.argv[2] + ")") else 1)' "$1" "$2"
 }
@@ -92,5 +80,4 @@ bench 0 --dry-run
 check "says that it walked" grep -q 'walked through' out
 check "claims nothing" test "$(grep -cE 'tokens/s|GB/s|TFLOP' out)" -eq 0
 
-printf '%d checks, %d failed\n' "$n_done" "$n_failed"
-((n_failed == 0))
+summary

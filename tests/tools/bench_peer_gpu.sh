@@ -3,33 +3,21 @@
 # Usage: bench_peer_gpu.sh REARANK     Exit 77 = skipped.
 set -euo pipefail
 
-rearank=$(realpath -- "$1")
 bench_peer=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")/../../tools/bench-peer")
 if ! command -v python3 >/dev/null; then
     echo "skipped: tools/bench-peer needs python3"
     exit 77
 fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=tests/tools/check.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
 export REARANK_CACHE=$work/cache
 unset REARANK_MODEL
 
-n_done=0 n_failed=0
-check() { # "what" COMMAND…
-    n_done=$((n_done + 1))
-    if ! "${@:2}"; then
-        n_failed=$((n_failed + 1))
-        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 3 err)" >&2
-    fi
-}
 peer() { # EXPECTED_EXIT ARGUMENT…
-    local wanted=$1 code=0
+    local wanted=$1
     shift
-    "$bench_peer" --rearank "$rearank" "$@" >out 2>err </dev/null || code=$?
-    check "bench-peer $* exits with $wanted (found $code)" test "$code" -eq "$wanted"
+    expect "$wanted" "bench-peer $*" "$bench_peer" --rearank "$rearank" "$@" </dev/null
 }
-says() { grep -qF -e "$1" err; }
 
 "$rearank" synth tiny -o m.gguf >/dev/null
 mkdir -p other/bin
@@ -96,5 +84,4 @@ code=0
 "$bench_peer" --rearank ./none m.gguf --peer other >out 2>err || code=$?
 check "without our program" test "$code" -eq 1
 
-printf '%d checks, %d failed\n' "$n_done" "$n_failed"
-((n_failed == 0))
+summary

@@ -3,30 +3,15 @@
 # Usage: eval.sh REARANK
 set -euo pipefail
 
-rearank=$(realpath -- "$1")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=tests/tools/check.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
 
-n_done=0 n_failed=0
-check() { # "what" COMMAND…
-    n_done=$((n_done + 1))
-    if ! "${@:2}"; then
-        n_failed=$((n_failed + 1))
-        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 3 err)" >&2
-    fi
-}
 # run EXPECTED_EXIT ARGUMENT…: data in out, messages in err; standard input is the caller's.
 run() {
-    local wanted=$1 code=0
+    local wanted=$1
     shift
-    "$rearank" eval "$@" >out 2>err || code=$?
-    check "eval $* exits with $wanted (found $code)" test "$code" -eq "$wanted"
+    expect "$wanted" "eval $*" "$rearank" eval "$@"
 }
-says() { grep -q -F -e "$1" err; }
-has() { grep -q -F -e "$1" out; }
-shows() { check "$1" diff - out; } # the expected output on standard input
-silent() { [[ ! -s err ]]; }
 
 cat >qrels <<'EOT'
 q1 0 a 2
@@ -157,5 +142,4 @@ check "asks for a run" says '--run FILE is missing'
 run 2 --qrels - --run - </dev/null
 check "one standard input" says 'can be only one of the files'
 
-printf '%d checks, %d failed\n' "$n_done" "$n_failed"
-((n_failed == 0))
+summary

@@ -3,15 +3,13 @@
 # Usage: gpu_report_gpu.sh REARANK     Exit 77 = skipped.
 set -euo pipefail
 
-rearank=$(realpath -- "$1")
 gpu_report=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")/../../tools/gpu-report")
 if ! command -v python3 >/dev/null; then
     echo "skipped: tools/gpu-report needs python3"
     exit 77
 fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=tests/tools/check.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
 export REARANK_CACHE=$work/cache
 unset REARANK_MODEL
 
@@ -29,19 +27,10 @@ print(json.dumps([{"build_commit": "abc", "build_number": 7, "n_prompt": p, "n_g
 PY
 chmod +x peer/llama-bench
 
-n_done=0 n_failed=0
-check() { # "what" COMMAND…
-    n_done=$((n_done + 1))
-    if ! "${@:2}"; then
-        n_failed=$((n_failed + 1))
-        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 5 err)" >&2
-    fi
-}
 report() { # EXPECTED_EXIT ARGUMENT…
-    local wanted=$1 code=0
+    local wanted=$1
     shift
-    "$gpu_report" "$@" >out 2>err </dev/null || code=$?
-    check "gpu-report $* exits with $wanted (found $code)" test "$code" -eq "$wanted"
+    expect "$wanted" "gpu-report $*" "$gpu_report" "$@" </dev/null
 }
 
 report 0 reports --rearank "$rearank" --quick --sizes tiny --type q4_k_m --peer peer --rounds 1 --models models
@@ -71,5 +60,4 @@ PY
 report 1 reports --rearank "$rearank" --device no-such-device
 report 1 reports --rearank ./none
 
-printf '%d checks, %d failed\n' "$n_done" "$n_failed"
-((n_failed == 0))
+summary

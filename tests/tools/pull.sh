@@ -3,14 +3,13 @@
 # Usage: pull.sh REARANK     Exit 77 = skipped.
 set -euo pipefail
 
-rearank=$(realpath -- "$1")
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 if ! command -v python3 >/dev/null; then
     echo "skipped: rearank pull needs python3 for its test server"
     exit 77
 fi
-
-work=$(mktemp -d)
+# shellcheck source=tests/tools/check.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
 server=
 finish() {
     if [[ -n $server ]]; then
@@ -19,23 +18,13 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT
-cd "$work"
 export REARANK_CACHE=$work/cache no_proxy=127.0.0.1 NO_PROXY=127.0.0.1
 
-n_done=0 n_failed=0
-check() { # "what" COMMAND…
-    n_done=$((n_done + 1))
-    if ! "${@:2}"; then
-        n_failed=$((n_failed + 1))
-        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 3 err)" >&2
-    fi
-}
 # pull EXPECTED_EXIT [ARGUMENT…]: runs it with our manifest; output in out, messages in err.
 pull() {
-    local wanted=$1 code=0
+    local wanted=$1
     shift
-    "$rearank" pull --manifest manifest.json "$@" >out 2>err || code=$?
-    check "pull $* exits with $wanted (found $code)" test "$code" -eq "$wanted"
+    expect "$wanted" "pull $*" "$rearank" pull --manifest manifest.json "$@"
 }
 says() { grep -q -e "$1" err; }
 clean() { [[ ! -e $1 && ! -e $1.partial && ! -e $1.wheels ]]; }
@@ -216,5 +205,4 @@ if python3 -m pip --version >/dev/null 2>&1; then
 else
     echo "pip is absent: packages not tested"
 fi
-printf '%d checks, %d failed\n' "$n_done" "$n_failed"
-((n_failed == 0))
+summary

@@ -9,25 +9,15 @@ if [[ ! -x $synth ]]; then
     echo "skipped: no synth_model beside $rearank"
     exit 77
 fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=tests/tools/check.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
 export REARANK_MODEL=$work/model.gguf
 "$synth" model.gguf
 
-n_done=0 n_failed=0
-check() { # "what" COMMAND…
-    n_done=$((n_done + 1))
-    if ! "${@:2}"; then
-        n_failed=$((n_failed + 1))
-        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 3 err)" >&2
-    fi
-}
 run() { # EXPECTED_EXIT ARGUMENT…
-    local wanted=$1 code=0
+    local wanted=$1
     shift
-    "$rearank" "$@" >out 2>err </dev/null || code=$?
-    check "$* exits with $wanted (found $code)" test "$code" -eq "$wanted"
+    expect "$wanted" "$*" "$rearank" "$@" </dev/null
 }
 
 cat >c.jsonl <<'EOF'
@@ -132,5 +122,4 @@ PY
     check "no half file" test "$(find . -name 'half.json*' | wc -l)" -eq 0
 fi
 
-printf '%d checks, %d failed\n' "$n_done" "$n_failed"
-((n_failed == 0))
+summary

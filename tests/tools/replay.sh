@@ -3,31 +3,16 @@
 # Usage: replay.sh REARANK
 set -euo pipefail
 
-rearank=$(realpath -- "$1")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=tests/tools/check.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
 export REARANK_MODEL=$work/none.gguf # whatever needs a model must fail here
 
-n_done=0 n_failed=0
-check() { # "what" COMMAND…
-    n_done=$((n_done + 1))
-    if ! "${@:2}"; then
-        n_failed=$((n_failed + 1))
-        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 3 err)" >&2
-    fi
-}
 # run EXPECTED_EXIT ARGUMENT…: data in out, messages in err.
 run() {
-    local wanted=$1 code=0
+    local wanted=$1
     shift
-    "$rearank" "$@" >out 2>err </dev/null || code=$?
-    check "$* exits with $wanted (found $code)" test "$code" -eq "$wanted"
+    expect "$wanted" "$*" "$rearank" "$@" </dev/null
 }
-says() { grep -q -F -e "$1" err; }
-has() { grep -q -F -e "$1" out; }
-shows() { check "$1" diff - out; } # the expected output on standard input
-silent() { [[ ! -s err ]]; }
 absent() { [[ ! -e $1 ]]; }
 
 cat >c.jsonl <<'EOF'
@@ -207,5 +192,4 @@ check "says which file" says 'absent.txt: cannot open'
 run 2 rank -q x p.txt --format xml
 check "names the formats" says 'trec'
 
-printf '%d checks, %d failed\n' "$n_done" "$n_failed"
-((n_failed == 0))
+summary

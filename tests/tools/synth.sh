@@ -3,24 +3,13 @@
 # Usage: synth.sh REARANK
 set -euo pipefail
 
-rearank=$(realpath -- "$1")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=tests/tools/check.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
 
-n_done=0 n_failed=0
-check() { # "what" COMMAND…
-    n_done=$((n_done + 1))
-    if ! "${@:2}"; then
-        n_failed=$((n_failed + 1))
-        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 3 err)" >&2
-    fi
-}
 synth() { # EXPECTED_EXIT ARGUMENT…
-    local wanted=$1 code=0
+    local wanted=$1
     shift
-    "$rearank" synth "$@" >out 2>err </dev/null || code=$?
-    check "synth $* exits with $wanted (found $code)" test "$code" -eq "$wanted"
+    expect "$wanted" "synth $*" "$rearank" synth "$@" </dev/null
 }
 hash_is() { [[ $(sha256sum <"$1" | cut -c1-16) == "$2" ]]; }
 only() { [[ $(echo *) == "$*" ]]; }
@@ -69,5 +58,4 @@ if [[ -w /dev/full ]] && (ulimit -f 100) 2>/dev/null; then
     check "no half file" only err out
 fi
 
-printf '%d checks, %d failed\n' "$n_done" "$n_failed"
-((n_failed == 0))
+summary

@@ -1,0 +1,36 @@
+# Shared by the scripts of this folder, which source it with the program as "$1": a folder of their own, checks that are
+# counted, the look at what a program said.
+# shellcheck shell=bash
+
+rearank=$(realpath -- "$1")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+n_done=0 n_failed=0
+check() { # "what" COMMAND…
+    n_done=$((n_done + 1))
+    if ! "${@:2}"; then
+        n_failed=$((n_failed + 1))
+        printf 'failed: %s\n  stderr: %s\n' "$1" "$(tail -n 5 err)" >&2
+    fi
+}
+
+# expect EXPECTED_EXIT NAME COMMAND…: data in out, messages in err; standard input is the caller's.
+expect() {
+    local wanted=$1 name=$2 code=0
+    shift 2
+    "$@" >out 2>err || code=$?
+    check "$name exits with $wanted (found $code)" test "$code" -eq "$wanted"
+}
+
+says() { grep -q -F -e "$1" err; }
+has() { grep -q -F -e "$1" out; }
+shows() { check "$1" diff - out; } # the expected output on standard input
+silent() { [[ ! -s err ]]; }
+
+# The script's last line.
+summary() {
+    printf '%d checks, %d failed\n' "$n_done" "$n_failed"
+    ((n_failed == 0))
+}
