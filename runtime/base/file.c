@@ -110,6 +110,11 @@ rr_status rr_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_dia
     return status;
 }
 
+void rr_folder_of(const char *path, rr_buf *out) {
+    const char *slash = strrchr(path, '/');
+    rr_buf_append(out, slash == NULL ? "." : path, slash == NULL || slash == path ? 1 : (size_t)(slash - path));
+}
+
 rr_status rr_folder_make(const char *path, rr_diag *diag) {
     size_t n = strlen(path);
     char *copy = malloc(n + 1);
@@ -163,4 +168,24 @@ rr_status rr_cache_path(const char *leaf, rr_buf *out, rr_diag *diag) {
     }
     rr_buf_destroy(&path);
     return status;
+}
+
+rr_status rr_cache_path_of(const char *folder, const uint8_t uuid[16], const char *ending, rr_buf *out, rr_diag *diag) {
+    rr_buf leaf = {0};
+    rr_buf_printf(&leaf, "%s/", folder);
+    for (int i = 0; i < 16; i++) {
+        rr_buf_printf(&leaf, "%02x", uuid[i]);
+    }
+    rr_buf_text(&leaf, ending);
+    rr_status status = leaf.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : rr_cache_path(leaf.data, out, diag);
+    rr_buf_destroy(&leaf);
+    return status;
+}
+
+rr_status rr_cache_write(const char *path, const void *data, size_t bytes, rr_diag *diag) {
+    rr_buf folder = {0};
+    rr_folder_of(path, &folder);
+    rr_status status = folder.failed ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path) : rr_folder_make(folder.data, diag);
+    rr_buf_destroy(&folder);
+    return status == RR_OK ? rr_file_write_atomic(path, data, bytes, diag) : status;
 }

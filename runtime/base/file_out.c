@@ -44,11 +44,8 @@ static rr_status find_path(const char *path, target *t, rr_diag *diag) {
         rr_buf_text(&t->path, real);
         free(real);
     }
-    const char *slash = t->path.data != NULL ? strrchr(t->path.data, '/') : NULL;
-    if (slash == NULL) {
-        rr_buf_text(&t->folder, ".");
-    } else {
-        rr_buf_append(&t->folder, t->path.data, slash == t->path.data ? 1 : (size_t)(slash - t->path.data));
+    if (t->path.data != NULL) {
+        rr_folder_of(t->path.data, &t->folder);
     }
     return t->path.failed || t->folder.failed ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path) : RR_OK;
 }
@@ -116,12 +113,11 @@ fail:
 }
 
 rr_status rr_file_out_open_unnamed(const char *path, rr_file_out *out, rr_diag *diag) {
-    const char *slash = strrchr(path, '/');
     rr_file_out opened = {.fd = -1, .unnamed = true};
     rr_buf folder = {0};
     rr_buf_text(&opened.label, path);
     rr_buf_text(&opened.path, path);
-    rr_buf_append(&folder, slash == NULL ? "." : path, slash == NULL || slash == path ? 1 : (size_t)(slash - path));
+    rr_folder_of(path, &folder);
     rr_status status = RR_OK;
     if (opened.label.failed || opened.path.failed || folder.failed) {
         status = rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
@@ -144,37 +140,30 @@ static bool give_name(const rr_file_out *out) {
            linkat(AT_FDCWD, self, AT_FDCWD, out->path.data, AT_SYMLINK_FOLLOW) == 0;
 }
 
-rr_status rr_file_out_write(rr_file_out *out, const void *data, size_t bytes, rr_diag *diag) {
+/* At `offset`, or where the file's place is when that is below 0. */
+static rr_status put(rr_file_out *out, off_t offset, const void *data, size_t bytes, rr_diag *diag) {
     const char *from = data;
     while (bytes > 0) {
-        ssize_t put = write(out->fd, from, bytes);
-        if (put < 0 && errno == EINTR) {
+        ssize_t done = offset < 0 ? write(out->fd, from, bytes) : pwrite(out->fd, from, bytes, offset);
+        if (done < 0 && errno == EINTR) {
             continue;
         }
-        if (put <= 0) {
-            return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", out->label.data, strerror(put < 0 ? errno : ENOSPC));
+        if (done <= 0) {
+            return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", out->label.data, strerror(done < 0 ? errno : ENOSPC));
         }
-        from += put;
-        bytes -= (size_t)put;
+        from += done;
+        offset += offset < 0 ? 0 : done;
+        bytes -= (size_t)done;
     }
     return RR_OK;
 }
 
+rr_status rr_file_out_write(rr_file_out *out, const void *data, size_t bytes, rr_diag *diag) {
+    return put(out, -1, data, bytes, diag);
+}
+
 rr_status rr_file_out_rewrite(rr_file_out *out, uint64_t offset, const void *data, size_t bytes, rr_diag *diag) {
-    const char *from = data;
-    while (bytes > 0) {
-        ssize_t put = pwrite(out->fd, from, bytes, (off_t)offset);
-        if (put < 0 && errno == EINTR) {
-            continue;
-        }
-        if (put <= 0) {
-            return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", out->label.data, strerror(put < 0 ? errno : ENOSPC));
-        }
-        from += put;
-        offset += (uint64_t)put;
-        bytes -= (size_t)put;
-    }
-    return RR_OK;
+    return put(out, (off_t)offset, data, bytes, diag);
 }
 
 rr_status rr_file_out_skip(rr_file_out *out, uint64_t bytes, rr_diag *diag) {

@@ -33,8 +33,8 @@ static rr_status check_name(const char *path, rr_diag *diag) {
 
 static rr_status check_room(const rr_packed_writer *writer, rr_diag *diag) {
     rr_buf folder = {0};
-    const char *path = writer->path.data, *slash = strrchr(path, '/');
-    rr_buf_append(&folder, slash == NULL ? "." : path, slash == NULL || slash == path ? 1 : (size_t)(slash - path));
+    const char *path = writer->path.data;
+    rr_folder_of(path, &folder);
     uint64_t room = folder.failed ? 0 : rr_file_room(folder.data);
     rr_buf_destroy(&folder);
     return room / 2 >= writer->file_bytes

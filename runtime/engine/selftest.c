@@ -2,8 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
@@ -20,13 +18,7 @@ static const char *text_of(uint32_t cap) {
 }
 
 static rr_status verdict_file(const rr_device_info *info, rr_buf *out, rr_diag *diag) {
-    char leaf[64] = "selftest/";
-    size_t used = strlen(leaf);
-    for (int i = 0; i < 16; i++) {
-        used += (size_t)snprintf(leaf + used, sizeof leaf - used, "%02x", info->uuid[i]);
-    }
-    snprintf(leaf + used, sizeof leaf - used, ".txt");
-    return rr_cache_path(leaf, out, diag);
+    return rr_cache_path_of("selftest", info->uuid, ".txt", out, diag);
 }
 
 rr_selftest_verdict rr_selftest_recall(const rr_device_info *info) {
@@ -58,14 +50,8 @@ void rr_selftest_keep(const rr_device_info *info, const rr_selftest_verdict *v) 
                   "\ntrying %" PRIx32 " tries %" PRIu32 "\nend\n",
                   info->driver_version, rr_variants_hash(), v->tested, v->dropped, v->trying, v->tries);
     rr_status status = verdict_file(info, &path, &diag);
-    if (status == RR_OK) {
-        char *slash = strrchr(path.data, '/');
-        *slash = '\0';
-        status = rr_folder_make(path.data, &diag);
-        *slash = '/';
-    }
     if (status == RR_OK && !text.failed) {
-        status = rr_file_write_atomic(path.data, text.data, text.bytes, &diag);
+        status = rr_cache_write(path.data, text.data, text.bytes, &diag);
     }
     if (status != RR_OK) {
         rr_log(RR_LOG_DEBUG, "self-test: not remembered: %s", diag.text);
@@ -138,6 +124,10 @@ static rr_status run(rr_vk_device *device, const rr_selftest_limits *limits, rr_
 
 rr_status rr_selftest(rr_vk_device *device, const rr_selftest_limits *limits, uint32_t *drop, rr_diag *diag) {
     const rr_device_info *info = rr_vk_info(device);
+    *drop = 0;
+    if ((info->caps & RR_CAP_CPU) != 0 || (info->caps & RR_SELFTEST_CAPS) == 0) {
+        return RR_OK;
+    }
     rr_selftest_verdict v = rr_selftest_recall(info);
     if ((info->caps & RR_SELFTEST_CAPS & ~v.tested) != 0) {
         rr_log(RR_LOG_INFO, "self-test of %s, once", info->name);

@@ -48,13 +48,10 @@ static float next(uint64_t *state) {
     return (float)(int32_t)((z ^ z >> 31) >> 32) * 0x1p-31f;
 }
 
-typedef struct layout {
-    uint64_t end;
-} layout;
-
-static uint64_t place(layout *l, uint64_t bytes) {
-    uint64_t at = l->end;
-    l->end = (at + bytes + 255) & ~UINT64_C(255);
+/* A part of the memory behind those up to *end. */
+static uint64_t place(uint64_t *end, uint64_t bytes) {
+    uint64_t at = *end;
+    *end = rr_round_up(at + bytes, 256);
     return at;
 }
 
@@ -108,21 +105,20 @@ static rr_status fill(rr_selftest_bench *b, uint8_t *host, uint64_t bytes, rr_di
 }
 
 static rr_status make(rr_selftest_bench *b, rr_diag *diag) {
-    layout l = {0};
-    uint64_t w[FORMATS];
+    uint64_t end = 0, w[FORMATS];
     for (int f = 0; f < FORMATS; f++) {
         RR_TRY(rr_planes_plan(formats[f], ROWS, COLS, &b->planes[f], diag));
-        w[f] = place(&l, b->planes[f].bytes);
+        w[f] = place(&end, b->planes[f].bytes);
     }
     const uint64_t n = (uint64_t)PROMPT * COLS, n_q = (uint64_t)QUERIES * HEADS * HEAD;
     b->y_bytes = (uint64_t)PROMPT * ROWS * 4;
-    const uint64_t x = place(&l, 4 * n), codes = place(&l, n), groups = place(&l, n / 32 * sizeof(group)),
-                   q = place(&l, 4 * n_q), kv = place(&l, (uint64_t)2 * KV_HEADS * KEYS * HEAD * 2),
-                   prompt = place(&l, QUERIES * sizeof(rr_row)), generated = place(&l, GENERATED * sizeof(rr_row)),
-                   scratch = place(&l, RR_ATTENTION_SCRATCH((uint64_t)GENERATED, HEADS, KV_HEADS, HEAD, KEYS) * 4),
-                   filled = l.end;
-    b->y_offset = place(&l, b->y_bytes);
-    RR_TRY(rr_vk_buffer_create(b->device, RR_VK_MEMORY_DEVICE, l.end, "self-test", &b->memory, diag));
+    const uint64_t x = place(&end, 4 * n), codes = place(&end, n), groups = place(&end, n / 32 * sizeof(group)),
+                   q = place(&end, 4 * n_q), kv = place(&end, (uint64_t)2 * KV_HEADS * KEYS * HEAD * 2),
+                   prompt = place(&end, QUERIES * sizeof(rr_row)), generated = place(&end, GENERATED * sizeof(rr_row)),
+                   scratch = place(&end, RR_ATTENTION_SCRATCH((uint64_t)GENERATED, HEADS, KV_HEADS, HEAD, KEYS) * 4),
+                   filled = end;
+    b->y_offset = place(&end, b->y_bytes);
+    RR_TRY(rr_vk_buffer_create(b->device, RR_VK_MEMORY_DEVICE, end, "self-test", &b->memory, diag));
     const uint64_t base = b->memory.address;
     for (int f = 0; f < FORMATS; f++) {
         b->w[f] = base + w[f];

@@ -33,15 +33,7 @@ static uint64_t checksum_of(const void *data, size_t bytes) {
 }
 
 static rr_status cache_file(const rr_vk_device *device, rr_buf *out, rr_diag *diag) {
-    char leaf[64] = "pipelines/";
-    size_t used = strlen(leaf);
-    for (int i = 0; i < 16; i++) {
-        static const char hex[] = "0123456789abcdef";
-        leaf[used++] = hex[device->info.pipeline_cache_uuid[i] >> 4];
-        leaf[used++] = hex[device->info.pipeline_cache_uuid[i] & 15];
-    }
-    memcpy(leaf + used, ".bin", 5);
-    return rr_cache_path(leaf, out, diag);
+    return rr_cache_path_of("pipelines", device->info.pipeline_cache_uuid, ".bin", out, diag);
 }
 
 static rr_cache_header header_for(const rr_vk_device *device) {
@@ -159,13 +151,7 @@ static void write_file(rr_vk_device *device, rr_buf *file) {
     rr_buf path = {0};
     rr_status status = cache_file(device, &path, &diag);
     if (status == RR_OK) {
-        char *slash = strrchr(path.data, '/');
-        *slash = '\0';
-        status = rr_folder_make(path.data, &diag);
-        *slash = '/';
-    }
-    if (status == RR_OK) {
-        status = rr_file_write_atomic(path.data, file->data, file->bytes, &diag);
+        status = rr_cache_write(path.data, file->data, file->bytes, &diag);
     }
     if (status != RR_OK) {
         rr_log(RR_LOG_DEBUG, "pipeline cache: not written: %s", diag.text);

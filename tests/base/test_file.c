@@ -253,6 +253,18 @@ static void finds_the_cache_folder(void) {
     CHECK_OK(rr_cache_path("pipelines.bin", &path, &diag), diag);
     CHECK_TEXT(path.data, in_folder("own/deep/cache/pipelines.bin"));
     CHECK(stat(in_folder("own/deep/cache"), &st) == 0 && S_ISDIR(st.st_mode));
+    static const uint8_t uuid[16] = {0x01, 0xab, [15] = 0xf0};
+    rr_buf_clear(&path);
+    CHECK_OK(rr_cache_path_of("kind", uuid, ".bin", &path, &diag), diag);
+    CHECK_TEXT(path.data, in_folder("own/deep/cache/kind/01ab00000000000000000000000000f0.bin"));
+    CHECK_OK(rr_cache_write(path.data, "kept", 4, &diag), diag);
+    CHECK(stat(path.data, &st) == 0 && st.st_size == 4);
+    static const char *const folders[][2] = {{"a", "."}, {"/a", "/"}, {"b/a", "b"}, {"/c/b/a", "/c/b"}};
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        rr_buf_clear(&path);
+        rr_folder_of(folders[i][0], &path);
+        CHECK_TEXT(path.data, folders[i][1]);
+    }
     unsetenv("REARANK_CACHE");
     setenv("XDG_CACHE_HOME", in_folder("xdg"), 1);
     rr_buf_clear(&path);
