@@ -17,44 +17,43 @@ typedef struct family {
     cut_kind cut;
     double (*compute)(const rr_judged *judged, const rr_measure *measure);
     rr_measure_mean mean;
-    bool whole;
 } family;
 
 static const family families[] = {
-    {"ndcg ndcg_cut", MAY_CUT, rr_formula_ndcg, RR_MEAN, false},
-    {"map ap map_cut", MAY_CUT, rr_formula_ap, RR_MEAN, false},
-    {"mrr recip_rank rr", MAY_CUT, rr_formula_rr, RR_MEAN, false},
-    {"recall r", MUST_CUT, rr_formula_recall, RR_MEAN, false},
-    {"p precision", MUST_CUT, rr_formula_p, RR_MEAN, false},
-    {"success hit", MUST_CUT, rr_formula_success, RR_MEAN, false},
-    {"judged", MUST_CUT, rr_formula_judged, RR_MEAN, false},
-    {"unj", MUST_CUT, rr_formula_unjudged, RR_MEAN, false},
-    {"relative_P", MUST_CUT, rr_formula_relative_p, RR_MEAN, false},
-    {"num_q", NO_CUT, rr_formula_num_q, RR_MEAN_SUM, true},
-    {"num_ret numret", NO_CUT, rr_formula_num_ret, RR_MEAN_SUM, true},
-    {"num_rel numrel", NO_CUT, rr_formula_num_rel, RR_MEAN_SUM, true},
-    {"num_rel_ret numrelret", NO_CUT, rr_formula_num_rel_ret, RR_MEAN_SUM, true},
-    {"num_nonrel_judged_ret", NO_CUT, rr_formula_num_nonrel_judged_ret, RR_MEAN_SUM, true},
-    {"gm_map", NO_CUT, rr_formula_ap, RR_MEAN_GEOMETRIC, false},
-    {"gm_bpref", NO_CUT, rr_formula_bpref, RR_MEAN_GEOMETRIC, false},
-    {"Rprec", NO_CUT, rr_formula_rprec, RR_MEAN, false},
-    {"Rprec_mult", FRACTION, rr_formula_rprec, RR_MEAN, false},
-    {"bpref", NO_CUT, rr_formula_bpref, RR_MEAN, false},
-    {"infAP", NO_CUT, rr_formula_inf_ap, RR_MEAN, false},
-    {"iprec iprec_at_recall", FRACTION, rr_formula_iprec, RR_MEAN, false},
-    {"11pt_avg", NO_CUT, rr_formula_iprec_mean, RR_MEAN, false},
-    {"ndcg_rel", NO_CUT, rr_formula_ndcg_rel, RR_MEAN, false},
-    {"Rndcg", NO_CUT, rr_formula_ndcg_steps, RR_MEAN, false},
-    {"binG", NO_CUT, rr_formula_gain_binary, RR_MEAN, false},
-    {"G", NO_CUT, rr_formula_gain, RR_MEAN, false},
-    {"rbp", NO_CUT, rr_formula_rbp, RR_MEAN, false},
-    {"rbp_resid", NO_CUT, rr_formula_rbp_residual, RR_MEAN, false},
-    {"utility", NO_CUT, rr_formula_utility, RR_MEAN, false},
-    {"set_P setp", NO_CUT, rr_formula_set_p, RR_MEAN, false},
-    {"set_recall setr", NO_CUT, rr_formula_set_recall, RR_MEAN, false},
-    {"set_relative_P", NO_CUT, rr_formula_set_relative_p, RR_MEAN, false},
-    {"set_map", NO_CUT, rr_formula_set_map, RR_MEAN, false},
-    {"set_F setf", NO_CUT, rr_formula_set_f, RR_MEAN, false},
+    {"ndcg ndcg_cut", MAY_CUT, rr_formula_ndcg, RR_MEAN},
+    {"map ap map_cut", MAY_CUT, rr_formula_ap, RR_MEAN},
+    {"mrr recip_rank rr", MAY_CUT, rr_formula_rr, RR_MEAN},
+    {"recall r", MUST_CUT, rr_formula_recall, RR_MEAN},
+    {"p precision", MUST_CUT, rr_formula_p, RR_MEAN},
+    {"success hit", MUST_CUT, rr_formula_success, RR_MEAN},
+    {"judged", MUST_CUT, rr_formula_judged, RR_MEAN},
+    {"unj", MUST_CUT, rr_formula_unjudged, RR_MEAN},
+    {"relative_P", MUST_CUT, rr_formula_relative_p, RR_MEAN},
+    {"num_q", NO_CUT, rr_formula_num_q, RR_MEAN_SUM},
+    {"num_ret numret", NO_CUT, rr_formula_num_ret, RR_MEAN_SUM},
+    {"num_rel numrel", NO_CUT, rr_formula_num_rel, RR_MEAN_SUM},
+    {"num_rel_ret numrelret", NO_CUT, rr_formula_num_rel_ret, RR_MEAN_SUM},
+    {"num_nonrel_judged_ret", NO_CUT, rr_formula_num_nonrel_judged_ret, RR_MEAN_SUM},
+    {"gm_map", NO_CUT, rr_formula_ap, RR_MEAN_GEOMETRIC},
+    {"gm_bpref", NO_CUT, rr_formula_bpref, RR_MEAN_GEOMETRIC},
+    {"Rprec", NO_CUT, rr_formula_rprec, RR_MEAN},
+    {"Rprec_mult", FRACTION, rr_formula_rprec, RR_MEAN},
+    {"bpref", NO_CUT, rr_formula_bpref, RR_MEAN},
+    {"infAP", NO_CUT, rr_formula_inf_ap, RR_MEAN},
+    {"iprec iprec_at_recall", FRACTION, rr_formula_iprec, RR_MEAN},
+    {"11pt_avg", NO_CUT, rr_formula_iprec_mean, RR_MEAN},
+    {"ndcg_rel", NO_CUT, rr_formula_ndcg_rel, RR_MEAN},
+    {"Rndcg", NO_CUT, rr_formula_ndcg_steps, RR_MEAN},
+    {"binG", NO_CUT, rr_formula_gain_binary, RR_MEAN},
+    {"G", NO_CUT, rr_formula_gain, RR_MEAN},
+    {"rbp", NO_CUT, rr_formula_rbp, RR_MEAN},
+    {"rbp_resid", NO_CUT, rr_formula_rbp_residual, RR_MEAN},
+    {"utility", NO_CUT, rr_formula_utility, RR_MEAN},
+    {"set_P setp", NO_CUT, rr_formula_set_p, RR_MEAN},
+    {"set_recall setr", NO_CUT, rr_formula_set_recall, RR_MEAN},
+    {"set_relative_P", NO_CUT, rr_formula_set_relative_p, RR_MEAN},
+    {"set_map", NO_CUT, rr_formula_set_map, RR_MEAN},
+    {"set_F setf", NO_CUT, rr_formula_set_f, RR_MEAN},
 };
 
 #define CUTS(name) name "_5," name "_10," name "_15," name "_20," name "_30," name "_100," name "_200," name "_500," name "_1000,"
@@ -121,7 +120,6 @@ static bool read_measure(const char *name, rr_measure *measure) {
         const family *f = &families[i];
         measure->compute = f->compute;
         measure->mean = f->mean;
-        measure->whole = f->whole;
         if (f->cut <= MAY_CUT && is_one_of(f->names, name, strlen(name))) {
             return true;
         }

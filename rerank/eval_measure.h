@@ -20,7 +20,7 @@ typedef struct rr_judged {
     size_t n_relevant_ranked; /* of `levels` */
 } rr_judged;
 
-typedef enum rr_measure_mean { RR_MEAN, RR_MEAN_SUM, RR_MEAN_GEOMETRIC } rr_measure_mean;
+typedef enum rr_measure_mean { RR_MEAN, RR_MEAN_SUM /* counts */, RR_MEAN_GEOMETRIC } rr_measure_mean;
 
 typedef struct rr_measure {
     char name[32];       /* as it was asked for */
@@ -28,8 +28,12 @@ typedef struct rr_measure {
     size_t cut;          /* ranks that count; SIZE_MAX = all */
     double fraction;     /* of recall or of R, for the measures that take one */
     rr_measure_mean mean;
-    bool whole;          /* a count: printed without decimals, not tested for significance */
 } rr_measure;
+
+/* Counts are printed without decimals and not tested for significance. */
+static inline bool rr_measure_is_count(const rr_measure *measure) {
+    return measure->mean == RR_MEAN_SUM;
+}
 
 enum { RR_MEASURES_MAX = 256 };
 typedef struct rr_measures {

@@ -156,29 +156,30 @@ static bool group(rr_eval_table *table) {
     return true;
 }
 
-typedef struct id_set { /* scratch: row index + 1 of one query, 0 = free */
-    uint32_t *slots;
-    size_t n;
-} id_set;
-
-/* A docid that occurs twice among the rows, which are in any order. */
-static bool find_repeat(const rr_eval_row *rows, size_t n, id_set *set, size_t *one, size_t *other) {
+/* Slots of a hash table over n rows. */
+static size_t slots_for(size_t n) {
     size_t n_slots = 16;
     while (n_slots < n * 2) {
         n_slots *= 2;
     }
-    memset(set->slots, 0, n_slots * sizeof *set->slots); /* sized by the caller for the largest query */
+    return n_slots;
+}
+
+/* A docid that occurs twice among the rows, which are in any order. `slots` is scratch of slots_for(n): row index + 1, 0 = free. */
+static bool find_repeat(const rr_eval_row *rows, size_t n, uint32_t *slots, size_t *one, size_t *other) {
+    const size_t n_slots = slots_for(n);
+    memset(slots, 0, n_slots * sizeof *slots);
     for (size_t i = 0; i < n; i++) {
         size_t at = (size_t)hash(rows[i].docid, rows[i].docid_bytes) & (n_slots - 1);
-        while (set->slots[at] != 0) {
-            if (rr_eval_by_docid(&rows[set->slots[at] - 1], &rows[i]) == 0) {
-                *one = set->slots[at] - 1;
+        while (slots[at] != 0) {
+            if (rr_eval_by_docid(&rows[slots[at] - 1], &rows[i]) == 0) {
+                *one = slots[at] - 1;
                 *other = i;
                 return true;
             }
             at = (at + 1) & (n_slots - 1);
         }
-        set->slots[at] = (uint32_t)(i + 1);
+        slots[at] = (uint32_t)(i + 1);
     }
     return false;
 }
@@ -193,15 +194,12 @@ static rr_status fail_repeat(const rr_eval_table *table, const rr_eval_query *qu
 
 /* Each query's rows into order, with no docid twice. */
 static rr_status sort_rows(rr_eval_table *table, rr_eval_order order, rr_diag *diag) {
-    size_t longest = 0, n_slots = 16;
+    size_t longest = 0;
     for (size_t i = 0; i < table->n_queries; i++) {
         longest = table->queries[i].n > longest ? table->queries[i].n : longest;
     }
-    while (n_slots < longest * 2) {
-        n_slots *= 2;
-    }
-    id_set set = {malloc(n_slots * sizeof *set.slots), n_slots};
-    if (set.slots == NULL) {
+    uint32_t *slots = malloc(slots_for(longest) * sizeof *slots);
+    if (slots == NULL) {
         return no_memory(table, diag);
     }
     rr_status status = RR_OK;
@@ -215,11 +213,11 @@ static rr_status sort_rows(rr_eval_table *table, rr_eval_order order, rr_diag *d
         if (in_order < query->n) {
             qsort(rows, query->n, sizeof *rows, order);
         }
-        if (find_repeat(rows, query->n, &set, &one, &other)) {
+        if (find_repeat(rows, query->n, slots, &one, &other)) {
             status = fail_repeat(table, query, one, other, diag);
         }
     }
-    free(set.slots);
+    free(slots);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include <yyjson.h>
 
 #include "rerank/clean.h"
+#include "rerank/json_out.h"
 
 const char *const rr_run_format_names[] = {"table", "json", "jsonl", "trec", "tsv", NULL};
 _Static_assert(sizeof rr_run_format_names / sizeof rr_run_format_names[0] == RR_RUN_FORMAT_COUNT + 1, "one name a format");
@@ -53,18 +54,8 @@ static void write_tsv(const rr_query *query, const rr_ranking *ranking, rr_buf *
 
 /* JSON ------------------------------------------------------------------------------------------------------------- */
 
-/* Adds a text that may be no valid UTF-8: the document gets a clean copy. NULL when out of memory. */
-static yyjson_mut_val *json_text(yyjson_mut_doc *doc, const char *text, size_t bytes) {
-    rr_buf clean = {0};
-    rr_clean_utf8(text, bytes, &clean);
-    yyjson_mut_val *value =
-        clean.failed ? NULL : yyjson_mut_strncpy(doc, clean.data != NULL ? clean.data : "", clean.bytes);
-    rr_buf_destroy(&clean);
-    return value;
-}
-
 static bool add_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const char *text, size_t bytes) {
-    return yyjson_mut_obj_add(object, yyjson_mut_str(doc, key), json_text(doc, text, bytes));
+    return yyjson_mut_obj_add(object, yyjson_mut_str(doc, key), rr_json_text(doc, text, bytes));
 }
 
 static bool add_name(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const char *name) {
@@ -166,7 +157,7 @@ rr_status rr_run_record(const rr_query *query, const rr_ranking *ranking, rr_buf
     bool ok = add_name(doc, root, "qid", query->qid) && yyjson_mut_obj_add_val(doc, root, "responses", responses);
     for (size_t i = 0; i < ranking->n_windows && ok; i++) {
         rr_text text = ranking->windows[i].response;
-        ok = yyjson_mut_arr_append(responses, json_text(doc, text.data, text.bytes));
+        ok = yyjson_mut_arr_append(responses, rr_json_text(doc, text.data, text.bytes));
     }
     write_document(doc, ok, false, out);
     rr_buf_text(out, "\n");

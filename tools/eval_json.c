@@ -4,21 +4,12 @@
 #include <string.h>
 #include <yyjson.h>
 
-#include "rerank/clean.h"
+#include "rerank/json_out.h"
 #include "tools/cli.h"
 #include "tools/eval_out.h"
 
-/* Text that may be no valid UTF-8; NULL when out of memory. */
-static yyjson_mut_val *text_of(yyjson_mut_doc *doc, const char *text, size_t bytes) {
-    rr_buf clean = {0};
-    rr_clean_utf8(text, bytes, &clean);
-    yyjson_mut_val *value = clean.failed ? NULL : yyjson_mut_strncpy(doc, clean.data != NULL ? clean.data : "", clean.bytes);
-    rr_buf_destroy(&clean);
-    return value;
-}
-
 static bool add_text(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const char *text) {
-    return yyjson_mut_obj_add(object, yyjson_mut_str(doc, key), text_of(doc, text, strlen(text)));
+    return yyjson_mut_obj_add(object, yyjson_mut_str(doc, key), rr_json_text(doc, text, strlen(text)));
 }
 
 static bool add_number(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, double value) {
@@ -29,7 +20,7 @@ static bool add_values(yyjson_mut_doc *doc, yyjson_mut_val *object, const rr_mea
     bool ok = object != NULL;
     for (size_t m = 0; m < measures->n && ok; m++) {
         const rr_measure *measure = &measures->items[m];
-        ok = measure->whole ? yyjson_mut_obj_add_uint(doc, object, measure->name, (uint64_t)values[m])
+        ok = rr_measure_is_count(measure) ? yyjson_mut_obj_add_uint(doc, object, measure->name, (uint64_t)values[m])
                             : add_number(doc, object, measure->name, values[m]);
     }
     return ok;
@@ -47,7 +38,7 @@ static bool add_run(yyjson_mut_doc *doc, yyjson_mut_val *runs, const rr_eval_rep
     for (size_t i = 0; i < run->n && ok; i++) {
         yyjson_mut_val *values = yyjson_mut_obj(doc);
         ok = add_values(doc, values, &report->measures, &run->values[i * report->measures.n]) &&
-             yyjson_mut_obj_add(queries, text_of(doc, run->queries[i]->qid.data, run->queries[i]->qid.bytes), values);
+             yyjson_mut_obj_add(queries, rr_json_text(doc, run->queries[i]->qid.data, run->queries[i]->qid.bytes), values);
     }
     return ok;
 }
@@ -56,7 +47,7 @@ static bool add_pair(yyjson_mut_doc *doc, yyjson_mut_val *list, const rr_eval_re
     bool ok = true;
     for (size_t m = 0; m < report->measures.n && ok; m++) {
         const rr_t_test *test = &pair->tests[m];
-        if (report->measures.items[m].whole) {
+        if (rr_measure_is_count(&report->measures.items[m])) {
             continue;
         }
         yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, list);

@@ -66,7 +66,7 @@ static widths measure_widths(const rr_eval_report *report) {
 }
 
 static void put_value(const rr_eval_report *report, size_t measure, double value, size_t width) {
-    rr_out_printf("  %*.*f", (int)width, report->measures.items[measure].whole ? 0 : (int)report->digits, value);
+    rr_out_printf("  %*.*f", (int)width, rr_measure_is_count(&report->measures.items[measure]) ? 0 : (int)report->digits, value);
 }
 
 static const rr_t_test *best_test(const rr_eval_report *report, size_t run, size_t measure) {
@@ -81,7 +81,7 @@ static const rr_t_test *best_test(const rr_eval_report *report, size_t run, size
 /* Whether the run differs from the first one. */
 static bool differs(const rr_eval_report *report, size_t run, size_t measure) {
     const rr_t_test *test = best_test(report, run, measure);
-    return test != NULL && !report->measures.items[measure].whole && rr_bonferroni(test->p, report->n_pairs) < significant;
+    return test != NULL && !rr_measure_is_count(&report->measures.items[measure]) && rr_bonferroni(test->p, report->n_pairs) < significant;
 }
 
 static void put_queries(const rr_eval_report *report, const widths *w) {
@@ -126,7 +126,7 @@ static void put_tests(const rr_eval_report *report, const widths *w) {
                       report->names[pair->a].data, pair->tests[0].n, (int)w->measure, "measure");
         for (size_t m = 0; m < report->measures.n; m++) {
             const rr_t_test *test = &pair->tests[m];
-            if (report->measures.items[m].whole) {
+            if (rr_measure_is_count(&report->measures.items[m])) {
                 continue;
             }
             rr_out_printf("%-*s  %+10.*f  %8.3f  ", (int)w->measure, report->measures.items[m].name, (int)report->digits,
@@ -186,11 +186,11 @@ static bool is_best(const rr_eval_report *report, size_t run, size_t measure) {
             return false;
         }
     }
-    return report->n_runs > 1 && !report->measures.items[measure].whole;
+    return report->n_runs > 1 && !rr_measure_is_count(&report->measures.items[measure]);
 }
 
 static void put_tex_value(const rr_eval_report *report, size_t measure, double value) {
-    rr_out_printf("%.*f", report->measures.items[measure].whole ? 0 : (int)report->digits, value);
+    rr_out_printf("%.*f", rr_measure_is_count(&report->measures.items[measure]) ? 0 : (int)report->digits, value);
 }
 
 void rr_eval_report_tex(const rr_eval_report *report) {

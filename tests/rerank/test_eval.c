@@ -84,7 +84,7 @@ static void check_edges(void) {
     for (size_t m = 0; m < f.measures.n; m++) {
         double value = f.eval.values[m];
         CHECK_MSG(isfinite(value), "%s: %g", f.measures.items[m].name, value);
-        bool count = f.measures.items[m].whole || strcmp(f.measures.items[m].name, "utility") == 0;
+        bool count = rr_measure_is_count(&f.measures.items[m]) || strcmp(f.measures.items[m].name, "utility") == 0;
         CHECK_MSG(count || value == 0.0, "%s: %g", f.measures.items[m].name, value);
         if (strcmp(f.measures.items[m].name, "map") == 0) {
             CHECK(f.eval.means[m] == 0.5);
