@@ -49,6 +49,12 @@ static int check_n_done, check_n_failed;
     (printf("%d checks, %d failed\n", check_n_done, check_n_failed),                               \
      check_n_failed == 0 && check_n_done > 0 ? 0 : 1)
 
+/* REARANK_TEST_FAST=1: this device would take minutes where others take seconds; tests leave out what is long. */
+static inline bool check_is_fast(void) {
+    const char *fast = getenv("REARANK_TEST_FAST");
+    return fast != NULL && strcmp(fast, "1") == 0;
+}
+
 /* The folder of optional shared test data: $REARANK_SHARED, else ../shared; NULL when absent. */
 static inline const char *check_shared(void) {
     const char *path = getenv("REARANK_SHARED");

@@ -74,8 +74,12 @@ rr_graph_kind rr_graph_choose(const rr_model *model, const rr_device_info *info,
     return RR_GRAPH_PLAIN;
 }
 
+const char *rr_graph_kind_name(rr_graph_kind kind) {
+    return graphs[kind]->name;
+}
+
 const char *rr_graph_name(const rr_model *model, const rr_device_info *info, const rr_engine_params *params) {
-    return graphs[rr_graph_choose(model, info, params)]->name;
+    return rr_graph_kind_name(rr_graph_choose(model, info, params));
 }
 
 rr_status rr_graph_prepare(rr_engine *engine, rr_diag *diag) {

@@ -64,8 +64,8 @@ typedef struct codes {
 } codes;
 
 /* to = q8(x), normed when `weight` is not 0; of two terms, the second's rows follow. */
-static void record_norm_terms(rr_engine *engine, uint64_t x, uint64_t weight, codes to, uint32_t n_rows, uint32_t cols,
-                              uint32_t n_terms) {
+static void record_norm(rr_engine *engine, uint64_t x, uint64_t weight, codes to, uint32_t n_rows, uint32_t cols,
+                        uint32_t n_terms) {
     const uint64_t base = engine->activations.address;
     rr_push_rmsnorm_q8 push = {.x = x,
                                .weight = weight,
@@ -77,10 +77,6 @@ static void record_norm_terms(rr_engine *engine, uint64_t x, uint64_t weight, co
                                .epsilon = engine->model->config.rms_epsilon};
     rr_graph_record(engine, RR_OP_rmsnorm_q8, (rr_kern_key){0}, &push);
     rr_graph_barrier(engine);
-}
-
-static void record_norm(rr_engine *engine, uint64_t x, uint64_t weight, codes to, uint32_t n_rows, uint32_t cols) {
-    record_norm_terms(engine, x, weight, to, n_rows, cols, 1);
 }
 
 /* The part of a product's push block that all ends share. */
@@ -149,7 +145,7 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t in
     rr_graph_record(engine, op, key, &push);
     rr_graph_barrier(engine);
     if (!quantizes) {
-        record_norm(engine, base + engine->at.attn, 0, result, pass->n_rows, c->n_heads * c->head_size);
+        record_norm(engine, base + engine->at.attn, 0, result, pass->n_rows, c->n_heads * c->head_size, 1);
     }
 }
 
@@ -169,11 +165,11 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
     const uint64_t base = engine->activations.address;
     const codes h = {at->h_codes, at->h_groups}, attn = {at->attn_codes, at->attn_groups},
                 act = {at->act_codes, at->act_groups};
-    record_norm(engine, base + at->x, layer->attn_norm, h, pass->n_rows, c->d_model);
+    record_norm(engine, base + at->x, layer->attn_norm, h, pass->n_rows, c->d_model, 1);
     record_qkv(engine, pass, index, h);
     record_attention(engine, pass, index, attn);
     record_out(engine, pass, &layer->o, attn);
-    record_norm(engine, base + at->x, layer->ffn_norm, h, pass->n_rows, c->d_model);
+    record_norm(engine, base + at->x, layer->ffn_norm, h, pass->n_rows, c->d_model, 1);
     rr_push_matmul_q8 push = product(engine, &layer->q8.gate_up, h, pass->n_rows);
     push.y = base + act.values;
     push.extra = base + act.groups;
@@ -191,8 +187,8 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
     const uint64_t base = engine->activations.address;
     const codes h = {engine->at.h_codes, engine->at.h_groups};
     const uint64_t logits = base + engine->at.logits + (uint64_t)begin * c->n_vocab * 4;
-    record_norm_terms(engine, base + engine->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
-                      engine->weights.output_norm, h, end - begin, c->d_model, 2);
+    record_norm(engine, base + engine->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
+                engine->weights.output_norm, h, end - begin, c->d_model, 2);
     rr_push_matmul_q8 push = product(engine, &engine->weights.output, h, 2 * (end - begin));
     push.y = logits;
     push.y_stride = c->n_vocab;

@@ -41,6 +41,7 @@ typedef enum rr_graph_kind { RR_GRAPH_PLAIN, RR_GRAPH_Q8, RR_GRAPH_LANES } rr_gr
 /* Pure: the graph that `params` names, if it holds this model, else the best one for a device; `exact` keeps activations in
  * float: plain. */
 rr_graph_kind rr_graph_choose(const rr_model *model, const rr_device_info *info, const rr_engine_params *params);
+const char *rr_graph_kind_name(rr_graph_kind kind); /* as rr_graph_name */
 
 /* weights.c: the weights arena. Owns its buffers. */
 typedef struct rr_weights {

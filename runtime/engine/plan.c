@@ -25,12 +25,11 @@ rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind 
     const uint64_t lanes = graph == RR_GRAPH_LANES ? rows : 0;
     const uint64_t plain = graph == RR_GRAPH_PLAIN ? rows : 0;
     const uint64_t floats = graph == RR_GRAPH_LANES ? 0 : rows; /* attention gives floats */
-    const uint64_t groups = graph == RR_GRAPH_PLAIN ? 0 : rows;
-    const uint64_t codes = graph == RR_GRAPH_LANES ? 2 * rows : groups; /* in bytes */
+    const uint64_t quantized = graph == RR_GRAPH_PLAIN ? 0 : rows;
+    const uint64_t code_bytes = graph == RR_GRAPH_LANES ? 2 : 1;
     /* the q8 graph's lm_head takes each row as two */
     const uint64_t head_rows = limits->logits_rows * (graph == RR_GRAPH_Q8 ? 2 : 1);
-    const uint64_t h_groups = graph == RR_GRAPH_Q8 && groups < head_rows ? head_rows : groups;
-    const uint64_t h_codes = graph == RR_GRAPH_Q8 ? h_groups : codes;
+    const uint64_t h_rows = graph == RR_GRAPH_Q8 && quantized < head_rows ? head_rows : quantized;
     uint64_t d = config->d_model;
     uint64_t q = (uint64_t)config->n_heads * config->head_size;
     uint64_t kv = (uint64_t)config->n_kv_heads * config->head_size;
@@ -52,12 +51,12 @@ rr_activations rr_activations_plan(const rr_qwen2_config *config, rr_graph_kind 
         {&at.logits, head_rows * config->n_vocab},
         {&at.ids, limits->logits_rows},
         {&at.table, (uint64_t)limits->n_context * config->head_size},
-        {&at.h_codes, h_codes * d / 4},
-        {&at.h_groups, h_groups * d / 16},
-        {&at.attn_codes, codes * q / 4},
-        {&at.attn_groups, groups * q / 16},
-        {&at.act_codes, codes * config->d_ffn / 4},
-        {&at.act_groups, groups * config->d_ffn / 16},
+        {&at.h_codes, h_rows * d * code_bytes / 4},
+        {&at.h_groups, h_rows * d / 16},
+        {&at.attn_codes, quantized * q * code_bytes / 4},
+        {&at.attn_groups, quantized * q / 16},
+        {&at.act_codes, quantized * config->d_ffn * code_bytes / 4},
+        {&at.act_groups, quantized * config->d_ffn / 16},
         {&at.rms, lanes},
         {&at.squares, lanes * d / 32},
         {&at.tickets, lanes},

@@ -304,7 +304,6 @@ static uint64_t recipe_of(const placement *p) {
 /* Reads what an earlier start left, or begins to leave it. */
 static void open_cache(const rr_model *model, rr_graph_kind graph, const rr_device_info *info,
                        const rr_engine_params *params, const placement *p, packed_cache *out) {
-    static const char *const names[] = {[RR_GRAPH_PLAIN] = "plain", [RR_GRAPH_Q8] = "q8"};
     uint64_t least = params->packed_min_bytes != 0 ? params->packed_min_bytes : RR_PACKED_MIN_BYTES;
     uint64_t *item_bytes = NULL;
     if (params->no_weights || params->no_packed_cache || p->total_bytes < least ||
@@ -314,11 +313,10 @@ static void open_cache(const rr_model *model, rr_graph_kind graph, const rr_devi
     for (size_t i = 0; i < p->n; i++) {
         item_bytes[i] = p->items[i].bytes;
     }
-    char layout[16];
-    if (graph == RR_GRAPH_LANES) {
-        snprintf(layout, sizeof layout, "lanes%u", info->subgroup_size);
-    } else {
-        snprintf(layout, sizeof layout, "%s", names[graph]);
+    char layout[24];
+    int used = snprintf(layout, sizeof layout, "%s", rr_graph_kind_name(graph));
+    if (graph == RR_GRAPH_LANES) { /* its units are as wide as the subgroup */
+        snprintf(layout + used, sizeof layout - (size_t)used, "%u", info->subgroup_size);
     }
     const rr_packed_wish wish = {
         .gguf = model->gguf, .layout = layout, .recipe = recipe_of(p), .item_bytes = item_bytes, .n = p->n};

@@ -20,6 +20,18 @@ static rr_status no_memory(rr_cg *cg, rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
 }
 
+/* The group's sums are those of its integers. */
+static void check_sums(rr_cg *cg, size_t g, const int8_t q[RR_Q8_GROUP], const rr_q8_group *group) {
+    int sums[2] = {0, 0};
+    for (int i = 0; i < RR_Q8_GROUP; i++) {
+        sums[i / 16] += q[i];
+    }
+    if (sums[0] != group->sums[0] || sums[1] != group->sums[1]) {
+        rr_cg_fault(cg, "group %zu: sums %d and %d of integers that add up to %d and %d", g, group->sums[0], group->sums[1],
+                    sums[0], sums[1]);
+    }
+}
+
 void rr_cg_compare_q8(rr_cg *cg, const float *expected, const double *error, uint32_t n_rows, uint32_t cols) {
     const int8_t *values = rr_cg_found(cg, RR_CG_Y);
     const rr_q8_group *groups = rr_cg_found(cg, RR_CG_Y_GROUPS);
@@ -27,20 +39,15 @@ void rr_cg_compare_q8(rr_cg *cg, const float *expected, const double *error, uin
         const float *x = expected + g * RR_Q8_GROUP;
         const int8_t *q = values + g * RR_Q8_GROUP;
         double most = 0, worst = 0, d = (double)groups[g].d;
-        int sums[2] = {0, 0};
         for (int i = 0; i < RR_Q8_GROUP; i++) {
             most = fmax(most, fabs((double)x[i]));
             worst = error != NULL ? fmax(worst, error[g * RR_Q8_GROUP + (size_t)i]) : 0;
-            sums[i / 16] += q[i];
         }
         double exact = most > 1e-30 ? most * (double)(1.0f / 127.0f) : 0;
         if (!(fabs(d - exact) <= worst / 126 + RR_CG_U * exact)) {
             rr_cg_fault(cg, "group %zu: d is %.9g, expected %.9g ± %.2g", g, d, exact, worst / 126);
         }
-        if (sums[0] != groups[g].sums[0] || sums[1] != groups[g].sums[1]) {
-            rr_cg_fault(cg, "group %zu: sums %d and %d of integers that add up to %d and %d", g, groups[g].sums[0],
-                        groups[g].sums[1], sums[0], sums[1]);
-        }
+        check_sums(cg, g, q, &groups[g]);
         for (int i = 0; i < RR_Q8_GROUP; i++) {
             double quotient = exact > 0 ? (double)x[i] / exact : 0;
             double slack = exact > 0 ? 2 * worst / exact + 127 * 6 * RR_CG_U : 0;
@@ -64,16 +71,8 @@ static void compare_terms(rr_cg *cg, const float *expected, const double *error,
             rr_cg_fault(cg, "value %zu: both terms make %.9g, expected %.9g ± %.2g", i, found, (double)expected[i], bound);
         }
     }
-    for (size_t g = 0; g < n / RR_Q8_GROUP; g++) {
-        const rr_q8_group *second = groups + n / RR_Q8_GROUP + g;
-        int sums[2] = {0, 0};
-        for (size_t i = 0; i < RR_Q8_GROUP; i++) {
-            sums[i / 16] += values[n + g * RR_Q8_GROUP + i];
-        }
-        if (sums[0] != second->sums[0] || sums[1] != second->sums[1]) {
-            rr_cg_fault(cg, "group %zu of the second term: sums %d and %d of integers that add up to %d and %d", g,
-                        second->sums[0], second->sums[1], sums[0], sums[1]);
-        }
+    for (size_t g = n / RR_Q8_GROUP; g < 2 * n / RR_Q8_GROUP; g++) {
+        check_sums(cg, g, values + g * RR_Q8_GROUP, &groups[g]);
     }
 }
 

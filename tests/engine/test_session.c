@@ -67,37 +67,19 @@ static void check_same(const char *what, const float *a, const float *b) {
     CHECK_MSG(memcmp(a, b, n_vocab * sizeof *a) == 0, "%s: logits differ", what);
 }
 
-static void test_chunks(float *expected) {
+/* The first n tokens cut in each of these ways end in the same logits, which are left in `expected`. */
+static void test_chunks(size_t n, const uint32_t *chunks, size_t n_chunks, float *expected) {
     float *found = malloc(n_vocab * sizeof *found);
-    static const uint32_t chunks[] = {256, 64, 33, 7, 1};
-    for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
-        rr_engine *engine = open_engine(1, chunks[i]);
+    for (size_t i = 0; i < n_chunks; i++) {
+        rr_engine *engine = open_engine_for(n > N_PROMPT ? N_LONG + 4 : N_CONTEXT, 1, chunks[i]);
         rr_session *session = new_session(engine);
-        sync_logits(session, N_PROMPT, i == 0 ? expected : found);
+        sync_logits(session, n, i == 0 ? expected : found);
         if (i > 0) {
             check_same("prompt cut into chunks", expected, found);
         }
         rr_session_destroy(&session);
         close_engine(&engine);
     }
-    free(found);
-}
-
-/* A long prompt in one piece, and cut at 2048, 512 and 64. */
-static void test_long_chunks(void) {
-    static const uint32_t chunks[] = {N_LONG, 2048, 512, 64};
-    float *whole = malloc(n_vocab * sizeof *whole), *found = malloc(n_vocab * sizeof *found);
-    for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
-        rr_engine *engine = open_engine_for(N_LONG + 4, 1, chunks[i]);
-        rr_session *session = new_session(engine);
-        sync_logits(session, N_LONG, i == 0 ? whole : found);
-        if (i > 0) {
-            check_same("long prompt cut into chunks", whole, found);
-        }
-        rr_session_destroy(&session);
-        close_engine(&engine);
-    }
-    free(whole);
     free(found);
 }
 
@@ -344,7 +326,7 @@ static void test_errors(void) {
 
 int main(void) {
     rr_diag diag = {0};
-    const bool fast = getenv("REARANK_TEST_FAST") != NULL; /* for devices that would take minutes */
+    const bool fast = check_is_fast();
     const rr_synth synth = {.d_model = 256,
                             .head_size = 64,
                             .n_context = N_LONG + 4,
@@ -364,6 +346,7 @@ int main(void) {
         prompt[i] = (i * 37 + i * i * 11 + 5) % 280;
     }
     float *expected = malloc(n_vocab * sizeof *expected);
+    static const uint32_t chunks[] = {256, 64, 33, 7, 1}, long_chunks[] = {N_LONG, 2048, 512, 64};
     static const char *const graphs[] = {"plain", "q8", "lanes"}; /* lanes: where the device has it */
     for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
         graph = graphs[g];
@@ -373,10 +356,10 @@ int main(void) {
         close_engine(&engine);
         printf("graph: %s%s\n", graph, runs ? "" : ", not here");
         if (runs) {
-            test_chunks(expected);
             if (!fast) {
-                test_long_chunks();
+                test_chunks(N_LONG, long_chunks, sizeof long_chunks / sizeof long_chunks[0], expected);
             }
+            test_chunks(N_PROMPT, chunks, sizeof chunks / sizeof chunks[0], expected);
             test_reuse(expected);
             test_company();
             test_meeting();

@@ -56,11 +56,6 @@ enum {
     FAST_TOKENS = 96
 };
 
-static bool is_fast(void) {
-    const char *fast = getenv("REARANK_TEST_FAST");
-    return fast != NULL && strcmp(fast, "1") == 0;
-}
-
 /* Float activations differ from the reference by the order of sums and the f16 KV cache, 12-bit activations hardly more, int8
  * activations by their rounding too. The last agree over all three prompts; one alone, full of near ties, may have less. */
 static const truth_limits exact_limits = {0.995, 1e-4, 1e-4}, int8_limits = {0.97, 2e-3, 2e-3};
@@ -87,7 +82,7 @@ static void check_real_prompt(const char *name, real_engines *on, const char *co
     }
     CHECK_OK(rr_chat_encode(tokenizer, messages, n_texts + 1, true, &tokens, &diag), diag);
     CHECK_MSG(tokens.n >= MIN_TOKENS, "%s: %zu tokens, at least %d", name, tokens.n, MIN_TOKENS);
-    size_t most = is_fast() ? FAST_TOKENS : MAX_TOKENS, n = tokens.n < most ? tokens.n : most;
+    size_t most = check_is_fast() ? FAST_TOKENS : MAX_TOKENS, n = tokens.n < most ? tokens.n : most;
     truth_comparison c = truth_reference(on->ref, tokens.ids, n, rr_engine_model(on->exact)->config.n_vocab);
     truth_check(name, on->exact, tokens.ids, &c, &exact_limits);
     if (on->fast != NULL) {
@@ -103,7 +98,7 @@ static void check_real_prompt(const char *name, real_engines *on, const char *co
 
 static void check_prompts(real_engines *on) {
     check_real_prompt("ranking", on, ranking, sizeof ranking / sizeof ranking[0]);
-    if (is_fast()) {
+    if (check_is_fast()) {
         puts("REARANK_TEST_FAST=1: the rest of this prompt and the other two are left out");
     } else {
         check_real_prompt("prose and code", on, prose, 2);
