@@ -88,11 +88,6 @@ foreach(layer vk engine)
     endforeach()
 endforeach()
 
-# The int8 graph of GPUs on the real model, wherever this runs.
-if(TARGET engine_truth_real)
-    rr_script_test(q8_truth_real model ${CMAKE_COMMAND} -E env REARANK_TEST_GRAPH=q8 $<TARGET_FILE:engine_truth_real>)
-endif()
-
 # A little model for scripts that run the program.
 if(TARGET rr_support)
     add_executable(synth_model ${CMAKE_SOURCE_DIR}/tests/synth_model.c)

@@ -136,7 +136,8 @@ static rr_graph_kind expected_graph(const graph_model *m, const rr_device_info *
         return RR_GRAPH_LANES;
     }
     const uint32_t products = RR_CAP_DOT | RR_CAP_INT64 | RR_CAP_SUBGROUP;
-    const bool runs = (info->caps & products) == products || (info->caps & RR_CAP_CPU) != 0;
+    const bool built = has_row(RR_OP_matmul_q8_prefill, "dot") && has_row(RR_OP_matmul_q8_decode, "dot");
+    const bool runs = (built && (info->caps & products) == products) || (info->caps & RR_CAP_CPU) != 0;
     const bool pays = (info->caps & (RR_CAP_DOT | RR_CAP_COOP_INT8)) != 0;
     return m->groups && runs && pays ? RR_GRAPH_Q8 : RR_GRAPH_PLAIN;
 }

@@ -1,5 +1,5 @@
-/* Whole-model truth on the real model: three prompts of at least 300 tokens, with float activations (--exact) and, where
- * this device by default runs another graph, with that one's quantized activations too. REARANK_TEST_FAST=1 takes the first 96
+/* Whole-model truth on the real model: three prompts of at least 300 tokens, with float activations (--exact) and quantized
+ * ones: what this device runs by default, and the int8 graph of GPUs. REARANK_TEST_FAST=1 takes the first 96
  * tokens of the first prompt, for slow devices; the bounds stay. */
 #include "runtime/engine/internal.h"
 #include "runtime/model/chat.h"
@@ -53,7 +53,8 @@ static const char *const languages[] = {
 enum {
     MIN_TOKENS = 300,
     MAX_TOKENS = 320, /* longer prompts are cut: the model does not mind */
-    FAST_TOKENS = 96
+    FAST_TOKENS = 96,
+    N_QUANTIZED = 2
 };
 
 /* Float activations differ from the reference by the order of sums and the f16 KV cache, 12-bit activations hardly more, int8
@@ -63,9 +64,11 @@ static const double int8_agree_in_all = 0.985;
 
 typedef struct real_engines {
     rr_engine *exact;
-    rr_engine *fast; /* NULL: this device runs float activations by default */
+    struct {
+        rr_engine *engine; /* NULL: not here */
+        size_t n, n_agree; /* over all prompts */
+    } quantized[N_QUANTIZED]; /* what this device runs by default, unless that is floats; the int8 graph of GPUs */
     rr_ref_model *ref;
-    size_t n, n_agree; /* of `fast`, over all prompts */
 } real_engines;
 
 static void check_real_prompt(const char *name, real_engines *on, const char *const *texts, size_t n_texts) {
@@ -85,12 +88,16 @@ static void check_real_prompt(const char *name, real_engines *on, const char *co
     size_t most = check_is_fast() ? FAST_TOKENS : MAX_TOKENS, n = tokens.n < most ? tokens.n : most;
     truth_comparison c = truth_reference(on->ref, tokens.ids, n, rr_engine_model(on->exact)->config.n_vocab);
     truth_check(name, on->exact, tokens.ids, &c, &exact_limits);
-    if (on->fast != NULL) {
-        char label[64];
-        snprintf(label, sizeof label, "%s, %s", name, on->fast->graph_kind == RR_GRAPH_Q8 ? "8 bits" : "12 bits");
-        truth_check(label, on->fast, tokens.ids, &c, on->fast->graph_kind == RR_GRAPH_Q8 ? &int8_limits : &exact_limits);
-        on->n += c.n;
-        on->n_agree += c.n_agree;
+    for (size_t i = 0; i < N_QUANTIZED; i++) {
+        rr_engine *engine = on->quantized[i].engine;
+        if (engine != NULL) {
+            const bool int8 = engine->graph_kind == RR_GRAPH_Q8;
+            char label[64];
+            snprintf(label, sizeof label, "%s, %s", name, int8 ? "8 bits" : "12 bits");
+            truth_check(label, engine, tokens.ids, &c, int8 ? &int8_limits : &exact_limits);
+            on->quantized[i].n += c.n;
+            on->quantized[i].n_agree += c.n_agree;
+        }
     }
     truth_forget(&c);
     rr_tokens_destroy(&tokens);
@@ -115,21 +122,30 @@ static void check_real(const char *path) {
     const rr_model *model = rr_engine_model(on.exact);
     const char *graph = rr_graph_name(model, rr_engine_device(on.exact), &(rr_engine_params){0});
     if (strcmp(graph, rr_graph_name(model, rr_engine_device(on.exact), &(rr_engine_params){.exact = true})) != 0) {
-        on.fast = truth_open_engine(path, MAX_TOKENS, 0, false);
+        on.quantized[0].engine = truth_open_engine(path, MAX_TOKENS, 0, false);
+    }
+    const rr_engine_params q8 = {.graph = "q8"};
+    bool holds = strcmp(rr_graph_name(model, rr_engine_device(on.exact), &q8), "q8") == 0;
+    if (holds && strcmp(graph, "q8") != 0 && !check_is_fast()) {
+        on.quantized[1].engine = truth_open_graph(path, MAX_TOKENS, 0, false, "q8");
     }
     CHECK_OK(rr_ref_model_create(model, &(rr_ref_model_params){.n_context = MAX_TOKENS}, &on.ref, &diag), diag);
     if (on.ref != NULL) {
         check_prompts(&on);
     }
     CHECK_INT(rr_engine_n_validation_messages(on.exact), 0);
-    if (on.fast != NULL) {
-        const double agree = (double)on.n_agree / (double)on.n;
-        printf("quantized activations, all prompts: top-1 agreement %.2f %%\n", 100 * agree);
-        CHECK_MSG(agree >= int8_agree_in_all, "top-1 agreement over all prompts: %.4f, at least %.4f", agree, int8_agree_in_all);
-        CHECK_INT(rr_engine_n_validation_messages(on.fast), 0);
-    }
     rr_ref_model_destroy(&on.ref);
-    rr_engine_close(&on.fast);
+    for (size_t i = 0; i < N_QUANTIZED; i++) {
+        rr_engine *engine = on.quantized[i].engine;
+        if (engine != NULL) {
+            const double agree = (double)on.quantized[i].n_agree / (double)on.quantized[i].n;
+            printf("%s, all prompts: top-1 agreement %.2f %%\n", rr_graph_kind_name(engine->graph_kind), 100 * agree);
+            CHECK_MSG(agree >= int8_agree_in_all, "%s: top-1 agreement over all prompts: %.4f, at least %.4f",
+                      rr_graph_kind_name(engine->graph_kind), agree, int8_agree_in_all);
+            CHECK_INT(rr_engine_n_validation_messages(engine), 0);
+            rr_engine_close(&on.quantized[i].engine);
+        }
+    }
     rr_engine_close(&on.exact);
 }
 

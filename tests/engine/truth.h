@@ -112,15 +112,19 @@ static inline void truth_check_prompt(const char *name, rr_engine *engine, rr_re
     truth_forget(&c);
 }
 
-/* `exact` as in rr_engine_params. */
-static inline rr_engine *truth_open_engine(const char *path, uint32_t n_context, uint32_t chunk, bool exact) {
+/* `exact` and `graph` as in rr_engine_params. */
+static inline rr_engine *truth_open_graph(const char *path, uint32_t n_context, uint32_t chunk, bool exact, const char *graph) {
     rr_engine *engine = NULL;
     rr_diag diag = {0};
     const rr_engine_params params = {.model_path = path, .n_context = n_context, .prompt_chunk = chunk, .exact = exact,
-                                     .graph = getenv("REARANK_TEST_GRAPH"),
+                                     .graph = graph,
                                      .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     return engine;
+}
+
+static inline rr_engine *truth_open_engine(const char *path, uint32_t n_context, uint32_t chunk, bool exact) {
+    return truth_open_graph(path, n_context, chunk, exact, getenv("REARANK_TEST_GRAPH"));
 }
 
 /* Ends the program as skipped where there is no Vulkan driver at all; any later device error fails. */
