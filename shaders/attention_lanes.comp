@@ -20,8 +20,10 @@ layout(constant_id = 2) const uint WIDTH = 8;
 layout(local_size_x_id = 2) in;
 #include "lanes.glsl"
 #include "lanes_reduce.glsl"
+#include "lanes_stack.glsl"
 #include "attention_lanes.glsl"
 
 void main() {
+    rr_align_stack(p.q, p.n_rows);
     rr_attend(p, gl_WorkGroupID.xy);
 }

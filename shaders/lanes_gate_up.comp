@@ -11,6 +11,7 @@
 #include "lanes_gate_up.glsl"
 
 void main() {
+    rr_align_stack(p.out_groups, p.n_tokens);
     lane = gl_SubgroupInvocationID;
     t0 = gl_WorkGroupID.x * TOKENS;
     rr_gate_up(p, gl_WorkGroupID.y);

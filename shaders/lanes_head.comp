@@ -11,6 +11,7 @@
 #include "lanes_head.glsl"
 
 void main() {
+    rr_align_stack(p.rms, p.n_tokens);
     lane = gl_SubgroupInvocationID;
     t0 = gl_WorkGroupID.x * TOKENS;
     rr_head(p, gl_WorkGroupID.y);

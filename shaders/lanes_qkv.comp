@@ -12,6 +12,7 @@ layout(constant_id = 5) const uint HEAD_SIZE = 64;
 #include "lanes_qkv.glsl"
 
 void main() {
+    rr_align_stack(p.rms, p.n_tokens);
     lane = gl_SubgroupInvocationID;
     t0 = gl_WorkGroupID.x * TOKENS;
     rr_qkv(p, gl_WorkGroupID.y);
