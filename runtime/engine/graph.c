@@ -190,11 +190,22 @@ static rr_status run_layers(rr_engine *engine, const rr_pass *pass, rr_diag *dia
     return pass->head_rows > 0 && !with_head ? rr_graph_head(engine, pass, diag) : RR_OK;
 }
 
+static rr_status run_once(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
+    if (engine->graph->begin_pass != NULL) {
+        engine->graph->begin_pass(engine, pass);
+    }
+    return run_layers(engine, pass, diag);
+}
+
 rr_status rr_graph_run(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
-    RR_TRY(run_layers(engine, pass, diag));
-    if (engine->graph->must_repeat != NULL && engine->graph->must_repeat(engine)) {
+    const rr_graph *graph = engine->graph;
+    RR_TRY(run_once(engine, pass, diag));
+    if (graph->must_repeat != NULL && graph->must_repeat(engine)) {
         RR_TRY(rr_engine_clear_counters(engine, diag)); /* ops that overlapped may have left any count */
-        return run_layers(engine, pass, diag);
+        RR_TRY(run_once(engine, pass, diag));
+    }
+    if (graph->end_pass != NULL) {
+        graph->end_pass(engine);
     }
     return RR_OK;
 }

@@ -11,6 +11,9 @@ struct rr_graph {
     rr_status (*prepare)(rr_engine *engine, rr_diag *diag);
     /* What needs the device once, before the first pass. May be NULL. */
     rr_status (*start)(rr_engine *engine, rr_diag *diag);
+    /* Before anything of a pass is recorded, and after its results are there. May be NULL. */
+    void (*begin_pass)(rr_engine *engine, const rr_pass *pass);
+    void (*end_pass)(rr_engine *engine);
     /* Each records ops that begin where the one before ended, a barrier last. Recording cannot fail after prepare. */
     void (*record_embed)(rr_engine *engine, const rr_pass *pass);
     void (*record_layer)(rr_engine *engine, const rr_pass *pass, uint32_t index);

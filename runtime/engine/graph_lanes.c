@@ -1,6 +1,6 @@
 /* The Qwen2 graph of software devices: activations of 12 bits (shaders/lanes_code.h), everything fused around the products,
  * so that a layer is five dispatches (each wakes all threads of the driver).
- * One generated token alone takes a dispatch a layer (resident.h).
+ * One generated token alone takes a dispatch a layer where that pays (resident.h).
  * A layer: q, k, v with the norm's factor, bias, RoPE and KV write · attention · o with residual and next norm · gate and up
  * with SwiGLU · down with residual and next norm. */
 #include <math.h>
@@ -140,7 +140,7 @@ static rr_kern_key key_of_layer(const rr_engine *engine, const rr_device_layer *
 
 static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index) {
     const rr_device_layer *weights = &engine->weights.layers[index];
-    if (pass->family == RR_DECODE && pass->n_rows == 1 && rr_resident_is_on(engine)) {
+    if (rr_resident_is_together(engine)) {
         rr_resident_record(engine, key_of_layer(engine, weights), index);
         return;
     }
@@ -236,6 +236,8 @@ const rr_graph rr_graph_lanes = {
     .name = "lanes",
     .prepare = prepare,
     .start = start,
+    .begin_pass = rr_resident_begin,
+    .end_pass = rr_resident_end,
     .record_embed = record_embed,
     .record_layer = record_layer,
     .record_head = record_head,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/thread.h"
+#include "runtime/engine/two_ways.h"
 
 enum { MAX_GROUPS = 64, MEETINGS = 4 };
 
@@ -13,6 +14,10 @@ struct rr_resident {
     rr_vk_buffer meeting; /* u32 [2], as in lanes_layer.h */
     uint32_t arrivals, n_groups;
     bool on;
+    bool insist;          /* for tests */
+    bool together;        /* the pass at hand */
+    uint64_t begin_ns;    /* … began then */
+    rr_two_ways ways;     /* what passes of one row took */
 };
 
 static void reset(rr_resident *resident) {
@@ -74,6 +79,30 @@ bool rr_resident_is_on(const rr_engine *engine) {
     return engine->resident != NULL && engine->resident->on;
 }
 
+void rr_resident_begin(rr_engine *engine, const rr_pass *pass) {
+    rr_resident *resident = engine->resident;
+    const bool alone = pass->family == RR_DECODE && pass->n_rows == 1;
+    resident->together = alone && resident->on && (resident->insist || rr_two_ways_risk(&resident->ways));
+    resident->begin_ns = alone && resident->on ? rr_time_ns() : 0;
+}
+
+void rr_resident_end(rr_engine *engine) {
+    rr_resident *resident = engine->resident;
+    if (resident->begin_ns == 0 || resident->insist) {
+        return;
+    }
+    const bool was_held = resident->ways.n_left > 0;
+    rr_two_ways_took(&resident->ways, (double)(rr_time_ns() - resident->begin_ns));
+    if (resident->ways.n_left > 0 && !was_held) {
+        rr_log(RR_LOG_INFO, "workgroups wait long for each other: the next %u tokens take several dispatches a layer",
+               resident->ways.n_left);
+    }
+}
+
+bool rr_resident_is_together(const rr_engine *engine) {
+    return engine->resident != NULL && engine->resident->together;
+}
+
 void rr_resident_record(rr_engine *engine, rr_kern_key key, uint32_t index) {
     record(engine, key, engine->resident->layers.address + index * sizeof(struct rr_layer));
 }
@@ -90,6 +119,7 @@ bool rr_resident_failed(rr_engine *engine) {
 
 void rr_resident_set_groups(rr_engine *engine, uint32_t n_groups) {
     engine->resident->n_groups = n_groups;
+    engine->resident->insist = true;
 }
 
 void rr_resident_layers(const rr_engine *engine, const void **out, uint64_t *address) {
