@@ -8,6 +8,9 @@
 #include "runtime/base/thread.h"
 #include "tools/bench.h"
 
+/* The first passes of one token find out which way is faster (runtime/engine/two_ways.h). */
+enum { WARM_TOKENS = 4 };
+
 /* One engine at work. */
 typedef struct bench_runner {
     rr_bench *bench;
@@ -150,7 +153,7 @@ static rr_status measure_decode(bench_runner *r, uint32_t depth, rr_diag *diag) 
         return RR_OK;
     }
     RR_TRY(sync(r, r->sessions[0], depth, false, diag));
-    RR_TRY(generate(r, gen < 4 ? gen : 4, diag));
+    RR_TRY(generate(r, WARM_TOKENS, diag));
     for (begin_point(r); !enough(r, point);) {
         RR_TRY(sync(r, r->sessions[0], depth, false, diag)); /* all but the last token is still there */
         double begin = now_ns();
@@ -190,7 +193,7 @@ static rr_status measure_batch(bench_runner *r, uint32_t rows, rr_diag *diag) {
     for (uint32_t s = 0; s < rows; s++) {
         RR_TRY(sync(r, r->sessions[s], plan->batch_depth, false, diag));
     }
-    RR_TRY(decode_passes(r, rows, 1, diag));
+    RR_TRY(decode_passes(r, rows, rows == 1 ? WARM_TOKENS - 1 : 1, diag));
     for (begin_point(r); !enough(r, point);) {
         double begin = now_ns();
         RR_TRY(decode_passes(r, rows, plan->batch_gen, diag));
@@ -217,7 +220,7 @@ static rr_status measure_window(bench_runner *r, rr_diag *diag) {
         return RR_OK;
     }
     RR_TRY(warm_prefill(r, prompt, diag));
-    RR_TRY(generate(r, 2, diag));
+    RR_TRY(generate(r, WARM_TOKENS, diag));
     for (begin_point(r); !enough(r, point);) {
         double begin = now_ns();
         RR_TRY(sync(r, r->sessions[0], prompt, true, diag));
@@ -365,7 +368,7 @@ static rr_status walk(bench_runner *r, const rr_engine_params *params, rr_diag *
     RR_TRY(open_runner(r, &empty, RR_DECODE_ROWS, chunk + 16, diag));
     RR_TRY(sync(r, r->sessions[0], chunk + 9, false, diag));
     for (uint32_t rows = 1; rows <= RR_DECODE_ROWS; rows *= 2) {
-        RR_TRY(decode_passes(r, rows, 1, diag));
+        RR_TRY(decode_passes(r, rows, rows == 1 ? WARM_TOKENS - 1 : 1, diag));
     }
     return RR_OK;
 }
