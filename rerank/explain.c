@@ -324,6 +324,7 @@ static void read_window(window_reader *reader, size_t index, rr_said *said, size
             uint32_t label = reader->named[i], passage = reader->window->passages[label - 1];
             if (reader->n_said[label]++ < RR_EXPLAIN_MAX_SAID) {
                 if (said != NULL) {
+                    one_said.label = label;
                     said[next[passage]] = one_said;
                 }
                 next[passage]++;

@@ -34,6 +34,7 @@ typedef struct rr_said {
     size_t window;           /* index in the ranking's windows */
     rr_text text;            /* points into that window's reasoning */
     size_t begin, end;       /* where it stands there, in characters (code points) */
+    uint32_t label;          /* the passage's label in that window, from 1 */
     uint32_t n_named;        /* passages that the sentence names; 1 = only this one */
 } rr_said;
 

@@ -105,7 +105,9 @@ rr_opt_group rr_ranking_output_group(rr_ranking_output *output) {
         {.name = "output", .letter = 'o', .kind = RR_OPT_TEXT, .target = &output->path, .value = "FILE",
          .help = "write there instead of standard output; the file appears when it is complete"},
         {.name = "explain", .letter = 'e', .kind = RR_OPT_FLAG, .target = &output->run.explain,
-         .help = "table: also each window's reasoning and answer; json: also the passages' text"},
+         .help = "also what the reasoning says of each passage; json: and the passages' titles and texts"},
+        {.name = "explain-all", .kind = RR_OPT_FLAG, .target = &output->run.explain_all,
+         .help = "the same without limits, and in a table each window's whole reasoning and answer"},
     };
     _Static_assert(sizeof options <= sizeof output->options, "rr_ranking_output.options is too small");
     memcpy(output->options, options, sizeof options);
@@ -142,6 +144,8 @@ rr_status rr_ranking_output_begin(rr_ranking_output *output, const rr_ranking_in
     }
     output->run.format = (rr_run_format)output->format;
     output->run.many = input->candidates_path != NULL;
+    output->run.explain = output->run.explain || output->run.explain_all;
+    output->run.params = &input->params;
     output->run.columns = to_terminal ? terminal_columns() : 0;
     if (output->path != NULL) {
         RR_TRY(rr_file_out_check(output->path, diag));

@@ -37,7 +37,7 @@ typedef struct rr_ranking_output {
     rr_opt options[4];
 } rr_ranking_output;
 
-/* --format, --output, --explain. */
+/* --format, --output, --explain, --explain-all. */
 rr_opt_group rr_ranking_output_group(rr_ranking_output *output);
 
 /* Decides the format and checks that every id can be written in it, before any work. Errors: as rr_run_check and

@@ -47,6 +47,10 @@ rank  was  id  passage
    2    3  c   Dogs have fleas.
    3    1  a   Paris is a city.
 
+What the reasoning says
+   3  a
+      [1]: [1] is off
+
 Window 1 of 1: ranks 1 to 3, answer repaired
   Reasoning
     [1] is off
@@ -65,7 +69,22 @@ one, two = json.load(open("out"))
 assert [r["id"] for r in one["results"]] == ["b", "c", "a"] and [r["index"] for r in one["results"]] == [1, 2, 0]
 assert one["windows"][0]["reasoning"] == "[1] is off" and one["windows"][0]["permutation"] == [2, 3, 1]
 assert one["windows"][0]["repaired"] is True and one["windows"][0]["truncated"] is False
+assert one["options"] == {"window": 20, "step": 10, "depth": 100, "think": True}
+assert "explanations" not in one["results"][0] and "text" not in one["results"][0]
 assert one["model"] is None and two["windows"] == [] and two["results"][0]["relevance_score"] == 1.0
+PY
+fi
+run 0 replay --candidates c.jsonl --answers a.jsonl --explain --format jsonl
+if command -v python3 >/dev/null; then
+    check "explanations in json" python3 - <<'PY'
+import json
+one, two = map(json.loads, open("out"))
+assert [len(r["explanations"]) for r in one["results"]] == [0, 0, 1] and two["results"][0]["explanations"] == []
+said = one["results"][2]["explanations"][0]
+assert said == {"window": 0, "label": 1, "begin": 0, "end": 10, "named": 1, "text": "[1] is off"}
+assert one["windows"][said["window"]]["reasoning"][said["begin"]:said["end"]] == said["text"]
+assert one["results"][0]["title"] == "Fleas" and "title" not in one["results"][1]
+assert one["results"][0]["text"] == "Fleas live for weeks."
 PY
 fi
 run 0 replay --candidates c.jsonl --answers a.jsonl --format trec --output run.txt
