@@ -1,5 +1,14 @@
 # The layers of the tree as libraries. A layer sees only the layers it names (tests/check_layers checks the includes).
 
+# rr_embed_text(NAME FILE): FILE as `const char NAME[]` in embedded/NAME.c of the build folder.
+function(rr_embed_text name path)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${path})
+    file(READ ${CMAKE_SOURCE_DIR}/${path} bytes HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${bytes}") # as characters: those past 127 fit a char, too
+    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/embedded/${name}.c CONTENT
+"/* Made from ${path}; do not edit. */\nextern const char ${name}[];\nconst char ${name}[] = {${bytes}0};\n")
+endfunction()
+
 # rr_layer(NAME FOLDER [LAYER…]): all C files of a folder as the static library rr_NAME.
 function(rr_layer name folder)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
@@ -19,6 +28,8 @@ function(rr_layer name folder)
         target_link_libraries(rr_engine PRIVATE rr_shaders)
     elseif(name STREQUAL "rerank")
         target_link_libraries(rr_rerank PRIVATE rr_yyjson rr_stb)
+        rr_embed_text(rr_report_html rerank/report.html)
+        target_sources(rr_rerank PRIVATE ${CMAKE_BINARY_DIR}/embedded/rr_report_html.c)
     elseif(name STREQUAL "support")
         target_link_libraries(rr_support PRIVATE rr_yyjson)
     endif()
@@ -36,15 +47,6 @@ function(rr_library)
     target_link_libraries(rearank_shared PRIVATE rr_rerank)
     target_link_options(rearank_shared PRIVATE -Wl,--exclude-libs,ALL)
     install(TARGETS rearank_shared LIBRARY PUBLIC_HEADER)
-endfunction()
-
-# rr_embed_text(NAME FILE): FILE as `const char NAME[]` in embedded/NAME.c of the build folder.
-function(rr_embed_text name path)
-    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${path})
-    file(READ ${CMAKE_SOURCE_DIR}/${path} bytes HEX)
-    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
-    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/embedded/${name}.c CONTENT
-"/* Made from ${path}; do not edit. */\nextern const char ${name}[];\nconst char ${name}[] = {${bytes}0};\n")
 endfunction()
 
 # The `rearank` program: one verb a file in tools/; everything but main.c also as the library rr_cli, for its tests.

@@ -38,8 +38,10 @@ typedef struct rr_said {
     uint32_t n_named;        /* passages that the sentence names; 1 = only this one */
 } rr_said;
 
-/* More sentences about a passage in one window are left out: no model says so much, only a text that wants to fill memory. */
-enum { RR_EXPLAIN_MAX_SAID = 256 };
+enum {
+    RR_EXPLAIN_MAX_SAID = 256, /* more about a passage in one window is left out: only a text that wants to fill memory says so much */
+    RR_EXPLAIN_CROWD = 4       /* a sentence that names more passages says little about each: who shows sentences may leave it out */
+};
 
 /* What a ranking's reasoning said about each passage. Zero-initialise. Borrows the ranking. */
 typedef struct rr_explanations {

@@ -131,11 +131,19 @@ static void write_sentence(rr_text text, size_t columns, size_t first, size_t in
 
 /* Explanations ----------------------------------------------------------------------------------------------------- */
 
-/* The `limit` sentences that name the fewest passages, in their order: at[] gets their indices. */
+/* The `limit` sentences that name the fewest passages, in their order: at[] gets their indices. Sentences that name a crowd
+ * are chosen only where there is no other. */
 static size_t choose(const rr_said *said, size_t n, size_t limit, size_t *at) {
     size_t n_chosen = 0;
+    bool only_crowds = true;
+    for (size_t i = 0; i < n; i++) {
+        only_crowds = only_crowds && said[i].n_named > RR_EXPLAIN_CROWD;
+    }
     for (size_t i = 0; i < n; i++) {
         size_t worst = 0;
+        if (said[i].n_named > RR_EXPLAIN_CROWD && !only_crowds) {
+            continue;
+        }
         if (n_chosen < limit) {
             at[n_chosen++] = i;
             continue;
