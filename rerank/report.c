@@ -163,8 +163,8 @@ static void write_summary(rr_report *report, const rr_run_item *item, const judg
         write(report, "query-gain", &gain);
     }
     rr_buf text = {0};
-    rr_buf_printf(&text, "%s%s%zu passages · %zu window%s", item->qid != NULL ? item->qid : "", item->qid != NULL ? " · " : "",
-                  item->query.n, item->ranking.n_windows, item->ranking.n_windows == 1 ? "" : "s");
+    rr_buf_printf(&text, "%s%s%zu passage%s · %zu window%s", item->qid != NULL ? item->qid : "", item->qid != NULL ? " · " : "",
+                  item->query.n, item->query.n == 1 ? "" : "s", item->ranking.n_windows, item->ranking.n_windows == 1 ? "" : "s");
     rr_values_text(&more, "text", text.data != NULL ? text.data : "", text.bytes);
     write(report, "query-more", &more);
     size_t n_repaired = 0, n_truncated = 0;

@@ -95,7 +95,11 @@ static void write_chart(const rr_report_query *query) {
         n_down += query->rank[i] > i;
     }
     rr_values body = {0}, lines = {0};
-    rr_values_printf(&body, "legend", "%zu passages: %zu moved up, %zu down, %zu stayed", n, n_up, n_down, n - n_up - n_down);
+    if (n_up + n_down > 0) {
+        rr_values_printf(&body, "legend", "%zu passages: %zu moved up, %zu down, %zu stayed", n, n_up, n_down, n - n_up - n_down);
+    } else {
+        rr_values_printf(&body, "legend", "%zu passage%s: the order stayed", n, n == 1 ? "" : "s");
+    }
     rr_values_printf(&body, "long", "%s", n >= LONG_CHART ? " long" : "");
     write(query, "body", &body);
     for (size_t i = 0; i < n; i++) {
@@ -167,23 +171,28 @@ static void write_chip(const rr_report_query *query, const char *text) {
 
 /* Tokens and time; a recording has neither. */
 static void write_cost(const rr_report_query *query, const rr_window_result *window, uint64_t longest_ns) {
-    char a[32], b[32], c[32], d[32];
+    char a[32], b[32], c[32];
     rr_values v = {0}, bar = {0};
+    rr_buf text = {0};
     if (window->prompt_tokens + window->generated_tokens == 0) {
         return;
     }
-    rr_values_printf(&v, "text", "%s prompt tokens, %s of them reused · %s written · %s", rr_report_count(window->prompt_tokens, a),
-                     rr_report_count(window->reused_tokens, b), rr_report_count(window->generated_tokens, c),
-                     rr_report_time(window->time_ns, d));
+    rr_buf_printf(&text, "%s prompt tokens", rr_report_count(window->prompt_tokens, a));
+    if (window->reused_tokens > 0) {
+        rr_buf_printf(&text, " (%s reused)", rr_report_count(window->reused_tokens, a));
+    }
+    rr_buf_printf(&text, ", %s written · ", rr_report_count(window->generated_tokens, a));
+    rr_buf_printf(&text, "%s: %s reading, %s writing", rr_report_time(window->time_ns, a), rr_report_time(window->prompt_ns, b),
+                  rr_report_time(window->generate_ns, c));
+    rr_values_text(&v, "text", text.data != NULL ? text.data : "", text.bytes);
     write(query, "window-cost", &v);
     if (longest_ns > 0) {
-        double prompt = 100.0 * (double)window->prompt_ns / (double)longest_ns;
-        rr_values_printf(&bar, "text", "%s for the prompt, %s for writing", rr_report_time(window->prompt_ns, a),
-                         rr_report_time(window->generate_ns, b));
-        rr_values_printf(&bar, "prompt", "%.2f", prompt);
+        rr_values_printf(&bar, "prompt", "%.2f", 100.0 * (double)window->prompt_ns / (double)longest_ns);
         rr_values_printf(&bar, "write", "%.2f", 100.0 * (double)window->generate_ns / (double)longest_ns);
         write(query, "bar", &bar);
     }
+    query->out->failed = query->out->failed || text.failed;
+    rr_buf_destroy(&text);
 }
 
 static void start_answer(const rr_report_query *query, const char *name) {
@@ -296,8 +305,8 @@ static void write_said(const rr_report_query *query, const rr_said *said, size_t
     }
     if (n_crowds > 0) {
         rr_values v = {0};
-        rr_values_printf(&v, "text", "%samed in %zu sentence%s that name%s more than %d passages", n_quoted > 0 ? "Also n" : "N", n_crowds,
-                         n_crowds == 1 ? "" : "s", n_crowds == 1 ? "s" : "", (int)RR_EXPLAIN_CROWD);
+        rr_values_printf(&v, "text", "%s in %zu sentence%s about more than %d passages", n_quoted > 0 ? "Also" : "Named", n_crowds,
+                         n_crowds == 1 ? "" : "s", (int)RR_EXPLAIN_CROWD);
         write(query, "said-rest", &v);
     }
     write(query, "said-end", NULL);
