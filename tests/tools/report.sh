@@ -34,6 +34,19 @@ run 0 report texts.jsonl
 check "lines give the same page" diff <(sed s/texts.json.*// page.html) <(sed s/texts.json.*// out)
 rm page.html
 
+# The same page while ranking, whatever the format.
+run 0 report texts.json -o page.html
+run 0 replay --candidates "$data/candidates.jsonl" --answers "$data/answers.jsonl" --window 8 --step 4 --format tsv --report direct.html
+check "the run is as asked for" test "$(wc -l <out)" -eq 20
+check "the page is that of the run" diff <(sed 's/ · texts.json//; s/[0-9]* ms<//; s/<dt>Time.*//' page.html) <(sed 's/[0-9]* ms<//; s/<dt>Time.*//' direct.html)
+run 2 replay --candidates "$data/candidates.jsonl" --answers "$data/answers.jsonl" --window 8 --step 4 --output x --report x
+check "two files are two names" says 'name the same file'
+run 1 replay --candidates "$data/candidates.jsonl" --answers "$data/answers.jsonl" --window 8 --step 4 --report nowhere/x
+check "says where no page can be" says 'nowhere/x: cannot write'
+run 0 rank -q x "$samples/query.txt" --report page.html --format tsv
+check "one query, one passage" page '<h1 dir="auto">x</h1>'
+rm page.html
+
 run 0 report run.json -o page.html
 check "says that texts are missing" says 'run.json: queries without texts of passages: 4 of 4; rank with --explain'
 check "so does the page" page 'holds no texts of passages'

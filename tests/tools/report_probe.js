@@ -24,6 +24,11 @@ addEventListener("load", () => {
         check("rows do not overlap", high.every((r, i) => i === 0 || r.top >= high[i - 1].bottom - 0.5));
         check("names stay in their row", all(".now a", chart).every((e, i) => e.getBoundingClientRect().height <= high[i].height + 0.5));
         check("lines end at the rows", Math.abs(lines.bottom - high[high.length - 1].bottom) < 1.5 && Math.abs(lines.top - high[0].top) < 1.5);
+        check("numbers are on one line", all(".was li, .now b, .now i", chart).every((e) => {
+            const range = document.createRange();
+            range.selectNodeContents(e);
+            return range.getBoundingClientRect().height < high[0].height;
+        }));
         check("a line a row", all("path", chart).length === rows.length);
     }
 
