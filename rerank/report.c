@@ -33,7 +33,8 @@ static rr_status judge_order(const rr_query *query, rr_text qid, const uint32_t 
     rr_status status = rr_measures_parse("ndcg@10", &measures, diag);
     for (size_t i = 0; i < query->n && status == RR_OK; i++) {
         const char *id = query->passages[order != NULL ? order[i] : i].id;
-        rr_eval_row row = {.docid = id, .docid_bytes = (uint32_t)strlen(id), .line = (uint32_t)(i + 1), .score = (float)(query->n - i)};
+        rr_eval_row row = {.docid = id, .docid_bytes = (uint32_t)strlen(id), .line = (uint32_t)(i + 1),
+                           .score = (float)(query->n - i)};
         status = rr_eval_table_add(&run, qid, &row, diag);
     }
     status = status != RR_OK ? status : rr_eval_table_finish(&run, rr_eval_by_score, diag);
@@ -228,7 +229,8 @@ static void write_flags(const rr_report *report, rr_buf *out) {
     if (report->n_repaired > 0 && report->n_truncated > 0) {
         snprintf(text, sizeof text, "%zu repaired, %zu cut", report->n_repaired, report->n_truncated);
     } else if (report->n_repaired + report->n_truncated > 0) {
-        snprintf(text, sizeof text, "%zu %s", report->n_repaired + report->n_truncated, report->n_repaired > 0 ? "repaired" : "cut");
+        snprintf(text, sizeof text, "%zu %s", report->n_repaired + report->n_truncated,
+                 report->n_repaired > 0 ? "repaired" : "cut");
     }
     if (report->n_windows > 0) {
         write_fact(report, "Faulty answers", text, out);
@@ -261,7 +263,8 @@ static void write_note(const rr_report *report, rr_buf *out) {
     if (report->n_without_texts == 0) {
         return;
     }
-    snprintf(text, sizeof text, "%s no texts of passages: rank with --explain, or give the report --candidates or --passages to show them.",
+    snprintf(text, sizeof text,
+             "%s no texts of passages: rank with --explain, or give the report --candidates or --passages to show them.",
              report->n_without_texts == report->n_queries ? "This run holds" : "Some queries of this run hold");
     rr_values v = {0};
     rr_values_printf(&v, "text", "%s", text);

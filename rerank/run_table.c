@@ -170,7 +170,10 @@ static void write_said(const rr_said *said, bool many_windows, size_t columns, s
 /* Returns how many sentences were left out. */
 static size_t write_explanations(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, size_t columns,
                                  const rr_explanations *explanations, rr_buf *out) {
-    size_t n_shown = 0, n_left_out = 0;
+    size_t n_shown = 0, n_left_out = 0, reasoning_bytes = 0;
+    for (size_t i = 0; i < ranking->n_windows; i++) {
+        reasoning_bytes += ranking->windows[i].reasoning.bytes;
+    }
     for (size_t i = 0; i < ranking->n; i++) {
         const rr_passage *passage = &query->passages[ranking->order[i]];
         const rr_said *said = explanations->said + explanations->first[ranking->order[i]];
@@ -192,7 +195,7 @@ static size_t write_explanations(const rr_run_out *run, const rr_query *query, c
         }
         n_left_out += n - n_chosen;
     }
-    if (n_shown == 0 && ranking->n_windows > 0) {
+    if (n_shown == 0 && reasoning_bytes > 0) {
         rr_buf_text(out, "\nThe reasoning names no passage.\n");
     }
     return n_left_out;

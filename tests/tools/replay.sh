@@ -3,6 +3,7 @@
 # Usage: replay.sh REARANK
 set -euo pipefail
 
+here=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")")
 # shellcheck source=tests/tools/check.bash
 source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
 export REARANK_MODEL=$work/none.gguf # whatever needs a model must fail here
@@ -14,6 +15,7 @@ run() {
     expect "$wanted" "$*" "$rearank" "$@" </dev/null
 }
 absent() { [[ ! -e $1 ]]; }
+lacks() { ! has "$1"; }
 
 cat >c.jsonl <<'EOF'
 {"qid": "q1", "query": "how long do fleas live", "hits": [{"docid": "a", "text": "Paris is a city."}, {"docid": "b", "text": "Fleas live for weeks.", "title": "Fleas"}, {"docid": "c", "text": "Dogs have fleas."}]}
@@ -74,6 +76,18 @@ assert "explanations" not in one["results"][0] and "text" not in one["results"][
 assert one["model"] is None and two["windows"] == [] and two["results"][0]["relevance_score"] == 1.0
 PY
 fi
+data=$(realpath -- "$here/../data/report")
+run 0 replay --candidates "$data/candidates.jsonl" --answers "$data/answers.jsonl" --window 8 --step 4 --format table --explain
+check "what the last window said" has '      window 2, [3]: Now [3] is the most direct one: it repeats'
+check "a window that was repaired" has 'Window 2 of 2: ranks 1 to 8, answer repaired'
+check "no other of them" lacks 'Window 1 of 2'
+check "no crowds beside better ones" lacks 'So the advice comes first'
+check "no terminal codes" lacks $'\e'
+check "how to get all" has 'more sentences, and the whole reasoning: --explain-all'
+run 0 replay --candidates "$data/candidates.jsonl" --answers "$data/answers.jsonl" --window 8 --step 4 --format table --explain-all
+check "all windows" has 'Window 1 of 2'
+check "all sentences" has 'So the advice comes first'
+check "nothing more to get" lacks 'explain-all'
 run 0 replay --candidates c.jsonl --answers a.jsonl --explain --format jsonl
 if command -v python3 >/dev/null; then
     check "explanations in json" python3 - <<'PY'
