@@ -10,7 +10,8 @@
 enum {
     LONG_CHART = 30,   /* from here on the chart's rows are low */
     NAME_CHARS = 110,  /* of a row in the chart */
-    SHOWN_CHARS = 400  /* of a passage before the rest is folded away: what REARANK's prompt shows of it */
+    SHOWN_CHARS = 400, /* of a passage before the rest is folded away: what REARANK's prompt shows of it */
+    QUOTED = 8         /* sentences on a card; the windows have all of them */
 };
 
 const char *rr_report_count(uint64_t n, char *out) {
@@ -285,7 +286,7 @@ static void write_content(const rr_report_query *query, const rr_passage *passag
 }
 
 static void write_said(const rr_report_query *query, const rr_said *said, size_t n) {
-    size_t n_crowds = 0, n_quoted = 0;
+    size_t n_crowds = 0, n_quoted = 0, n_more = 0;
     if (n == 0) {
         return;
     }
@@ -295,6 +296,10 @@ static void write_said(const rr_report_query *query, const rr_said *said, size_t
             n_crowds++;
             continue;
         }
+        if (n_quoted == QUOTED) {
+            n_more++;
+            continue;
+        }
         rr_values v = {0};
         rr_values_printf(&v, "q", "%zu", query->q);
         rr_values_printf(&v, "w", "%zu", said[i].window + 1);
@@ -302,6 +307,11 @@ static void write_said(const rr_report_query *query, const rr_said *said, size_t
         rr_values_text(&v, "text", said[i].text.data, said[i].text.bytes);
         write(query, "sentence", &v);
         n_quoted++;
+    }
+    if (n_more > 0) {
+        rr_values v = {0};
+        rr_values_printf(&v, "text", "%zu more in the windows", n_more);
+        write(query, "said-rest", &v);
     }
     if (n_crowds > 0) {
         rr_values v = {0};

@@ -138,12 +138,15 @@ static rr_status read_window(const rr_jsonl *jsonl, yyjson_val *object, size_t i
     size_t n = item->query.n;
     RR_TRY(read_count(jsonl, object, where.text, "begin", n, &begin, diag));
     RR_TRY(read_count(jsonl, object, where.text, "end", n, &end, diag));
-    if (end <= begin || end - begin > RR_WINDOW_MAX) {
-        return rr_jsonl_fail(jsonl, diag, "%s\"end\": expected %llu to %llu", where.text, (unsigned long long)begin + 1,
-                             (unsigned long long)begin + RR_WINDOW_MAX);
+    yyjson_val *passages;
+    RR_TRY(rr_jsonl_array(jsonl, object, where.text, "passages", &passages, diag));
+    size_t n_passages = yyjson_arr_size(passages); /* not always those from begin to end: a schedule may leave some out */
+    if (end <= begin || n_passages == 0 || n_passages > RR_WINDOW_MAX) {
+        return rr_jsonl_fail(jsonl, diag, "windows[%zu]: expected \"end\" above \"begin\" and 1 to %d \"passages\"", index,
+                             (int)RR_WINDOW_MAX);
     }
     window->window = (rr_window){begin, end};
-    window->n = (uint32_t)(end - begin);
+    window->n = (uint32_t)n_passages;
     RR_TRY(read_numbers(jsonl, object, where.text, "passages", window->n, 0, n - 1, seen, &window->passages, diag));
     RR_TRY(read_numbers(jsonl, object, where.text, "permutation", window->n, 1, window->n, seen, &window->permutation, diag));
     RR_TRY(rr_jsonl_text(jsonl, object, where.text, "reasoning", true, &window->reasoning, diag));

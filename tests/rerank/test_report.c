@@ -243,6 +243,25 @@ static void check_one(void) {
     rr_buf_destroy(&page);
 }
 
+/* Cards quote a few sentences and count the others. */
+static void check_quotes(void) {
+    rr_buf run = {0}, page = {0};
+    rr_report_params params = {0};
+    rr_buf_text(&run, "{\"query\": \"q\", \"results\": [{\"index\": 0, \"id\": \"a\", \"text\": \"t\"}, {\"index\": 1, \"id\": \"b\"}], "
+                      "\"windows\": [{\"begin\": 0, \"end\": 2, \"passages\": [1, 0], \"permutation\": [2, 1], \"reasoning\": \"");
+    for (int i = 0; i < 12; i++) {
+        rr_buf_printf(&run, "[2] is good, %d. ", i);
+    }
+    rr_buf_text(&run, "\"}]}");
+    make_page(&run, &params, &page);
+    check_page(page.data);
+    CHECK_INT(count(page.data, "<q dir="), 8);
+    CHECK(strstr(page.data, "<li class=\"rest\">4 more in the windows</li>") != NULL);
+    CHECK_INT(count(page.data, "data-p=\"0\">[2]</a>"), 12);
+    rr_buf_destroy(&run);
+    rr_buf_destroy(&page);
+}
+
 /* Runs ------------------------------------------------------------------------------------------------------------- */
 
 static rr_status take(void *user, rr_run_item *item, rr_diag *diag) {
@@ -279,9 +298,11 @@ static void check_runs(void) {
     check_refused("{\"query\": \"q\", \"results\": [{\"index\": 0}], \"windows\": []}", "results[0].\"id\" is missing");
 #define WINDOW(members) "{\"query\": \"q\", \"results\": [{\"index\": 0, \"id\": \"a\"}, {\"index\": 1, \"id\": \"b\"}], \"windows\": [{" members "}]}"
     check_refused(WINDOW("\"begin\": 0, \"end\": 3"), "windows[0].\"end\": expected a whole number from 0 to 2");
-    check_refused(WINDOW("\"begin\": 1, \"end\": 1"), "windows[0].\"end\": expected 2 to");
+    check_refused(WINDOW("\"begin\": 0, \"end\": 1"), "windows[0].\"passages\" is missing");
+    check_refused(WINDOW("\"begin\": 0, \"end\": 1, \"passages\": []"), "windows[0]: expected \"end\" above");
+    check_refused(WINDOW("\"begin\": 1, \"end\": 1, \"passages\": [0]"), "windows[0]: expected \"end\" above \"begin\"");
     check_refused(WINDOW("\"begin\": 0, \"end\": 2, \"passages\": [0, 2], \"permutation\": [1, 2]"), "\"passages\": expected 2 different numbers from 0 to 1");
-    check_refused(WINDOW("\"begin\": 0, \"end\": 2, \"passages\": [0], \"permutation\": [1, 2]"), "\"passages\"");
+    check_refused(WINDOW("\"begin\": 0, \"end\": 2, \"passages\": [0, 0], \"permutation\": [1, 2]"), "\"passages\"");
     check_refused(WINDOW("\"begin\": 0, \"end\": 2, \"passages\": [0, 1], \"permutation\": [0, 1]"), "\"permutation\": expected 2 different numbers from 1 to 2");
     check_refused(WINDOW("\"begin\": 0, \"end\": 2, \"passages\": [0, 1], \"permutation\": [1, 1]"), "\"permutation\"");
     check_refused(WINDOW("\"begin\": 0, \"end\": 2, \"passages\": [0, 1], \"permutation\": [1, 2], \"prompt_ms\": -1"), "\"prompt_ms\": expected milliseconds");
@@ -295,5 +316,6 @@ int main(void) {
     check_runs();
     check_many();
     check_one();
+    check_quotes();
     return CHECK_END();
 }
