@@ -1,10 +1,23 @@
 # The layers of the tree as libraries. A layer sees only the layers it names (tests/check_layers checks the includes).
 
+# rr_embed_text(NAME FILE): FILE as `const char NAME[]` in embedded/NAME.c of the build folder.
+function(rr_embed_text name path)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${path})
+    file(READ ${CMAKE_SOURCE_DIR}/${path} bytes HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${bytes}") # as characters: those past 127 fit a char, too
+    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/embedded/${name}.c CONTENT
+"/* Made from ${path}; do not edit. */\nextern const char ${name}[];\nconst char ${name}[] = {${bytes}0};\n")
+endfunction()
+
 # rr_layer(NAME FOLDER [LAYER…]): all C files of a folder as the static library rr_NAME.
 function(rr_layer name folder)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
     if(NOT sources)
         return()
+    endif()
+    if(name STREQUAL "rerank")
+        rr_embed_text(rr_report_html rerank/report.html)
+        list(APPEND sources ${CMAKE_BINARY_DIR}/embedded/rr_report_html.c)
     endif()
     add_library(rr_${name} STATIC ${sources})
     target_link_libraries(rr_${name} PUBLIC rr_options Threads::Threads m)
@@ -36,15 +49,6 @@ function(rr_library)
     target_link_libraries(rearank_shared PRIVATE rr_rerank)
     target_link_options(rearank_shared PRIVATE -Wl,--exclude-libs,ALL)
     install(TARGETS rearank_shared LIBRARY PUBLIC_HEADER)
-endfunction()
-
-# rr_embed_text(NAME FILE): FILE as `const char NAME[]` in embedded/NAME.c of the build folder.
-function(rr_embed_text name path)
-    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${path})
-    file(READ ${CMAKE_SOURCE_DIR}/${path} bytes HEX)
-    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
-    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/embedded/${name}.c CONTENT
-"/* Made from ${path}; do not edit. */\nextern const char ${name}[];\nconst char ${name}[] = {${bytes}0};\n")
 endfunction()
 
 # The `rearank` program: one verb a file in tools/; everything but main.c also as the library rr_cli, for its tests.

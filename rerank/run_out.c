@@ -5,8 +5,9 @@
 #include <string.h>
 #include <yyjson.h>
 
-#include "rerank/clean.h"
+#include "rerank/explain.h"
 #include "rerank/json_out.h"
+#include "rerank/run_table.h"
 
 const char *const rr_run_format_names[] = {"table", "json", "jsonl", "trec", "tsv", NULL};
 _Static_assert(sizeof rr_run_format_names / sizeof rr_run_format_names[0] == RR_RUN_FORMAT_COUNT + 1, "one name a format");
@@ -66,8 +67,25 @@ static double ms(uint64_t ns) {
     return (double)(ns / 1000) / 1000.0;
 }
 
-static bool add_results(const rr_run_out *run, yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_query *query,
-                        const rr_ranking *ranking) {
+/* The sentences that name a passage. */
+static bool add_said(yyjson_mut_doc *doc, yyjson_mut_val *item, const rr_explanations *explanations, size_t passage) {
+    yyjson_mut_val *list = yyjson_mut_arr(doc);
+    bool ok = yyjson_mut_obj_add_val(doc, item, "explanations", list);
+    for (size_t i = explanations->first[passage]; i < explanations->first[passage + 1] && ok; i++) {
+        const rr_said *said = &explanations->said[i];
+        yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, list);
+        ok = object != NULL && yyjson_mut_obj_add_uint(doc, object, "window", said->window) &&
+             yyjson_mut_obj_add_uint(doc, object, "label", said->label) &&
+             yyjson_mut_obj_add_uint(doc, object, "begin", said->begin) &&
+             yyjson_mut_obj_add_uint(doc, object, "end", said->end) &&
+             yyjson_mut_obj_add_uint(doc, object, "named", said->n_named) &&
+             add_text(doc, object, "text", said->text.data, said->text.bytes);
+    }
+    return ok;
+}
+
+static bool add_results(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_query *query, const rr_ranking *ranking,
+                        const rr_explanations *explanations) {
     yyjson_mut_val *results = yyjson_mut_arr(doc);
     bool ok = yyjson_mut_obj_add_val(doc, root, "results", results);
     for (size_t i = 0; i < ranking->n && ok; i++) {
@@ -76,7 +94,10 @@ static bool add_results(const rr_run_out *run, yyjson_mut_doc *doc, yyjson_mut_v
         ok = item != NULL && yyjson_mut_obj_add_uint(doc, item, "index", ranking->order[i]) &&
              add_name(doc, item, "id", passage->id) && yyjson_mut_obj_add_uint(doc, item, "rank", i + 1) &&
              yyjson_mut_obj_add_real(doc, item, "relevance_score", rr_rank_score(i + 1, ranking->n)) &&
-             (!run->explain || add_text(doc, item, "text", passage->text.data, passage->text.bytes));
+             (explanations == NULL ||
+              ((passage->title.bytes == 0 || add_text(doc, item, "title", passage->title.data, passage->title.bytes)) &&
+               add_text(doc, item, "text", passage->text.data, passage->text.bytes) &&
+               add_said(doc, item, explanations, ranking->order[i])));
     }
     return ok;
 }
@@ -105,13 +126,25 @@ static bool add_window(yyjson_mut_doc *doc, yyjson_mut_val *windows, const rr_wi
            yyjson_mut_obj_add_real(doc, item, "time_ms", ms(window->time_ns));
 }
 
-static bool fill_document(const rr_run_out *run, yyjson_mut_doc *doc, const rr_query *query, const rr_ranking *ranking) {
+static bool add_options(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_rank_params *params) {
+    yyjson_mut_val *options = yyjson_mut_obj(doc);
+    return yyjson_mut_obj_add_val(doc, root, "options", options) &&
+           yyjson_mut_obj_add_uint(doc, options, "window", params->window) &&
+           yyjson_mut_obj_add_uint(doc, options, "step", params->step) &&
+           yyjson_mut_obj_add_uint(doc, options, "depth", params->depth) &&
+           yyjson_mut_obj_add_bool(doc, options, "think", params->style == RR_PROMPT_REARANK);
+}
+
+/* `explanations` is NULL where none were asked for. */
+static bool fill_document(const rr_run_out *run, yyjson_mut_doc *doc, const rr_query *query, const rr_ranking *ranking,
+                          const rr_explanations *explanations) {
     yyjson_mut_val *root = yyjson_mut_obj(doc), *windows = yyjson_mut_arr(doc);
     yyjson_mut_doc_set_root(doc, root);
     bool ok = (!run->many || add_name(doc, root, "qid", query->qid)) &&
               add_text(doc, root, "query", query->text.data, query->text.bytes) &&
               add_name(doc, root, "model", run->model) && add_name(doc, root, "device", run->device) &&
-              add_results(run, doc, root, query, ranking) && yyjson_mut_obj_add_val(doc, root, "windows", windows);
+              (run->params == NULL || add_options(doc, root, run->params)) &&
+              add_results(doc, root, query, ranking, explanations) && yyjson_mut_obj_add_val(doc, root, "windows", windows);
     for (size_t i = 0; i < ranking->n_windows && ok; i++) {
         ok = add_window(doc, windows, &ranking->windows[i]);
     }
@@ -131,20 +164,28 @@ static void write_document(yyjson_mut_doc *doc, bool filled, bool pretty, rr_buf
     yyjson_mut_doc_free(doc);
 }
 
-static void write_json(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, size_t index, rr_buf *out) {
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+static rr_status write_json(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, size_t index, rr_buf *out,
+                            rr_diag *diag) {
     bool in_array = run->format == RR_RUN_JSON && run->many;
+    rr_explanations explanations = {0};
+    if (run->explain) {
+        RR_TRY(rr_explain_ranking(ranking, &explanations, diag));
+    }
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     if (doc == NULL) {
-        out->failed = true;
-        return;
+        rr_explanations_destroy(&explanations);
+        return rr_fail(diag, RR_E_MEMORY, "out of memory while writing a ranking");
     }
     if (in_array && index > 0) {
         rr_buf_text(out, ",\n");
     }
-    write_document(doc, fill_document(run, doc, query, ranking), run->format == RR_RUN_JSON, out);
+    bool filled = fill_document(run, doc, query, ranking, run->explain ? &explanations : NULL);
+    write_document(doc, filled, run->format == RR_RUN_JSON, out);
     if (!in_array) {
         rr_buf_text(out, "\n");
     }
+    rr_explanations_destroy(&explanations);
+    return RR_OK;
 }
 
 rr_status rr_run_record(const rr_query *query, const rr_ranking *ranking, rr_buf *out, rr_diag *diag) {
@@ -164,98 +205,6 @@ rr_status rr_run_record(const rr_query *query, const rr_ranking *ranking, rr_buf
     return finish(out, diag);
 }
 
-/* Table ------------------------------------------------------------------------------------------------------------ */
-
-/* At most `width` characters of one line, with an ellipsis where more was there; padded when `pad`. */
-static void write_cell(const char *text, size_t bytes, size_t width, bool pad, rr_buf *out) {
-    rr_buf flat = {0}, safe = {0};
-    rr_clean_spaces(text, bytes, &flat);
-    rr_clean_terminal(flat.data != NULL ? flat.data : "", flat.bytes, true, &safe);
-    const char *line = safe.data != NULL ? safe.data : "";
-    size_t n_chars = rr_clean_count(line, safe.bytes);
-    if (n_chars > width) {
-        rr_buf_append(out, line, rr_clean_cut(line, safe.bytes, width - 1));
-        rr_buf_text(out, "…");
-    } else {
-        rr_buf_append(out, line, safe.bytes);
-        for (; pad && n_chars < width; n_chars++) {
-            rr_buf_text(out, " ");
-        }
-    }
-    out->failed = out->failed || flat.failed || safe.failed;
-    rr_buf_destroy(&flat);
-    rr_buf_destroy(&safe);
-}
-
-static void write_indented(rr_text text, rr_buf *out) {
-    rr_buf safe = {0};
-    rr_clean_terminal(text.data, text.bytes, false, &safe);
-    for (size_t i = 0; i < safe.bytes;) {
-        const char *end = memchr(safe.data + i, '\n', safe.bytes - i);
-        size_t length = end != NULL ? (size_t)(end - safe.data) - i : safe.bytes - i;
-        rr_buf_text(out, "    ");
-        rr_buf_append(out, safe.data + i, length);
-        rr_buf_text(out, "\n");
-        i += length + 1;
-    }
-    out->failed = out->failed || safe.failed;
-    rr_buf_destroy(&safe);
-}
-
-static void write_windows(const rr_ranking *ranking, rr_buf *out) {
-    for (size_t i = 0; i < ranking->n_windows; i++) {
-        const rr_window_result *window = &ranking->windows[i];
-        rr_buf_printf(out, "\nWindow %zu of %zu: ranks %zu to %zu%s%s\n", i + 1, ranking->n_windows,
-                      window->window.begin + 1, window->window.end, window->truncated ? ", answer cut" : "",
-                      window->repaired ? ", answer repaired" : "");
-        if (window->reasoning.bytes > 0) {
-            rr_buf_text(out, "  Reasoning\n");
-            write_indented(window->reasoning, out);
-        }
-        rr_buf_text(out, "  Answer\n");
-        write_indented(window->answer, out);
-    }
-}
-
-static void write_table(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, size_t index, rr_buf *out) {
-    size_t columns = run->columns == 0 ? 100 : run->columns < 40 ? 40 : run->columns, id_width = 2;
-    for (size_t i = 0; i < query->n; i++) {
-        size_t width = rr_clean_count(query->passages[i].id, strlen(query->passages[i].id));
-        id_width = width > id_width ? width : id_width;
-    }
-    id_width = id_width > 24 ? 24 : id_width;
-    if (run->many) {
-        rr_buf_text(out, index > 0 ? "\nQuery " : "Query ");
-        write_cell(query->qid, strlen(query->qid), 24, false, out);
-        rr_buf_text(out, ": ");
-        write_cell(query->text.data, query->text.bytes, columns, false, out);
-        rr_buf_text(out, "\n");
-    }
-    rr_buf_printf(out, "rank  was  %-*s  passage\n", (int)id_width, "id");
-    for (size_t i = 0; i < ranking->n; i++) {
-        const rr_passage *passage = &query->passages[ranking->order[i]];
-        rr_buf_printf(out, "%4zu  %3u  ", i + 1, ranking->order[i] + 1);
-        write_cell(passage->id, strlen(passage->id), id_width, true, out);
-        rr_buf_text(out, "  ");
-        size_t room = columns - 13 - id_width; /* columns is at least 40 and an id takes at most 24 */
-        if (passage->title.bytes > 0) {
-            rr_buf both = {0};
-            rr_buf_append(&both, passage->title.data, passage->title.bytes);
-            rr_buf_text(&both, " · ");
-            rr_buf_append(&both, passage->text.data, passage->text.bytes);
-            write_cell(both.data != NULL ? both.data : "", both.bytes, room, false, out);
-            out->failed = out->failed || both.failed;
-            rr_buf_destroy(&both);
-        } else {
-            write_cell(passage->text.data, passage->text.bytes, room, false, out);
-        }
-        rr_buf_text(out, "\n");
-    }
-    if (run->explain) {
-        write_windows(ranking, out);
-    }
-}
-
 /* All formats ------------------------------------------------------------------------------------------------------ */
 
 rr_status rr_run_begin(const rr_run_out *run, rr_buf *out, rr_diag *diag) {
@@ -269,7 +218,7 @@ rr_status rr_run_query(const rr_run_out *run, const rr_query *query, const rr_ra
                        rr_diag *diag) {
     switch (run->format) {
     case RR_RUN_TABLE:
-        write_table(run, query, ranking, index, out);
+        RR_TRY(rr_run_table(run, query, ranking, index, out, diag));
         break;
     case RR_RUN_TREC:
         write_trec(query, ranking, out);
@@ -278,7 +227,7 @@ rr_status rr_run_query(const rr_run_out *run, const rr_query *query, const rr_ra
         write_tsv(query, ranking, out);
         break;
     default:
-        write_json(run, query, ranking, index, out);
+        RR_TRY(write_json(run, query, ranking, index, out, diag));
         break;
     }
     return finish(out, diag);

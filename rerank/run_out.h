@@ -22,7 +22,9 @@ typedef struct rr_run_out {
     const char *model;  /* name; NULL is written as null */
     const char *device; /* name; NULL is written as null */
     bool many;          /* a run of queries: JSON is an array and names the qid, a table names its query */
-    bool explain;       /* table: also the reasoning of each window; JSON: also the text of each passage */
+    bool explain;       /* table: also what the reasoning says of each passage; JSON: that, title and text of each passage */
+    bool explain_all;   /* table, with `explain`: all of it, and the whole reasoning */
+    const rr_rank_params *params; /* JSON: "options"; NULL = left out; borrowed, checked ones */
     size_t columns;     /* width of a table; 0 = 100 */
 } rr_run_out;
 

@@ -105,7 +105,11 @@ rr_opt_group rr_ranking_output_group(rr_ranking_output *output) {
         {.name = "output", .letter = 'o', .kind = RR_OPT_TEXT, .target = &output->path, .value = "FILE",
          .help = "write there instead of standard output; the file appears when it is complete"},
         {.name = "explain", .letter = 'e', .kind = RR_OPT_FLAG, .target = &output->run.explain,
-         .help = "table: also each window's reasoning and answer; json: also the passages' text"},
+         .help = "also what the reasoning says of each passage; json: and the passages' titles and texts"},
+        {.name = "explain-all", .kind = RR_OPT_FLAG, .target = &output->run.explain_all,
+         .help = "the same without limits, and in a table each window's whole reasoning and answer"},
+        {.name = "report", .kind = RR_OPT_TEXT, .target = &output->report_path, .value = "FILE",
+         .help = "also write a page in HTML there, as `rearank report` does"},
     };
     _Static_assert(sizeof options <= sizeof output->options, "rr_ranking_output.options is too small");
     memcpy(output->options, options, sizeof options);
@@ -135,6 +139,42 @@ static void tell_depth(const rr_ranking_input *input) {
     }
 }
 
+static rr_status begin_report(rr_ranking_output *output, rr_diag *diag) {
+    if (output->report_path == NULL) {
+        return RR_OK;
+    }
+    if (output->path != NULL && strcmp(output->path, output->report_path) == 0) {
+        return rr_fail(diag, RR_E_USAGE, "--output and --report name the same file: %s", output->path);
+    }
+    RR_TRY(rr_file_out_check(output->report_path, diag));
+    return rr_report_begin(&output->report, &(rr_report_params){.many = output->run.many}, diag);
+}
+
+/* What a query's part of the report is made of. */
+static rr_status add_to_report(rr_ranking_output *output, const rr_query *query, const rr_ranking *ranking, rr_diag *diag) {
+    rr_run_item item = {
+        .qid = output->run.many ? query->qid : NULL,
+        .model = output->run.model,
+        .device = output->run.device,
+        .has_params = true,
+        .params = *output->run.params,
+        .has_texts = true,
+        .query = *query,
+        .ranking = *ranking,
+    };
+    return rr_report_add(&output->report, &item, diag);
+}
+
+static rr_status end_report(rr_ranking_output *output, rr_diag *diag) {
+    rr_buf page = {0};
+    rr_status status = rr_report_end(&output->report, &page, diag);
+    if (status == RR_OK) {
+        status = rr_file_write_atomic(output->report_path, page.data, page.bytes, diag);
+    }
+    rr_buf_destroy(&page);
+    return status;
+}
+
 rr_status rr_ranking_output_begin(rr_ranking_output *output, const rr_ranking_input *input, rr_diag *diag) {
     bool to_terminal = output->path == NULL && rr_cli_is_terminal(STDOUT_FILENO);
     if (output->format < 0) {
@@ -146,6 +186,9 @@ rr_status rr_ranking_output_begin(rr_ranking_output *output, const rr_ranking_in
     if (output->path != NULL) {
         RR_TRY(rr_file_out_check(output->path, diag));
     }
+    output->run.explain = output->run.explain || output->run.explain_all;
+    output->run.params = &input->params;
+    RR_TRY(begin_report(output, diag));
     for (size_t i = 0; i < input->candidates.n; i++) {
         RR_TRY(rr_run_check(&output->run, &input->candidates.queries[i], diag));
     }
@@ -165,6 +208,9 @@ rr_status rr_ranking_output_add(rr_ranking_output *output, const rr_query *query
                                 rr_diag *diag) {
     RR_TRY(rr_run_query(&output->run, query, ranking, output->n_written, &output->text, diag));
     output->n_written++;
+    if (output->report_path != NULL) {
+        RR_TRY(add_to_report(output, query, ranking, diag));
+    }
     if (output->path == NULL && output->run.format != RR_RUN_JSON) {
         send(output);
     }
@@ -174,12 +220,14 @@ rr_status rr_ranking_output_add(rr_ranking_output *output, const rr_query *query
 rr_status rr_ranking_output_end(rr_ranking_output *output, rr_diag *diag) {
     RR_TRY(rr_run_end(&output->run, &output->text, diag));
     if (output->path != NULL) {
-        return rr_file_write_atomic(output->path, output->text.data, output->text.bytes, diag);
+        RR_TRY(rr_file_write_atomic(output->path, output->text.data, output->text.bytes, diag));
+    } else {
+        send(output);
     }
-    send(output);
-    return RR_OK;
+    return output->report_path != NULL ? end_report(output, diag) : RR_OK;
 }
 
 void rr_ranking_output_release(rr_ranking_output *output) {
     rr_buf_destroy(&output->text);
+    rr_report_destroy(&output->report);
 }

@@ -3,6 +3,7 @@
 #ifndef RR_TOOLS_RANKING_H
 #define RR_TOOLS_RANKING_H
 
+#include "rerank/report.h"
 #include "rerank/run_out.h"
 #include "tools/cli.h"
 
@@ -34,10 +35,12 @@ typedef struct rr_ranking_output {
     int format;       /* −1 = a table on a terminal, else JSON */
     size_t n_written;
     rr_buf text;      /* not yet sent */
-    rr_opt options[4];
+    const char *report_path; /* NULL = none */
+    rr_report report;
+    rr_opt options[5];
 } rr_ranking_output;
 
-/* --format, --output, --explain. */
+/* --format, --output, --explain, --explain-all, --report. */
 rr_opt_group rr_ranking_output_group(rr_ranking_output *output);
 
 /* Decides the format and checks that every id can be written in it, before any work. Errors: as rr_run_check and
@@ -46,7 +49,7 @@ rr_status rr_ranking_output_begin(rr_ranking_output *output, const rr_ranking_in
 /* One query. On standard output all formats but JSON are sent at once. */
 rr_status rr_ranking_output_add(rr_ranking_output *output, const rr_query *query, const rr_ranking *ranking,
                                 rr_diag *diag);
-/* Sends the rest; a file appears here, whole. */
+/* Sends the rest; a file appears here, whole, and so does the report. */
 rr_status rr_ranking_output_end(rr_ranking_output *output, rr_diag *diag);
 void rr_ranking_output_release(rr_ranking_output *output);
 

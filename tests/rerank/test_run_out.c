@@ -2,6 +2,7 @@
 
 #include <yyjson.h>
 
+#include "rerank/clean.h"
 #include "rerank/run_out.h"
 
 static const rr_passage passages[] = {
@@ -58,6 +59,11 @@ static void check_object(yyjson_val *root, bool many, bool explain) {
         CHECK_INT(yyjson_get_uint(yyjson_obj_get(item, "rank")), i + 1);
         CHECK(score < above && score > 0.0 && score <= 1.0);
         CHECK((yyjson_obj_get(item, "text") != NULL) == explain);
+        CHECK((yyjson_obj_get(item, "title") != NULL) == (explain && i == 2)); /* "b b" has one */
+        yyjson_val *said = yyjson_obj_get(item, "explanations");
+        CHECK_INT(yyjson_arr_size(said), explain && i == 1); /* "a" is [1] */
+        CHECK((said != NULL) == explain);
+        CHECK(!explain || i != 1 || yyjson_equals_str(yyjson_obj_get(yyjson_arr_get_first(said), "text"), "[1]"));
         above = score;
     }
     yyjson_val *window = yyjson_arr_get_first(yyjson_obj_get(root, "windows"));
@@ -187,6 +193,78 @@ static void check_table(void) {
     rr_buf_destroy(&text);
 }
 
+/* What the reasoning says, at 60 columns: the most telling sentences, folded, and what was left out. */
+static void check_explain(void) {
+    rr_ranking ranking;
+    rr_buf text = {0};
+    rank(&query, "<think>[1], [2] and [3] are all here. Passage 3 is the one that this reasoning goes on about, longer than one line "
+                 "of a narrow terminal. [3] it is. [3] wins\x1B[0m.</think><answer>[3] > [2] > [1]</answer>", &ranking);
+    rr_run_out run = {.format = RR_RUN_TABLE, .columns = 60, .explain = true};
+    write(&run, &ranking, 1, &text);
+    const char *found = strstr(text.data, "\nWhat the reasoning says\n");
+    CHECK_TEXT(found != NULL ? found : text.data,
+               "\nWhat the reasoning says\n"
+               "   1  \xC3\xA9\n"
+               "      [3]: Passage 3 is the one that this reasoning goes on\n"
+               "        about, longer than one line of a narrow terminal.\n"
+               "      [3]: [3] it is.\n"
+               "   2  b b\n"
+               "      [2]: [1], [2] and [3] are all here.\n"
+               "   3  a\n"
+               "      [1]: [1], [2] and [3] are all here.\n"
+               "\nWindow 1 of 1: ranks 1 to 3, answer cut\n"
+               "  Reasoning\n"
+               "    [1], [2] and [3] are all here. Passage 3 is the one that\n"
+               "    this reasoning goes on about, longer than one line of a\n"
+               "    narrow terminal. [3] it is. [3] wins\\x1b[0m.\n"
+               "  Answer\n"
+               "    [3] > [2] > [1]\n"
+               "\n2 more sentences, and the whole reasoning: --explain-all\n");
+    run.explain_all = true;
+    write(&run, &ranking, 1, &text);
+    CHECK(strstr(text.data, "      [3]: [3] wins\\x1b[0m.\n") != NULL && strstr(text.data, "--explain-all") == NULL);
+    rr_ranking_destroy(&ranking);
+
+    rr_buf thought = {0};
+    rr_buf_text(&thought, "<think>");
+    for (int i = 0; i < 40; i++) {
+        rr_buf_printf(&thought, "Line %d says nothing.\n", i);
+    }
+    rr_buf_text(&thought, "</think><answer>[1] > [2] > [3]</answer>");
+    rank(&query, thought.data, &ranking);
+    run.explain_all = false;
+    write(&run, &ranking, 1, &text);
+    CHECK(strstr(text.data, "\nThe reasoning names no passage.\n") != NULL);
+    CHECK(strstr(text.data, "Line 11 says") != NULL && strstr(text.data, "Line 12 says") == NULL);
+    CHECK(strstr(text.data, "\nThe whole reasoning: --explain-all\n") != NULL);
+    run.explain_all = true;
+    write(&run, &ranking, 1, &text);
+    CHECK(strstr(text.data, "Line 39 says") != NULL && strstr(text.data, "--explain-all") == NULL);
+    rr_ranking_destroy(&ranking);
+    rr_buf_destroy(&thought);
+    rr_buf_destroy(&text);
+}
+
+/* No line is wider than the table, however narrow it is and whatever the words are. */
+static void check_width(void) {
+    rr_ranking ranking;
+    rr_buf text = {0};
+    rank(&query, "<think>[1] wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww x. "
+                 "[2] \xE8\xB7\xB3\xE8\xB7\xB3\xE8\xB7\xB3 a   b.</think><answer>[1] > [2] > [3]</answer>", &ranking);
+    for (size_t columns = 40; columns < 90; columns += 7) {
+        rr_run_out run = {.format = RR_RUN_TABLE, .columns = columns, .explain = true, .explain_all = columns % 2 == 0};
+        write(&run, &ranking, 1, &text);
+        for (const char *line = text.data; *line != '\0';) {
+            const char *end = strchr(line, '\n');
+            CHECK_MSG(rr_clean_count(line, (size_t)(end - line)) <= columns || strstr(line, "--explain-all") != NULL, "%.*s",
+                      (int)(end - line), line);
+            line = end + 1;
+        }
+    }
+    rr_ranking_destroy(&ranking);
+    rr_buf_destroy(&text);
+}
+
 /* What is recorded replays to the same ranking. */
 static void check_record(void) {
     rr_ranking ranking, again;
@@ -213,6 +291,8 @@ int main(void) {
     check_runs();
     check_scores();
     check_table();
+    check_explain();
+    check_width();
     check_record();
     return CHECK_END();
 }

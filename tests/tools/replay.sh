@@ -3,6 +3,7 @@
 # Usage: replay.sh REARANK
 set -euo pipefail
 
+here=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")")
 # shellcheck source=tests/tools/check.bash
 source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
 export REARANK_MODEL=$work/none.gguf # whatever needs a model must fail here
@@ -14,6 +15,7 @@ run() {
     expect "$wanted" "$*" "$rearank" "$@" </dev/null
 }
 absent() { [[ ! -e $1 ]]; }
+lacks() { ! has "$1"; }
 
 cat >c.jsonl <<'EOF'
 {"qid": "q1", "query": "how long do fleas live", "hits": [{"docid": "a", "text": "Paris is a city."}, {"docid": "b", "text": "Fleas live for weeks.", "title": "Fleas"}, {"docid": "c", "text": "Dogs have fleas."}]}
@@ -47,6 +49,10 @@ rank  was  id  passage
    2    3  c   Dogs have fleas.
    3    1  a   Paris is a city.
 
+What the reasoning says
+   3  a
+      [1]: [1] is off
+
 Window 1 of 1: ranks 1 to 3, answer repaired
   Reasoning
     [1] is off
@@ -65,7 +71,34 @@ one, two = json.load(open("out"))
 assert [r["id"] for r in one["results"]] == ["b", "c", "a"] and [r["index"] for r in one["results"]] == [1, 2, 0]
 assert one["windows"][0]["reasoning"] == "[1] is off" and one["windows"][0]["permutation"] == [2, 3, 1]
 assert one["windows"][0]["repaired"] is True and one["windows"][0]["truncated"] is False
+assert one["options"] == {"window": 20, "step": 10, "depth": 100, "think": True}
+assert "explanations" not in one["results"][0] and "text" not in one["results"][0]
 assert one["model"] is None and two["windows"] == [] and two["results"][0]["relevance_score"] == 1.0
+PY
+fi
+data=$(realpath -- "$here/../data/report")
+run 0 replay --candidates "$data/candidates.jsonl" --answers "$data/answers.jsonl" --window 8 --step 4 --format table --explain
+check "what the last window said" has '      window 2, [3]: Now [3] is the most direct one: it repeats'
+check "a window that was repaired" has 'Window 2 of 2: ranks 1 to 8, answer repaired'
+check "no other of them" lacks 'Window 1 of 2'
+check "no crowds beside better ones" lacks 'So the advice comes first'
+check "no terminal codes" lacks $'\e'
+check "how to get all" has 'more sentences, and the whole reasoning: --explain-all'
+run 0 replay --candidates "$data/candidates.jsonl" --answers "$data/answers.jsonl" --window 8 --step 4 --format table --explain-all
+check "all windows" has 'Window 1 of 2'
+check "all sentences" has 'So the advice comes first'
+check "nothing more to get" lacks 'explain-all'
+run 0 replay --candidates c.jsonl --answers a.jsonl --explain --format jsonl
+if command -v python3 >/dev/null; then
+    check "explanations in json" python3 - <<'PY'
+import json
+one, two = map(json.loads, open("out"))
+assert [len(r["explanations"]) for r in one["results"]] == [0, 0, 1] and two["results"][0]["explanations"] == []
+said = one["results"][2]["explanations"][0]
+assert said == {"window": 0, "label": 1, "begin": 0, "end": 10, "named": 1, "text": "[1] is off"}
+assert one["windows"][said["window"]]["reasoning"][said["begin"]:said["end"]] == said["text"]
+assert one["results"][0]["title"] == "Fleas" and "title" not in one["results"][1]
+assert one["results"][0]["text"] == "Fleas live for weeks."
 PY
 fi
 run 0 replay --candidates c.jsonl --answers a.jsonl --format trec --output run.txt
