@@ -7,6 +7,7 @@
 
 #include "runtime/engine/graph.h"
 #include "runtime/engine/resident.h"
+#include "runtime/engine/scheduler.h"
 #include "runtime/engine/selftest.h"
 #include "shaders/attention.h"
 
@@ -91,8 +92,8 @@ static rr_status allocate(rr_engine *engine, rr_diag *diag) {
     const rr_engine_limits *limits = &engine->limits;
     engine->at = rr_activations_plan(&engine->model->config, engine->graph_kind, limits);
     engine->slots = calloc(limits->n_sessions, sizeof *engine->slots);
-    engine->slot_taken = calloc(limits->n_sessions, sizeof *engine->slot_taken);
-    if (engine->slots == NULL || engine->slot_taken == NULL) {
+    engine->sessions = calloc(limits->n_sessions, sizeof *engine->sessions);
+    if (engine->slots == NULL || engine->sessions == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the KV slots");
     }
     for (uint32_t i = 0; i < limits->n_sessions; i++) {
@@ -123,6 +124,7 @@ rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_dia
         goto fail;
     }
     engine->lock_made = true;
+    RR_TRY_GOTO(rr_scheduler_create(&engine->scheduler, diag));
     RR_TRY_GOTO(rr_model_open(params->model_path, &engine->model, diag));
     /* a model without a usable vocabulary still runs on token ids */
     (void)rr_tokenizer_create(engine->model->gguf, &engine->tokenizer, &engine->tokenizer_diag);
@@ -169,7 +171,8 @@ void rr_engine_close(rr_engine **pointer) {
     }
     rr_profile_destroy(&engine->profile);
     free(engine->slots);
-    free(engine->slot_taken);
+    free(engine->sessions);
+    rr_scheduler_destroy(&engine->scheduler);
     rr_vk_instance_destroy(&engine->instance);
     rr_tokenizer_destroy(&engine->tokenizer);
     rr_model_close(&engine->model);

@@ -1,7 +1,8 @@
 /* One engine = one model on one device. A session = one token timeline with its KV cache.
  * Owns: device, kernels, device memory, sessions. Knows nothing of ranking.
- * Several sessions may be used from several threads: calls on the device are serialised inside. One session is used by
- * one thread at a time, except rr_session_cancel. */
+ * Several sessions may be used from several threads, whose calls share passes: what one session computes has the same bits
+ * alone and in company, and a call that fails or is cancelled changes nothing for the others (a lost device fails all). One
+ * session is used by one thread at a time, except rr_session_cancel. */
 #ifndef RR_ENGINE_ENGINE_H
 #define RR_ENGINE_ENGINE_H
 
@@ -66,12 +67,21 @@ uint64_t rr_engine_n_validation_messages(const rr_engine *engine);
 rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag); /* RR_E_MEMORY: no free slot */
 void rr_session_destroy(rr_session **session);
 
-/* Makes the session's timeline equal `tokens`: keeps the longest common prefix, computes the rest in chunks. After it
- * the logits of the last token can be sampled. Errors: RR_E_USAGE (n == 0, n > n_context, id out of range),
- * RR_E_CANCELLED, RR_E_DEVICE. After an error the session is still valid and holds a prefix of `tokens`. */
+/* Makes the session's timeline equal `tokens`: keeps the longest common prefix, computes the rest in chunks, or copies what
+ * another session of the engine has computed of the same prompt (the same bits). Calls of several threads take turns chunk by
+ * chunk, with passes for sessions that generate between them. After it the logits of the last token can be sampled. Errors:
+ * RR_E_USAGE (n == 0, n > n_context, id out of range), RR_E_CANCELLED, RR_E_DEVICE. After an error the session is still valid
+ * and holds a prefix of `tokens`. */
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag);
 size_t rr_session_n_tokens(const rr_session *session);
-size_t rr_session_n_reused(const rr_session *session); /* of the last sync */
+size_t rr_session_n_reused(const rr_session *session); /* of the last sync: what the session itself had */
+size_t rr_session_n_shared(const rr_session *session); /* of the last sync: copied from other sessions */
+
+/* Makes the session's timeline equal the first n tokens of `from`'s, by a copy on the device. A sync that goes on from there
+ * reuses them. Needed only for tokens that `from` generated: what is prompt there, sync finds by itself. Neither session may be
+ * in a call of another thread meanwhile. Errors: RR_E_USAGE (n beyond from's timeline, another engine's, itself), RR_E_DEVICE,
+ * RR_E_CANCELLED. */
+rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n, rr_diag *diag);
 
 /* Called during sync after each chunk with the prompt tokens computed so far and in all (of this sync). */
 typedef void (*rr_sync_progress_fn)(void *user, size_t done, size_t total);
@@ -110,17 +120,28 @@ rr_status rr_session_generate(rr_session *session, const rr_generate_params *par
 /* Makes a running or the next sync/generate of this session return RR_E_CANCELLED soon. Any thread; signal-safe. */
 void rr_session_cancel(rr_session *session);
 
-/* Teacher forcing: syncs to `tokens` from scratch and calls `row` for every position with its logits [n_vocab]. */
+/* Teacher forcing: syncs to `tokens` from scratch and calls `row` for every position with its logits [n_vocab], in order,
+ * maybe from another thread that uses the engine. */
 typedef rr_status (*rr_logits_fn)(void *user, size_t position, const float *logits, rr_diag *diag);
 rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size_t n, rr_logits_fn row, void *user,
                                 rr_diag *diag);
 
 /* One decode pass over up to 32 rows of different sessions: appends tokens[i] to sessions[i] and leaves each session's
- * logits ready. The result of a row has the same bits whatever its company. Errors: as sync; RR_E_USAGE when a session
- * appears twice, belongs to another engine or is full. */
+ * logits ready. Where other threads wait for passes as well, the rows may be dealt to two. The result of a row has the same bits
+ * whatever its company. Errors: as sync; RR_E_USAGE when a session appears twice, belongs to another engine or is full. */
 enum { RR_DECODE_ROWS = 32 };
 rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const int32_t *tokens, size_t n,
                            rr_diag *diag);
+
+/* What was computed since the engine was opened. */
+typedef struct rr_engine_stats {
+    uint64_t n_passes, n_prompt_passes, n_decode_passes;
+    uint64_t decode_rows;   /* of all decode passes, drafted ones among them */
+    uint64_t prompt_tokens; /* of all prompt passes */
+    uint64_t shared_tokens; /* prompt tokens that were copied from another session instead */
+} rr_engine_stats;
+/* Any thread. Passes that failed are not counted. */
+void rr_engine_stats_get(rr_engine *engine, rr_engine_stats *out);
 
 /* Where the device's time goes: the dispatches of one variant of an op with operands of one shape. */
 typedef struct rr_profile_row {

@@ -116,6 +116,7 @@ typedef enum rr_family { RR_PREFILL, RR_DECODE, RR_N_FAMILIES } rr_family;
 
 typedef struct rr_graph rr_graph; /* graph.h */
 typedef struct rr_resident rr_resident; /* resident.h */
+typedef struct rr_scheduler rr_scheduler; /* scheduler.h */
 
 struct rr_engine {
     rr_graph_kind graph_kind;
@@ -135,21 +136,25 @@ struct rr_engine {
     rr_vk_buffer rows;       /* rr_row [max(prompt_chunk, RR_DECODE_ROWS)], written by the host */
     rr_vk_buffer readback;   /* f32 [logits_rows][n_vocab], then u32 [logits_rows] */
     rr_vk_buffer *slots;     /* KV of each session [n_sessions] */
-    bool *slot_taken;
-    pthread_mutex_t lock;    /* one pass at a time; also guards slot_taken */
+    rr_session **sessions;   /* whose slot it is [n_sessions], NULL = free */
+    pthread_mutex_t lock;    /* guards sessions, the scheduler, and what rr_session says */
     bool lock_made;
+    rr_scheduler *scheduler; /* which thread may use the device: scheduler.h */
     rr_profile *profile;     /* NULL = off */
     rr_resident *resident;   /* lanes graph: layers in one dispatch */
     double layer_row_ns[RR_N_FAMILIES]; /* measured time of a layer, a row; 0 = not yet */
     double head_unit_ns[RR_N_FAMILIES]; /* measured time of the head over its least number of rows (graph.c) */
 };
 
+/* A session belongs to the thread that calls with it; while that waits for a pass, to the thread that runs the pass. Others
+ * read tokens[0 … n_prompt) alone, under the engine's lock. */
 struct rr_session {
     rr_engine *engine;
     uint32_t slot;
     int32_t *tokens; /* [n_context]: the timeline whose KV is valid up to n_tokens */
     size_t n_tokens;
-    size_t n_reused;
+    size_t n_prompt; /* so many from the start went through the prompt's kernels; changes under the engine's lock */
+    size_t n_reused, n_shared;
     float *logits; /* [n_vocab] of the last token, when logits_ready */
     bool logits_ready;
     int32_t best; /* arg max of the last token's logits, when best_ready */
@@ -157,7 +162,14 @@ struct rr_session {
     atomic_bool cancelled;
     rr_sync_progress_fn on_progress;
     void *on_progress_user;
+    pthread_cond_t wake; /* of the thread that waits for a pass over this session */
+    bool wake_made;
+    bool generating;     /* comes back for the next token soon; with `awaited` guarded by the engine's lock */
+    uint64_t awaited;    /* the round of waiting in which it is waited for (scheduler.c) */
 };
+
+/* True once for each cancel. */
+bool rr_session_take_cancel(rr_session *session);
 
 /* graph.c: one pass over rows that the host has written to engine->rows. */
 typedef struct rr_pass {
@@ -172,7 +184,7 @@ typedef struct rr_pass {
 
 /* Compiles every pipeline that the model's passes use. */
 rr_status rr_graph_prepare(rr_engine *engine, rr_diag *diag);
-/* Runs all layers over the rows, then the head. Caller holds the lock. Submits are cut so that none is expected to run
+/* Runs all layers over the rows, then the head. Caller leads (scheduler.h). Submits are cut so that none is expected to run
  * longer than 0.2 s. Errors: RR_E_DEVICE, RR_E_CANCELLED (between submits; KV of these rows is then undefined). */
 rr_status rr_graph_run(rr_engine *engine, const rr_pass *pass, rr_diag *diag);
 /* The head alone over rows whose layers ran last. */

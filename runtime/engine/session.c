@@ -1,10 +1,9 @@
-/* Sessions: one token timeline each, with its KV slot. Owns: the timeline and the last logits.
- * Every call that runs passes holds the engine's lock pass by pass, so sessions of several threads take turns. */
+/* Sessions: one token timeline each, with its KV slot. Owns: the timeline and the last logits. Every call that runs passes does so
+ * through the scheduler, which lets the calls of several threads share them. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/thread.h"
-#include "runtime/engine/internal.h"
+#include "runtime/engine/scheduler.h"
 
 rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) {
     rr_session *session = calloc(1, sizeof *session);
@@ -15,15 +14,16 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
     session->slot = UINT32_MAX;
     session->tokens = malloc(engine->limits.n_context * sizeof *session->tokens);
     session->logits = malloc(engine->model->config.n_vocab * sizeof *session->logits);
+    session->wake_made = pthread_cond_init(&session->wake, NULL) == 0;
     rr_status status = RR_OK;
-    if (session->tokens == NULL || session->logits == NULL) {
+    if (session->tokens == NULL || session->logits == NULL || !session->wake_made) {
         status = rr_fail(diag, RR_E_MEMORY, "out of memory for a session");
         goto fail;
     }
     pthread_mutex_lock(&engine->lock);
     for (uint32_t i = 0; i < engine->limits.n_sessions && session->slot == UINT32_MAX; i++) {
-        if (!engine->slot_taken[i]) {
-            engine->slot_taken[i] = true;
+        if (engine->sessions[i] == NULL) {
+            engine->sessions[i] = session;
             session->slot = i;
         }
     }
@@ -46,8 +46,11 @@ void rr_session_destroy(rr_session **pointer) {
     }
     if (session->slot != UINT32_MAX) {
         pthread_mutex_lock(&session->engine->lock);
-        session->engine->slot_taken[session->slot] = false;
+        session->engine->sessions[session->slot] = NULL;
         pthread_mutex_unlock(&session->engine->lock);
+    }
+    if (session->wake_made) {
+        pthread_cond_destroy(&session->wake);
     }
     free(session->tokens);
     free(session->logits);
@@ -63,6 +66,10 @@ size_t rr_session_n_reused(const rr_session *session) {
     return session->n_reused;
 }
 
+size_t rr_session_n_shared(const rr_session *session) {
+    return session->n_shared;
+}
+
 void rr_session_on_sync_progress(rr_session *session, rr_sync_progress_fn fn, void *user) {
     session->on_progress = fn;
     session->on_progress_user = user;
@@ -72,34 +79,8 @@ void rr_session_cancel(rr_session *session) {
     atomic_store(&session->cancelled, true);
 }
 
-/* True once for each cancel. */
-static bool take_cancel(rr_session *session) {
+bool rr_session_take_cancel(rr_session *session) {
     return atomic_exchange(&session->cancelled, false);
-}
-
-/* Describes the session's next tokens to the device and to the pass; the caller holds the lock. */
-static void put_row(rr_pass *pass, uint32_t index, const rr_session *session, int32_t token, size_t position) {
-    rr_engine *engine = session->engine;
-    pass->n_keys = position >= pass->n_keys ? (uint32_t)position + 1 : pass->n_keys;
-    ((rr_row *)engine->rows.mapped)[index] = (rr_row){.token = (uint32_t)token,
-                                                      .position = (uint32_t)position,
-                                                      .kv = engine->slots[session->slot].address};
-}
-
-/* Keeps what the last head found for head row `row`; the caller holds the lock. */
-static void take_results(rr_session *session, uint32_t row, bool with_logits) {
-    session->best = rr_graph_best(session->engine, row);
-    session->best_ready = true;
-    session->logits_ready = with_logits;
-    if (with_logits) {
-        memcpy(session->logits, rr_graph_logits(session->engine, row),
-               session->engine->model->config.n_vocab * sizeof *session->logits);
-    }
-}
-
-static void forget_results(rr_session *session) {
-    session->best_ready = false;
-    session->logits_ready = false;
 }
 
 static rr_status check_tokens(const rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
@@ -120,28 +101,28 @@ static rr_status check_tokens(const rr_session *session, const int32_t *tokens, 
     return RR_OK;
 }
 
-/* Runs prompt tokens [begin, end) of `tokens`; on success the timeline reaches `end`. `pass` says which logits. */
-static rr_status run_chunk(rr_session *session, const int32_t *tokens, size_t begin, size_t end, rr_pass *pass,
-                           rr_diag *diag) {
-    rr_engine *engine = session->engine;
-    pass->family = RR_PREFILL;
-    pass->n_rows = (uint32_t)(end - begin);
-    pass->cancelled = &session->cancelled;
-    for (size_t i = begin; i < end; i++) {
-        put_row(pass, (uint32_t)(i - begin), session, tokens[i], i);
+/* Runs what the session lacks of `tokens`, chunk by chunk. */
+static rr_status run_prompt(rr_session *session, const int32_t *tokens, size_t n, rr_request base, rr_diag *diag) {
+    const size_t begin = session->n_tokens;
+    while (session->n_tokens < n) {
+        rr_request request = base;
+        request.session = session;
+        request.family = RR_PREFILL;
+        request.tokens = tokens;
+        request.n = n;
+        rr_status status = rr_scheduler_run(session->engine, &request, 1, diag);
+        if (status == RR_E_CANCELLED) {
+            rr_session_take_cancel(session);
+        }
+        RR_TRY(status);
+        if (session->on_progress != NULL) {
+            session->on_progress(session->on_progress_user, session->n_tokens - begin, n - begin);
+        }
     }
-    session->n_tokens = begin;
-    forget_results(session);
-    rr_status status = rr_graph_run(engine, pass, diag);
-    if (status == RR_OK) {
-        memcpy(session->tokens + begin, tokens + begin, (end - begin) * sizeof *tokens);
-        session->n_tokens = end;
-    }
-    return status;
+    return RR_OK;
 }
 
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
-    rr_engine *engine = session->engine;
     RR_TRY(check_tokens(session, tokens, n, diag));
     size_t common = 0;
     while (common < n && common < session->n_tokens && session->tokens[common] == tokens[common]) {
@@ -152,35 +133,28 @@ rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, 
         common--; /* the last token's logits are wanted */
     }
     session->n_reused = common;
-    size_t done = common;
-    while (!already && done < n) {
-        size_t end = n - done < engine->limits.prompt_chunk ? n : done + engine->limits.prompt_chunk;
-        rr_pass pass = {0};
-        if (end == n) {
-            pass.head_first = (uint32_t)(n - 1 - done);
-            pass.head_rows = 1;
-            pass.head_family = RR_DECODE;
-            pass.read_logits = true;
-        }
-        pthread_mutex_lock(&engine->lock);
-        rr_status status = run_chunk(session, tokens, done, end, &pass, diag);
-        if (status == RR_OK && end == n) {
-            take_results(session, 0, true);
-        }
-        pthread_mutex_unlock(&engine->lock);
-        if (status == RR_E_CANCELLED) {
-            take_cancel(session);
-        }
-        RR_TRY(status);
-        done = end;
-        if (session->on_progress != NULL) {
-            session->on_progress(session->on_progress_user, done - common, n - common);
-        }
-    }
-    if (take_cancel(session)) {
+    session->n_shared = 0;
+    session->n_tokens = common;
+    RR_TRY(run_prompt(session, tokens, n, (rr_request){0}, diag));
+    if (rr_session_take_cancel(session)) {
         return rr_fail(diag, RR_E_CANCELLED, "cancelled");
     }
     return RR_OK;
+}
+
+rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n, rr_diag *diag) {
+    if (session->engine != from->engine || session == from) {
+        return rr_fail(diag, RR_E_USAGE, "a session takes tokens from another one of the same engine");
+    }
+    if (n > from->n_tokens) {
+        return rr_fail(diag, RR_E_USAGE, "%zu tokens to take from a session that holds %zu", n, from->n_tokens);
+    }
+    session->n_tokens = 0;
+    session->n_reused = 0;
+    session->n_shared = 0;
+    session->best_ready = false;
+    session->logits_ready = false;
+    return run_prompt(session, from->tokens, n, (rr_request){.from = from}, diag);
 }
 
 rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *diag) {
@@ -188,45 +162,20 @@ rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *dia
         return rr_fail(diag, RR_E_USAGE, "no tokens in this session: sync first");
     }
     if (!session->logits_ready) {
-        /* a greedy step read back its arg max only; the last token runs again, as a prompt token */
-        size_t n = session->n_tokens;
+        /* a greedy step read back its arg max only, a copy nothing; the last token runs again, by the kernels it had */
+        const size_t n = session->n_tokens;
+        const bool is_prompt = session->n_prompt == n;
+        const int32_t last = session->tokens[n - 1];
+        rr_request request = {.session = session,
+                              .family = is_prompt ? RR_PREFILL : RR_DECODE,
+                              .tokens = is_prompt ? session->tokens : &last,
+                              .n = is_prompt ? n : 1,
+                              .with_logits = true};
         session->n_tokens = n - 1;
-        int32_t last = session->tokens[n - 1];
-        pthread_mutex_lock(&session->engine->lock);
-        rr_pass pass = {.family = RR_DECODE, .n_rows = 1, .head_rows = 1, .head_family = RR_DECODE, .read_logits = true};
-        put_row(&pass, 0, session, last, n - 1);
-        rr_status status = rr_graph_run(session->engine, &pass, diag);
-        if (status == RR_OK) {
-            session->n_tokens = n;
-            take_results(session, 0, true);
-        }
-        pthread_mutex_unlock(&session->engine->lock);
-        RR_TRY(status);
+        RR_TRY(rr_scheduler_run(session->engine, &request, 1, diag));
     }
     *out = session->logits;
     return RR_OK;
-}
-
-/* One decode pass; the arguments have been checked. */
-static rr_status decode(rr_engine *engine, rr_session *const *sessions, const int32_t *tokens, size_t n,
-                        bool read_logits, rr_diag *diag) {
-    pthread_mutex_lock(&engine->lock);
-    rr_pass pass = {.family = RR_DECODE,
-                    .n_rows = (uint32_t)n,
-                    .head_rows = (uint32_t)n,
-                    .head_family = RR_DECODE,
-                    .read_logits = read_logits};
-    for (size_t i = 0; i < n; i++) {
-        put_row(&pass, (uint32_t)i, sessions[i], tokens[i], sessions[i]->n_tokens);
-        forget_results(sessions[i]);
-    }
-    rr_status status = rr_graph_run(engine, &pass, diag);
-    for (size_t i = 0; status == RR_OK && i < n; i++) {
-        sessions[i]->tokens[sessions[i]->n_tokens++] = tokens[i];
-        take_results(sessions[i], (uint32_t)i, read_logits);
-    }
-    pthread_mutex_unlock(&engine->lock);
-    return status;
 }
 
 rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const int32_t *tokens, size_t n,
@@ -234,6 +183,7 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
     if (n == 0 || n > RR_DECODE_ROWS) {
         return rr_fail(diag, RR_E_USAGE, "%zu rows in a decode pass, expected 1 to %d", n, RR_DECODE_ROWS);
     }
+    rr_request requests[RR_DECODE_ROWS];
     for (size_t i = 0; i < n; i++) {
         if (sessions[i]->engine != engine || sessions[i]->n_tokens >= engine->limits.n_context || tokens[i] < 0 ||
             (uint32_t)tokens[i] >= engine->model->config.n_vocab) {
@@ -244,101 +194,19 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
                 return rr_fail(diag, RR_E_USAGE, "rows %zu and %zu of a decode pass are the same session", j, i);
             }
         }
+        requests[i] = (rr_request){
+            .session = sessions[i], .family = RR_DECODE, .tokens = &tokens[i], .n = 1, .with_logits = true};
     }
-    return decode(engine, sessions, tokens, n, true, diag);
-}
-
-static bool is_end(const rr_engine *engine, int32_t id) {
-    return engine->tokenizer != NULL &&
-           (id == rr_tokenizer_im_end(engine->tokenizer) || id == rr_tokenizer_end_of_text(engine->tokenizer));
-}
-
-rr_status rr_session_generate(rr_session *session, const rr_generate_params *params, rr_tokens *out,
-                              rr_generate_result *result, rr_diag *diag) {
-    rr_engine *engine = session->engine;
-    const uint32_t n_vocab = engine->model->config.n_vocab;
-    const bool sampled = params->temperature > 0.0f;
-    if (session->n_tokens == 0) {
-        return rr_fail(diag, RR_E_USAGE, "nothing to continue: sync first");
-    }
-    uint64_t begin_ns = rr_time_ns();
-    rr_generate_result found = {.stop = RR_STOP_MAX_TOKENS};
-    uint64_t rng = params->seed;
-    rr_status status = RR_OK;
-    rr_candidate *scratch = sampled ? malloc(n_vocab * sizeof *scratch) : NULL;
-    if (sampled && scratch == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "out of memory for sampling");
-    }
-    if (sampled || !session->best_ready) {
-        const float *ignored;
-        RR_TRY_GOTO(rr_session_logits(session, &ignored, diag));
-    }
-    while (params->max_tokens == 0 || found.n_tokens < params->max_tokens) {
-        if (take_cancel(session)) {
-            status = rr_fail(diag, RR_E_CANCELLED, "cancelled");
-            break;
-        }
-        int32_t id = sampled ? rr_sample(session->logits, n_vocab, params->temperature, params->top_p, &rng, scratch)
-                             : session->best;
-        if (!params->ignore_end && is_end(engine, id)) {
-            found.stop = RR_STOP_END;
-            break;
-        }
-        rr_tokens_push(out, id);
-        if (out->failed) {
-            status = rr_fail(diag, RR_E_MEMORY, "out of memory for generated tokens");
-            break;
-        }
-        found.n_tokens++;
-        if (params->on_token != NULL && !params->on_token(params->user, id)) {
-            found.stop = RR_STOP_CALLER;
-            break;
-        }
-        if (session->n_tokens >= engine->limits.n_context) {
-            found.stop = RR_STOP_CONTEXT;
-            break;
-        }
-        if (params->max_tokens != 0 && found.n_tokens == params->max_tokens) {
-            break;
-        }
-        RR_TRY_GOTO(decode(engine, &session, &id, 1, sampled, diag));
-    }
-fail:
-    free(scratch);
-    found.time_ns = rr_time_ns() - begin_ns;
-    if (result != NULL) {
-        *result = found;
-    }
-    return status;
+    return rr_scheduler_run(engine, requests, n, diag);
 }
 
 rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size_t n, rr_logits_fn row, void *user,
                                 rr_diag *diag) {
-    rr_engine *engine = session->engine;
     RR_TRY(check_tokens(session, tokens, n, diag));
     session->n_tokens = 0;
     session->n_reused = 0;
-    rr_status status = RR_OK;
-    for (size_t done = 0; done < n && status == RR_OK;) {
-        size_t end = n - done < engine->limits.prompt_chunk ? n : done + engine->limits.prompt_chunk;
-        rr_pass pass = {0};
-        pthread_mutex_lock(&engine->lock);
-        status = run_chunk(session, tokens, done, end, &pass, diag);
-        for (size_t at = done; at < end && status == RR_OK;) {
-            size_t n_head = end - at < engine->limits.logits_rows ? end - at : engine->limits.logits_rows;
-            pass.head_first = (uint32_t)(at - done);
-            pass.head_rows = (uint32_t)n_head;
-            pass.head_family = RR_PREFILL;
-            pass.read_logits = true;
-            status = rr_graph_head(engine, &pass, diag);
-            for (size_t i = 0; i < n_head && status == RR_OK; i++) {
-                status = row(user, at + i, rr_graph_logits(engine, (uint32_t)i), diag);
-            }
-            at += n_head;
-        }
-        pthread_mutex_unlock(&engine->lock);
-        done = end;
-    }
-    take_cancel(session);
+    session->n_shared = 0;
+    rr_status status = run_prompt(session, tokens, n, (rr_request){.each = row, .each_user = user}, diag);
+    rr_session_take_cancel(session);
     return status;
 }

@@ -1,0 +1,422 @@
+#define _POSIX_C_SOURCE 200809L /* clocks of conditions */
+/* The queue, the lead, the passes. Owns: what waits, what was counted and measured. */
+#include "runtime/engine/scheduler.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "runtime/base/thread.h"
+#include "runtime/engine/share.h"
+
+/* How long a pass waits for generating sessions: a part of what it will take itself, within these bounds. */
+static const double WAIT_SHARE = 0.25, WAIT_LEAST_NS = 2e6, WAIT_MOST_NS = 20e6;
+
+typedef struct queue {
+    rr_request *first, **end;
+} queue;
+
+struct rr_scheduler {
+    queue waiting[RR_N_FAMILIES];
+    bool is_led;           /* a thread runs a pass, or is about to */
+    rr_family last;        /* family of the last pass */
+    uint32_t n_rows;       /* decode rows that wait */
+    uint64_t round;        /* sessions whose `awaited` this is are waited for; never 0 */
+    uint32_t n_awaited;
+    pthread_cond_t gather; /* nobody is awaited any more, or the pass is full */
+    bool gather_made;
+    rr_decode_costs costs;
+    rr_engine_stats stats;
+};
+
+/* Requests that share a pass. */
+typedef struct batch {
+    rr_family family;
+    rr_request *requests[RR_DECODE_ROWS];
+    uint32_t n, n_rows;
+    /* Of a prompt: tokens [begin, end) are copied from `from`, else computed. */
+    const rr_session *from;
+    size_t begin, end;
+} batch;
+
+static void clear(queue *q) {
+    *q = (queue){.end = &q->first};
+}
+
+static void append(queue *q, rr_request *request) {
+    request->next = NULL;
+    *q->end = request;
+    q->end = &request->next;
+}
+
+/* Takes the request that `link` points at. */
+static rr_request *take(queue *q, rr_request **link) {
+    rr_request *request = *link;
+    *link = request->next;
+    if (q->end == &request->next) {
+        q->end = link;
+    }
+    return request;
+}
+
+rr_status rr_scheduler_create(rr_scheduler **out, rr_diag *diag) {
+    rr_scheduler *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for the scheduler");
+    }
+    s->round = 1;
+    s->last = RR_PREFILL;
+    for (int f = 0; f < RR_N_FAMILIES; f++) {
+        clear(&s->waiting[f]);
+    }
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) == 0) {
+        s->gather_made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                         pthread_cond_init(&s->gather, &attributes) == 0;
+        pthread_condattr_destroy(&attributes);
+    }
+    if (!s->gather_made) {
+        rr_scheduler_destroy(&s);
+        return rr_fail(diag, RR_E_INTERNAL, "cannot make a condition");
+    }
+    *out = s;
+    return RR_OK;
+}
+
+void rr_scheduler_destroy(rr_scheduler **pointer) {
+    rr_scheduler *s = *pointer;
+    if (s == NULL) {
+        return;
+    }
+    if (s->gather_made) {
+        pthread_cond_destroy(&s->gather);
+    }
+    free(s);
+    *pointer = NULL;
+}
+
+/* From here on down to rr_scheduler_run the caller holds the lock, unless said otherwise. */
+
+static void expect(rr_scheduler *s, rr_session *session) {
+    session->awaited = s->round;
+    s->n_awaited++;
+}
+
+static void stop_expecting(rr_scheduler *s, rr_session *session) {
+    if (session->awaited == s->round) {
+        session->awaited = 0;
+        s->n_awaited--;
+        if (s->n_awaited == 0) {
+            pthread_cond_signal(&s->gather);
+        }
+    }
+}
+
+static void enqueue(rr_scheduler *s, rr_request *request) {
+    rr_session *session = request->session;
+    append(&s->waiting[request->family], request);
+    session->best_ready = false;
+    session->logits_ready = false;
+    if (session->n_prompt > session->n_tokens) {
+        session->n_prompt = session->n_tokens; /* what lies behind may be overwritten */
+    }
+    if (request->family == RR_DECODE) {
+        s->n_rows += (uint32_t)request->n;
+        if (s->n_rows >= RR_DECODE_ROWS) {
+            pthread_cond_signal(&s->gather);
+        }
+    }
+    stop_expecting(s, session);
+}
+
+static void complete(rr_request *request, rr_status status, const rr_diag *diag) {
+    request->done = true;
+    request->status = status;
+    if (status != RR_OK && request->diag != NULL) {
+        *request->diag = *diag;
+    }
+    pthread_cond_signal(request->wake);
+}
+
+/* Waits for generating sessions, unless a prompt's chunk comes first anyway. */
+static void gather(rr_engine *engine) {
+    rr_scheduler *s = engine->scheduler;
+    if (s->n_awaited == 0 || (s->waiting[RR_PREFILL].first != NULL && s->last == RR_DECODE)) {
+        return;
+    }
+    double wait_ns = WAIT_SHARE * s->costs.pass_ns[s->costs.last_rows];
+    wait_ns = wait_ns < WAIT_LEAST_NS ? WAIT_LEAST_NS : wait_ns > WAIT_MOST_NS ? WAIT_MOST_NS : wait_ns;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    long ns = until.tv_nsec + (long)wait_ns;
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    while (s->n_awaited > 0 && s->n_rows < RR_DECODE_ROWS) {
+        if (pthread_cond_timedwait(&s->gather, &engine->lock, &until) == ETIMEDOUT) {
+            s->round++; /* whoever is late is not waited for again until it has come back */
+            s->n_awaited = 0;
+        }
+    }
+}
+
+/* The first that waits is always taken, so nobody waits for ever. */
+static void collect_rows(rr_scheduler *s, batch *b) {
+    queue *q = &s->waiting[RR_DECODE];
+    for (rr_request **link = &q->first; *link != NULL && b->n_rows < RR_DECODE_ROWS;) {
+        if (b->n_rows + (*link)->n > RR_DECODE_ROWS) {
+            link = &(*link)->next;
+            continue;
+        }
+        rr_request *request = take(q, link);
+        b->requests[b->n++] = request;
+        b->n_rows += (uint32_t)request->n;
+        s->n_rows -= (uint32_t)request->n;
+    }
+}
+
+static void collect_prompt(rr_engine *engine, batch *b) {
+    queue *q = &engine->scheduler->waiting[RR_PREFILL];
+    while (q->first != NULL && b->n == 0) {
+        rr_request *request = take(q, &q->first);
+        rr_session *session = request->session;
+        if (atomic_load(&session->cancelled)) {
+            rr_diag diag;
+            complete(request, rr_fail(&diag, RR_E_CANCELLED, "cancelled"), &diag);
+            continue;
+        }
+        const size_t chunk = engine->limits.prompt_chunk;
+        b->requests[b->n++] = request;
+        b->begin = session->n_tokens;
+        b->end = request->n - b->begin < chunk ? request->n : b->begin + chunk;
+        b->n_rows = (uint32_t)(b->end - b->begin);
+        if (request->from != NULL) {
+            b->from = request->from;
+            b->end = request->n;
+        } else if (request->each == NULL) {
+            b->from = rr_share_find(engine, session, request->tokens, request->n, &b->end);
+        }
+    }
+}
+
+static void put_row(rr_pass *pass, uint32_t index, const rr_session *session, int32_t token, size_t position) {
+    rr_engine *engine = session->engine;
+    pass->n_keys = position >= pass->n_keys ? (uint32_t)position + 1 : pass->n_keys;
+    ((rr_row *)engine->rows.mapped)[index] = (rr_row){.token = (uint32_t)token,
+                                                      .position = (uint32_t)position,
+                                                      .kv = engine->slots[session->slot].address};
+}
+
+/* Keeps what the last head found for head row `row`. */
+static void take_results(rr_session *session, uint32_t row, bool with_logits) {
+    session->best = rr_graph_best(session->engine, row);
+    session->best_ready = true;
+    session->logits_ready = with_logits;
+    if (with_logits) {
+        memcpy(session->logits, rr_graph_logits(session->engine, row),
+               session->engine->model->config.n_vocab * sizeof *session->logits);
+    }
+}
+
+/* The logits of all rows of a chunk, as many at a time as the readback buffer holds. */
+static rr_status give_each(rr_engine *engine, const rr_request *request, rr_pass *pass, size_t begin, rr_diag *diag) {
+    for (uint32_t at = 0; at < pass->n_rows; at += pass->head_rows) {
+        uint32_t left = pass->n_rows - at;
+        pass->head_first = at;
+        pass->head_rows = left < engine->limits.logits_rows ? left : engine->limits.logits_rows;
+        pass->head_family = RR_PREFILL;
+        pass->read_logits = true;
+        RR_TRY(rr_graph_head(engine, pass, diag));
+        for (uint32_t i = 0; i < pass->head_rows; i++) {
+            RR_TRY(request->each(request->each_user, begin + at + i, rr_graph_logits(engine, i), diag));
+        }
+    }
+    return RR_OK;
+}
+
+/* Without the lock: the sessions' threads wait, so what is not n_prompt's belongs to the leader. */
+static rr_status run_prompt(rr_engine *engine, const batch *b, rr_diag *diag) {
+    const rr_request *request = b->requests[0];
+    rr_session *session = request->session;
+    if (b->from != NULL) {
+        return rr_share_copy(engine, b->from, session, b->begin, b->end, diag);
+    }
+    rr_pass pass = {.family = RR_PREFILL, .n_rows = b->n_rows, .cancelled = &session->cancelled};
+    if (b->end == request->n && request->each == NULL) {
+        pass.head_first = b->n_rows - 1;
+        pass.head_rows = 1;
+        pass.head_family = RR_DECODE;
+        pass.read_logits = true;
+    }
+    for (size_t i = b->begin; i < b->end; i++) {
+        put_row(&pass, (uint32_t)(i - b->begin), session, request->tokens[i], i);
+    }
+    RR_TRY(rr_graph_run(engine, &pass, diag));
+    if (pass.head_rows > 0) {
+        take_results(session, 0, true);
+    }
+    return request->each != NULL ? give_each(engine, request, &pass, b->begin, diag) : RR_OK;
+}
+
+/* Without the lock. */
+static rr_status run_rows(rr_engine *engine, const batch *b, rr_diag *diag) {
+    rr_pass pass = {.family = RR_DECODE, .n_rows = b->n_rows, .head_rows = b->n_rows, .head_family = RR_DECODE};
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < b->n; i++) {
+        const rr_request *request = b->requests[i];
+        for (size_t k = 0; k < request->n; k++) {
+            put_row(&pass, row++, request->session, request->tokens[k], request->session->n_tokens + k);
+        }
+        pass.read_logits = pass.read_logits || request->with_logits;
+    }
+    RR_TRY(rr_graph_run(engine, &pass, diag));
+    row = 0;
+    for (uint32_t i = 0; i < b->n; i++) {
+        const rr_request *request = b->requests[i];
+        take_results(request->session, row, request->with_logits);
+        for (size_t k = 0; k < request->n; k++, row++) {
+            if (request->best != NULL) {
+                request->best[k] = rr_graph_best(engine, row);
+            }
+        }
+    }
+    return RR_OK;
+}
+
+static void finish_prompt(rr_scheduler *s, const batch *b) {
+    const rr_request *request = b->requests[0];
+    rr_session *session = request->session;
+    memmove(session->tokens + b->begin, request->tokens + b->begin, (b->end - b->begin) * sizeof *request->tokens);
+    session->n_tokens = b->end;
+    if (request->from != NULL) {
+        session->n_prompt = request->from->n_prompt < b->end ? request->from->n_prompt : b->end;
+    } else if (session->n_prompt == b->begin) {
+        session->n_prompt = b->end;
+    }
+    if (b->from != NULL) {
+        session->n_shared += b->end - b->begin;
+        s->stats.shared_tokens += b->end - b->begin;
+        return;
+    }
+    s->last = RR_PREFILL;
+    s->stats.n_prompt_passes++;
+    s->stats.prompt_tokens += b->n_rows;
+}
+
+static void finish_rows(rr_scheduler *s, const batch *b, double took_ns) {
+    for (uint32_t i = 0; i < b->n; i++) {
+        rr_session *session = b->requests[i]->session;
+        session->tokens[session->n_tokens++] = b->requests[i]->tokens[0];
+        if (session->generating) {
+            expect(s, session);
+        }
+    }
+    /* slow ones are mostly somebody else's doing */
+    double *cost = &s->costs.pass_ns[b->n_rows];
+    *cost = *cost <= 0.0 ? took_ns : *cost + (took_ns < *cost ? 0.5 : 0.125) * (took_ns - *cost);
+    s->costs.last_rows = b->n_rows;
+    s->last = RR_DECODE;
+    s->stats.n_decode_passes++;
+    s->stats.decode_rows += b->n_rows;
+}
+
+/* One pass for those who wait. Lets go of the lock while the device works. */
+static void lead(rr_engine *engine) {
+    rr_scheduler *s = engine->scheduler;
+    s->is_led = true;
+    gather(engine);
+    batch b = {0};
+    const bool prompts = s->waiting[RR_PREFILL].first != NULL, rows = s->waiting[RR_DECODE].first != NULL;
+    b.family = prompts && (!rows || s->last == RR_DECODE) ? RR_PREFILL : RR_DECODE;
+    if (b.family == RR_PREFILL) {
+        collect_prompt(engine, &b);
+    } else {
+        collect_rows(s, &b);
+    }
+    if (b.n > 0) {
+        pthread_mutex_unlock(&engine->lock);
+        rr_diag diag = {0};
+        uint64_t begin_ns = rr_time_ns();
+        rr_status status = b.family == RR_PREFILL ? run_prompt(engine, &b, &diag) : run_rows(engine, &b, &diag);
+        double took_ns = (double)(rr_time_ns() - begin_ns);
+        pthread_mutex_lock(&engine->lock);
+        if (status == RR_OK && b.family == RR_PREFILL) {
+            finish_prompt(s, &b);
+        } else if (status == RR_OK) {
+            finish_rows(s, &b, took_ns);
+        }
+        for (uint32_t i = 0; i < b.n; i++) {
+            complete(b.requests[i], status, &diag);
+        }
+    }
+    s->is_led = false;
+}
+
+static bool all_done(const rr_request *requests, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (!requests[i].done) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Somebody who waits is told when nobody leads. */
+static void hand_on(rr_scheduler *s) {
+    for (int f = 0; f < RR_N_FAMILIES && !s->is_led; f++) {
+        if (s->waiting[f].first != NULL) {
+            pthread_cond_signal(s->waiting[f].first->wake);
+            return;
+        }
+    }
+}
+
+rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr_diag *diag) {
+    rr_scheduler *s = engine->scheduler;
+    pthread_cond_t *wake = &requests[0].session->wake;
+    pthread_mutex_lock(&engine->lock);
+    for (size_t i = 0; i < n; i++) {
+        requests[i].wake = wake;
+        requests[i].diag = diag;
+        enqueue(s, &requests[i]);
+    }
+    while (!all_done(requests, n)) {
+        if (s->is_led) {
+            pthread_cond_wait(wake, &engine->lock);
+        } else {
+            lead(engine);
+        }
+    }
+    hand_on(s);
+    pthread_mutex_unlock(&engine->lock);
+    for (size_t i = 0; i < n; i++) {
+        RR_TRY(requests[i].status);
+    }
+    return RR_OK;
+}
+
+void rr_scheduler_enter(rr_session *session) {
+    pthread_mutex_lock(&session->engine->lock);
+    session->generating = true;
+    pthread_mutex_unlock(&session->engine->lock);
+}
+
+void rr_scheduler_leave(rr_session *session) {
+    pthread_mutex_lock(&session->engine->lock);
+    session->generating = false;
+    stop_expecting(session->engine->scheduler, session);
+    pthread_mutex_unlock(&session->engine->lock);
+}
+
+void rr_scheduler_costs(rr_engine *engine, rr_decode_costs *out) {
+    pthread_mutex_lock(&engine->lock);
+    *out = engine->scheduler->costs;
+    pthread_mutex_unlock(&engine->lock);
+}
+
+void rr_engine_stats_get(rr_engine *engine, rr_engine_stats *out) {
+    pthread_mutex_lock(&engine->lock);
+    *out = engine->scheduler->stats;
+    out->n_passes = out->n_prompt_passes + out->n_decode_passes;
+    pthread_mutex_unlock(&engine->lock);
+}

@@ -1,0 +1,58 @@
+/* Which rows the next pass takes. Calls of many threads hand their rows in as requests and wait; one of the waiting threads at
+ * a time, the leader, collects what fits into a pass, runs it for all and hands the lead on. No thread of its own, nothing is
+ * allocated for a pass.
+ * - Decode rows of all who wait share a pass (up to RR_DECODE_ROWS). Sessions that are generating and were just given a token
+ *   are waited for a moment, once, so that sessions in step stay so; one that generates alone waits for nobody.
+ * - A prompt goes chunk by chunk, prompts take turns, and where both wait a chunk follows a decode pass and the reverse.
+ * - A prompt's tokens that another session of the engine holds already are copied instead of computed (share.h).
+ * Which rows meet in a pass changes no bit of any of them. Shared by the files of this folder only. */
+#ifndef RR_ENGINE_SCHEDULER_H
+#define RR_ENGINE_SCHEDULER_H
+
+#include "runtime/engine/internal.h"
+
+/* Rows of one session, the next of its timeline: behind session->n_tokens. The caller's; zeroed but for what it sets. */
+typedef struct rr_request rr_request;
+struct rr_request {
+    rr_session *session;
+    rr_family family;
+    /* Decode: the rows, 1 … RR_DECODE_ROWS; together in one pass. Prompt: the whole of it, [n] with what the session holds;
+     * one chunk of it is run, and n_tokens says how far it came. */
+    const int32_t *tokens;
+    size_t n;
+    bool with_logits; /* decode: not only the arg max. A prompt's last token always has both */
+    int32_t *best;    /* decode: the arg max of each row [n]. May be NULL */
+    /* Prompt: takes the logits of every row of the chunk, through the prompt's kernels, in the order of positions, from
+     * whichever thread runs the pass; then nothing is shared and the last token has no results. May be NULL. */
+    rr_logits_fn each;
+    void *each_user;
+    const rr_session *from; /* prompt: all of it is copied from this session, which no other thread uses. May be NULL */
+    /* Set by the scheduler. */
+    bool done;
+    rr_status status;
+    rr_diag *diag;
+    pthread_cond_t *wake;
+    rr_request *next;
+};
+
+rr_status rr_scheduler_create(rr_scheduler **out, rr_diag *diag);
+void rr_scheduler_destroy(rr_scheduler **scheduler);
+
+/* Runs `n` requests (at least 1) of different sessions; returns when all are done. On success the timelines hold the tokens:
+ * of a decode request the first alone, whose results the session has; rows behind it have KV and `best`. Sets the requests'
+ * status and returns the first that is not RR_OK. Errors: RR_E_DEVICE, RR_E_CANCELLED (prompts), those of `each`. After an
+ * error a session holds what it held before. */
+rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr_diag *diag);
+
+/* From here to `leave` the session's thread comes back soon after each token. */
+void rr_scheduler_enter(rr_session *session);
+void rr_scheduler_leave(rr_session *session);
+
+/* Measured times of decode passes by rows [RR_DECODE_ROWS + 1], 0 = not yet, and how many rows of others the last one had. */
+typedef struct rr_decode_costs {
+    double pass_ns[RR_DECODE_ROWS + 1];
+    uint32_t last_rows;
+} rr_decode_costs;
+void rr_scheduler_costs(rr_engine *engine, rr_decode_costs *out);
+
+#endif

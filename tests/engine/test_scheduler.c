@@ -1,0 +1,376 @@
+#define _POSIX_C_SOURCE 200809L /* nanosleep */
+/* Threads that share passes: the same bits as alone, whoever is cancelled or fails; passes are shared, prompts and generating
+ * sessions take turns, tokens of common prompts are computed once. */
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "runtime/engine/internal.h"
+#include "tests/check.h"
+#include "tests/support/synth.h"
+
+static char model_path[64];
+static uint32_t n_vocab;
+static const char *graph; /* under test */
+
+enum { N_THREADS = 8, N_ROUNDS = 3, N_PROMPT = 120, N_ANSWER = 20, N_CONTEXT = 256, CHUNK = 16, N_LONG = 224 };
+
+static rr_engine *open_engine(uint32_t n_sessions) {
+    rr_diag diag = {0};
+    rr_engine *engine = NULL;
+    const rr_engine_params params = {.model_path = model_path,
+                                     .n_context = N_CONTEXT,
+                                     .n_sessions = n_sessions,
+                                     .prompt_chunk = CHUNK,
+                                     .graph = graph,
+                                     .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
+    rr_status status = rr_engine_open(&params, &engine, &diag);
+    if (status == RR_E_DEVICE) {
+        CHECK_SKIP("%s", diag.text);
+    }
+    CHECK_OK(status, diag);
+    if (engine == NULL) {
+        exit(1);
+    }
+    return engine;
+}
+
+static void close_engine(rr_engine **engine) {
+    CHECK_INT(rr_engine_n_validation_messages(*engine), 0);
+    rr_engine_close(engine);
+}
+
+/* What one thread does in one round. */
+typedef struct job {
+    int32_t prompt[N_PROMPT];
+    size_t n_prompt;
+    rr_generate_params params;
+    /* as it comes out alone */
+    float *prompt_logits, *last_logits;
+    rr_tokens answer;
+} job;
+
+static job jobs[N_THREADS][N_ROUNDS];
+
+static uint32_t next_random(uint64_t *state) {
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 33);
+}
+
+static void sleep_us(uint32_t us) {
+    nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
+}
+
+/* Half of the prompts begin alike for a while; a third of the answers are sampled. */
+static void make_jobs(void) {
+    uint64_t random = 7;
+    for (int t = 0; t < N_THREADS; t++) {
+        for (int r = 0; r < N_ROUNDS; r++) {
+            job *j = &jobs[t][r];
+            j->n_prompt = 5 + next_random(&random) % (N_PROMPT - 5);
+            size_t common = t % 2 == 0 ? 40 + next_random(&random) % 60 : 0;
+            for (size_t i = 0; i < j->n_prompt; i++) {
+                j->prompt[i] = (int32_t)(i < common ? (i * 31 + (size_t)r * 7) % 280 : next_random(&random) % 280);
+            }
+            j->params = (rr_generate_params){.max_tokens = N_ANSWER, .ignore_end = true, .seed = 100u + (uint64_t)t};
+            if (t % 3 == 2) {
+                j->params.temperature = 0.8f;
+                j->params.top_p = 0.9f;
+            }
+        }
+    }
+}
+
+/* What a thread found, looked at when it is over: the counts of checks are not shared by threads. */
+typedef struct outcome {
+    rr_status status;
+    rr_diag diag;
+    bool prompt_same, answer_same, last_same;
+} outcome;
+
+static rr_status run_job(rr_session *session, const job *j, outcome *o) {
+    const float *logits = NULL;
+    rr_tokens found = {0};
+    const size_t bytes = n_vocab * sizeof *logits;
+    rr_status status = RR_OK;
+    RR_TRY_GOTO(rr_session_sync(session, j->prompt, j->n_prompt, &o->diag));
+    RR_TRY_GOTO(rr_session_logits(session, &logits, &o->diag));
+    o->prompt_same = memcmp(logits, j->prompt_logits, bytes) == 0;
+    RR_TRY_GOTO(rr_session_generate(session, &j->params, &found, NULL, &o->diag));
+    RR_TRY_GOTO(rr_session_logits(session, &logits, &o->diag));
+    o->last_same = memcmp(logits, j->last_logits, bytes) == 0;
+fail:
+    o->answer_same = found.n <= j->answer.n && memcmp(found.ids, j->answer.ids, found.n * sizeof *found.ids) == 0 &&
+                     (status != RR_OK || found.n == j->answer.n);
+    if (found.n == 0) {
+        o->answer_same = true;
+    }
+    rr_tokens_destroy(&found);
+    o->status = status;
+    return status;
+}
+
+/* One session after another, alone in its engine. */
+static void run_alone(void) {
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(1);
+    rr_engine_stats stats;
+    uint64_t n_rows = 0;
+    for (int t = 0; t < N_THREADS; t++) {
+        for (int r = 0; r < N_ROUNDS; r++) {
+            job *j = &jobs[t][r];
+            rr_session *session = NULL;
+            const float *logits = NULL;
+            const size_t bytes = n_vocab * sizeof *logits;
+            j->prompt_logits = malloc(bytes);
+            j->last_logits = malloc(bytes);
+            CHECK_OK(rr_session_create(engine, &session, &diag), diag);
+            CHECK_OK(rr_session_sync(session, j->prompt, j->n_prompt, &diag), diag);
+            CHECK_OK(rr_session_logits(session, &logits, &diag), diag);
+            memcpy(j->prompt_logits, logits, bytes);
+            CHECK_OK(rr_session_generate(session, &j->params, &j->answer, NULL, &diag), diag);
+            CHECK_INT(j->answer.n, N_ANSWER);
+            CHECK_OK(rr_session_logits(session, &logits, &diag), diag);
+            memcpy(j->last_logits, logits, bytes);
+            n_rows += N_ANSWER - 1 + (j->params.temperature > 0.0f ? 0 : 1); /* a greedy one's last logits are made anew */
+            rr_session_destroy(&session);
+        }
+    }
+    rr_engine_stats_get(engine, &stats);
+    CHECK_INT(stats.n_decode_passes, n_rows);
+    CHECK_INT(stats.decode_rows, n_rows);
+    CHECK_INT(stats.shared_tokens, 0);
+    CHECK_INT(stats.n_passes, stats.n_prompt_passes + stats.n_decode_passes);
+    close_engine(&engine);
+}
+
+static void forget_jobs(void) {
+    for (int t = 0; t < N_THREADS; t++) {
+        for (int r = 0; r < N_ROUNDS; r++) {
+            free(jobs[t][r].prompt_logits);
+            free(jobs[t][r].last_logits);
+            rr_tokens_destroy(&jobs[t][r].answer);
+        }
+    }
+}
+
+typedef struct worker {
+    rr_session *session;
+    pthread_t thread;
+    int index;
+    outcome outcomes[N_ROUNDS];
+} worker;
+
+static atomic_int n_at_work;
+
+static void *work(void *user) {
+    worker *w = user;
+    for (int r = 0; r < N_ROUNDS; r++) {
+        run_job(w->session, &jobs[w->index][r], &w->outcomes[r]);
+    }
+    atomic_fetch_sub(&n_at_work, 1);
+    return NULL;
+}
+
+static void start(rr_engine *engine, worker *workers) {
+    rr_diag diag = {0};
+    atomic_store(&n_at_work, N_THREADS);
+    for (int t = 0; t < N_THREADS; t++) {
+        workers[t] = (worker){.index = t};
+        CHECK_OK(rr_session_create(engine, &workers[t].session, &diag), diag);
+    }
+    for (int t = 0; t < N_THREADS; t++) {
+        CHECK(pthread_create(&workers[t].thread, NULL, work, &workers[t]) == 0);
+    }
+}
+
+static void finish(worker *workers) {
+    for (int t = 0; t < N_THREADS; t++) {
+        pthread_join(workers[t].thread, NULL);
+        rr_session_destroy(&workers[t].session);
+    }
+}
+
+static void check_outcome(int t, int r, const outcome *o) {
+    CHECK_MSG(o->status == RR_OK, "thread %d round %d: status %d: %s", t, r, (int)o->status, o->diag.text);
+    CHECK_MSG(o->prompt_same, "thread %d round %d: the prompt's logits are not those of alone", t, r);
+    CHECK_MSG(o->answer_same, "thread %d round %d: the answer is not that of alone", t, r);
+    CHECK_MSG(o->last_same, "thread %d round %d: the last logits are not those of alone", t, r);
+}
+
+static void test_together(void) {
+    rr_engine *engine = open_engine(N_THREADS);
+    worker workers[N_THREADS];
+    rr_engine_stats stats;
+    start(engine, workers);
+    finish(workers);
+    for (int t = 0; t < N_THREADS; t++) {
+        for (int r = 0; r < N_ROUNDS; r++) {
+            check_outcome(t, r, &workers[t].outcomes[r]);
+        }
+    }
+    rr_engine_stats_get(engine, &stats);
+    size_t n_prompt = 0;
+    for (int t = 0; t < N_THREADS; t++) {
+        for (int r = 0; r < N_ROUNDS; r++) {
+            n_prompt += jobs[t][r].n_prompt;
+        }
+    }
+    printf("%s: %d rows in %d decode passes, %d prompt tokens computed, %d copied\n", graph, (int)stats.decode_rows,
+           (int)stats.n_decode_passes, (int)stats.prompt_tokens, (int)stats.shared_tokens);
+    CHECK_MSG(stats.decode_rows >= 2 * stats.n_decode_passes, "%d rows in %d passes: few passes are shared",
+              (int)stats.decode_rows, (int)stats.n_decode_passes);
+    CHECK(stats.shared_tokens > 0);
+    CHECK(stats.prompt_tokens + stats.shared_tokens <= n_prompt);
+    close_engine(&engine);
+}
+
+/* Threads 0 … 3 are cancelled at any moment: what they have is the beginning of what they would have had, and the others see
+ * nothing of it. */
+static void test_cancels(void) {
+    enum { N_VICTIMS = N_THREADS / 2 };
+    rr_engine *engine = open_engine(N_THREADS);
+    worker workers[N_THREADS];
+    uint64_t random = 99;
+    int n_cancelled = 0;
+    for (int run = 0; run < 3; run++) {
+        start(engine, workers);
+        while (atomic_load(&n_at_work) > 0) {
+            sleep_us(1000 + next_random(&random) % 60000);
+            rr_session_cancel(workers[next_random(&random) % N_VICTIMS].session);
+        }
+        finish(workers);
+        for (int t = 0; t < N_THREADS; t++) {
+            for (int r = 0; r < N_ROUNDS; r++) {
+                const outcome *o = &workers[t].outcomes[r];
+                if (t >= N_VICTIMS || o->status == RR_OK) {
+                    check_outcome(t, r, o);
+                    continue;
+                }
+                n_cancelled++;
+                CHECK_INT(o->status, RR_E_CANCELLED);
+                CHECK_MSG(o->answer_same, "thread %d round %d: a cancelled answer is not the beginning of the whole", t, r);
+            }
+        }
+    }
+    printf("%s: %d calls were cancelled\n", graph, n_cancelled);
+    CHECK(n_cancelled > 0);
+    close_engine(&engine);
+}
+
+/* A device that takes no work fails every call, none hangs; then all goes on. */
+static void test_failure(void) {
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(N_THREADS);
+    worker workers[N_THREADS];
+    CHECK_OK(rr_vk_begin(engine->commands, &diag), diag);
+    CHECK_OK(rr_vk_submit(engine->commands, &diag), diag); /* a list in flight cannot be begun */
+    start(engine, workers);
+    finish(workers);
+    for (int t = 0; t < N_THREADS; t++) {
+        CHECK_INT(workers[t].outcomes[0].status, RR_E_INTERNAL);
+        CHECK(strstr(workers[t].outcomes[0].diag.text, "not waited for") != NULL);
+    }
+    CHECK_OK(rr_vk_wait(engine->commands, 0, &diag), diag);
+    start(engine, workers);
+    finish(workers);
+    for (int t = 0; t < N_THREADS; t++) {
+        check_outcome(t, 0, &workers[t].outcomes[0]);
+    }
+    close_engine(&engine);
+}
+
+/* Generates until told to stop. */
+typedef struct talker {
+    rr_session *session;
+    atomic_bool stop;
+    atomic_int n;
+    rr_status status;
+} talker;
+
+static bool on_token(void *user, int32_t id) {
+    (void)id;
+    talker *t = user;
+    atomic_fetch_add(&t->n, 1);
+    return !atomic_load(&t->stop);
+}
+
+static void *talk(void *user) {
+    talker *t = user;
+    rr_diag diag;
+    rr_tokens out = {0};
+    const rr_generate_params params = {.ignore_end = true, .on_token = on_token, .user = t};
+    t->status = rr_session_generate(t->session, &params, &out, NULL, &diag);
+    rr_tokens_destroy(&out);
+    return NULL;
+}
+
+/* While a long prompt is computed a generating session goes on, about a token a chunk, and the prompt ends before it does. */
+static void test_turns(void) {
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(2);
+    talker t = {0};
+    rr_session *reader = NULL;
+    pthread_t thread;
+    int32_t prompt[N_LONG];
+    for (int i = 0; i < N_LONG; i++) {
+        prompt[i] = (i * 17 + 3) % 280;
+    }
+    CHECK_OK(rr_session_create(engine, &t.session, &diag), diag);
+    CHECK_OK(rr_session_create(engine, &reader, &diag), diag);
+    CHECK_OK(rr_session_sync(t.session, prompt + 1, 5, &diag), diag);
+    CHECK(pthread_create(&thread, NULL, talk, &t) == 0);
+    while (atomic_load(&t.n) < 2) {
+        sleep_us(100);
+    }
+    int before = atomic_load(&t.n);
+    CHECK_OK(rr_session_sync(reader, prompt, N_LONG, &diag), diag);
+    int during = atomic_load(&t.n) - before;
+    atomic_store(&t.stop, true);
+    pthread_join(thread, NULL);
+    CHECK_OK(t.status, diag);
+    printf("%s: %d tokens generated beside %d chunks\n", graph, during, N_LONG / CHUNK);
+    CHECK_MSG(during >= N_LONG / CHUNK / 2 && before + during < N_CONTEXT - 5, "%d tokens beside %d chunks", during,
+              N_LONG / CHUNK);
+    rr_session_destroy(&t.session);
+    rr_session_destroy(&reader);
+    close_engine(&engine);
+}
+
+int main(void) {
+    rr_diag diag = {0};
+    const bool fast = check_is_fast();
+    const rr_synth synth = {.d_model = 256,
+                            .head_size = 64,
+                            .d_ffn = 512,
+                            .n_vocab = 400,
+                            .with_vocabulary = true,
+                            .embedding = RR_Q_Q8_0,
+                            .output = RR_Q_Q6_K,
+                            .qkv = RR_Q_Q5_0,
+                            .o = RR_Q_Q4_0,
+                            .gate_up = RR_Q_Q4_K,
+                            .down = RR_Q_Q5_K};
+    snprintf(model_path, sizeof model_path, "/tmp/rearank_scheduler_%ld.gguf", (long)getpid());
+    CHECK_OK(rr_synth_write(&synth, model_path, &diag), diag);
+    n_vocab = synth.n_vocab;
+    make_jobs();
+    static const char *const graphs[] = {"plain", "q8", "lanes"}; /* lanes: where the device has it */
+    for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
+        graph = graphs[g];
+        rr_engine *engine = open_engine(1);
+        const bool runs = strcmp(rr_graph_kind_name(engine->graph_kind), graph) == 0 && !(fast && strcmp(graph, "q8") == 0);
+        close_engine(&engine);
+        printf("graph: %s%s\n", graph, runs ? "" : ", not here");
+        if (runs) {
+            run_alone();
+            test_together();
+            test_cancels();
+            test_failure();
+            test_turns();
+            forget_jobs();
+        }
+    }
+    unlink(model_path);
+    return CHECK_END();
+}
