@@ -91,6 +91,8 @@ void rr_session_on_sync_progress(rr_session *session, rr_sync_progress_fn fn, vo
  * sync or rr_engine_decode; after a greedy generate the last token is computed once more. */
 rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *diag);
 
+enum { RR_DECODE_ROWS = 32 }; /* of a decode pass, at most */
+
 typedef enum rr_stop { RR_STOP_END, RR_STOP_MAX_TOKENS, RR_STOP_CONTEXT, RR_STOP_CALLER } rr_stop;
 
 typedef struct rr_generate_params {
@@ -103,12 +105,21 @@ typedef struct rr_generate_params {
      * RR_STOP_CALLER. May be NULL. */
     bool (*on_token)(void *user, int32_t id);
     void *user;
+    /* At temperature 0: guesses what follows `tokens` [n], the timeline with its newest token; writes at most `max` ids and
+     * returns how many. Right guesses save passes, wrong ones cost a little, the output is the same bytes whatever is guessed.
+     * rr_draft (draft.h) is one. How many are asked for follows how earlier ones fared and what passes take, 0 at times. May be
+     * NULL. */
+    uint32_t (*draft)(void *user, const int32_t *tokens, size_t n, int32_t *ids, uint32_t max);
+    void *draft_user;
+    uint32_t draft_depth; /* most drafted tokens a pass; 0 = 15, at most RR_DECODE_ROWS − 1 */
+    bool draft_always;    /* as many as draft_depth allows, whatever they cost: for tests */
 } rr_generate_params;
 
 typedef struct rr_generate_result {
     size_t n_tokens; /* appended to `out`, without the end token */
     rr_stop stop;
     uint64_t time_ns;
+    size_t n_drafted, n_accepted; /* guessed tokens that a pass looked at, and those that were right */
 } rr_generate_result;
 
 /* Generates after a sync until <|im_end|>, <|endoftext|>, max_tokens or the context's end. Appends ids to `out`; the
@@ -129,7 +140,6 @@ rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size
 /* One decode pass over up to 32 rows of different sessions: appends tokens[i] to sessions[i] and leaves each session's
  * logits ready. Where other threads wait for passes as well, the rows may be dealt to two. The result of a row has the same bits
  * whatever its company. Errors: as sync; RR_E_USAGE when a session appears twice, belongs to another engine or is full. */
-enum { RR_DECODE_ROWS = 32 };
 rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const int32_t *tokens, size_t n,
                            rr_diag *diag);
 
@@ -139,6 +149,7 @@ typedef struct rr_engine_stats {
     uint64_t decode_rows;   /* of all decode passes, drafted ones among them */
     uint64_t prompt_tokens; /* of all prompt passes */
     uint64_t shared_tokens; /* prompt tokens that were copied from another session instead */
+    uint64_t drafted_tokens, accepted_tokens; /* of generate calls that are over: accepted ones took no pass of their own */
 } rr_engine_stats;
 /* Any thread. Passes that failed are not counted. */
 void rr_engine_stats_get(rr_engine *engine, rr_engine_stats *out);

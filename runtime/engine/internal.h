@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "quant/lanes.h"
+#include "runtime/engine/depth.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/kern.h"
 
@@ -159,6 +160,7 @@ struct rr_session {
     bool logits_ready;
     int32_t best; /* arg max of the last token's logits, when best_ready */
     bool best_ready;
+    rr_depth depth; /* how drafts of its generated tokens fared */
     atomic_bool cancelled;
     rr_sync_progress_fn on_progress;
     void *on_progress_user;

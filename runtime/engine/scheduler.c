@@ -401,10 +401,13 @@ void rr_scheduler_enter(rr_session *session) {
     pthread_mutex_unlock(&session->engine->lock);
 }
 
-void rr_scheduler_leave(rr_session *session) {
+void rr_scheduler_leave(rr_session *session, uint64_t n_drafted, uint64_t n_accepted) {
+    rr_scheduler *s = session->engine->scheduler;
     pthread_mutex_lock(&session->engine->lock);
     session->generating = false;
-    stop_expecting(session->engine->scheduler, session);
+    stop_expecting(s, session);
+    s->stats.drafted_tokens += n_drafted;
+    s->stats.accepted_tokens += n_accepted;
     pthread_mutex_unlock(&session->engine->lock);
 }
 

@@ -44,11 +44,11 @@ void rr_scheduler_destroy(rr_scheduler **scheduler);
  * error a session holds what it held before. */
 rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr_diag *diag);
 
-/* From here to `leave` the session's thread comes back soon after each token. */
+/* From here to `leave` the session's thread comes back soon after each token. `drafted` and `accepted` are counted. */
 void rr_scheduler_enter(rr_session *session);
-void rr_scheduler_leave(rr_session *session);
+void rr_scheduler_leave(rr_session *session, uint64_t n_drafted, uint64_t n_accepted);
 
-/* Measured times of decode passes by rows [RR_DECODE_ROWS + 1], 0 = not yet, and how many rows of others the last one had. */
+/* Measured times of decode passes by rows [RR_DECODE_ROWS + 1], 0 = not yet, and how many rows the last one had. */
 typedef struct rr_decode_costs {
     double pass_ns[RR_DECODE_ROWS + 1];
     uint32_t last_rows;
