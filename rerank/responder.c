@@ -69,6 +69,8 @@ static rr_status generate(model_turn *turn, size_t max_tokens, rr_reply *reply, 
         .seed = model->seed + turn->call->index * UINT64_C(0x9E3779B97F4A7C15), /* unlike streams for unlike windows */
         .on_token = on_token,
         .user = turn,
+        .draft = model->no_drafts ? NULL : rr_draft,
+        .draft_user = (void *)&model->drafts,
     };
     uint64_t start_ns = rr_time_ns();
     RR_TRY(rr_session_sync(model->session, turn->timeline.ids, turn->timeline.n, diag));

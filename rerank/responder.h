@@ -5,6 +5,7 @@
 #define RR_RERANK_RESPONDER_H
 
 #include "rerank/rerank.h"
+#include "runtime/engine/draft.h"
 #include "runtime/engine/engine.h"
 
 enum { RR_RESPONDER_MAX_TOKENS = 2048 };
@@ -28,6 +29,10 @@ typedef struct rr_model_responder {
     float temperature;   /* 0 = greedy */
     float top_p;         /* 0 or 1 = off */
     uint64_t seed;       /* call i of a query draws with a seed made of this and i */
+    /* At temperature 0 what the model writes is guessed from the window's passages, from what it wrote before, and from these
+     * texts (draft.h); guesses change no byte of the answer. */
+    rr_draft_sources drafts;
+    bool no_drafts;
     rr_responder_events events;
 } rr_model_responder;
 

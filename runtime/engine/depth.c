@@ -20,6 +20,11 @@ void rr_depth_learn(rr_depth *depth, uint32_t n_drafted, uint32_t n_accepted) {
     depth->accepted = KEPT * depth->accepted + n_accepted;
 }
 
+void rr_depth_learn_cost(rr_depth *depth, uint32_t n, double took_ns) {
+    double each = took_ns / n;
+    depth->draft_ns = depth->draft_ns <= 0.0 ? each : KEPT * depth->draft_ns + (1.0 - KEPT) * each;
+}
+
 double rr_depth_chance(const rr_depth *depth) {
     return (depth->accepted + PRIOR_ACCEPTED) / (depth->tried + PRIOR_TRIED);
 }
@@ -58,7 +63,7 @@ uint32_t rr_depth_choose(const rr_depth *depth, const double *pass_ns, uint32_t 
     uint32_t choice = 0;
     for (uint32_t n = 0; n <= max && n_others + 1 + n <= n_rows; n++) {
         double ns = rr_depth_pass_ns(pass_ns, n_rows, n_others + 1 + n);
-        double rate = ns > 0.0 ? (n_others + tokens) / ns : 0.0;
+        double rate = ns > 0.0 ? (n_others + tokens) / (ns + n * depth->draft_ns) : 0.0;
         if (rate > best) {
             best = rate;
             choice = n;

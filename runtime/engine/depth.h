@@ -1,4 +1,4 @@
-/* How many tokens to draft for a pass: what they are likely to bring against what their rows cost. Pure. */
+/* How many tokens to draft for a pass: what they are likely to bring against what they and their rows cost. Pure. */
 #ifndef RR_ENGINE_DEPTH_H
 #define RR_ENGINE_DEPTH_H
 
@@ -8,10 +8,13 @@
 typedef struct rr_depth {
     double tried, accepted; /* drafted tokens that were compared and that were right, older ones counting less */
     uint32_t n_idle;        /* passes since the last that had drafts */
+    double draft_ns;        /* what drafting a token takes, lately */
 } rr_depth;
 
 /* One pass had `n_drafted`, maybe 0, of which `n_accepted` were right. */
 void rr_depth_learn(rr_depth *depth, uint32_t n_drafted, uint32_t n_accepted);
+/* Drafting `n` tokens, at least 1, took so long. */
+void rr_depth_learn_cost(rr_depth *depth, uint32_t n, double took_ns);
 /* Chance that a drafted token is right, given that all before it are. */
 double rr_depth_chance(const rr_depth *depth);
 

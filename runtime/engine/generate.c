@@ -65,8 +65,12 @@ static uint32_t draft(generation *g) {
         return 0;
     }
     session->tokens[session->n_tokens] = g->rows[0]; /* not yet in the timeline, but behind it */
+    const uint64_t begin_ns = rr_time_ns();
     uint32_t n = g->params->draft(g->params->draft_user, session->tokens, session->n_tokens + 1, g->rows + 1, max);
     n = n < max ? n : max;
+    if (n > 0) {
+        rr_depth_learn_cost(&session->depth, n, (double)(rr_time_ns() - begin_ns));
+    }
     for (uint32_t i = 0; i < n; i++) {
         if (g->rows[1 + i] < 0 || (uint32_t)g->rows[1 + i] >= session->engine->model->config.n_vocab) {
             return i;

@@ -123,6 +123,12 @@ static void test_depth(void) {
     CHECK(rr_depth_choose(&good, dear, ROWS, 0, 15) > 3);
     CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 30, 15), 1); /* as many as the pass has room for */
     CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 31, 15), 0);
+    rr_depth slow = good; /* a drafter that takes as long as a pass for each token */
+    rr_depth_learn_cost(&slow, 4, 40.0);
+    CHECK(slow.draft_ns == 10.0);
+    CHECK_INT(rr_depth_choose(&slow, cheap, ROWS, 0, 15), 0);
+    rr_depth_learn_cost(&good, 4, 0.04);
+    CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 0, 15), 15);
     for (int i = 0; i < RR_DEPTH_IDLE; i++) {
         CHECK_INT(rr_depth_choose(&bad, dear, ROWS, 0, 15), 0);
         rr_depth_learn(&bad, 0, 0);

@@ -3,12 +3,12 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "runtime/engine/draft.h"
+#include "runtime/engine/draft_model.h"
 #include "runtime/engine/internal.h"
 #include "tests/check.h"
 #include "tests/support/synth.h"
 
-static char model_path[64];
+static char model_path[64], other_path[64]; /* the same shape and vocabulary, other weights */
 static uint32_t n_vocab;
 static const char *graph; /* under test */
 
@@ -83,7 +83,8 @@ static bool count_tokens(void *user, int32_t id) {
 }
 
 /* Who drafts. */
-typedef enum drafter { PLAIN, SUFFIX, ORACLE, FOOL, N_DRAFTERS } drafter;
+typedef enum drafter { PLAIN, SUFFIX, ORACLE, FOOL, N_DRAFTERS, MODEL = N_DRAFTERS } drafter;
+static rr_draft_model second; /* of MODEL */
 
 typedef struct outcome {
     rr_status status;
@@ -99,7 +100,11 @@ static void run_window(rr_session *session, window *w, drafter who, bool always,
     params.draft_always = always;
     params.draft = who == SUFFIX ? rr_draft : who == PLAIN ? NULL : draft_by_oracle;
     params.draft_user = who == SUFFIX ? NULL : &knows;
-    params.draft_depth = always ? RR_DECODE_ROWS : 0;
+    if (who == MODEL) {
+        params.draft = rr_draft_by_model;
+        params.draft_user = &second;
+    }
+    params.draft_depth = who == MODEL ? 4 : always ? RR_DECODE_ROWS : 0;
     const float *logits = NULL;
     rr_tokens found = {0};
     rr_status status = RR_OK;
@@ -134,10 +139,10 @@ static void check_outcome(size_t w, drafter who, const outcome *o) {
     CHECK(o->result.n_accepted <= o->result.n_drafted && o->result.n_accepted <= o->result.n_tokens);
 }
 
-static rr_engine *open_engine(uint32_t n_sessions) {
+static rr_engine *open_model(const char *path, uint32_t n_sessions) {
     rr_diag diag = {0};
     rr_engine *engine = NULL;
-    const rr_engine_params params = {.model_path = model_path,
+    const rr_engine_params params = {.model_path = path,
                                      .n_context = N_CONTEXT,
                                      .n_sessions = n_sessions,
                                      .prompt_chunk = 64,
@@ -152,6 +157,10 @@ static rr_engine *open_engine(uint32_t n_sessions) {
         exit(1);
     }
     return engine;
+}
+
+static rr_engine *open_engine(uint32_t n_sessions) {
+    return open_model(model_path, n_sessions);
 }
 
 static void test_alone(void) {
@@ -190,6 +199,64 @@ static void test_alone(void) {
         }
     }
     rr_session_destroy(&session);
+    rr_engine_close(&engine);
+}
+
+/* A second model that is the first one is always right; another one is not, and changes nothing either. */
+static void test_second_model(void) {
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(1);
+    rr_session *session = NULL;
+    CHECK_OK(rr_session_create(engine, &session, &diag), diag);
+    for (int other = 0; other < 2; other++) {
+        rr_engine *drafting = open_model(other ? other_path : model_path, 1);
+        outcome o;
+        size_t n_tokens = 0, n_drafted = 0, n_accepted = 0;
+        second = (rr_draft_model){.sources.min_match = N_CONTEXT}; /* the model alone */
+        CHECK_OK(rr_draft_model_check(drafting, engine, &diag), diag);
+        CHECK_OK(rr_session_create(drafting, &second.session, &diag), diag);
+        for (size_t w = 0; w < N_FEW; w++) {
+            run_window(session, &windows[w], MODEL, true, &o);
+            check_outcome(w, MODEL, &o);
+            n_tokens += o.result.n_tokens;
+            n_drafted += o.result.n_drafted;
+            n_accepted += o.result.n_accepted;
+        }
+        printf("%s: a second model%s: %zu of %zu drafted tokens right, %zu in all\n", graph, other ? ", another" : "", n_accepted,
+               n_drafted, n_tokens);
+        CHECK_MSG(other || 4 * n_accepted >= 3 * n_drafted, "%zu of %zu", n_accepted, n_drafted); /* on_token may stop early */
+        rr_session_destroy(&second.session);
+        rr_engine_close(&drafting);
+    }
+    rr_session_destroy(&session);
+    rr_engine_close(&engine);
+}
+
+/* The same model, one token of which is written otherwise. */
+static void write_foreign(const rr_synth *synth, const char *path) {
+    static const char token[] = "<|im_start|>";
+    rr_diag diag = {0};
+    rr_buf bytes = {0};
+    CHECK_OK(rr_synth_build(synth, &bytes, &diag), diag);
+    for (size_t i = 0; i + sizeof token <= bytes.bytes; i++) {
+        if (memcmp(bytes.data + i, token, sizeof token - 1) == 0) {
+            bytes.data[i + 2] = 'X';
+        }
+    }
+    FILE *file = fopen(path, "wb");
+    CHECK(file != NULL && fwrite(bytes.data, 1, bytes.bytes, file) == bytes.bytes);
+    CHECK(file != NULL && fclose(file) == 0);
+    rr_buf_destroy(&bytes);
+}
+
+static void test_foreign_vocabulary(const rr_synth *synth) {
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(1);
+    write_foreign(synth, other_path);
+    rr_engine *foreign = open_model(other_path, 1);
+    CHECK_INT(rr_draft_model_check(foreign, engine, &diag), RR_E_UNSUPPORTED);
+    CHECK_MSG(strstr(diag.text, "token 281 ") != NULL, "%s", diag.text);
+    rr_engine_close(&foreign);
     rr_engine_close(&engine);
 }
 
@@ -259,6 +326,10 @@ int main(void) {
                             .down = RR_Q_Q5_K};
     snprintf(model_path, sizeof model_path, "/tmp/rearank_speculation_%ld.gguf", (long)getpid());
     CHECK_OK(rr_synth_write(&synth, model_path, &diag), diag);
+    snprintf(other_path, sizeof other_path, "/tmp/rearank_speculation_other_%ld.gguf", (long)getpid());
+    rr_synth other = synth;
+    other.seed = 9;
+    CHECK_OK(rr_synth_write(&other, other_path, &diag), diag);
     n_vocab = synth.n_vocab;
     static const char *const graphs[] = {"lanes", "plain", "q8"}; /* lanes: where the device has it */
     bool many = false; /* windows: once, with the graph that comes first */
@@ -270,12 +341,18 @@ int main(void) {
         printf("graph: %s%s\n", graph, runs ? "" : ", not here");
         if (runs) {
             make_windows(many || fast ? N_FEW : N_WINDOWS);
-            many = true;
             test_alone();
+            if (!many) {
+                test_second_model();
+            }
+            many = true;
             test_together();
             forget_windows();
         }
     }
+    graph = NULL;
+    test_foreign_vocabulary(&synth);
     unlink(model_path);
+    unlink(other_path);
     return CHECK_END();
 }
