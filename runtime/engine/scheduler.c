@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "runtime/base/thread.h"
+#include "runtime/engine/batch.h"
 #include "runtime/engine/share.h"
 
 /* How long a pass waits for generating sessions: a part of what it will take itself, within these bounds. */
@@ -29,16 +30,6 @@ struct rr_scheduler {
     rr_decode_costs costs;
     rr_engine_stats stats;
 };
-
-/* Requests that share a pass. */
-typedef struct batch {
-    rr_family family;
-    rr_request *requests[RR_DECODE_ROWS];
-    uint32_t n, n_rows;
-    /* Of a prompt: tokens [begin, end) are copied from `from`, else computed. */
-    const rr_session *from;
-    size_t begin, end;
-} batch;
 
 static void clear(queue *q) {
     *q = (queue){.end = &q->first};
@@ -161,7 +152,7 @@ static void gather(rr_engine *engine) {
 }
 
 /* The first that waits is always taken, so nobody waits for ever. */
-static void collect_rows(rr_scheduler *s, batch *b) {
+static void collect_rows(rr_scheduler *s, rr_batch *b) {
     queue *q = &s->waiting[RR_DECODE];
     for (rr_request **link = &q->first; *link != NULL && b->n_rows < RR_DECODE_ROWS;) {
         if (b->n_rows + (*link)->n > RR_DECODE_ROWS) {
@@ -175,7 +166,7 @@ static void collect_rows(rr_scheduler *s, batch *b) {
     }
 }
 
-static void collect_prompt(rr_engine *engine, batch *b) {
+static void collect_prompt(rr_engine *engine, rr_batch *b) {
     queue *q = &engine->scheduler->waiting[RR_PREFILL];
     while (q->first != NULL && b->n == 0) {
         rr_request *request = take(q, &q->first);
@@ -199,91 +190,7 @@ static void collect_prompt(rr_engine *engine, batch *b) {
     }
 }
 
-static void put_row(rr_pass *pass, uint32_t index, const rr_session *session, int32_t token, size_t position) {
-    rr_engine *engine = session->engine;
-    pass->n_keys = position >= pass->n_keys ? (uint32_t)position + 1 : pass->n_keys;
-    ((rr_row *)engine->rows.mapped)[index] = (rr_row){.token = (uint32_t)token,
-                                                      .position = (uint32_t)position,
-                                                      .kv = engine->slots[session->slot].address};
-}
-
-/* Keeps what the last head found for head row `row`. */
-static void take_results(rr_session *session, uint32_t row, bool with_logits) {
-    session->best = rr_graph_best(session->engine, row);
-    session->best_ready = true;
-    session->logits_ready = with_logits;
-    if (with_logits) {
-        memcpy(session->logits, rr_graph_logits(session->engine, row),
-               session->engine->model->config.n_vocab * sizeof *session->logits);
-    }
-}
-
-/* The logits of all rows of a chunk, as many at a time as the readback buffer holds. */
-static rr_status give_each(rr_engine *engine, const rr_request *request, rr_pass *pass, size_t begin, rr_diag *diag) {
-    for (uint32_t at = 0; at < pass->n_rows; at += pass->head_rows) {
-        uint32_t left = pass->n_rows - at;
-        pass->head_first = at;
-        pass->head_rows = left < engine->limits.logits_rows ? left : engine->limits.logits_rows;
-        pass->head_family = RR_PREFILL;
-        pass->read_logits = true;
-        RR_TRY(rr_graph_head(engine, pass, diag));
-        for (uint32_t i = 0; i < pass->head_rows; i++) {
-            RR_TRY(request->each(request->each_user, begin + at + i, rr_graph_logits(engine, i), diag));
-        }
-    }
-    return RR_OK;
-}
-
-/* Without the lock: the sessions' threads wait, so what is not n_prompt's belongs to the leader. */
-static rr_status run_prompt(rr_engine *engine, const batch *b, rr_diag *diag) {
-    const rr_request *request = b->requests[0];
-    rr_session *session = request->session;
-    if (b->from != NULL) {
-        return rr_share_copy(engine, b->from, session, b->begin, b->end, diag);
-    }
-    rr_pass pass = {.family = RR_PREFILL, .n_rows = b->n_rows, .cancelled = &session->cancelled};
-    if (b->end == request->n && request->each == NULL) {
-        pass.head_first = b->n_rows - 1;
-        pass.head_rows = 1;
-        pass.head_family = RR_DECODE;
-        pass.read_logits = true;
-    }
-    for (size_t i = b->begin; i < b->end; i++) {
-        put_row(&pass, (uint32_t)(i - b->begin), session, request->tokens[i], i);
-    }
-    RR_TRY(rr_graph_run(engine, &pass, diag));
-    if (pass.head_rows > 0) {
-        take_results(session, 0, true);
-    }
-    return request->each != NULL ? give_each(engine, request, &pass, b->begin, diag) : RR_OK;
-}
-
-/* Without the lock. */
-static rr_status run_rows(rr_engine *engine, const batch *b, rr_diag *diag) {
-    rr_pass pass = {.family = RR_DECODE, .n_rows = b->n_rows, .head_rows = b->n_rows, .head_family = RR_DECODE};
-    uint32_t row = 0;
-    for (uint32_t i = 0; i < b->n; i++) {
-        const rr_request *request = b->requests[i];
-        for (size_t k = 0; k < request->n; k++) {
-            put_row(&pass, row++, request->session, request->tokens[k], request->session->n_tokens + k);
-        }
-        pass.read_logits = pass.read_logits || request->with_logits;
-    }
-    RR_TRY(rr_graph_run(engine, &pass, diag));
-    row = 0;
-    for (uint32_t i = 0; i < b->n; i++) {
-        const rr_request *request = b->requests[i];
-        take_results(request->session, row, request->with_logits);
-        for (size_t k = 0; k < request->n; k++, row++) {
-            if (request->best != NULL) {
-                request->best[k] = rr_graph_best(engine, row);
-            }
-        }
-    }
-    return RR_OK;
-}
-
-static void finish_prompt(rr_scheduler *s, const batch *b) {
+static void finish_prompt(rr_scheduler *s, const rr_batch *b) {
     const rr_request *request = b->requests[0];
     rr_session *session = request->session;
     memmove(session->tokens + b->begin, request->tokens + b->begin, (b->end - b->begin) * sizeof *request->tokens);
@@ -303,7 +210,7 @@ static void finish_prompt(rr_scheduler *s, const batch *b) {
     s->stats.prompt_tokens += b->n_rows;
 }
 
-static void finish_rows(rr_scheduler *s, const batch *b, double took_ns) {
+static void finish_rows(rr_scheduler *s, const rr_batch *b, double took_ns) {
     for (uint32_t i = 0; i < b->n; i++) {
         rr_session *session = b->requests[i]->session;
         session->tokens[session->n_tokens++] = b->requests[i]->tokens[0];
@@ -325,7 +232,7 @@ static void lead(rr_engine *engine) {
     rr_scheduler *s = engine->scheduler;
     s->is_led = true;
     gather(engine);
-    batch b = {0};
+    rr_batch b = {0};
     const bool prompts = s->waiting[RR_PREFILL].first != NULL, rows = s->waiting[RR_DECODE].first != NULL;
     b.family = prompts && (!rows || s->last == RR_DECODE) ? RR_PREFILL : RR_DECODE;
     if (b.family == RR_PREFILL) {
@@ -337,7 +244,7 @@ static void lead(rr_engine *engine) {
         pthread_mutex_unlock(&engine->lock);
         rr_diag diag = {0};
         uint64_t begin_ns = rr_time_ns();
-        rr_status status = b.family == RR_PREFILL ? run_prompt(engine, &b, &diag) : run_rows(engine, &b, &diag);
+        rr_status status = rr_batch_run(engine, &b, &diag);
         double took_ns = (double)(rr_time_ns() - begin_ns);
         pthread_mutex_lock(&engine->lock);
         if (status == RR_OK && b.family == RR_PREFILL) {

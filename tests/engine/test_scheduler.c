@@ -100,11 +100,10 @@ static rr_status run_job(rr_session *session, const job *j, outcome *o) {
     RR_TRY_GOTO(rr_session_logits(session, &logits, &o->diag));
     o->last_same = memcmp(logits, j->last_logits, bytes) == 0;
 fail:
-    o->answer_same = found.n <= j->answer.n && memcmp(found.ids, j->answer.ids, found.n * sizeof *found.ids) == 0 &&
-                     (status != RR_OK || found.n == j->answer.n);
-    if (found.n == 0) {
-        o->answer_same = true;
-    }
+    /* of a cancelled one the beginning */
+    o->answer_same = found.n == 0 ? status != RR_OK
+                                  : found.n <= j->answer.n && (status != RR_OK || found.n == j->answer.n) &&
+                                        memcmp(found.ids, j->answer.ids, found.n * sizeof *found.ids) == 0;
     rr_tokens_destroy(&found);
     o->status = status;
     return status;

@@ -120,7 +120,8 @@ static void run_window(rr_session *session, window *w, drafter who, bool always,
         w->answer = found;
         return;
     }
-    o->same_answer = found.n == w->answer.n && memcmp(found.ids, w->answer.ids, found.n * sizeof *found.ids) == 0;
+    o->same_answer = found.n == w->answer.n &&
+                     (found.n == 0 || memcmp(found.ids, w->answer.ids, found.n * sizeof *found.ids) == 0);
     o->same_stop = o->result.stop == w->stop && o->result.n_tokens == found.n;
     o->same_timeline = n_timeline == w->n_timeline && session->tokens[n_timeline - 1] ==
                        (n_timeline > w->n_prompt ? found.ids[n_timeline - w->n_prompt - 1] : w->prompt[w->n_prompt - 1]);

@@ -60,7 +60,8 @@ static void *run(void *user) {
 
 static void check_window(size_t i, const window *w) {
     CHECK_MSG(w->status == RR_OK, "prompt %zu: %s", i, w->diag.text);
-    CHECK_MSG(w->found.n == w->answer.n && memcmp(w->found.ids, w->answer.ids, w->found.n * sizeof *w->found.ids) == 0,
+    CHECK_MSG(w->found.n == w->answer.n && w->found.n > 0 &&
+                  memcmp(w->found.ids, w->answer.ids, w->found.n * sizeof *w->found.ids) == 0,
               "prompt %zu: another answer", i);
     CHECK_MSG(w->same_logits, "prompt %zu: other logits behind the answer", i);
 }
