@@ -146,6 +146,7 @@ static void test_fork(rr_engine *engine) {
         sync_to(b, longer.ids, longer.n, 0, found);
         CHECK_INT(rr_session_n_reused(b), n);
         check_same("a fork that goes on", expected, found);
+        rr_tokens_destroy(&longer);
         a = new_session(engine);
         sync_to(b, prompt + 3, 20, 0, found);
         sync_to(a, prompt, 50, 0, found);
