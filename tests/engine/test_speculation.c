@@ -179,7 +179,7 @@ static void test_alone(void) {
         size_t n_tokens = 0, n_drafted = 0, n_accepted = 0;
         rr_engine_stats_get(engine, &before);
         for (size_t w = 0; w < n_windows; w++) {
-            /* a fool is asked as the engine likes, which soon is seldom */
+            /* a fool is asked as the engine likes */
             run_window(session, &windows[w], (drafter)who, who != FOOL, &o);
             check_outcome(w, (drafter)who, &o);
             n_tokens += o.result.n_tokens;
@@ -194,9 +194,6 @@ static void test_alone(void) {
         CHECK_INT(after.accepted_tokens - before.accepted_tokens, n_accepted);
         if (who == ORACLE) {
             CHECK_MSG(2 * n_passes < n_tokens, "%zu tokens took %zu passes", n_tokens, n_passes);
-        }
-        if (who == FOOL) {
-            CHECK_MSG(n_drafted < n_tokens, "%zu tokens drafted beside %zu generated", n_drafted, n_tokens);
         }
     }
     rr_session_destroy(&session);
