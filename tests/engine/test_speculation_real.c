@@ -111,6 +111,9 @@ int main(void) {
         }
     }
     pthread_t threads[N_PROMPTS];
+    rr_engine_stats before, after;
+    size_t n_tokens = 0;
+    rr_engine_stats_get(engine, &before);
     uint64_t begin_ns = rr_time_ns();
     for (size_t i = 0; i < n; i++) {
         CHECK(pthread_create(&threads[i], NULL, run, &windows[i]) == 0);
@@ -118,7 +121,13 @@ int main(void) {
     for (size_t i = 0; i < n; i++) {
         pthread_join(threads[i], NULL);
     }
-    printf("together: %.2f s\n", (double)(rr_time_ns() - begin_ns) * 1e-9);
+    double took_s = (double)(rr_time_ns() - begin_ns) * 1e-9;
+    rr_engine_stats_get(engine, &after);
+    for (size_t i = 0; i < n; i++) {
+        n_tokens += windows[i].found.n;
+    }
+    printf("together: %zu tokens in %d decode passes of %d rows, %.2f s\n", n_tokens,
+           (int)(after.n_decode_passes - before.n_decode_passes), (int)(after.decode_rows - before.decode_rows), took_s);
     for (size_t i = 0; i < n; i++) {
         check_window(i, &windows[i]);
         rr_session_destroy(&windows[i].session);
