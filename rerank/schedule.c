@@ -133,9 +133,8 @@ static void look(const rr_schedule *schedule, size_t index, slot *at) {
     rr_window window = planned->window;
     uint32_t n_front = is_group(schedule, index) ? 1 : 0;
     const uint32_t *now = schedule->guess + window.begin;
-    bool gap = false;
-    planned->n_known = n_front;
-    planned->settled = true;
+    bool gap = false, doubt = false;
+    planned->n_known = planned->n_sure = n_front;
     planned->stale = false;
     if (n_front == 1 && planned->state == RR_WINDOW_WAITING) {
         at->passages[0] = schedule->round.pivot;
@@ -143,13 +142,15 @@ static void look(const rr_schedule *schedule, size_t index, slot *at) {
     for (size_t i = 0; i < window.end - window.begin; i++) {
         gap = gap || now[i] == unknown;
         planned->n_known += !gap;
-        planned->settled = planned->settled && schedule->is_certain[window.begin + i];
+        doubt = doubt || !schedule->is_certain[window.begin + i];
+        planned->n_sure += !doubt;
         if (planned->state == RR_WINDOW_WAITING) {
             at->passages[n_front + i] = now[i];
         } else {
             planned->stale = planned->stale || (now[i] != unknown && now[i] != at->passages[n_front + i]);
         }
     }
+    planned->settled = planned->n_sure == planned->n;
 }
 
 /* Writes what a window in place makes of its positions, as far as that is known. */
@@ -404,6 +405,10 @@ bool rr_schedule_confirm(rr_schedule *schedule) {
     open_slots(schedule, end);
     update(schedule);
     return true;
+}
+
+size_t rr_schedule_n_windows(const rr_schedule *schedule) {
+    return schedule->n_windows;
 }
 
 bool rr_schedule_is_finished(const rr_schedule *schedule) {

@@ -59,10 +59,11 @@ typedef struct rr_planned {
     rr_window window;         /* positions of the passages; topdown shows the pivot before them */
     const uint32_t *passages; /* [n] to be shown as [1], [2], …; while running or done, those that are or were shown */
     uint32_t n;
-    uint32_t n_known;      /* passages known from the first on; the window can be ranked when it is n */
+    uint32_t n_known;       /* passages known from the first on; the window can be ranked when it is n */
+    uint32_t n_sure;        /* of those, from the first on, that nothing unfinished can change */
     uint32_t n_handed_over; /* this many first ids of its answer make the next window known; 0 = none waits for them */
     rr_window_state state;
-    bool settled; /* nothing unfinished can change its passages */
+    bool settled; /* n_sure is n */
     bool stale;   /* running or done, and its passages turned out to be others: what comes of it is of no use */
 } rr_planned;
 
@@ -92,6 +93,8 @@ void rr_schedule_forget(rr_schedule *schedule, size_t index);
 /* Confirms the first window if it is done, settled and not stale: its result is the plain order's. False when it is not. */
 bool rr_schedule_confirm(rr_schedule *schedule);
 
+/* Windows, as far as they are known. */
+size_t rr_schedule_n_windows(const rr_schedule *schedule);
 /* All windows there will be are confirmed. */
 bool rr_schedule_is_finished(const rr_schedule *schedule);
 /* [n] passages as confirmed windows left them; the outcome once it is finished. */
