@@ -180,7 +180,7 @@ typedef struct outcome_state {
     rr_status status;
     rr_diag diag;
     rr_rank_counts counts;
-    size_t n_windows_told;
+    size_t n_windows_told, n_bad;
 } outcome_state;
 
 static rr_status deliver(void *user, size_t query, rr_ranking *ranking, rr_diag *diag) {
@@ -204,7 +204,7 @@ static rr_status deliver(void *user, size_t query, rr_ranking *ranking, rr_diag 
 
 static void on_window(void *user, const rr_call *call, const rr_window_result *result) {
     outcome_state *out = user;
-    CHECK(call->index < call->n_calls && call->n == result->n && call->query != NULL);
+    out->n_bad += call->index >= call->n_calls || call->n != result->n || call->query == NULL;
     out->n_windows_told++;
 }
 
@@ -237,6 +237,7 @@ static void run(script_state *script, const rr_rank_params *rank, size_t n_queri
     atomic_store(&script->n_calls, 0);
     atomic_store(&script->stop, false);
     out->status = rr_execute(&params, &out->diag);
+    CHECK(out->n_bad == 0);
     for (size_t i = 0; i < n_workers; i++) {
         n_prepared_used += actors[i].n_used;
         CHECK_MSG(actors[i].n_bad == 0, "seed %u: %zu calls were not as they should be", script->seed, actors[i].n_bad);
