@@ -56,11 +56,9 @@ same() { # JOBS OPTION…
     check "$*: $jobs jobs write the same" cmp -s one several
     check "$*: $jobs jobs log the same" cmp -s one.jsonl log.jsonl
 }
-same 3 --schedule sliding
-same 2 --passes 2 --temperature 1
-same 2 --schedule single
-same 4 --schedule topdown
-run 0 replay --candidates many.jsonl --answers log.jsonl --window 4 --step 2 --format jsonl --schedule topdown
+same 3 --schedule sliding --temperature 1
+same 4 --schedule topdown --passes 2
+run 0 replay --candidates many.jsonl --answers log.jsonl --window 4 --step 2 --format jsonl --schedule topdown --passes 2
 check "the log replays to the same ranking" \
     cmp -s <(grep -o '"results":.*"windows"' several | grep -o '"id":"[^"]*"') <(grep -o '"results":.*"windows"' out | grep -o '"id":"[^"]*"')
 printf 'Paris\nFleas live.\n' >p.txt
