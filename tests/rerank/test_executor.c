@@ -9,7 +9,7 @@
 #include "rerank/executor.h"
 #include "rerank/run_out.h"
 
-enum { MAX_QUERIES = 6, MAX_PASSAGES = 60, MAX_WORKERS = 8, MAX_MESSAGES = 2 * MAX_PASSAGES + 4 };
+enum { MAX_QUERIES = 16, MAX_PASSAGES = 60, MAX_WORKERS = 8, MAX_MESSAGES = 2 * MAX_PASSAGES + 4 };
 
 static rr_passage passages[MAX_PASSAGES];
 static char ids[MAX_PASSAGES][24];
@@ -290,11 +290,15 @@ static void add_counts(totals_state *totals, const rr_rank_counts *counts) {
     totals->counts.critical_tokens += counts->critical_tokens;
 }
 
+static size_t choose_n_queries(uint32_t *random) {
+    return 1 + random_next(random) % (random_next(random) % 5 == 0 ? MAX_QUERIES : 4);
+}
+
 /* One case; `fails`: windows may fail. */
 static void check_equal(uint32_t seed, bool fails, totals_state *totals) {
     uint32_t random = seed;
     static outcome_state plain, other;
-    size_t n_queries = 1 + random_next(&random) % MAX_QUERIES, n_workers = 1 + random_next(&random) % MAX_WORKERS;
+    size_t n_queries = choose_n_queries(&random), n_workers = 1 + random_next(&random) % MAX_WORKERS;
     bool ahead = random_next(&random) % 8 != 0;
     make_queries(&random, n_queries, false);
     rr_rank_params rank = make_params(&random);
@@ -332,7 +336,7 @@ static void check_equal(uint32_t seed, bool fails, totals_state *totals) {
 static void check_stopped(uint32_t seed, totals_state *totals) {
     uint32_t random = seed;
     static outcome_state plain, other;
-    size_t n_queries = 1 + random_next(&random) % MAX_QUERIES, n_workers = 1 + random_next(&random) % MAX_WORKERS;
+    size_t n_queries = choose_n_queries(&random), n_workers = 1 + random_next(&random) % MAX_WORKERS;
     make_queries(&random, n_queries, false);
     rr_rank_params rank = make_params(&random);
     script_state script = {.seed = seed};
