@@ -162,26 +162,35 @@ static task find_task(run_state *executor, const worker_state *self, bool settle
     return best;
 }
 
-/* The next window whose prompt can be computed in part. No further ahead than there are workers. */
-static task find_prompt(run_state *executor, const worker_state *self) {
-    const task none = {TASK_NONE, {NULL, 0}};
+/* Whether a window `ahead` of the job's first one has a prompt that can be computed in part. */
+static bool is_preparable(const run_state *executor, const worker_state *self, rr_job *job, size_t ahead) {
+    if (job->state != RR_JOB_OPEN || ahead >= rr_schedule_end(job->schedule) - rr_schedule_first(job->schedule)) {
+        return false;
+    }
+    place at = {job, rr_schedule_first(job->schedule) + ahead};
+    const rr_planned *planned = rr_schedule_at(job->schedule, at.index);
+    return planned->state == RR_WINDOW_WAITING && planned->n_sure > 0 && planned->n_known < planned->n &&
+           !is_reserved(executor, self, at);
+}
+
+/* The next window whose prompt can be computed in part: the nearest, of those one of the query that this worker knows. No
+ * further ahead than there are workers. */
+static task find_prompt(const run_state *executor, const worker_state *self) {
+    task found = {TASK_NONE, {NULL, 0}};
     if (self->held.job != NULL && self->held.job->state == RR_JOB_OPEN && is_in_view(self->held) &&
         rr_schedule_at(self->held.job->schedule, self->held.index)->state == RR_WINDOW_WAITING) {
-        return none;
+        return found;
     }
-    for (size_t k = executor->first_open; k < executor->next && k < executor->limit; k++) {
-        rr_job *job = &executor->jobs[k];
-        size_t first = job->state == RR_JOB_OPEN ? rr_schedule_first(job->schedule) : 0;
-        size_t end = job->state == RR_JOB_OPEN ? rr_schedule_end(job->schedule) : 0;
-        for (size_t i = first; i < end && i < first + executor->n_workers; i++) {
-            const rr_planned *planned = rr_schedule_at(job->schedule, i);
-            bool wanted = planned->state == RR_WINDOW_WAITING && planned->n_sure > 0 && planned->n_known < planned->n;
-            if (wanted && !is_reserved(executor, self, (place){job, i})) {
-                return (task){TASK_PREPARE, {job, i}};
+    for (size_t ahead = 0; ahead < executor->n_workers && found.kind == TASK_NONE; ahead++) {
+        for (size_t k = executor->first_open; k < executor->next && k < executor->limit; k++) {
+            rr_job *job = &executor->jobs[k];
+            bool is_nearer = found.kind == TASK_NONE || job == self->now.at.job;
+            if (is_nearer && is_preparable(executor, self, job, ahead)) {
+                found = (task){TASK_PREPARE, {job, rr_schedule_first(job->schedule) + ahead}};
             }
         }
     }
-    return none;
+    return found;
 }
 
 /* Real work of the queries at hand, then of another query, then work ahead. */

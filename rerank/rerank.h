@@ -72,8 +72,8 @@ typedef struct rr_rank_params {
     size_t passes; /* 0 = 1 */
     size_t depth;  /* only this many from the top are ranked, the rest stays behind in its order; 0 = all */
     rr_prompt_style style;
-    /* After each window of a query, in the plain order; `call` has no prompt. One call at a time, on the thread that finished
-     * the window or one before it. May be NULL. */
+    /* After each window of a query, in the plain order; `call` has no prompt. One at a time, on any worker's thread; it must
+     * not call back into the ranking. May be NULL. */
     void (*on_window)(void *user, const rr_call *call, const rr_window_result *result);
     void *user;
 } rr_rank_params;
