@@ -1,68 +1,18 @@
 #include "rerank/executor.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/handover.h"
-#include "rerank/job.h"
+#include "rerank/executor_state.h"
 #include "runtime/base/thread.h"
 
-/* A window of a job. */
-typedef struct place {
-    rr_job *job; /* NULL = none */
-    size_t index;
-} place;
-
-typedef enum task_kind { TASK_NONE, TASK_CALL, TASK_PREPARE } task_kind;
-
-typedef struct task {
-    task_kind kind;
-    place at;
-} task;
-
-struct run_state;
-
-/* Everything but `unwanted` and the listener's own state is guarded by the executor's lock. */
-typedef struct worker_state {
-    struct run_state *executor;
-    const rr_worker *means;
-    pthread_t thread;
-    bool has_thread;
-    task now;
-    place held;     /* what it prepared and has not used */
-    bool told;      /* to stop what it runs */
-    bool may_start_cancelled; /* it was told too late: what runs next may end at once */
-    atomic_bool unwanted;
-    uint32_t *order; /* [RR_WINDOW_MAX] of what it runs */
-    uint32_t *ids;   /* [RR_WINDOW_MAX] handed over */
-    rr_handover handover;
-} worker_state;
-
-typedef struct run_state {
-    const rr_execute_params *params;
-    rr_rank_params rank; /* filled in */
-    worker_state *workers;
-    size_t n_workers;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    rr_job *jobs;       /* [n_queries] */
-    size_t first_open;  /* all before are finished or given up */
-    size_t next;        /* to be opened */
-    size_t limit;       /* jobs from here on are given up */
-    size_t n_delivered; /* jobs looked at for on_ranking */
-    rr_status status;   /* why, and for the earliest job that says so */
-    rr_diag diag;
-    rr_rank_counts counts;
-} run_state;
-
-static bool is_stopped(const run_state *executor) {
+static bool is_stopped(const rr_run_state *executor) {
     return executor->params->stop != NULL && atomic_load(executor->params->stop);
 }
 
 /* Endings ---------------------------------------------------------------------------------------------------------- */
 
-static void tell_to_stop(worker_state *worker) {
+static void tell_to_stop(rr_worker_state *worker) {
     if (!worker->told) {
         worker->told = true;
         atomic_store(&worker->unwanted, true);
@@ -72,8 +22,7 @@ static void tell_to_stop(worker_state *worker) {
     }
 }
 
-/* Gives up jobs from number `limit` on, for the reason given. */
-static void give_up_from(run_state *executor, size_t limit, rr_status status, const rr_diag *diag) {
+void rr_executor_give_up(rr_run_state *executor, size_t limit, rr_status status, const rr_diag *diag) {
     if (limit >= executor->limit && executor->status != RR_OK) {
         return;
     }
@@ -81,23 +30,23 @@ static void give_up_from(run_state *executor, size_t limit, rr_status status, co
     executor->status = status;
     executor->diag = *diag;
     for (size_t i = 0; i < executor->n_workers; i++) {
-        worker_state *worker = &executor->workers[i];
-        if (worker->now.kind != TASK_NONE && (size_t)(worker->now.at.job - executor->jobs) >= limit) {
+        rr_worker_state *worker = &executor->workers[i];
+        if (worker->now.kind != RR_TASK_NONE && (size_t)(worker->now.at.job - executor->jobs) >= limit) {
             tell_to_stop(worker);
         }
     }
 }
 
-static void fail_job(run_state *executor, const rr_job *job, rr_status status, const rr_diag *diag) {
-    give_up_from(executor, (size_t)(job - executor->jobs), status, diag);
+static void fail_job(rr_run_state *executor, const rr_job *job, rr_status status, const rr_diag *diag) {
+    rr_executor_give_up(executor, (size_t)(job - executor->jobs), status, diag);
 }
 
-static bool is_given_up(const run_state *executor, const rr_job *job) {
+static bool is_given_up(const rr_run_state *executor, const rr_job *job) {
     return (size_t)(job - executor->jobs) >= executor->limit;
 }
 
 /* Whether there is, or may come, anything to do. */
-static bool is_over(run_state *executor) {
+static bool is_over(rr_run_state *executor) {
     size_t end = executor->params->n_queries < executor->limit ? executor->params->n_queries : executor->limit;
     while (executor->first_open < end && executor->jobs[executor->first_open].state == RR_JOB_FINISHED) {
         executor->first_open++;
@@ -105,119 +54,10 @@ static bool is_over(run_state *executor) {
     return executor->first_open >= end;
 }
 
-/* Choosing --------------------------------------------------------------------------------------------------------- */
-
-static bool is_same(place a, place b) {
-    return a.job == b.job && a.index == b.index;
-}
-
-static bool is_in_view(place at) {
-    return at.index >= rr_schedule_first(at.job->schedule) && at.index < rr_schedule_end(at.job->schedule);
-}
-
-/* Another worker is at this prompt, or has it ready, and will see that the window can be ranked. */
-static bool is_reserved(const run_state *executor, const worker_state *self, place at) {
-    for (size_t i = 0; i < executor->n_workers; i++) {
-        const worker_state *other = &executor->workers[i];
-        bool is_free = other->now.kind == TASK_NONE || other->now.kind == TASK_PREPARE;
-        if (other != self && is_free && is_same(other->held, at)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool can_begin(rr_job *job, size_t index, bool settled) {
-    const rr_planned *planned = rr_schedule_at(job->schedule, index);
-    return planned->state == RR_WINDOW_WAITING && index < job->failed_at && planned->n_known == planned->n && planned->settled == settled &&
-           (settled || !rr_job_call_at(job, index)->wait_till_settled);
-}
-
-/* The window of the job that may begin and comes first in the plain order; what this worker prepared comes before. */
-static bool find_call(const run_state *executor, const worker_state *self, rr_job *job, bool settled, size_t *index) {
-    if (self->held.job == job && is_in_view(self->held) && can_begin(job, self->held.index, settled)) {
-        *index = self->held.index;
-        return true;
-    }
-    for (size_t i = rr_schedule_first(job->schedule); i < rr_schedule_end(job->schedule); i++) {
-        if (can_begin(job, i, settled) && !is_reserved(executor, self, (place){job, i})) {
-            *index = i;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Among the open jobs with a window for this worker the one that has the fewest running, the earliest of those. */
-static task find_task(run_state *executor, const worker_state *self, bool settled) {
-    task best = {TASK_NONE, {NULL, 0}};
-    for (size_t i = executor->first_open; i < executor->next && i < executor->limit; i++) {
-        rr_job *job = &executor->jobs[i];
-        size_t index;
-        if (job->state == RR_JOB_OPEN && (best.at.job == NULL || job->n_running < best.at.job->n_running) &&
-            find_call(executor, self, job, settled, &index)) {
-            best = (task){TASK_CALL, {job, index}};
-        }
-    }
-    return best;
-}
-
-/* Whether a window `ahead` of the job's first one has a prompt that can be computed in part. */
-static bool is_preparable(const run_state *executor, const worker_state *self, rr_job *job, size_t ahead) {
-    if (job->state != RR_JOB_OPEN || ahead >= rr_schedule_end(job->schedule) - rr_schedule_first(job->schedule)) {
-        return false;
-    }
-    place at = {job, rr_schedule_first(job->schedule) + ahead};
-    const rr_planned *planned = rr_schedule_at(job->schedule, at.index);
-    return planned->state == RR_WINDOW_WAITING && planned->n_sure > 0 && planned->n_known < planned->n &&
-           !is_reserved(executor, self, at);
-}
-
-/* The next window whose prompt can be computed in part: the nearest, of those one of the query that this worker knows. No
- * further ahead than there are workers. */
-static task find_prompt(const run_state *executor, const worker_state *self) {
-    task found = {TASK_NONE, {NULL, 0}};
-    if (self->held.job != NULL && self->held.job->state == RR_JOB_OPEN && is_in_view(self->held) &&
-        rr_schedule_at(self->held.job->schedule, self->held.index)->state == RR_WINDOW_WAITING) {
-        return found;
-    }
-    for (size_t ahead = 0; ahead < executor->n_workers && found.kind == TASK_NONE; ahead++) {
-        for (size_t k = executor->first_open; k < executor->next && k < executor->limit; k++) {
-            rr_job *job = &executor->jobs[k];
-            bool is_nearer = found.kind == TASK_NONE || job == self->now.at.job;
-            if (is_nearer && is_preparable(executor, self, job, ahead)) {
-                found = (task){TASK_PREPARE, {job, rr_schedule_first(job->schedule) + ahead}};
-            }
-        }
-    }
-    return found;
-}
-
-/* Real work of the queries at hand, then of another query, then work ahead. */
-static task choose(run_state *executor, const worker_state *self) {
-    task found = find_task(executor, self, true);
-    while (found.kind == TASK_NONE && executor->next < executor->params->n_queries && executor->next < executor->limit) {
-        rr_job *job = &executor->jobs[executor->next];
-        rr_diag diag = {0};
-        rr_status status = rr_job_open(job, &executor->params->queries[executor->next++], &executor->rank, &diag);
-        if (status != RR_OK) {
-            fail_job(executor, job, status, &diag);
-        }
-        found = find_task(executor, self, true);
-    }
-    if (found.kind == TASK_NONE && executor->n_workers > 1 && !executor->params->no_work_ahead) {
-        found = find_task(executor, self, false);
-        if (found.kind == TASK_NONE && self->means->prepare != NULL) {
-            found = find_prompt(executor, self);
-        }
-    }
-    return found;
-}
-
 /* Working ---------------------------------------------------------------------------------------------------------- */
 
 /* Brings a job and its workers up to date after anything happened to it. */
-static void advance(run_state *executor, rr_job *job) {
+static void advance(rr_run_state *executor, rr_job *job) {
     rr_diag diag = {0};
     rr_status status = rr_job_advance(job, &executor->rank, &executor->counts, &diag);
     if (status != RR_OK) {
@@ -235,12 +75,12 @@ static void advance(run_state *executor, rr_job *job) {
 
 /* Hears the answer while it is written. */
 static bool on_text(void *listener, const char *text, size_t bytes) {
-    worker_state *worker = listener;
-    run_state *executor = worker->executor;
+    rr_worker_state *worker = listener;
+    rr_run_state *executor = worker->executor;
     rr_handover *handover = &worker->handover;
     if (handover->n_wanted > 0 && rr_handover_read(handover, text, bytes)) {
         pthread_mutex_lock(&executor->lock);
-        place at = worker->now.at;
+        rr_place at = worker->now.at;
         if (!is_given_up(executor, at.job) && !rr_schedule_at(at.job->schedule, at.index)->stale) {
             rr_schedule_hint(at.job->schedule, at.index, handover->ids, handover->n_ids);
             advance(executor, at.job);
@@ -251,7 +91,7 @@ static bool on_text(void *listener, const char *text, size_t bytes) {
 }
 
 /* The call that a task means, over the worker's own copy of the passages. */
-static rr_call call_of(worker_state *worker, task what) {
+static rr_call call_of(rr_worker_state *worker, rr_task what) {
     rr_job *job = what.at.job;
     const rr_planned *planned = rr_schedule_at(job->schedule, what.at.index);
     memcpy(worker->order, planned->passages, planned->n * sizeof *worker->order);
@@ -265,8 +105,8 @@ static rr_call call_of(worker_state *worker, task what) {
     };
 }
 
-static void begin_call(worker_state *worker, task what) {
-    run_state *executor = worker->executor;
+static void begin_call(rr_worker_state *worker, rr_task what) {
+    rr_run_state *executor = worker->executor;
     rr_job *job = what.at.job;
     const rr_planned *planned = rr_schedule_at(job->schedule, what.at.index);
     rr_job_call *call = rr_job_call_at(job, what.at.index);
@@ -278,19 +118,30 @@ static void begin_call(worker_state *worker, task what) {
     executor->counts.n_early += call->is_early;
     rr_schedule_begin(job->schedule, what.at.index);
     job->n_running++;
-    if (worker->held.job != NULL && !is_same(worker->held, what.at)) {
+    if (worker->held.job != NULL && !rr_place_is_same(worker->held, what.at)) {
         pthread_cond_broadcast(&executor->changed); /* what it had prepared is anybody's now */
     }
-    worker->held = (place){NULL, 0};
+    worker->held = (rr_place){NULL, 0};
 }
 
-/* Takes in what came of a call. */
-static void end_call(worker_state *worker, task what, const rr_call *call, rr_status status, const rr_reply *reply, uint64_t time_ns,
-                     bool may_be_cancelled, const rr_diag *diag) {
-    run_state *executor = worker->executor;
+/* What came of a call. */
+typedef struct call_end {
+    const rr_call *call;
+    rr_status status;
+    const rr_reply *reply;
+    uint64_t time_ns;
+    bool may_be_cancelled; /* by us */
+    const rr_diag *diag;
+} call_end;
+
+/* Takes it in. */
+static void end_call(rr_worker_state *worker, rr_task what, const call_end *end) {
+    rr_run_state *executor = worker->executor;
     rr_job *job = what.at.job;
     rr_job_call *kept = rr_job_call_at(job, what.at.index);
     const rr_planned *planned = rr_schedule_at(job->schedule, what.at.index);
+    const rr_reply *reply = end->reply;
+    rr_status status = end->status;
     rr_diag read_diag = {0};
     job->n_running--;
     if (is_given_up(executor, job)) {
@@ -300,32 +151,32 @@ static void end_call(worker_state *worker, task what, const rr_call *call, rr_st
                                .reused_tokens = reply->reused_tokens,
                                .generated_tokens = reply->generated_tokens};
     if (status == RR_OK && !planned->stale) {
-        status = rr_window_read(&job->ranking.arena, call, reply, &kept->result, &read_diag);
-        kept->result.time_ns = time_ns;
+        status = rr_window_read(&job->ranking.arena, end->call, reply, &kept->result, &read_diag);
+        kept->result.time_ns = end->time_ns;
         if (status != RR_OK) {
             fail_job(executor, job, status, &read_diag);
             return;
         }
         rr_schedule_done(job->schedule, what.at.index, kept->result.permutation);
-    } else if (planned->stale || (status == RR_E_CANCELLED && may_be_cancelled && !is_stopped(executor))) {
+    } else if (planned->stale || (status == RR_E_CANCELLED && end->may_be_cancelled && !is_stopped(executor))) {
         rr_job_lose(&executor->counts, &result);
         rr_schedule_forget(job->schedule, what.at.index);
     } else if (status == RR_E_CANCELLED) {
-        give_up_from(executor, 0, status, diag);
+        rr_executor_give_up(executor, 0, status, end->diag);
         return;
     } else if (!planned->settled) {
         rr_job_lose(&executor->counts, &result);
         kept->wait_till_settled = true;
         rr_schedule_forget(job->schedule, what.at.index);
     } else {
-        rr_job_note_failure(job, what.at.index, status, diag);
+        rr_job_note_failure(job, what.at.index, status, end->diag);
     }
     advance(executor, job);
 }
 
 /* Asks the worker's responder, without the lock. */
-static void run_call(worker_state *worker, task what) {
-    run_state *executor = worker->executor;
+static void run_call(rr_worker_state *worker, rr_task what) {
+    rr_run_state *executor = worker->executor;
     rr_call call = call_of(worker, what);
     bool may_be_cancelled = worker->may_start_cancelled;
     worker->may_start_cancelled = false;
@@ -347,12 +198,13 @@ static void run_call(worker_state *worker, task what) {
     }
     rr_prompt_destroy(&prompt);
     pthread_mutex_lock(&executor->lock);
-    end_call(worker, what, &call, status, &reply, rr_time_ns() - start_ns, may_be_cancelled || worker->told, &diag);
+    const call_end end = {&call, status, &reply, rr_time_ns() - start_ns, may_be_cancelled || worker->told, &diag};
+    end_call(worker, what, &end);
     rr_buf_destroy(&reply.text);
 }
 
-static void run_prepare(worker_state *worker, task what) {
-    run_state *executor = worker->executor;
+static void run_prepare(rr_worker_state *worker, rr_task what) {
+    rr_run_state *executor = worker->executor;
     rr_call call = call_of(worker, what);
     size_t n_known = rr_schedule_at(what.at.job->schedule, what.at.index)->n_sure;
     worker->held = what.at;
@@ -370,12 +222,12 @@ static void run_prepare(worker_state *worker, task what) {
     executor->counts.n_prepared += status == RR_OK;
     executor->counts.ahead_tokens += n_computed;
     if (is_stopped(executor)) {
-        give_up_from(executor, 0, RR_E_CANCELLED, &diag);
+        rr_executor_give_up(executor, 0, RR_E_CANCELLED, &diag);
     }
 }
 
 /* Hands out finished rankings in the queries' order; holds the lock but for the calls. */
-static void deliver(run_state *executor) {
+static void deliver(rr_run_state *executor) {
     const rr_execute_params *params = executor->params;
     while (executor->n_delivered < params->n_queries && executor->jobs[executor->n_delivered].state == RR_JOB_FINISHED) {
         size_t query = executor->n_delivered++;
@@ -388,39 +240,39 @@ static void deliver(run_state *executor) {
         pthread_mutex_lock(&executor->lock);
         if (status != RR_OK) {
             executor->n_delivered = params->n_queries;
-            give_up_from(executor, 0, status, &diag);
+            rr_executor_give_up(executor, 0, status, &diag);
         }
     }
 }
 
 /* One task; false when there is none at the moment. Holds the lock before and after. */
-static bool work_once(worker_state *worker) {
-    run_state *executor = worker->executor;
+static bool work_once(rr_worker_state *worker) {
+    rr_run_state *executor = worker->executor;
     if (is_stopped(executor)) {
         rr_diag diag = {.text = "cancelled"};
-        give_up_from(executor, 0, RR_E_CANCELLED, &diag);
+        rr_executor_give_up(executor, 0, RR_E_CANCELLED, &diag);
     }
-    task what = is_over(executor) ? (task){TASK_NONE, {NULL, 0}} : choose(executor, worker);
-    if (what.kind == TASK_NONE) {
+    rr_task what = is_over(executor) ? (rr_task){RR_TASK_NONE, {NULL, 0}} : rr_executor_choose(executor, worker);
+    if (what.kind == RR_TASK_NONE) {
         return false;
     }
     worker->now = what;
     worker->told = false;
     atomic_store(&worker->unwanted, false);
-    if (what.kind == TASK_CALL) {
+    if (what.kind == RR_TASK_CALL) {
         run_call(worker, what);
     } else {
         run_prepare(worker, what);
     }
-    worker->now.kind = TASK_NONE;
+    worker->now.kind = RR_TASK_NONE;
     worker->may_start_cancelled = worker->may_start_cancelled || worker->told;
     pthread_cond_broadcast(&executor->changed);
     return true;
 }
 
 static void *work(void *user) {
-    worker_state *worker = user;
-    run_state *executor = worker->executor;
+    rr_worker_state *worker = user;
+    rr_run_state *executor = worker->executor;
     pthread_mutex_lock(&executor->lock);
     while (!is_over(executor)) {
         if (!work_once(worker)) {
@@ -436,7 +288,7 @@ static void *work(void *user) {
 }
 
 /* All on this thread. */
-static void run_alone(run_state *executor) {
+static void run_alone(rr_run_state *executor) {
     pthread_mutex_lock(&executor->lock);
     while (work_once(&executor->workers[0])) {
         deliver(executor);
@@ -445,11 +297,11 @@ static void run_alone(run_state *executor) {
     pthread_mutex_unlock(&executor->lock);
 }
 
-static void run_threads(run_state *executor) {
+static void run_threads(rr_run_state *executor) {
     size_t n_started = 0;
     pthread_mutex_lock(&executor->lock);
     for (size_t i = 0; i < executor->n_workers; i++) {
-        worker_state *worker = &executor->workers[i];
+        rr_worker_state *worker = &executor->workers[i];
         worker->has_thread = pthread_create(&worker->thread, NULL, work, worker) == 0;
         n_started += worker->has_thread;
     }
@@ -474,7 +326,7 @@ static void run_threads(run_state *executor) {
 }
 
 /* What finished behind a query that did not. */
-static void deliver_rest(run_state *executor) {
+static void deliver_rest(rr_run_state *executor) {
     pthread_mutex_lock(&executor->lock);
     for (; executor->n_delivered < executor->params->n_queries; executor->n_delivered++) {
         deliver(executor);
@@ -487,7 +339,7 @@ static void deliver_rest(run_state *executor) {
 
 /* Beginning and end ------------------------------------------------------------------------------------------------ */
 
-static rr_status prepare_executor(run_state *executor, rr_diag *diag) {
+static rr_status prepare_executor(rr_run_state *executor, rr_diag *diag) {
     const rr_execute_params *params = executor->params;
     RR_TRY(rr_rank_params_check(&params->rank, &executor->rank, diag));
     executor->jobs = calloc(params->n_queries + 1, sizeof *executor->jobs);
@@ -496,7 +348,7 @@ static rr_status prepare_executor(run_state *executor, rr_diag *diag) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for %zu queries", params->n_queries);
     }
     for (size_t i = 0; i < params->n_workers; i++) {
-        worker_state *worker = &executor->workers[i];
+        rr_worker_state *worker = &executor->workers[i];
         worker->executor = executor;
         worker->means = &params->workers[i];
         worker->order = calloc(2 * RR_WINDOW_MAX, sizeof *worker->order);
@@ -508,7 +360,7 @@ static rr_status prepare_executor(run_state *executor, rr_diag *diag) {
     return RR_OK;
 }
 
-static void release(run_state *executor) {
+static void release(rr_run_state *executor) {
     for (size_t i = 0; executor->jobs != NULL && i < executor->next; i++) {
         rr_job_close(&executor->jobs[i], RR_JOB_GIVEN_UP);
         rr_ranking_destroy(&executor->jobs[i].ranking);
@@ -522,7 +374,7 @@ static void release(run_state *executor) {
 
 rr_status rr_execute(const rr_execute_params *params, rr_diag *diag) {
     uint64_t start_ns = rr_time_ns();
-    run_state executor = {.params = params, .n_workers = params->n_workers, .limit = SIZE_MAX};
+    rr_run_state executor = {.params = params, .n_workers = params->n_workers, .limit = SIZE_MAX};
     rr_status status = prepare_executor(&executor, diag);
     if (status != RR_OK) {
         release(&executor);

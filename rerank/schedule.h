@@ -25,7 +25,12 @@
 
 #include "rerank/windows.h"
 
-typedef enum rr_schedule_kind { RR_SCHEDULE_SLIDING, RR_SCHEDULE_TOPDOWN, RR_SCHEDULE_SINGLE, RR_SCHEDULE_COUNT } rr_schedule_kind;
+typedef enum rr_schedule_kind {
+    RR_SCHEDULE_SLIDING,
+    RR_SCHEDULE_TOPDOWN,
+    RR_SCHEDULE_SINGLE,
+    RR_SCHEDULE_COUNT
+} rr_schedule_kind;
 
 /* NULL-terminated, in the enum's order. */
 extern const char *const rr_schedule_names[];
