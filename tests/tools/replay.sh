@@ -71,7 +71,7 @@ one, two = json.load(open("out"))
 assert [r["id"] for r in one["results"]] == ["b", "c", "a"] and [r["index"] for r in one["results"]] == [1, 2, 0]
 assert one["windows"][0]["reasoning"] == "[1] is off" and one["windows"][0]["permutation"] == [2, 3, 1]
 assert one["windows"][0]["repaired"] is True and one["windows"][0]["truncated"] is False
-assert one["options"] == {"window": 20, "step": 10, "depth": 100, "think": True}
+assert one["options"] == {"window": 20, "step": 10, "depth": 100, "schedule": "sliding", "passes": 1, "think": True}
 assert "explanations" not in one["results"][0] and "text" not in one["results"][0]
 assert one["model"] is None and two["windows"] == [] and two["results"][0]["relevance_score"] == 1.0
 PY
