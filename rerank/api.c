@@ -18,6 +18,9 @@ SAME(E_DEVICE);
 SAME(E_UNSUPPORTED);
 SAME(E_CANCELLED);
 SAME(E_INTERNAL);
+_Static_assert((int)REARANK_SLIDING == (int)RR_SCHEDULE_SLIDING && (int)REARANK_TOPDOWN == (int)RR_SCHEDULE_TOPDOWN &&
+                   (int)REARANK_SINGLE == (int)RR_SCHEDULE_SINGLE && (int)REARANK_SINGLE + 1 == (int)RR_SCHEDULE_COUNT,
+               "every schedule has a public name");
 _Static_assert((int)REARANK_E_INTERNAL + 1 == (int)RR_STATUS_COUNT, "every status has a public name");
 
 struct rearank_engine {
@@ -174,7 +177,18 @@ static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_opt
     if (options->on_text != NULL) {
         model.events = (rr_responder_events){.text = forward_text, .user = options};
     }
-    rr_rank_params params = {.window = options->window, .step = options->step, .depth = options->depth, .style = style};
+    if ((int)options->schedule < 0 || (int)options->schedule >= (int)RR_SCHEDULE_COUNT) {
+        return rr_fail(&last_error, RR_E_USAGE, "schedule: found %d, expected 0 to %d", (int)options->schedule,
+                       RR_SCHEDULE_COUNT - 1);
+    }
+    rr_rank_params params = {
+        .window = options->window,
+        .step = options->step,
+        .depth = options->depth,
+        .schedule = (rr_schedule_kind)options->schedule,
+        .passes = options->passes,
+        .style = style,
+    };
     rr_responder responder;
     RR_TRY(rr_model_responder_make(&model, &responder, &last_error));
     pthread_mutex_lock(&engine->lock);

@@ -99,10 +99,25 @@ static void add_message(rr_prompt *prompt, const char *role, rr_buf *text) {
     rr_buf_clear(text);
 }
 
+static rr_status out_of_memory(size_t n, rr_diag *diag) {
+    return rr_fail(diag, RR_E_MEMORY, "out of memory for a prompt of %zu passages", n);
+}
+
 rr_status rr_prompt_build(rr_prompt_style style, const rr_query *query, const uint32_t *order, size_t n, rr_prompt *out,
                           rr_diag *diag) {
+    RR_TRY(rr_prompt_build_start(style, query, order, n, n, out, diag));
+    rr_buf text = {0};
+    fill_in(prompt_texts[style].close, query->text, n, &text);
+    add_message(out, "user", &text);
+    bool failed = text.failed;
+    rr_buf_destroy(&text);
+    return failed ? out_of_memory(n, diag) : RR_OK;
+}
+
+rr_status rr_prompt_build_start(rr_prompt_style style, const rr_query *query, const uint32_t *order, size_t n_known, size_t n,
+                                rr_prompt *out, rr_diag *diag) {
     const prompt_text *texts = &prompt_texts[style];
-    size_t n_messages = (texts->received != NULL ? 2 * n : n) + 4;
+    size_t n_messages = (texts->received != NULL ? 2 * n_known : n_known) + 4;
     rr_buf text = {0};
     *out = (rr_prompt){0};
     out->messages = rr_arena_alloc(&out->arena, n_messages, sizeof *out->messages);
@@ -115,7 +130,7 @@ rr_status rr_prompt_build(rr_prompt_style style, const rr_query *query, const ui
     add_message(out, "user", &text);
     rr_buf_text(&text, texts->ready);
     add_message(out, "assistant", &text);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n_known; i++) {
         rr_buf_printf(&text, "[%zu] ", i + 1);
         rr_prompt_passage(style, &query->passages[order != NULL ? order[i] : i], &text);
         add_message(out, "user", &text);
@@ -124,14 +139,9 @@ rr_status rr_prompt_build(rr_prompt_style style, const rr_query *query, const ui
             add_message(out, "assistant", &text);
         }
     }
-    fill_in(texts->close, query->text, n, &text);
-    add_message(out, "user", &text);
     bool failed = text.failed;
     rr_buf_destroy(&text);
-    if (failed) {
-        return rr_fail(diag, RR_E_MEMORY, "out of memory for a prompt of %zu passages", n);
-    }
-    return RR_OK;
+    return failed ? out_of_memory(n, diag) : RR_OK;
 }
 
 void rr_prompt_destroy(rr_prompt *prompt) {

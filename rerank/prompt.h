@@ -29,6 +29,10 @@ void rr_prompt_passage(rr_prompt_style style, const rr_passage *passage, rr_buf 
  * stand. The query is not cut. `out` must be destroyed whatever happens. Errors: RR_E_MEMORY. */
 rr_status rr_prompt_build(rr_prompt_style style, const rr_query *query, const uint32_t *order, size_t n, rr_prompt *out,
                           rr_diag *diag);
+/* The messages of such a prompt up to passage `n_known` of `n`: rendered without an open answer, they are the beginning of the
+ * whole one, in text and in tokens (a message ends with a special token and a line break of its own). Otherwise alike. */
+rr_status rr_prompt_build_start(rr_prompt_style style, const rr_query *query, const uint32_t *order, size_t n_known, size_t n,
+                                rr_prompt *out, rr_diag *diag);
 void rr_prompt_destroy(rr_prompt *prompt); /* accepts a zeroed prompt */
 
 #endif

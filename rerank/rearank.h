@@ -75,6 +75,13 @@ typedef struct rearank_passage {
     const char *id;    /* comes back with the result; NULL = none */
 } rearank_passage;
 
+/* Which windows a ranking looks at. */
+typedef enum rearank_schedule {
+    REARANK_SLIDING = 0, /* from the back to the front, as in the paper */
+    REARANK_TOPDOWN = 1, /* what beats a pivot taken from the first window; needs fewer windows for long lists */
+    REARANK_SINGLE = 2   /* one window over all, at most 1000 */
+} rearank_schedule;
+
 typedef struct rearank_options {
     size_t window;       /* passages ranked at once; 0 = 20 */
     size_t step;         /* how far the window moves up each time; 0 = 10 */
@@ -84,10 +91,12 @@ typedef struct rearank_options {
     float temperature;   /* 0 = always the likeliest token */
     float top_p;         /* with a temperature; 0 or 1 = off */
     uint64_t seed;       /* with a temperature */
-    /* Text as the model writes it, whole characters, in window `window_index` of `n_windows`; called on the ranking
-     * thread, not NUL-terminated. Returning 0 cancels the ranking. May be NULL. */
+    /* Text as the model writes it, whole characters, in window `window_index` of `n_windows` (topdown: of those known so far);
+     * called on the ranking thread, not NUL-terminated. Returning 0 cancels the ranking. May be NULL. */
     int (*on_text)(void *user, size_t window_index, size_t n_windows, const char *text, size_t bytes);
     void *user;
+    rearank_schedule schedule;
+    size_t passes; /* do it all over this many times, each over the outcome of the one before; 0 = 1 */
 } rearank_options;
 
 /* Ranks passages given best first, where there is an order. 0 and 1 passages need no model's answer. `options` NULL = the
@@ -107,7 +116,7 @@ typedef struct rearank_result {
 /* One look of the model at a window of passages. */
 typedef struct rearank_window {
     size_t begin, end;           /* positions of the ranking, [begin, end) */
-    size_t n;                    /* end − begin */
+    size_t n;                    /* end − begin; one more where topdown shows the pivot before them */
     const uint32_t *passages;    /* [n] indices of those shown as [1], [2], … */
     const uint32_t *permutation; /* [n] ids 1…n, best first */
     const char *response;        /* all that was written */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "rerank/clean.h"
-#include "runtime/base/thread.h"
+#include "rerank/executor.h"
 
 rr_status rr_rank_params_check(const rr_rank_params *params, rr_rank_params *out, rr_diag *diag) {
     rr_rank_params filled = *params;
@@ -13,42 +13,45 @@ rr_status rr_rank_params_check(const rr_rank_params *params, rr_rank_params *out
     if (filled.step == 0) {
         filled.step = filled.window < RR_RANK_STEP ? filled.window : RR_RANK_STEP;
     }
+    if (filled.passes == 0) {
+        filled.passes = 1;
+    }
+    rr_schedule_params schedule = rr_rank_schedule(&filled);
     RR_TRY(rr_windows_check(filled.window, filled.step, diag));
+    RR_TRY(rr_schedule_check(&schedule, 0, diag));
     *out = filled;
     return RR_OK;
 }
 
-static size_t n_ranked(const rr_query *query, const rr_rank_params *params) {
+size_t rr_rank_n(const rr_query *query, const rr_rank_params *params) {
     return params->depth == 0 || params->depth > query->n ? query->n : params->depth;
+}
+
+rr_schedule_params rr_rank_schedule(const rr_rank_params *params) {
+    return (rr_schedule_params){params->schedule, params->window, params->step, params->passes};
 }
 
 double rr_rank_score(size_t rank, size_t n) {
     return (double)(n - rank + 1) / (double)n;
 }
 
-static rr_status out_of_memory(rr_diag *diag) {
-    return rr_fail(diag, RR_E_MEMORY, "out of memory while ranking");
-}
-
-/* Keeps the reply's text and what the parser finds in it. */
-static rr_status read_reply(rr_ranking *ranking, const rr_call *call, const rr_reply *reply, rr_window_result *result,
-                            rr_diag *diag) {
+rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *reply, rr_window_result *out, rr_diag *diag) {
     rr_buf clean = {0};
     rr_clean_utf8(reply->text.data != NULL ? reply->text.data : "", reply->text.bytes, &clean);
     char *text = clean.failed || reply->text.failed
                      ? NULL
-                     : rr_arena_copy(&ranking->arena, clean.data != NULL ? clean.data : "", clean.bytes);
+                     : rr_arena_copy(arena, clean.data != NULL ? clean.data : "", clean.bytes);
     size_t bytes = clean.bytes;
     rr_buf_destroy(&clean);
-    uint32_t *passages = rr_arena_alloc(&ranking->arena, call->n, sizeof *passages);
-    uint32_t *permutation = rr_arena_alloc(&ranking->arena, call->n, sizeof *permutation);
+    uint32_t *passages = rr_arena_alloc(arena, call->n, sizeof *passages);
+    uint32_t *permutation = rr_arena_alloc(arena, call->n, sizeof *permutation);
     if (text == NULL || passages == NULL || permutation == NULL) {
-        return out_of_memory(diag);
+        return rr_fail(diag, RR_E_MEMORY, "out of memory while ranking");
     }
     memcpy(passages, call->order, call->n * sizeof *passages);
     rr_answer answer;
     rr_answer_parse(text, bytes, call->n, permutation, &answer);
-    *result = (rr_window_result){
+    *out = (rr_window_result){
         .window = call->window,
         .passages = passages,
         .permutation = permutation,
@@ -68,69 +71,28 @@ static rr_status read_reply(rr_ranking *ranking, const rr_call *call, const rr_r
     return RR_OK;
 }
 
-static rr_status rank_window(const rr_query *query, const rr_rank_params *params, const rr_responder *responder,
-                             size_t index, rr_ranking *ranking, rr_diag *diag) {
-    uint64_t start_ns = rr_time_ns();
-    rr_window window = rr_windows_at(n_ranked(query, params), params->window, params->step, index);
-    rr_prompt prompt = {0};
-    rr_reply reply = {0};
-    rr_window_result *result = &ranking->windows[index];
-    uint32_t *order = ranking->order + window.begin;
-    rr_call call = {
-        .query = query,
-        .index = index,
-        .n_calls = ranking->n_windows,
-        .window = window,
-        .order = order,
-        .n = (uint32_t)(window.end - window.begin),
-        .prompt = &prompt,
-    };
-    rr_status status = RR_OK;
-    RR_TRY_GOTO(rr_prompt_build(params->style, query, order, call.n, &prompt, diag));
-    RR_TRY_GOTO(responder->respond(responder->user, &call, &reply, diag));
-    RR_TRY_GOTO(read_reply(ranking, &call, &reply, result, diag));
-    for (uint32_t i = 0; i < call.n; i++) {
-        order[i] = result->passages[result->permutation[i] - 1];
-    }
-    result->time_ns = rr_time_ns() - start_ns;
-    if (params->on_window != NULL) {
-        params->on_window(params->user, &call, result);
-    }
-fail:
-    rr_buf_destroy(&reply.text);
-    rr_prompt_destroy(&prompt);
-    return status;
+static rr_status take_ranking(void *user, size_t query, rr_ranking *ranking, rr_diag *diag) {
+    (void)query;
+    (void)diag;
+    *(rr_ranking *)user = *ranking;
+    *ranking = (rr_ranking){0};
+    return RR_OK;
 }
 
 rr_status rr_rank(const rr_query *query, const rr_rank_params *params, const rr_responder *responder, rr_ranking *out,
                   rr_diag *diag) {
-    uint64_t start_ns = rr_time_ns();
     *out = (rr_ranking){0};
-    rr_rank_params checked;
-    RR_TRY(rr_rank_params_check(params, &checked, diag));
-    if (query->n > UINT32_MAX) {
-        return rr_fail(diag, RR_E_USAGE, "found %zu passages, expected at most %u", query->n, UINT32_MAX);
-    }
-    rr_ranking ranking = {.n = query->n};
-    rr_status status = RR_OK;
-    ranking.n_windows = rr_windows_count(n_ranked(query, &checked), checked.window, checked.step);
-    ranking.order = rr_arena_alloc(&ranking.arena, ranking.n + 1, sizeof *ranking.order);
-    ranking.windows = rr_arena_alloc(&ranking.arena, ranking.n_windows + 1, sizeof *ranking.windows);
-    if (ranking.order == NULL || ranking.windows == NULL) {
-        RR_TRY_GOTO(out_of_memory(diag));
-    }
-    for (size_t i = 0; i < ranking.n; i++) {
-        ranking.order[i] = (uint32_t)i;
-    }
-    for (size_t i = 0; i < ranking.n_windows; i++) {
-        RR_TRY_GOTO(rank_window(query, &checked, responder, i, &ranking, diag));
-    }
-    ranking.time_ns = rr_time_ns() - start_ns;
-    *out = ranking;
-    return RR_OK;
-fail:
-    rr_ranking_destroy(&ranking);
-    return status;
+    const rr_worker worker = {.responder = *responder};
+    const rr_execute_params execute = {
+        .queries = query,
+        .n_queries = 1,
+        .rank = *params,
+        .workers = &worker,
+        .n_workers = 1,
+        .on_ranking = take_ranking,
+        .user = out,
+    };
+    return rr_execute(&execute, diag);
 }
 
 void rr_ranking_destroy(rr_ranking *ranking) {
@@ -140,6 +102,13 @@ void rr_ranking_destroy(rr_ranking *ranking) {
 
 /* Replay ------------------------------------------------------------------------------------------------------------ */
 
+static rr_status wrong_number(const rr_replay *replay, const rr_recorded *recorded, size_t n_expected, rr_diag *diag) {
+    return rr_fail(diag, RR_E_INPUT,
+                   "%s:%zu: qid \"%.100s\" has %zu answers, expected %zu; were they recorded with this --window, --step, "
+                   "--depth, --schedule and --passes?",
+                   replay->label, recorded->line, recorded->qid, recorded->n, n_expected);
+}
+
 static rr_status replay_respond(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
     const rr_replay *replay = user;
     const rr_recorded *recorded = rr_recording_find(replay->recording, call->query->qid);
@@ -148,10 +117,7 @@ static rr_status replay_respond(void *user, const rr_call *call, rr_reply *reply
                        call->query->qid, call->n_calls);
     }
     if (call->index >= recorded->n) {
-        return rr_fail(diag, RR_E_INPUT,
-                       "%s:%zu: qid \"%.100s\" has %zu answers, expected %zu; were they recorded with this --window, "
-                       "--step and --depth?",
-                       replay->label, recorded->line, recorded->qid, recorded->n, call->n_calls);
+        return wrong_number(replay, recorded, call->n_calls, diag);
     }
     rr_buf_append(&reply->text, recorded->responses[call->index].data, recorded->responses[call->index].bytes);
     return RR_OK;
@@ -169,13 +135,12 @@ rr_status rr_replay_check(const rr_replay *replay, const rr_candidates *candidat
     for (size_t i = 0; i < candidates->n; i++) {
         const rr_query *query = &candidates->queries[i];
         const rr_recorded *recorded = rr_recording_find(replay->recording, query->qid);
-        size_t n_calls = rr_windows_count(n_ranked(query, &checked), checked.window, checked.step);
+        rr_schedule_params schedule = rr_rank_schedule(&checked);
+        bool exact;
+        size_t n_calls = rr_schedule_count(&schedule, rr_rank_n(query, &checked), &exact);
         n_found += recorded != NULL;
-        if (recorded != NULL && recorded->n > n_calls) {
-            return rr_fail(diag, RR_E_INPUT,
-                           "%s:%zu: qid \"%.100s\" has %zu answers, expected %zu; were they recorded with this "
-                           "--window, --step and --depth?",
-                           replay->label, recorded->line, recorded->qid, recorded->n, n_calls);
+        if (recorded != NULL && exact && recorded->n > n_calls) {
+            return wrong_number(replay, recorded, n_calls, diag);
         }
     }
     if (n_found == replay->recording->n) {
@@ -193,4 +158,11 @@ rr_status rr_replay_check(const rr_replay *replay, const rr_candidates *candidat
         }
     }
     return RR_OK;
+}
+
+rr_status rr_replay_check_used(const rr_replay *replay, const rr_query *query, const rr_ranking *ranking, rr_diag *diag) {
+    const rr_recorded *recorded = rr_recording_find(replay->recording, query->qid);
+    return recorded == NULL || recorded->n <= ranking->n_windows
+               ? RR_OK
+               : wrong_number(replay, recorded, ranking->n_windows, diag);
 }

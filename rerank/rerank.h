@@ -1,27 +1,33 @@
-/* The window loop: from a query and its passages to a ranking with its reasoning.
- * Owns: what is ranked, in which windows, and what came of each. Does not own where answers come from: a responder does
- * (a model: rerank/responder.h; recorded answers: rr_replay below). */
+/* From a query and its passages to a ranking with its reasoning.
+ * Owns: what is asked about a window, what came of each, and a query's ranking. Does not own which windows there are
+ * (rerank/schedule.h), who ranks them when several are at it (rerank/executor.h), nor where answers come from: a responder
+ * does (a model: rerank/responder.h; recorded answers: rr_replay below). */
 #ifndef RR_RERANK_RERANK_H
 #define RR_RERANK_RERANK_H
 
 #include "rerank/answer.h"
 #include "rerank/candidates.h"
 #include "rerank/prompt.h"
-#include "rerank/windows.h"
+#include "rerank/schedule.h"
 
 enum { RR_RANK_WINDOW = 20, RR_RANK_STEP = 10 };
 
 /* One question to a responder. Everything is borrowed during the call. */
 typedef struct rr_call {
     const rr_query *query;
-    size_t index, n_calls; /* this window, of how many for this query */
+    size_t index, n_calls; /* this window in the plain order, of how many for this query, as far as is known */
     rr_window window;      /* positions */
     const uint32_t *order; /* [n] passages of the query shown as [1], [2], … */
     uint32_t n;
     const rr_prompt *prompt;
+    /* To be told the answer's text while it is written: all of it so far. False = it is no longer wanted: end with
+     * RR_E_CANCELLED. NULL = nobody listens. */
+    bool (*on_text)(void *listener, const char *text, size_t bytes);
+    void *listener;
 } rr_call;
 
-/* What came back. `text` is the responder's to fill and the loop's to free; it is made valid UTF-8 by the loop. */
+/* What came back. `text` is the responder's to fill and the caller's to free and to make valid UTF-8. `reused_tokens` is a
+ * measurement as the times are: it depends on what the session held before. */
 typedef struct rr_reply {
     rr_buf text;
     bool truncated; /* the answer was cut, or finished by force */
@@ -62,16 +68,28 @@ typedef struct rr_ranking {
 typedef struct rr_rank_params {
     size_t window; /* 0 = RR_RANK_WINDOW */
     size_t step;   /* 0 = RR_RANK_STEP, at most the window */
+    rr_schedule_kind schedule;
+    size_t passes; /* 0 = 1 */
     size_t depth;  /* only this many from the top are ranked, the rest stays behind in its order; 0 = all */
     rr_prompt_style style;
-    void (*on_window)(void *user, const rr_call *call, const rr_window_result *result); /* after each; may be NULL */
+    /* After each window of a query, in the plain order; `call` has no prompt. One at a time, on any worker's thread; it must
+     * not call back into the ranking. May be NULL. */
+    void (*on_window)(void *user, const rr_call *call, const rr_window_result *result);
     void *user;
 } rr_rank_params;
 
-/* Fills in the defaults and checks. Errors: as rr_windows_check. */
+/* Fills in the defaults and checks. Errors: as rr_windows_check and rr_schedule_check (but for a query's passages). */
 rr_status rr_rank_params_check(const rr_rank_params *params, rr_rank_params *out, rr_diag *diag);
 
-/* Ranks. 0 and 1 passages answer at once, without a call. `out` must be destroyed whatever happens; after an error it
+/* How many of the query's passages are ranked, and how: for filled-in parameters. */
+size_t rr_rank_n(const rr_query *query, const rr_rank_params *params);
+rr_schedule_params rr_rank_schedule(const rr_rank_params *params);
+
+/* Reads what came back about a window: the parser's findings, with `text` made valid UTF-8, in the arena's memory. `time_ns`
+ * stays 0. Errors: RR_E_MEMORY. */
+rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *reply, rr_window_result *out, rr_diag *diag);
+
+/* Ranks, one window after another in the plain order, on the calling thread. 0 and 1 passages answer at once, without a call. `out` must be destroyed whatever happens; after an error it
  * holds nothing. Errors: RR_E_USAGE, RR_E_MEMORY, and whatever the responder returns. */
 rr_status rr_rank(const rr_query *query, const rr_rank_params *params, const rr_responder *responder, rr_ranking *out,
                   rr_diag *diag);
@@ -86,9 +104,11 @@ typedef struct rr_replay {
     const char *label;             /* the recording in messages */
 } rr_replay;
 rr_responder rr_replay_responder(rr_replay *replay);
-/* Fails with RR_E_INPUT when the recording holds more answers than the schedule of a query asks for, or answers for a
- * query that is not among the candidates. */
+/* Fails with RR_E_INPUT when the recording holds more answers than the schedule of a query asks for, as far as that is known
+ * before, or answers for a query that is not among the candidates. */
 rr_status rr_replay_check(const rr_replay *replay, const rr_candidates *candidates, const rr_rank_params *params,
                           rr_diag *diag);
+/* Fails with RR_E_INPUT when the recording holds more answers for a query than its ranking asked for. */
+rr_status rr_replay_check_used(const rr_replay *replay, const rr_query *query, const rr_ranking *ranking, rr_diag *diag);
 
 #endif

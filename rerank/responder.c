@@ -35,6 +35,9 @@ static bool take_bytes(model_turn *turn, const char *bytes, size_t n_bytes, bool
     if (events->text != NULL && (n_new > 0 || n_bytes > 0)) {
         turn->refused = !events->text(events->user, turn->call, text, n_new, turn->n_generated);
     }
+    if (turn->call->on_text != NULL && n_new > 0 && !turn->refused) {
+        turn->refused = !turn->call->on_text(turn->call->listener, turn->text->data, turn->text->bytes);
+    }
     return !turn->refused;
 }
 
@@ -136,7 +139,8 @@ static rr_status plan_tokens(const model_turn *turn, size_t *out, rr_diag *diag)
     if (needed > n_context) {
         return rr_fail(diag, RR_E_INPUT,
                        "a window of %u passages takes %zu prompt tokens and room for an answer, %zu in "
-                       "all; the context holds %zu: make the window smaller or the context larger",
+                       "all; the context holds %zu: make the window smaller (a single one: rank fewer passages) "
+                       "or the context larger",
                        turn->call->n, turn->timeline.n, needed, n_context);
     }
     size_t room = n_context - needed + 1;

@@ -10,7 +10,7 @@
 
 enum { RR_RESPONDER_MAX_TOKENS = 2048 };
 
-/* What a model does while it answers. Any member may be NULL. Called on the ranking thread. */
+/* What a model does while it answers. Any member may be NULL. Called on the thread that asks the responder. */
 typedef struct rr_responder_events {
     /* The prompt: tokens computed so far and in all (reused ones are in neither). */
     void (*prompt)(void *user, const rr_call *call, size_t done, size_t total);

@@ -132,6 +132,8 @@ static bool add_options(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_rank
            yyjson_mut_obj_add_uint(doc, options, "window", params->window) &&
            yyjson_mut_obj_add_uint(doc, options, "step", params->step) &&
            yyjson_mut_obj_add_uint(doc, options, "depth", params->depth) &&
+           yyjson_mut_obj_add_str(doc, options, "schedule", rr_schedule_names[params->schedule]) &&
+           yyjson_mut_obj_add_uint(doc, options, "passes", params->passes) &&
            yyjson_mut_obj_add_bool(doc, options, "think", params->style == RR_PROMPT_REARANK);
 }
 

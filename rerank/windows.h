@@ -1,6 +1,7 @@
 /* The sliding windows of a ranking: which positions are looked at, in which order.
- * Owns: the schedule. From the back to the front, so that a good passage can climb all the way; the last window is
- * clipped to start at 0; a window of fewer than 2 passages is skipped. Pure arithmetic. */
+ * Owns: their arithmetic (rerank/schedule.h has the graph and the other schedules). From the back to the front, so that a
+ * good passage can climb all the way; the last window is clipped to start at 0; a window of fewer than 2 passages is
+ * skipped. */
 #ifndef RR_RERANK_WINDOWS_H
 #define RR_RERANK_WINDOWS_H
 

@@ -31,13 +31,16 @@ static rr_status write_json(const rr_prompt *prompt, rr_diag *diag) {
 static rr_status write_prompt(const rr_ranking_input *input, const rr_query *query, size_t index, bool json,
                               rr_diag *diag) {
     const rr_rank_params *params = &input->params;
-    size_t n = params->depth != 0 && params->depth < query->n ? params->depth : query->n;
-    size_t n_windows = rr_windows_count(n, params->window, params->step);
-    if (index >= n_windows) {
-        return rr_fail(diag, RR_E_USAGE, "--window-index: found %zu, but %zu passages make %zu window%s (counted from 0)",
-                       index, n, n_windows, n_windows == 1 ? "" : "s");
+    size_t n = rr_rank_n(query, params);
+    rr_schedule_params schedule = rr_rank_schedule(params);
+    rr_window window;
+    RR_TRY(rr_schedule_check(&schedule, n, diag));
+    if (!rr_schedule_window(&schedule, n, index, &window)) {
+        size_t n_windows = rr_schedule_count(&schedule, n, NULL);
+        return rr_fail(diag, RR_E_USAGE, "--window-index: found %zu, but %zu passages make %zu window%s (counted from 0)%s",
+                       index, n, n_windows, n_windows == 1 ? "" : "s",
+                       params->schedule == RR_SCHEDULE_TOPDOWN ? ", of which only the first is known before it is ranked" : "");
     }
-    rr_window window = rr_windows_at(n, params->window, params->step, index);
     rr_query part = *query;
     part.passages += window.begin;
     part.n = window.end - window.begin;

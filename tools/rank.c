@@ -1,48 +1,79 @@
 /* `rearank rank`: the main job, from a query and passages to a ranking with its reasoning. */
 #include <string.h>
 
+#include "rerank/worker.h"
 #include "runtime/base/file.h"
+#include "runtime/base/log.h"
 #include "tools/rank_view.h"
 #include "tools/ranking.h"
+
+enum {
+    MAX_JOBS = 64,
+    USUAL_JOBS = 4 /* for several queries, as far as their sessions fit */
+};
 
 typedef struct rank_options {
     rr_ranking_input input;
     rr_ranking_output output;
     rr_cli_engine engine;
+    uint32_t jobs; /* 0 = not given */
     uint32_t max_tokens;
     float temperature, top_p;
     uint64_t seed;
     const char *log_path;
 } rank_options;
 
+/* What ranks one window at a time. */
+typedef struct rank_worker {
+    rr_session *session;
+    rr_model_responder model;
+} rank_worker;
+
 /* A run in progress. */
 typedef struct rank_job {
     rank_options *options;
     rr_engine *engine;
-    rr_session *session;
-    rr_model_responder model;
-    rr_responder responder;
+    rank_worker workers[MAX_JOBS];
+    rr_worker means[MAX_JOBS];
+    size_t n_workers;
+    atomic_bool stop;
+    bool reader_gone;
     rr_rank_view view;
+    rr_rank_counts counts;
     rr_buf log;
     size_t n_done; /* queries */
 } rank_job;
 
 static void cancel(void *user) {
-    rr_session_cancel(user);
+    rank_job *job = user;
+    atomic_store(&job->stop, true);
+    for (size_t i = 0; i < job->n_workers; i++) {
+        rr_session_cancel(job->workers[i].session);
+    }
 }
 
-/* Opens model and device when there is anything to ask. */
-static rr_status open_model(rank_job *job, rr_diag *diag) {
+/* As many sessions as jobs; when nobody asked for a number, fewer where memory is short. */
+static rr_status open_engine(rank_job *job, rr_diag *diag) {
     rank_options *options = job->options;
-    if (rr_ranking_input_n_windows(&options->input, 0) == 0) {
-        return RR_OK;
+    size_t n_queries = options->input.candidates.n;
+    uint32_t usual = n_queries < USUAL_JOBS ? (uint32_t)n_queries : USUAL_JOBS;
+    rr_engine_params *params = &options->engine.params;
+    params->n_sessions = options->jobs != 0 ? options->jobs : usual;
+    rr_status status = rr_engine_open(params, &job->engine, diag);
+    while (status == RR_E_MEMORY && options->jobs == 0 && params->n_sessions > 1) {
+        params->n_sessions--;
+        status = rr_engine_open(params, &job->engine, diag);
     }
-    RR_TRY(rr_cli_engine_ready(&options->engine, diag));
-    RR_TRY(rr_engine_open(&options->engine.params, &job->engine, diag));
-    RR_TRY(rr_session_create(job->engine, &job->session, diag));
-    job->model = (rr_model_responder){
+    return status;
+}
+
+static rr_status make_worker(rank_job *job, size_t index, rr_diag *diag) {
+    const rank_options *options = job->options;
+    rank_worker *worker = &job->workers[index];
+    RR_TRY(rr_session_create(job->engine, &worker->session, diag));
+    worker->model = (rr_model_responder){
         .engine = job->engine,
-        .session = job->session,
+        .session = worker->session,
         .style = options->input.params.style,
         .max_tokens = options->max_tokens,
         .temperature = options->temperature,
@@ -50,41 +81,92 @@ static rr_status open_model(rank_job *job, rr_diag *diag) {
         .seed = options->seed,
         .events = rr_rank_view_events(&job->view),
     };
-    RR_TRY(rr_model_responder_make(&job->model, &job->responder, diag));
+    return rr_model_worker_make(&worker->model, &job->means[index], diag);
+}
+
+/* Opens model and device when there is anything to ask. */
+static rr_status open_model(rank_job *job, rr_diag *diag) {
+    rank_options *options = job->options;
+    if (rr_ranking_input_n_windows(&options->input, 0) == 0) {
+        job->n_workers = 1; /* nobody will ask it */
+        return RR_OK;
+    }
+    RR_TRY(rr_cli_engine_ready(&options->engine, diag));
+    RR_TRY(open_engine(job, diag));
+    uint32_t n_sessions = rr_engine_plan(job->engine)->n_sessions;
+    for (size_t i = 0; i < n_sessions; i++) {
+        RR_TRY(make_worker(job, i, diag));
+        job->n_workers = i + 1;
+    }
     options->output.run.model = rr_engine_model(job->engine)->name;
     options->output.run.device = rr_engine_device(job->engine)->name;
-    rr_cli_on_interrupt(cancel, job->session);
+    rr_cli_on_interrupt(cancel, job);
     return RR_OK;
 }
 
-static rr_status rank_query(rank_job *job, const rr_query *query, rr_diag *diag) {
-    rr_rank_params params = job->options->input.params;
-    params.on_window = rr_rank_view_window_done;
-    params.user = &job->view;
-    rr_ranking ranking;
-    RR_TRY(rr_rank(query, &params, &job->responder, &ranking, diag));
+static rr_status take_ranking(void *user, size_t index, rr_ranking *ranking, rr_diag *diag) {
+    rank_job *job = user;
+    const rr_query *query = &job->options->input.candidates.queries[index];
     rr_rank_view_hide(&job->view);
-    rr_status status = rr_ranking_output_add(&job->options->output, query, &ranking, diag);
+    rr_status status = rr_ranking_output_add(&job->options->output, query, ranking, diag);
     if (status == RR_OK && job->options->log_path != NULL) {
-        status = rr_run_record(query, &ranking, &job->log, diag);
+        status = rr_run_record(query, ranking, &job->log, diag);
     }
-    rr_ranking_destroy(&ranking);
     job->n_done += status == RR_OK;
-    return status;
+    rr_rank_view_query_done(&job->view);
+    job->reader_gone = rr_out_failed();
+    return status == RR_OK && job->reader_gone ? rr_fail(diag, RR_E_IO, "nobody reads") : status;
+}
+
+/* What working ahead was worth. */
+static void tell_counts(const rr_rank_counts *counts, size_t n_workers) {
+    rr_log(RR_LOG_INFO,
+           "%llu windows with %zu jobs in %.1f s: %llu prompt tokens, of which %llu reused; computed %llu when their window "
+           "was next, %llu while the answer before was written; %llu ahead of %llu windows; %llu tokens generated",
+           (unsigned long long)counts->n_windows, n_workers, (double)counts->time_ns * 1e-9,
+           (unsigned long long)counts->prompt_tokens, (unsigned long long)counts->reused_tokens,
+           (unsigned long long)counts->critical_tokens, (unsigned long long)counts->early_tokens,
+           (unsigned long long)counts->ahead_tokens, (unsigned long long)counts->n_prepared,
+           (unsigned long long)counts->generated_tokens);
+    rr_log(RR_LOG_INFO, "%llu windows begun early, %llu done again (%llu tokens lost)", (unsigned long long)counts->n_early,
+           (unsigned long long)counts->n_redone, (unsigned long long)counts->lost_tokens);
+}
+
+static rr_status check_queries(const rr_ranking_input *input, rr_diag *diag) {
+    rr_schedule_params schedule = rr_rank_schedule(&input->params);
+    for (size_t i = 0; i < input->candidates.n; i++) {
+        RR_TRY(rr_schedule_check(&schedule, rr_rank_n(&input->candidates.queries[i], &input->params), diag));
+    }
+    return RR_OK;
 }
 
 static rr_status rank_all(rank_job *job, rr_diag *diag) {
     const rr_ranking_input *input = &job->options->input;
+    RR_TRY(check_queries(input, diag));
     if (job->options->log_path != NULL) {
         RR_TRY(rr_file_out_check(job->options->log_path, diag));
     }
     RR_TRY(rr_ranking_output_begin(&job->options->output, input, diag));
     RR_TRY(open_model(job, diag));
-    rr_rank_view_start(&job->view, rr_ranking_input_n_windows(input, 0), input->candidates.n);
-    for (size_t i = 0; i < input->candidates.n && !rr_out_failed(); i++) {
-        rr_rank_view_query(&job->view, i);
-        RR_TRY(rank_query(job, &input->candidates.queries[i], diag));
-    }
+    rr_rank_view_start(&job->view, input->candidates.queries, input->candidates.n, rr_ranking_input_n_windows(input, 0),
+                       job->n_workers);
+    rr_execute_params execute = {
+        .queries = input->candidates.queries,
+        .n_queries = input->candidates.n,
+        .rank = input->params,
+        .workers = job->means,
+        .n_workers = job->n_workers,
+        .on_ranking = take_ranking,
+        .user = job,
+        .stop = &job->stop,
+        .counts = &job->counts,
+    };
+    execute.rank.on_window = rr_rank_view_window_done;
+    execute.rank.user = &job->view;
+    rr_status status = rr_execute(&execute, diag);
+    rr_rank_view_finish(&job->view);
+    tell_counts(&job->counts, job->n_workers);
+    RR_TRY(job->reader_gone ? RR_OK : status); /* main tells of a failed write */
     return rr_ranking_output_end(&job->options->output, diag);
 }
 
@@ -108,7 +190,6 @@ static int rank(rank_options *options) {
     rank_job job = {.options = options};
     rr_diag diag = {0}, log_diag = {0};
     rr_status status = rank_all(&job, &diag);
-    rr_rank_view_finish(&job.view);
     rr_status log_status = write_log(&job, &log_diag);
     int code = RR_EXIT_OK;
     if (status == RR_E_CANCELLED) {
@@ -123,7 +204,9 @@ static int rank(rank_options *options) {
         code = code == RR_EXIT_OK ? log_code : code;
     }
     rr_cli_on_interrupt(NULL, NULL);
-    rr_session_destroy(&job.session);
+    for (size_t i = 0; i < MAX_JOBS; i++) {
+        rr_session_destroy(&job.workers[i].session);
+    }
     rr_engine_close(&job.engine);
     rr_buf_destroy(&job.log);
     return code;
@@ -132,6 +215,9 @@ static int rank(rank_options *options) {
 int rr_verb_rank(int argc, char **argv) {
     rank_options options = {.max_tokens = RR_RESPONDER_MAX_TOKENS};
     const rr_opt generation[] = {
+        {.name = "jobs", .letter = 'j', .kind = RR_OPT_U32, .target = &options.jobs, .value = "N",
+         .help = "windows at once, of the same query or of several; each takes a session's memory; the rankings are the same "
+                 "(default 1 for one query, up to 4 for several)", .min = 1, .max = MAX_JOBS},
         {.name = "max-tokens", .kind = RR_OPT_U32, .target = &options.max_tokens, .value = "N",
          .help = "tokens a window may take before its answer is finished by force (default 2048)", .min = 1, .max = 1 << 20},
         {.name = "temperature", .kind = RR_OPT_FLOAT, .target = &options.temperature, .value = "T",
@@ -149,7 +235,8 @@ int rr_verb_rank(int argc, char **argv) {
                  "One file or standard input holds a passage a line, or JSON Lines {\"text\", \"title\"?, \"id\"?};\n"
                  "of several files each is a passage.",
         .notes = "Scores only say the order: a ranking by comparison has no calibrated relevance.\n"
-                 "While it works, a terminal shows the reasoning; rankings go to standard output.",
+                 "While it works, a terminal shows the reasoning, with several jobs their progress; rankings go to\n"
+                 "standard output. -v tells what working ahead saved.",
         .max_args = SIZE_MAX,
         .groups = {rr_ranking_input_group(&options.input, true),
                    {"Generation", generation, sizeof generation / sizeof generation[0]},

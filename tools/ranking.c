@@ -17,6 +17,7 @@ rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query) {
     memset(input, 0, sizeof *input);
     input->window = RR_RANK_WINDOW;
     input->depth = depth_not_given;
+    input->passes = 1;
     const rr_opt options[] = {
         {.name = "query", .letter = 'q', .kind = RR_OPT_TEXT, .target = &input->query, .value = "TEXT",
          .help = "the question to rank by"},
@@ -29,6 +30,11 @@ rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query) {
         {.name = "depth", .kind = RR_OPT_U32, .target = &input->depth, .value = "N",
          .help = "rank this many from the top, keep the rest behind them; 0 = all (default 100)",
          .max = UINT32_MAX - 1},
+        {.name = "schedule", .kind = RR_OPT_CHOICE, .target = &input->schedule, .choices = rr_schedule_names,
+         .help = "which windows: sliding from the back to the front; topdown: what beats a pivot of the first window, all "
+                 "other windows side by side; single: one over all passages (default sliding)"},
+        {.name = "passes", .kind = RR_OPT_U32, .target = &input->passes, .value = "N",
+         .help = "do it all over N times, each over the outcome of the one before (default 1)", .min = 1, .max = RR_PASSES_MAX},
         {.name = "no-think", .kind = RR_OPT_FLAG, .target = &input->no_think,
          .help = "use the prompt without reasoning (RankGPT's)"},
     };
@@ -63,6 +69,8 @@ int rr_ranking_input_read(rr_ranking_input *input, const rr_cli_args *args) {
         .window = input->window,
         .step = input->step,
         .depth = input->depth == depth_not_given ? DEPTH : input->depth,
+        .schedule = (rr_schedule_kind)input->schedule,
+        .passes = input->passes,
         .style = input->no_think ? RR_PROMPT_RANKGPT : RR_PROMPT_REARANK,
     };
     rr_status status = rr_rank_params_check(&input->params, &input->params, &diag);
@@ -85,11 +93,10 @@ void rr_ranking_input_release(rr_ranking_input *input) {
 }
 
 size_t rr_ranking_input_n_windows(const rr_ranking_input *input, size_t from) {
-    size_t n_windows = 0, depth = input->params.depth;
+    size_t n_windows = 0;
+    rr_schedule_params schedule = rr_rank_schedule(&input->params);
     for (size_t i = from; i < input->candidates.n; i++) {
-        size_t n = input->candidates.queries[i].n;
-        n = depth != 0 && depth < n ? depth : n;
-        n_windows += rr_windows_count(n, input->params.window, input->params.step);
+        n_windows += rr_schedule_count(&schedule, rr_rank_n(&input->candidates.queries[i], &input->params), NULL);
     }
     return n_windows;
 }

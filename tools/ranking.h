@@ -12,12 +12,13 @@ typedef struct rr_ranking_input { /* options and what they name */
     const char *candidates_path;
     rr_candidates candidates;
     rr_rank_params params;
-    uint32_t window, step, depth;
+    uint32_t window, step, depth, passes;
+    int schedule;
     bool no_think;
-    rr_opt options[8];
+    rr_opt options[10];
 } rr_ranking_input;
 
-/* -q, --candidates, --window, --step, --depth, --no-think; without -q when `with_query` is false. The group points into
+/* -q, --candidates, --window, --step, --depth, --schedule, --passes, --no-think; without -q when `with_query` is false. The group points into
  * `input`, which must stay where it is. */
 rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query);
 
@@ -26,7 +27,7 @@ rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query);
 int rr_ranking_input_read(rr_ranking_input *input, const rr_cli_args *args);
 void rr_ranking_input_release(rr_ranking_input *input);
 
-/* Windows over all queries from number `from` on. */
+/* Windows over all queries from number `from` on; with top-down partitioning the fewest there can be. */
 size_t rr_ranking_input_n_windows(const rr_ranking_input *input, size_t from);
 
 typedef struct rr_ranking_output {

@@ -9,7 +9,10 @@ static rr_status replay_all(const rr_ranking_input *input, rr_replay *replay, rr
         const rr_query *query = &input->candidates.queries[i];
         rr_ranking ranking;
         RR_TRY(rr_rank(query, &input->params, &responder, &ranking, diag));
-        rr_status status = rr_ranking_output_add(output, query, &ranking, diag);
+        rr_status status = rr_replay_check_used(replay, query, &ranking, diag);
+        if (status == RR_OK) {
+            status = rr_ranking_output_add(output, query, &ranking, diag);
+        }
         rr_ranking_destroy(&ranking);
         RR_TRY(status);
     }
@@ -27,7 +30,8 @@ int rr_verb_replay(int argc, char **argv) {
     const rr_cli_spec spec = {
         .synopsis = "--candidates FILE --answers FILE",
         .about = "Ranks by recorded answers instead of a model's: the windows, the parsing and the output of `rank`.",
-        .notes = "`rearank rank --log FILE` records answers. Give the same --window, --step and --depth here.",
+        .notes = "`rearank rank --log FILE` records answers. Give the same --window, --step, --depth, --schedule\n"
+                 "and --passes here.",
         .groups = {rr_ranking_input_group(&input, false), rr_cli_options(options), rr_ranking_output_group(&output)},
     };
     rr_cli_args args;

@@ -178,6 +178,17 @@ static void check_api(const char *path) {
     CHECK_INT(rearank_rank(engine, "q", NULL, 2, NULL, &ranking), REARANK_E_USAGE);
     options.step = 30;
     CHECK_INT(rearank_rank(engine, "q", two, 2, &options, &ranking), REARANK_E_USAGE);
+    options.step = 0;
+    options.schedule = (rearank_schedule)3;
+    CHECK_INT(rearank_rank(engine, "q", two, 2, &options, &ranking), REARANK_E_USAGE);
+    CHECK_TEXT(rearank_last_error(), "schedule: found 3, expected 0 to 2");
+    options.schedule = REARANK_SINGLE;
+    options.passes = 2;
+    options.on_text = NULL;
+    CHECK_INT(rearank_rank(engine, "q", two, 2, &options, &ranking), REARANK_OK);
+    CHECK(rearank_ranking_windows(ranking, &n) != NULL && n == 2); /* the same window once more */
+    rearank_ranking_free(ranking);
+    ranking = NULL;
     rearank_passage none[] = {{.text = "x"}, {.text = NULL}};
     CHECK_INT(rearank_rank(engine, "q", none, 2, NULL, &ranking), REARANK_E_USAGE);
     CHECK_TEXT(rearank_last_error(), "passage 1: found no text");

@@ -1,10 +1,11 @@
-/* Real answers of two listwise rerankers through the window loop and the parser: well-formed ones and mostly malformed
- * ones. Each query must end in the order that those answers led to. */
+/* Real answers of two listwise rerankers through the windows and the parser: well-formed ones and mostly malformed ones. Each
+ * query must end in the order that those answers led to, one window after another and on several workers that hand over. */
 #include "tests/check.h"
 
+#include <sched.h>
 #include <yyjson.h>
 
-#include "rerank/rerank.h"
+#include "rerank/executor.h"
 #include "runtime/base/file.h"
 
 /* Compares with the "final" member of the query's line. */
@@ -62,6 +63,72 @@ static void check_file(const char *shared, const rr_candidates *candidates, cons
     rr_recording_destroy(&recording);
 }
 
+/* A recorded answer as if it were written now, a few characters at a time. */
+static rr_status respond_slowly(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
+    rr_responder replay = rr_replay_responder(user);
+    RR_TRY(replay.respond(replay.user, call, reply, diag));
+    for (size_t bytes = 7; call->on_text != NULL && bytes < reply->text.bytes; bytes += 7) {
+        if (!call->on_text(call->listener, reply->text.data, bytes)) {
+            return rr_fail(diag, RR_E_CANCELLED, "cancelled");
+        }
+        sched_yield();
+    }
+    return RR_OK;
+}
+
+typedef struct several_state {
+    const rr_candidates *candidates;
+    rr_responder responder;
+    size_t n_same;
+} several_state;
+
+static rr_status compare_plain(void *user, size_t index, rr_ranking *ranking, rr_diag *diag) {
+    several_state *several = user;
+    const rr_query *query = &several->candidates->queries[index];
+    const rr_rank_params params = {.style = RR_PROMPT_RANKGPT};
+    rr_ranking plain;
+    RR_TRY(rr_rank(query, &params, &several->responder, &plain, diag));
+    several->n_same += plain.n == ranking->n && memcmp(plain.order, ranking->order, plain.n * sizeof *plain.order) == 0;
+    rr_ranking_destroy(&plain);
+    return RR_OK;
+}
+
+/* All queries on several workers; the last ones have idle workers beside them, so that these hand over. */
+static void check_several(const char *shared, const rr_candidates *candidates, const char *name) {
+    enum { N_WORKERS = 6 };
+    char path[4096];
+    rr_diag diag = {0};
+    rr_recording recording;
+    rr_worker workers[N_WORKERS];
+    snprintf(path, sizeof path, "%s/data/replay/%s.dl19.jsonl", shared, name);
+    CHECK_OK(rr_recording_read(path, &recording, &diag), diag);
+    rr_replay replay = {&recording, name};
+    several_state several = {.candidates = candidates, .responder = rr_replay_responder(&replay)};
+    for (size_t i = 0; i < N_WORKERS; i++) {
+        workers[i] = (rr_worker){.responder = {respond_slowly, &replay}};
+    }
+    rr_rank_counts counts = {0}, one_counts = {0};
+    rr_execute_params params = {.queries = candidates->queries, .n_queries = candidates->n,
+                                .rank = {.style = RR_PROMPT_RANKGPT}, .workers = workers, .n_workers = N_WORKERS,
+                                .on_ranking = compare_plain, .user = &several, .counts = &counts};
+    CHECK_OK(rr_execute(&params, &diag), diag);
+    CHECK_INT(several.n_same, candidates->n);
+    CHECK_INT(counts.n_windows, 9 * candidates->n);
+    for (size_t i = 0; i < candidates->n; i++) { /* one query for all workers */
+        several.candidates = &(rr_candidates){.queries = &candidates->queries[i], .n = 1};
+        params.queries = &candidates->queries[i];
+        params.n_queries = 1;
+        params.counts = &one_counts;
+        CHECK_OK(rr_execute(&params, &diag), diag);
+        counts.n_early += one_counts.n_early;
+        counts.n_redone += one_counts.n_redone;
+    }
+    CHECK_INT(several.n_same, 2 * candidates->n);
+    printf("%s on %d workers: %zu rankings the same, %zu windows begun early, %zu redone\n", name, N_WORKERS, several.n_same,
+           (size_t)counts.n_early, (size_t)counts.n_redone);
+    rr_recording_destroy(&recording);
+}
+
 int main(void) {
     const char *shared = check_shared();
     if (shared == NULL) {
@@ -75,6 +142,8 @@ int main(void) {
     CHECK_INT(candidates.n, 43);
     check_file(shared, &candidates, "rankvicuna_clean", true);
     check_file(shared, &candidates, "vicuna7b_v15_zeroshot", false);
+    check_several(shared, &candidates, "rankvicuna_clean");
+    check_several(shared, &candidates, "vicuna7b_v15_zeroshot");
     rr_candidates_destroy(&candidates);
     return CHECK_END();
 }

@@ -34,6 +34,33 @@ check "the log replays to the same ranking" cmp -s out ranked
 run 0 rank --candidates c.jsonl --max-tokens 8 --window 2 --step 1 --format trec --output run.txt
 check "--output holds the same" cmp -s run.txt ranked
 check "--output leaves standard output alone" test ! -s out
+
+# Whatever the schedule, any number of jobs writes the same bytes (measurements excluded), and the log replays to them.
+n_docs=7
+{
+    for q in 1 2; do
+        printf '{"qid": "q%d", "query": "word %d", "hits": [' $q $q
+        for d in $(seq $n_docs); do printf '{"docid": "d%d", "text": "t%d%d"}%s' "$d" $q "$d" "$([[ $d == "$n_docs" ]] || echo ,)"; done
+        printf ']}\n'
+    done
+} >many.jsonl
+plain() { sed -E 's/"(prompt_ms|generate_ms|time_ms|reused_tokens)":[0-9.e+-]+/"\1":0/g' out; }
+same() { # JOBS OPTION…
+    local jobs=$1
+    shift
+    run 0 rank --candidates many.jsonl --max-tokens 8 --window 4 --step 2 --format jsonl --jobs 1 --log one.jsonl "$@"
+    plain >one
+    run 0 rank --candidates many.jsonl --max-tokens 8 --window 4 --step 2 --format jsonl --jobs "$jobs" --log log.jsonl -v "$@"
+    check "-v tells what was saved" says "windows with $jobs jobs in"
+    plain >several
+    check "$*: $jobs jobs write the same" cmp -s one several
+    check "$*: $jobs jobs log the same" cmp -s one.jsonl log.jsonl
+}
+same 3 --schedule sliding --temperature 1
+same 4 --schedule topdown --passes 2
+run 0 replay --candidates many.jsonl --answers log.jsonl --window 4 --step 2 --format jsonl --schedule topdown --passes 2
+check "the log replays to the same ranking" \
+    cmp -s <(grep -o '"results":.*"windows"' several | grep -o '"id":"[^"]*"') <(grep -o '"results":.*"windows"' out | grep -o '"id":"[^"]*"')
 printf 'Paris\nFleas live.\n' >p.txt
 run 2 rank -q fleas --context 64 p.txt
 check "says what does not fit" grep -q -e 'the context holds 64: make the window smaller' err
@@ -90,7 +117,7 @@ while True:
 open("err", "wb").write(shown)
 print(child.wait())
 PY
-    code=$(python3 terminal.py "" "$rearank" rank --candidates c.jsonl --max-tokens 30 --format tsv)
+    code=$(python3 terminal.py "" "$rearank" rank --candidates c.jsonl --max-tokens 30 --format tsv --jobs 1)
     check "a terminal changes nothing (found $code)" test "$code" -eq 0
     check "standard output holds data only" test "$(wc -l <out)" -eq 6
     check "shows progress" grep -q -a 'window 1 of 2, query 1 of 3 | prompt [0-9]* of [0-9]* tokens' err
@@ -106,20 +133,32 @@ rest.decode("utf-8")
 rows = [len(row.decode("utf-8")) for row in re.split(rb"[\r\n]+", rest)]
 raise SystemExit(0 if sys_ok and 60 < max(rows) < 100 else 1)
 PY
-    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --max-tokens 4000 --format tsv --log part.jsonl)
+    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --jobs 1 --max-tokens 4000 --format tsv --log part.jsonl)
     check "Ctrl-C exits with 130 (found $code)" test "$code" -eq 130
     check "finished queries are kept" test "$(wc -l <out)" -eq 4
     check "and logged" test "$(wc -l <part.jsonl)" -eq 2
     check "it says so" grep -q -a 'interrupted: 2 of 3 queries are done' err
-    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --max-tokens 4000)
+    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --jobs 1 --max-tokens 4000)
     check "Ctrl-C in JSON exits with 130 (found $code)" test "$code" -eq 130
     check "the list is whole and holds the finished queries" python3 - <<'PY'
 import json
 raise SystemExit([query["qid"] for query in json.load(open("out"))] != ["q1", "q2"])
 PY
-    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --max-tokens 4000 --output half.json)
+    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --jobs 1 --max-tokens 4000 --output half.json)
     check "Ctrl-C with --output exits with 130 (found $code)" test "$code" -eq 130
     check "no half file" test "$(find . -name 'half.json*' | wc -l)" -eq 0
+
+    # Several jobs show one line of progress, and end as cleanly: the query of one passage is done before any answer.
+    code=$(python3 terminal.py "" "$rearank" rank --candidates many.jsonl --jobs 2 --window 4 --step 2 --max-tokens 8 --format tsv)
+    check "a terminal changes nothing with several jobs (found $code)" test "$code" -eq 0
+    check "standard output holds data only with several jobs" test "$(wc -l <out)" -eq $((2 * n_docs))
+    check "shows the progress of all" grep -q -a '[0-9]* of 6 windows, [0-9] of 2 queries | 2 jobs' err
+    check "no text of a single window" test "$(grep -c -a -e '-- window' err)" -eq 0
+    code=$(python3 terminal.py '3 jobs | ' "$rearank" rank --candidates c.jsonl --jobs 3 --max-tokens 4000 --format tsv --log part3.jsonl)
+    check "Ctrl-C with several jobs exits with 130 (found $code)" test "$code" -eq 130
+    check "the finished query is kept" test "$(wc -l <out)" -eq 1
+    check "and logged" grep -q '^{"qid":"q2",' part3.jsonl
+    check "it says how many" grep -q -a 'interrupted: 1 of 3 queries are done' err
 fi
 
 summary

@@ -71,7 +71,7 @@ one, two = json.load(open("out"))
 assert [r["id"] for r in one["results"]] == ["b", "c", "a"] and [r["index"] for r in one["results"]] == [1, 2, 0]
 assert one["windows"][0]["reasoning"] == "[1] is off" and one["windows"][0]["permutation"] == [2, 3, 1]
 assert one["windows"][0]["repaired"] is True and one["windows"][0]["truncated"] is False
-assert one["options"] == {"window": 20, "step": 10, "depth": 100, "think": True}
+assert one["options"] == {"window": 20, "step": 10, "depth": 100, "schedule": "sliding", "passes": 1, "think": True}
 assert "explanations" not in one["results"][0] and "text" not in one["results"][0]
 assert one["model"] is None and two["windows"] == [] and two["results"][0]["relevance_score"] == 1.0
 PY
@@ -152,6 +152,18 @@ check "no output file" absent half.txt
 printf '{"qid": "q1", "responses": ["[1]", "[2]"]}\n' >long.jsonl
 run 2 replay --candidates c.jsonl --answers long.jsonl
 check "says what is left over" says 'long.jsonl:1: qid "q1" has 2 answers, expected 1'
+# Other schedules: how many answers top-down partitioning needs shows as it goes.
+printf '{"qid": "q1", "responses": ["[2] > [1]", "[2] > [1]"]}\n{"qid": "q2", "responses": []}\n' >top.jsonl
+run 0 replay --candidates c.jsonl --answers top.jsonl --schedule topdown --window 2 --step 1 --format trec
+check "the third beats the pivot" test "$(head -n 1 out)" = 'q1 Q0 c 1 3 rearank'
+printf '{"qid": "q1", "responses": ["[2] > [1]", "[2] > [1]", "[1]"]}\n' >top.jsonl
+run 2 replay --candidates c.jsonl --answers top.jsonl --schedule topdown --window 2 --step 1 --format trec
+check "says what is left over there" says 'top.jsonl:1: qid "q1" has 3 answers, expected 2'
+printf '{"qid": "q1", "responses": ["[3]", "[3]"]}\n' >twice.jsonl
+run 0 replay --candidates c.jsonl --answers twice.jsonl --schedule single --passes 2 --window 2 --step 1 --format trec
+check "one window over all, twice" test "$(grep -c '^q1 Q0 b 1 \|^q1 Q0 c 2 \|^q1 Q0 a 3 ' out)" -eq 3
+run 2 replay --candidates c.jsonl --answers twice.jsonl --schedule zigzag
+check "says which schedules there are" says 'sliding, topdown, single'
 printf '{"qid": "q1", "responses": ["[1]"]}\n{"qid": "q9", "responses": []}\n' >other.jsonl
 run 2 replay --candidates c.jsonl --answers other.jsonl
 check "says which query is unknown" says 'other.jsonl:2: answers for qid "q9"'
@@ -197,6 +209,10 @@ EOF
 run 0 prompt --candidates c.jsonl --window 2 --step 1 --window-index 1 --format json
 check "messages of the second window" has '"content": "[2] Title: Fleas Content: Fleas live for weeks."'
 check "REARANK's prompt by default" has 'You are DeepRerank'
+run 0 prompt --candidates c.jsonl --window 2 --step 1 --schedule single
+check "the single window holds all" has '[3] Dogs have fleas.'
+run 2 prompt --candidates c.jsonl --window 2 --step 1 --schedule topdown --window-index 1
+check "says what is not known yet" says 'of which only the first is known before it is ranked'
 run 2 prompt --candidates c.jsonl --window-index 1
 check "says how many windows there are" says '3 passages make 1 window'
 run 2 prompt --candidates c.jsonl --qid q7

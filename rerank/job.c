@@ -1,0 +1,148 @@
+#include "rerank/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/thread.h"
+
+static rr_status out_of_memory(rr_diag *diag) {
+    return rr_fail(diag, RR_E_MEMORY, "out of memory while ranking");
+}
+
+/* The ranking's order: the schedule's, and behind it what is not ranked. */
+static rr_status finish(rr_job *job, rr_diag *diag) {
+    rr_ranking *ranking = &job->ranking;
+    size_t n_ranked = ranking->n_windows > 0 ? job->ranking.n : 0;
+    rr_window_result *windows = rr_arena_alloc(&ranking->arena, ranking->n_windows + 1, sizeof *windows);
+    ranking->order = rr_arena_alloc(&ranking->arena, job->query->n + 1, sizeof *ranking->order);
+    if (windows == NULL || ranking->order == NULL) {
+        return out_of_memory(diag);
+    }
+    if (n_ranked > 0) {
+        memcpy(windows, ranking->windows, ranking->n_windows * sizeof *windows);
+        memcpy(ranking->order, rr_schedule_order(job->schedule), n_ranked * sizeof *ranking->order);
+    }
+    free(ranking->windows);
+    ranking->windows = windows;
+    for (size_t i = n_ranked; i < job->query->n; i++) {
+        ranking->order[i] = (uint32_t)i;
+    }
+    ranking->n = job->query->n;
+    ranking->time_ns = rr_time_ns() - job->start_ns;
+    rr_job_close(job, RR_JOB_FINISHED);
+    return RR_OK;
+}
+
+rr_status rr_job_open(rr_job *job, const rr_query *query, const rr_rank_params *params, rr_diag *diag) {
+    if (query->n > UINT32_MAX) {
+        return rr_fail(diag, RR_E_USAGE, "found %zu passages, expected at most %u", query->n, UINT32_MAX);
+    }
+    rr_schedule_params schedule = rr_rank_schedule(params);
+    *job = (rr_job){.query = query, .state = RR_JOB_OPEN, .failed_at = SIZE_MAX, .start_ns = rr_time_ns()};
+    job->ranking.n = rr_rank_n(query, params);
+    RR_TRY(rr_schedule_create(&schedule, job->ranking.n, &job->schedule, diag));
+    job->calls = calloc(RR_SCHEDULE_AHEAD, sizeof *job->calls);
+    job->failed_diag = calloc(1, sizeof *job->failed_diag);
+    if (job->calls == NULL || job->failed_diag == NULL) {
+        return out_of_memory(diag);
+    }
+    return rr_schedule_is_finished(job->schedule) ? finish(job, diag) : RR_OK;
+}
+
+rr_job_call *rr_job_call_at(rr_job *job, size_t index) {
+    return &job->calls[index % RR_SCHEDULE_AHEAD];
+}
+
+void rr_job_note_failure(rr_job *job, size_t index, rr_status status, const rr_diag *diag) {
+    if (index < job->failed_at) {
+        job->failed_at = index;
+        job->failed_status = status;
+        *job->failed_diag = *diag;
+    }
+    rr_schedule_forget(job->schedule, index);
+}
+
+void rr_job_lose(rr_rank_counts *counts, const rr_window_result *result) {
+    counts->n_redone++;
+    counts->lost_tokens += result->prompt_tokens - result->reused_tokens + result->generated_tokens;
+}
+
+static void count(rr_rank_counts *counts, const rr_job_call *call) {
+    const rr_window_result *result = &call->result;
+    uint64_t n_computed = result->prompt_tokens - result->reused_tokens;
+    counts->n_windows++;
+    counts->prompt_tokens += result->prompt_tokens;
+    counts->reused_tokens += result->reused_tokens;
+    counts->generated_tokens += result->generated_tokens;
+    *(call->is_early ? &counts->early_tokens : &counts->critical_tokens) += n_computed;
+}
+
+/* Adds a confirmed window to the ranking. */
+static rr_status keep(rr_job *job, const rr_rank_params *params, size_t index, const rr_window_result *result, rr_diag *diag) {
+    rr_ranking *ranking = &job->ranking;
+    if (ranking->n_windows == job->n_room) {
+        size_t n_room = 2 * job->n_room + 16;
+        rr_window_result *windows = realloc(ranking->windows, n_room * sizeof *windows);
+        if (windows == NULL) {
+            return out_of_memory(diag);
+        }
+        ranking->windows = windows;
+        job->n_room = n_room;
+    }
+    ranking->windows[ranking->n_windows++] = *result;
+    if (params->on_window != NULL) {
+        rr_call call = {
+            .query = job->query,
+            .index = index,
+            .n_calls = rr_schedule_n_windows(job->schedule),
+            .window = result->window,
+            .order = result->passages,
+            .n = result->n,
+        };
+        params->on_window(params->user, &call, result);
+    }
+    return RR_OK;
+}
+
+/* Forgets finished windows that ranked the wrong passages; each may make the next one wrong. */
+static void drop_stale(rr_job *job, rr_rank_counts *counts) {
+    for (size_t i = rr_schedule_first(job->schedule); i < rr_schedule_end(job->schedule); i++) {
+        const rr_planned *planned = rr_schedule_at(job->schedule, i);
+        if (planned->stale && planned->state == RR_WINDOW_DONE) {
+            rr_job_lose(counts, &rr_job_call_at(job, i)->result);
+            rr_schedule_forget(job->schedule, i);
+        }
+    }
+}
+
+rr_status rr_job_advance(rr_job *job, const rr_rank_params *params, rr_rank_counts *counts, rr_diag *diag) {
+    drop_stale(job, counts);
+    for (;;) {
+        size_t index = rr_schedule_first(job->schedule);
+        if (!rr_schedule_confirm(job->schedule)) {
+            break;
+        }
+        rr_job_call *call = rr_job_call_at(job, index);
+        count(counts, call);
+        RR_TRY(keep(job, params, index, &call->result, diag));
+        *call = (rr_job_call){0};
+    }
+    if (rr_schedule_first(job->schedule) == job->failed_at) {
+        return rr_fail(diag, job->failed_status, "%s", job->failed_diag->text);
+    }
+    return rr_schedule_is_finished(job->schedule) ? finish(job, diag) : RR_OK;
+}
+
+void rr_job_close(rr_job *job, rr_job_state state) {
+    if (state != RR_JOB_FINISHED && job->state == RR_JOB_OPEN) {
+        free(job->ranking.windows);
+        job->ranking.windows = NULL;
+        rr_ranking_destroy(&job->ranking);
+    }
+    rr_schedule_destroy(&job->schedule);
+    free(job->calls);
+    free(job->failed_diag);
+    job->calls = NULL;
+    job->failed_diag = NULL;
+    job->state = state;
+}
