@@ -120,6 +120,14 @@ static rr_status check_tokens(const rr_session *session, const int32_t *tokens, 
     return RR_OK;
 }
 
+static size_t common_prefix(const rr_session *session, const int32_t *tokens, size_t n) {
+    size_t common = 0;
+    while (common < n && common < session->n_tokens && session->tokens[common] == tokens[common]) {
+        common++;
+    }
+    return common;
+}
+
 /* Runs prompt tokens [begin, end) of `tokens`; on success the timeline reaches `end`. `pass` says which logits. */
 static rr_status run_chunk(rr_session *session, const int32_t *tokens, size_t begin, size_t end, rr_pass *pass,
                            rr_diag *diag) {
@@ -143,10 +151,7 @@ static rr_status run_chunk(rr_session *session, const int32_t *tokens, size_t be
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
     rr_engine *engine = session->engine;
     RR_TRY(check_tokens(session, tokens, n, diag));
-    size_t common = 0;
-    while (common < n && common < session->n_tokens && session->tokens[common] == tokens[common]) {
-        common++;
-    }
+    size_t common = common_prefix(session, tokens, n);
     bool already = common == n && session->n_tokens == n && session->best_ready && session->logits_ready;
     if (!already && common == n) {
         common--; /* the last token's logits are wanted */
@@ -246,6 +251,72 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
         }
     }
     return decode(engine, sessions, tokens, n, true, diag);
+}
+
+/* Runs tokens [begin, end) of `tokens` as one decode pass; on success the timeline reaches `end`. With `head_cols` the logits of
+ * the last for ids [0, head_cols) are left in session->logits. */
+static rr_status run_written(rr_session *session, const int32_t *tokens, size_t begin, size_t end, uint32_t head_cols,
+                             rr_diag *diag) {
+    rr_engine *engine = session->engine;
+    const uint32_t n = (uint32_t)(end - begin);
+    rr_pass pass = {.family = RR_DECODE,
+                    .n_rows = n,
+                    .head_first = n - 1,
+                    .head_rows = head_cols != 0,
+                    .head_family = RR_DECODE,
+                    .head_cols = head_cols,
+                    .read_logits = true,
+                    .cancelled = &session->cancelled};
+    pthread_mutex_lock(&engine->lock);
+    for (size_t i = begin; i < end; i++) {
+        put_row(&pass, (uint32_t)(i - begin), session, tokens[i], i);
+    }
+    session->n_tokens = begin;
+    forget_results(session);
+    rr_status status = rr_graph_run(engine, &pass, diag);
+    if (status == RR_OK) {
+        memcpy(session->tokens + begin, tokens + begin, n * sizeof *tokens);
+        session->n_tokens = end;
+        if (head_cols != 0) {
+            memcpy(session->logits, rr_graph_logits(engine, 0), head_cols * sizeof *session->logits);
+        }
+    }
+    pthread_mutex_unlock(&engine->lock);
+    if (status == RR_E_CANCELLED) {
+        take_cancel(session);
+    }
+    return status;
+}
+
+rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_t n, const int32_t *ids, size_t n_ids,
+                               float *out, rr_diag *diag) {
+    const uint32_t n_vocab = session->engine->model->config.n_vocab;
+    RR_TRY(check_tokens(session, tokens, n, diag));
+    int32_t most = -1;
+    for (size_t i = 0; i < n_ids; i++) {
+        if (ids[i] < 0 || (uint32_t)ids[i] >= n_vocab) {
+            return rr_fail(diag, RR_E_USAGE, "choice %zu is %d, expected an id from 0 to %u", i, ids[i], n_vocab - 1);
+        }
+        most = ids[i] > most ? ids[i] : most;
+    }
+    if (most < 0) {
+        return rr_fail(diag, RR_E_USAGE, "no ids to choose from: at least one is needed");
+    }
+    const uint32_t rounded = ((uint32_t)most / RR_LANES_UNIT + 1) * RR_LANES_UNIT;
+    size_t done = common_prefix(session, tokens, n);
+    done -= done == n; /* the last token's logits are wanted */
+    while (done < n) {
+        size_t end = n - done < RR_DECODE_ROWS ? n : done + RR_DECODE_ROWS;
+        RR_TRY(run_written(session, tokens, done, end, end < n ? 0 : rounded < n_vocab ? rounded : n_vocab, diag));
+        done = end;
+    }
+    if (take_cancel(session)) {
+        return rr_fail(diag, RR_E_CANCELLED, "cancelled");
+    }
+    for (size_t i = 0; i < n_ids; i++) {
+        out[i] = session->logits[ids[i]];
+    }
+    return RR_OK;
 }
 
 static bool is_end(const rr_engine *engine, int32_t id) {
