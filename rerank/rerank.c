@@ -54,7 +54,7 @@ static rr_status read_reply(rr_ranking *ranking, const rr_call *call, const rr_r
         .permutation = permutation,
         .n = call->n,
         .n_listed = answer.n_listed,
-        .repaired = answer.repaired,
+        .repaired = answer.repaired && (answer.dropped || reply->n_wanted == 0 || answer.n_listed < reply->n_wanted),
         .truncated = reply->truncated || answer.unclosed,
         .response = {text, bytes},
         .reasoning = answer.reasoning,

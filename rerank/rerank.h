@@ -24,7 +24,8 @@ typedef struct rr_call {
 /* What came back. `text` is the responder's to fill and the loop's to free; it is made valid UTF-8 by the loop. */
 typedef struct rr_reply {
     rr_buf text;
-    bool truncated; /* the answer was cut, or finished by force */
+    bool truncated; /* the answer or the thinking was cut, or the answer finished by force */
+    uint32_t n_wanted; /* ids that the answer was to list; 0 = all of the window */
     uint64_t prompt_tokens, reused_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
 } rr_reply;
