@@ -43,7 +43,7 @@ typedef struct rr_window_result {
     uint32_t n;
     uint32_t n_listed;           /* ids that the answer itself gave */
     bool repaired;               /* the answer was no permutation and was made one */
-    bool truncated;              /* the answer was cut, or finished by force */
+    bool truncated;              /* the answer or the thinking was cut, or the answer finished by force */
     rr_text response;            /* all that was written */
     rr_text reasoning, answer;   /* its parts */
     uint64_t prompt_tokens, reused_tokens, generated_tokens;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "runtime/base/file.h"
+#include "tools/answering.h"
 #include "tools/rank_view.h"
 #include "tools/ranking.h"
 
@@ -9,6 +10,7 @@ typedef struct rank_options {
     rr_ranking_input input;
     rr_ranking_output output;
     rr_cli_engine engine;
+    rr_answering answering;
     uint32_t max_tokens;
     float temperature, top_p;
     uint64_t seed;
@@ -50,6 +52,7 @@ static rr_status open_model(rank_job *job, rr_diag *diag) {
         .seed = options->seed,
         .events = rr_rank_view_events(&job->view),
     };
+    rr_answering_apply(&options->answering, rr_engine_model(job->engine)->name, &job->model);
     RR_TRY(rr_model_responder_make(&job->model, &job->responder, diag));
     options->output.run.model = rr_engine_model(job->engine)->name;
     options->output.run.device = rr_engine_device(job->engine)->name;
@@ -152,12 +155,16 @@ int rr_verb_rank(int argc, char **argv) {
                  "While it works, a terminal shows the reasoning; rankings go to standard output.",
         .max_args = SIZE_MAX,
         .groups = {rr_ranking_input_group(&options.input, true),
+                   rr_answering_group(&options.answering),
                    {"Generation", generation, sizeof generation / sizeof generation[0]},
                    rr_ranking_output_group(&options.output),
                    rr_cli_engine_group(&options.engine)},
     };
     rr_cli_args args;
     int code = rr_cli_parse(&spec, argc, argv, &args);
+    if (code == RR_CLI_GO_ON) {
+        code = rr_answering_check(&options.answering);
+    }
     if (code == RR_CLI_GO_ON) {
         code = rr_ranking_input_read(&options.input, &args);
     }
