@@ -18,6 +18,10 @@ static rr_session *session;
 static const rr_tokenizer *tokenizer;
 static size_t n_windows, n_whole, n_cut;
 
+static bool validation(void) {
+    return getenv("REARANK_TEST_VALIDATION") != NULL;
+}
+
 /* How many tokens were generated when the answer's tag stood there. */
 typedef struct heard_text {
     rr_buf text;
@@ -81,7 +85,7 @@ static void check_window(rr_model_responder model, uint32_t n) {
 }
 
 static void check_windows(bool fast) {
-    static const uint32_t sizes[] = {2, 3, 9, 12, 20, 21, 4, 5, 7, 10, 11, 15, 19, 25, 30, 40, 50, 64, 99, 100};
+    static const uint32_t sizes[] = {2, 12, 3, 9, 20, 21, 4, 5, 7, 10, 11, 15, 19, 25, 30, 40, 50, 64, 99, 100};
     const rr_model_responder models[] = {
         {.think_budget = -1},
         {.think_budget = 1},
@@ -94,7 +98,7 @@ static void check_windows(bool fast) {
         {.think_budget = 1, .answer_depth = 3},
         {.style = RR_PROMPT_RANKGPT, .temperature = 1.0f, .seed = 6},
     };
-    const size_t n_sizes = fast ? 6 : sizeof sizes / sizeof sizes[0];
+    const size_t n_sizes = fast ? 2 : sizeof sizes / sizeof sizes[0];
     for (size_t s = 0; s < n_sizes; s++) {
         for (size_t m = 0; m < sizeof models / sizeof models[0]; m++) {
             rr_model_responder model = models[m];
@@ -257,7 +261,8 @@ static void check_room(const char *path) {
     rr_rank_params params = {.window = MOST};
     put_prompt(RR_PROMPT_REARANK, 2, &prompt);
     /* the answer, its tags and 10 tokens of thinking fit */
-    rr_engine_params engine_params = {.model_path = path, .n_context = (uint32_t)prompt.n + 75};
+    rr_engine_params engine_params = {.model_path = path, .n_context = (uint32_t)prompt.n + 75,
+                                      .validation = validation()};
     CHECK_OK(rr_engine_open(&engine_params, &small, &diag), diag);
     CHECK_OK(rr_session_create(small, &tight, &diag), diag);
     rr_model_responder model = {.engine = small, .session = tight, .mode = RR_ANSWER_STRICT};
@@ -288,7 +293,8 @@ int main(void) {
         snprintf(texts[i], sizeof texts[i], "t%u", i * 37 % 100);
         passages[i] = (rr_passage){.id = "", .text = {texts[i], strlen(texts[i])}};
     }
-    rr_engine_params params = {.model_path = path, .n_context = N_CONTEXT};
+    rr_engine_params params = {
+        .model_path = path, .n_context = N_CONTEXT, .validation = validation()};
     rr_status status = rr_engine_open(&params, &engine, &diag);
     if (status == RR_E_DEVICE) {
         unlink(path);
@@ -299,16 +305,19 @@ int main(void) {
         CHECK_OK(rr_session_create(engine, &session, &diag), diag);
         CHECK_OK(rr_engine_tokenizer(engine, &tokenizer, &diag), diag);
         check_windows(check_is_fast());
-        check_plain_loop(3);
         check_plain_loop(12);
-        check_plain_loop(23);
-        check_scores(RR_PROMPT_REARANK, 2);
-        check_scores(RR_PROMPT_REARANK, 9);
-        check_scores(RR_PROMPT_REARANK, 23);
         check_scores(RR_PROMPT_RANKGPT, 12);
+        if (!check_is_fast()) {
+            check_plain_loop(3);
+            check_plain_loop(23);
+            check_scores(RR_PROMPT_REARANK, 2);
+            check_scores(RR_PROMPT_REARANK, 9);
+            check_scores(RR_PROMPT_REARANK, 23);
+        }
         check_refusals();
         check_room(path);
     }
+    CHECK(engine == NULL || rr_engine_n_validation_messages(engine) == 0);
     rr_session_destroy(&session);
     rr_engine_close(&engine);
     unlink(path);
