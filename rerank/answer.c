@@ -117,7 +117,7 @@ void rr_answer_parse(const char *text, size_t bytes, uint32_t n, uint32_t *order
             number = number > n ? number : number * 10 + (uint32_t)(text[i] - '0'); /* past n it stays past n */
         }
         if (number < 1 || number > n || seen[number]) {
-            answer.repaired = true;
+            answer.repaired = answer.dropped = true;
         } else {
             seen[number] = true;
             order[answer.n_listed++] = number;
@@ -159,4 +159,18 @@ const char *rr_answer_finish(const char *text, size_t bytes, uint32_t n) {
     answer_parts parts = find_parts(text == NULL ? "" : text, bytes);
     /* the opening bracket leaves the model nothing to write but a number */
     return parts.in_think ? "\n</think>\n<answer> [" : parts.in_answer ? "" : "\n<answer> [";
+}
+
+const char *rr_answer_opening(const char *text, size_t bytes) {
+    if (bytes == 0) {
+        return "<think>\n</think>\n<answer> [";
+    }
+    answer_parts parts = find_parts(text, bytes);
+    if (parts.in_think) {
+        return "\n</think>\n<answer> [";
+    }
+    if (parts.in_answer) {
+        return text[bytes - 1] == '[' ? "" : text[bytes - 1] == '>' ? " [" : "[";
+    }
+    return text[bytes - 1] == '\n' ? "<answer> [" : "\n<answer> [";
 }

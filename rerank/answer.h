@@ -10,6 +10,7 @@
 typedef struct rr_answer {
     uint32_t n_listed; /* ids that the answer itself gave: in range, each counted once */
     bool repaired;     /* ids were missing (appended in the window's order), repeated or out of range (dropped) */
+    bool dropped;      /* ids were repeated or out of range */
     bool unclosed;     /* a <think> or <answer> was opened and never closed: the text was cut */
     bool closed;       /* there is an <answer>…</answer> */
     rr_text reasoning; /* what stands before the answer, without its <think> tags; points into the text */
@@ -30,5 +31,10 @@ bool rr_answer_is_closed(const char *text, size_t bytes);
 /* What to append to a text that ended without an answer so that the model goes on with the list of ids: "" to go on as
  * it stands (an <answer> is open), NULL when nothing is missing (a closed answer, or a bare list of all n ids). */
 const char *rr_answer_finish(const char *text, size_t bytes, uint32_t n);
+
+/* What to append to a text without a closed answer so that the list of ids can be written behind it, up to and with its first
+ * "[": a <think> that is open is closed, an answer opened where none is; "" when the text ends in an answer's "[". A text of
+ * nothing gets an empty <think> too. */
+const char *rr_answer_opening(const char *text, size_t bytes);
 
 #endif

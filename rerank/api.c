@@ -163,12 +163,23 @@ static rr_status publish(rearank_ranking *out, const rearank_passage *passages) 
     return ok ? RR_OK : rr_fail(&last_error, RR_E_MEMORY, "out of memory for a ranking");
 }
 
+static rr_answer_mode answer_mode(const rearank_engine *engine, const rearank_options *options) {
+    if (options->score_mode == REARANK_SCORE_LOGITS) {
+        return RR_ANSWER_LOGITS;
+    }
+    bool strict = options->strict != 0 ? options->strict > 0 : rr_strict_suits(rearank_model_name(engine));
+    return strict ? RR_ANSWER_STRICT : RR_ANSWER_FREE;
+}
+
 static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_options *options, rr_ranking *out) {
     rr_prompt_style style = options->no_think ? RR_PROMPT_RANKGPT : RR_PROMPT_REARANK;
     rr_model_responder model = {
         .engine = engine->engine,
         .session = engine->session,
         .style = style,
+        .mode = answer_mode(engine, options),
+        .think_budget = options->think_budget,
+        .answer_depth = options->answer_depth,
         .max_tokens = options->max_tokens,
         .temperature = options->temperature,
         .top_p = options->top_p,

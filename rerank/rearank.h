@@ -82,6 +82,12 @@ typedef enum rearank_schedule {
     REARANK_SINGLE = 2   /* one window over all, at most 1000 */
 } rearank_schedule;
 
+/* How a ranking comes out of the model. */
+typedef enum rearank_score_mode {
+    REARANK_SCORE_ANSWER = 0, /* the model's written answer */
+    REARANK_SCORE_LOGITS = 1  /* no thinking and no writing: ids in the order of their probability as the answer's first */
+} rearank_score_mode;
+
 typedef struct rearank_options {
     size_t window;       /* passages ranked at once; 0 = 20 */
     size_t step;         /* how far the window moves up each time; 0 = 10 */
@@ -97,6 +103,12 @@ typedef struct rearank_options {
     void *user;
     rearank_schedule schedule;
     size_t passes; /* do it all over this many times, each over the outcome of the one before; 0 = 1 */
+    int strict;            /* 1 = free thinking, then a grammar that admits whole rankings only; -1 = free text; 0 = strict
+                            * unless the model's name holds "rearank" */
+    int32_t think_budget;  /* strict: tokens of thinking before the answer is begun by force, at most max_tokens; 0 = 1024,
+                            * below 0 = none */
+    uint32_t answer_depth; /* strict: ids that an answer lists, the others follow in their order; 0 = all */
+    rearank_score_mode score_mode;
 } rearank_options;
 
 /* Ranks passages given best first, where there is an order. 0 and 1 passages need no model's answer. `options` NULL = the
@@ -123,7 +135,7 @@ typedef struct rearank_window {
     const char *reasoning;       /* what stands before the answer */
     const char *answer;
     int repaired;                /* the answer was no permutation and was made one */
-    int truncated;               /* the answer was cut, or finished by force */
+    int truncated;               /* the answer or the thinking was cut, or the answer finished by force */
     uint64_t prompt_tokens, reused_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
 } rearank_window;

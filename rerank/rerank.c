@@ -57,7 +57,7 @@ rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *r
         .permutation = permutation,
         .n = call->n,
         .n_listed = answer.n_listed,
-        .repaired = answer.repaired,
+        .repaired = answer.repaired && (answer.dropped || reply->n_wanted == 0 || answer.n_listed < reply->n_wanted),
         .truncated = reply->truncated || answer.unclosed,
         .response = {text, bytes},
         .reasoning = answer.reasoning,

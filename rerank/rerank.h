@@ -30,7 +30,8 @@ typedef struct rr_call {
  * measurement as the times are: it depends on what the session held before. */
 typedef struct rr_reply {
     rr_buf text;
-    bool truncated; /* the answer was cut, or finished by force */
+    bool truncated; /* the answer or the thinking was cut, or the answer finished by force */
+    uint32_t n_wanted; /* ids that the answer was to list; 0 = all of the window */
     uint64_t prompt_tokens, reused_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
 } rr_reply;
@@ -48,7 +49,7 @@ typedef struct rr_window_result {
     uint32_t n;
     uint32_t n_listed;           /* ids that the answer itself gave */
     bool repaired;               /* the answer was no permutation and was made one */
-    bool truncated;              /* the answer was cut, or finished by force */
+    bool truncated;              /* the answer or the thinking was cut, or the answer finished by force */
     rr_text response;            /* all that was written */
     rr_text reasoning, answer;   /* its parts */
     uint64_t prompt_tokens, reused_tokens, generated_tokens;

@@ -1,4 +1,5 @@
-#include "rerank/responder.h"
+#define _GNU_SOURCE /* strcasestr */
+#include "rerank/turn.h"
 
 #include <string.h>
 
@@ -11,19 +12,7 @@ static size_t finish_tokens(uint32_t n) {
     return (size_t)n * TOKENS_PER_ID + TOKENS_OF_TAGS;
 }
 
-/* One call in progress. */
-typedef struct model_turn {
-    const rr_model_responder *model;
-    const rr_call *call;
-    rr_tokens timeline; /* prompt and all that was generated or forced */
-    rr_buf *text;       /* whole characters */
-    rr_utf8_stream utf8;
-    size_t n_generated;
-    bool refused; /* an event asked to stop */
-} model_turn;
-
-/* Appends bytes as whole characters and tells the listener; false when generation must end. */
-static bool take_bytes(model_turn *turn, const char *bytes, size_t n_bytes, bool flush) {
+bool rr_turn_take(rr_turn *turn, const char *bytes, size_t n_bytes, bool flush) {
     size_t before = turn->text->bytes;
     const rr_responder_events *events = &turn->model->events;
     rr_utf8_stream_push(&turn->utf8, bytes, n_bytes, flush, turn->text);
@@ -41,65 +30,73 @@ static bool take_bytes(model_turn *turn, const char *bytes, size_t n_bytes, bool
     return !turn->refused;
 }
 
-/* Looks only at the end of the text: the whole is parsed when a closing tag has just been written. */
-static bool is_answered(const model_turn *turn, size_t from) {
-    static const char tag[] = "</answer>";
-    size_t length = strlen(tag);
+bool rr_turn_wrote(const rr_turn *turn, size_t from, const char *needle) {
+    size_t length = strlen(needle);
     from = from > length ? from - length : 0;
     for (size_t i = from; i + length <= turn->text->bytes; i++) {
-        if (memcmp(turn->text->data + i, tag, length) == 0) {
-            return rr_answer_is_closed(turn->text->data, turn->text->bytes);
+        if (memcmp(turn->text->data + i, needle, length) == 0) {
+            return true;
         }
     }
     return false;
 }
 
+/* Looks only at the end of the text: the whole is parsed when a closing tag has just been written. */
+static bool is_answered(const rr_turn *turn, size_t from) {
+    return rr_turn_wrote(turn, from, "</answer>") && rr_answer_is_closed(turn->text->data, turn->text->bytes);
+}
+
 static bool on_token(void *user, int32_t id) {
-    model_turn *turn = user;
+    rr_turn *turn = user;
     turn->n_generated++;
     size_t before = turn->text->bytes;
     rr_text piece = rr_tokenizer_piece(turn->model->tokenizer, id, false);
-    return take_bytes(turn, piece.data, piece.bytes, false) && !is_answered(turn, before);
+    return rr_turn_take(turn, piece.data, piece.bytes, false) && !turn->is_over(turn, before);
 }
 
-/* Generates up to `max_tokens` behind the timeline. */
-static rr_status generate(model_turn *turn, size_t max_tokens, rr_reply *reply, rr_stop *stop, rr_diag *diag) {
+rr_status rr_turn_sync(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
+    rr_session *session = turn->model->session;
+    uint64_t start_ns = rr_time_ns();
+    RR_TRY(rr_session_sync(session, turn->timeline.ids, turn->timeline.n, diag));
+    if (reply->prompt_tokens == 0) {
+        reply->prompt_tokens = turn->n_prompt;
+        reply->reused_tokens = rr_session_n_reused(session);
+    }
+    reply->prompt_ns += rr_time_ns() - start_ns;
+    return RR_OK;
+}
+
+rr_status rr_turn_generate(rr_turn *turn, size_t max_tokens, rr_reply *reply, rr_stop *stop, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     rr_generate_params params = {
         .max_tokens = (uint32_t)max_tokens,
         .temperature = model->temperature,
         .top_p = model->top_p,
-        .seed = model->seed + turn->call->index * UINT64_C(0x9E3779B97F4A7C15), /* unlike streams for unlike windows */
+        .seed = rr_turn_seed(turn),
         .on_token = on_token,
         .user = turn,
         .draft = model->no_drafts ? NULL : rr_draft,
         .draft_user = (void *)&model->drafts,
     };
-    uint64_t start_ns = rr_time_ns();
-    RR_TRY(rr_session_sync(model->session, turn->timeline.ids, turn->timeline.n, diag));
+    RR_TRY(rr_turn_sync(turn, reply, diag));
     uint64_t synced_ns = rr_time_ns();
-    if (reply->prompt_tokens == 0) {
-        reply->prompt_tokens = turn->timeline.n;
-        reply->reused_tokens = rr_session_n_reused(model->session);
-    }
     rr_generate_result result;
     RR_TRY(rr_session_generate(model->session, &params, &turn->timeline, &result, diag));
-    take_bytes(turn, NULL, 0, true);
+    rr_turn_take(turn, NULL, 0, true);
     if (turn->timeline.failed || turn->text->failed) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for an answer");
     }
     if (turn->refused) {
         return rr_fail(diag, RR_E_CANCELLED, "cancelled");
     }
-    reply->prompt_ns += synced_ns - start_ns;
     reply->generate_ns += rr_time_ns() - synced_ns;
     reply->generated_tokens = turn->n_generated;
     *stop = result.stop;
     return RR_OK;
 }
 
-static rr_status force_text(model_turn *turn, const char *text, rr_diag *diag) {
-    if (take_bytes(turn, text, strlen(text), true)) {
+rr_status rr_turn_force(rr_turn *turn, const char *text, rr_diag *diag) {
+    if (rr_turn_take(turn, text, strlen(text), true)) {
         return RR_OK;
     }
     return turn->refused ? rr_fail(diag, RR_E_CANCELLED, "cancelled")
@@ -107,7 +104,7 @@ static rr_status force_text(model_turn *turn, const char *text, rr_diag *diag) {
 }
 
 /* Continues a text that has no answer behind the tags that it lacks, and closes the answer. */
-static rr_status finish_by_force(model_turn *turn, rr_stop stop, rr_reply *reply, rr_diag *diag) {
+static rr_status finish_by_force(rr_turn *turn, rr_stop stop, rr_reply *reply, rr_diag *diag) {
     const char *tags = rr_answer_finish(turn->text->data, turn->text->bytes, turn->call->n);
     if (tags == NULL) {
         return RR_OK;
@@ -115,27 +112,36 @@ static rr_status finish_by_force(model_turn *turn, rr_stop stop, rr_reply *reply
     reply->truncated = true;
     if (tags[0] != '\0') {
         RR_TRY(rr_tokenizer_encode(turn->model->tokenizer, tags, strlen(tags), &turn->timeline, diag));
-        RR_TRY(force_text(turn, tags, diag));
+        RR_TRY(rr_turn_force(turn, tags, diag));
     }
     if (tags[0] != '\0' || stop != RR_STOP_END) { /* a model that ended inside its answer would only end again */
-        RR_TRY(generate(turn, finish_tokens(turn->call->n), reply, &stop, diag));
+        RR_TRY(rr_turn_generate(turn, finish_tokens(turn->call->n), reply, &stop, diag));
     }
     /* so that no digit before the answer is read as part of it */
-    return rr_answer_is_closed(turn->text->data, turn->text->bytes) ? RR_OK : force_text(turn, "</answer>", diag);
+    return rr_answer_is_closed(turn->text->data, turn->text->bytes) ? RR_OK : rr_turn_force(turn, "</answer>", diag);
+}
+
+static rr_status answer_freely(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
+    const rr_model_responder *model = turn->model;
+    rr_stop stop = RR_STOP_END;
+    size_t max_tokens = 0;
+    turn->is_over = is_answered;
+    RR_TRY(rr_turn_room(turn, model->max_tokens == 0 ? RR_RESPONDER_MAX_TOKENS : model->max_tokens,
+                        finish_tokens(turn->call->n), &max_tokens, diag));
+    RR_TRY(rr_turn_generate(turn, max_tokens, reply, &stop, diag));
+    reply->truncated = stop == RR_STOP_MAX_TOKENS || stop == RR_STOP_CONTEXT;
+    return model->style == RR_PROMPT_REARANK ? finish_by_force(turn, stop, reply, diag) : RR_OK;
 }
 
 static void on_prompt(void *user, size_t done, size_t total) {
-    const model_turn *turn = user;
+    const rr_turn *turn = user;
     const rr_responder_events *events = &turn->model->events;
     events->prompt(events->user, turn->call, done, total);
 }
 
-/* How many tokens the window may generate before it is finished by force. */
-static rr_status plan_tokens(const model_turn *turn, size_t *out, rr_diag *diag) {
-    const rr_model_responder *model = turn->model;
-    size_t wanted = model->max_tokens == 0 ? RR_RESPONDER_MAX_TOKENS : model->max_tokens;
-    size_t n_context = rr_engine_plan(model->engine)->n_context;
-    size_t needed = turn->timeline.n + finish_tokens(turn->call->n) + 1;
+rr_status rr_turn_room(const rr_turn *turn, size_t wanted, size_t n_answer, size_t *out, rr_diag *diag) {
+    size_t n_context = rr_engine_plan(turn->model->engine)->n_context;
+    size_t needed = turn->timeline.n + n_answer + 1;
     if (needed > n_context) {
         return rr_fail(diag, RR_E_INPUT,
                        "a window of %u passages takes %zu prompt tokens and room for an answer, %zu in "
@@ -150,20 +156,24 @@ static rr_status plan_tokens(const model_turn *turn, size_t *out, rr_diag *diag)
 
 static rr_status model_respond(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
     const rr_model_responder *model = user;
-    model_turn turn = {.model = model, .call = call, .text = &reply->text};
+    rr_turn turn = {.model = model, .call = call, .text = &reply->text};
     rr_status status = RR_OK;
-    rr_stop stop = RR_STOP_END;
-    size_t max_tokens = 0;
     if (model->events.prompt != NULL) {
         rr_session_on_sync_progress(model->session, on_prompt, &turn);
     }
     RR_TRY_GOTO(rr_chat_encode(model->tokenizer, call->prompt->messages, call->prompt->n, true,
                                &turn.timeline, diag));
-    RR_TRY_GOTO(plan_tokens(&turn, &max_tokens, diag));
-    RR_TRY_GOTO(generate(&turn, max_tokens, reply, &stop, diag));
-    reply->truncated = stop == RR_STOP_MAX_TOKENS || stop == RR_STOP_CONTEXT;
-    if (model->style == RR_PROMPT_REARANK) {
-        RR_TRY_GOTO(finish_by_force(&turn, stop, reply, diag));
+    turn.n_prompt = turn.timeline.n;
+    switch (model->mode) {
+    case RR_ANSWER_FREE:
+        status = answer_freely(&turn, reply, diag);
+        break;
+    case RR_ANSWER_STRICT:
+        status = rr_turn_strict(&turn, reply, diag);
+        break;
+    case RR_ANSWER_LOGITS:
+        status = rr_turn_scores(&turn, reply, diag);
+        break;
     }
 fail:
     rr_session_on_sync_progress(model->session, NULL, NULL);
@@ -173,6 +183,13 @@ fail:
 
 rr_status rr_model_responder_make(rr_model_responder *model, rr_responder *out, rr_diag *diag) {
     RR_TRY(rr_engine_tokenizer(model->engine, &model->tokenizer, diag));
+    if (model->mode != RR_ANSWER_FREE) {
+        RR_TRY(rr_answer_tokens_make(model->tokenizer, model->style, &model->answer, diag));
+    }
     *out = (rr_responder){model_respond, model};
     return RR_OK;
+}
+
+bool rr_strict_suits(const char *model_name) {
+    return strcasestr(model_name, "rearank") == NULL;
 }

@@ -1,14 +1,21 @@
 /* A model as the responder of the window loop.
- * Owns: how an answer is got out of a session: rendering, generating, stopping at the answer's end, finishing by force an
- * answer that was cut. Does not own the engine or the session. */
+ * Owns: how an answer is got out of a session: freely (stopping at the answer's end, finishing by force an answer that was
+ * cut), strictly (under a grammar) or from logits alone. Does not own the engine or the session. */
 #ifndef RR_RERANK_RESPONDER_H
 #define RR_RERANK_RESPONDER_H
 
+#include "rerank/grammar.h"
 #include "rerank/rerank.h"
 #include "runtime/engine/draft.h"
 #include "runtime/engine/engine.h"
 
-enum { RR_RESPONDER_MAX_TOKENS = 2048 };
+enum { RR_RESPONDER_MAX_TOKENS = 2048, RR_THINK_BUDGET = 1024 };
+
+typedef enum rr_answer_mode {
+    RR_ANSWER_FREE,   /* whatever the model writes */
+    RR_ANSWER_STRICT, /* free thinking, then a grammar: always a whole ranking */
+    RR_ANSWER_LOGITS  /* no thinking and no writing: ids in the order of their probability as the answer's first */
+} rr_answer_mode;
 
 /* What a model does while it answers. Any member may be NULL. Called on the thread that asks the responder. */
 typedef struct rr_responder_events {
@@ -25,7 +32,11 @@ typedef struct rr_model_responder {
     rr_session *session; /* borrowed */
     const rr_tokenizer *tokenizer; /* set by rr_model_responder_make */
     rr_prompt_style style;
-    uint32_t max_tokens; /* a window; 0 = RR_RESPONDER_MAX_TOKENS */
+    rr_answer_mode mode;
+    rr_answer_tokens answer; /* set by rr_model_responder_make, but for RR_ANSWER_FREE */
+    uint32_t max_tokens;   /* a window; 0 = RR_RESPONDER_MAX_TOKENS */
+    int32_t think_budget;  /* strict: tokens of thinking, at most max_tokens; 0 = RR_THINK_BUDGET, below 0 = none */
+    uint32_t answer_depth; /* strict: ids that an answer lists, the others stay behind them in their order; 0 = all */
     float temperature;   /* 0 = greedy */
     float top_p;         /* 0 or 1 = off */
     uint64_t seed;       /* call i of a query draws with a seed made of this and i */
@@ -36,12 +47,27 @@ typedef struct rr_model_responder {
     rr_responder_events events;
 } rr_model_responder;
 
-/* The responder borrows `model`. Errors: as rr_engine_tokenizer. Errors while it answers: RR_E_INPUT when a window does not fit the context (says what to change),
+/* The responder borrows `model`. Errors: as rr_engine_tokenizer and rr_answer_tokens_make. Errors while it answers: RR_E_INPUT when a window does not fit the context (says what to change),
  * RR_E_CANCELLED (rr_session_cancel, or an event returned false), and those of rr_chat_encode and the session.
  *
  * Generation stops once the answer is closed. With RR_PROMPT_REARANK a text that ends without an answer (all tokens spent,
  * or the model stopped) is continued behind "</think> <answer> [" (what of it is missing) for at most 6 tokens a passage
- * and a few more, and closed; the reply then says `truncated`. */
+ * and a few more, and closed; the reply then says `truncated`.
+ *
+ * RR_ANSWER_STRICT: the model thinks freely until it closes <think> or opens its answer itself, ends, or has spent the budget (the
+ * reply then says `truncated`; none at all is a spent budget too). Missing tags are put behind it (rr_answer_opening), and from
+ * the first "[" on a grammar lets the model choose nothing but ids that are not listed yet; what is not to be chosen is not
+ * asked. Tags and answer go through the decode family, several tokens a pass (rr_session_logits_of). With RR_PROMPT_RANKGPT the
+ * grammar begins at once. generated_tokens counts what the model thought and chose.
+ *
+ * RR_ANSWER_LOGITS: the prompt, then "<answer> [" (RR_PROMPT_RANKGPT: "[") as prompt tokens; an id's score is the probability of
+ * its digits and of what ends it, among what the grammar admits there. For ids of one digit in windows below 10 that takes
+ * nothing but the prompt's own logits; else one token more for each beginning that several ids share (1 and 2 among 1…20). The
+ * ranking, equals in the window's order, is written as an answer that the model did not write. temperature is not looked at. */
 rr_status rr_model_responder_make(rr_model_responder *model, rr_responder *out, rr_diag *diag);
+
+/* Whether strict answers are the better default for a model of this name: not for Rearank-7B, which was trained to answer
+ * whole. */
+bool rr_strict_suits(const char *model_name);
 
 #endif

@@ -30,8 +30,11 @@ run check "$build/rearank" check --validation
 tail -n 1 "$work/check.out"
 "$build/synth_model" "$work/model.gguf"
 head -n 4 "$here/../samples/passages.jsonl" >"$work/passages.jsonl"
-run rank "$build/rearank" rank -m "$work/model.gguf" --validation --no-think --max-tokens 24 --format tsv \
-    -q "$(<"$here/../samples/query.txt")" "$work/passages.jsonl"
+query=$(<"$here/../samples/query.txt")
+run rank "$build/rearank" rank -m "$work/model.gguf" --validation --no-think --no-strict --max-tokens 24 --format tsv \
+    -q "$query" "$work/passages.jsonl"
+run strict "$build/rearank" rank -m "$work/model.gguf" --validation --strict --no-think --format tsv \
+    -q "$query" "$work/passages.jsonl"
 n_ranked=$(wc -l <"$work/rank.out")
 if ((n_ranked < 4)); then
     cat "$work/rank.out" >&2

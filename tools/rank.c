@@ -4,6 +4,7 @@
 #include "rerank/worker.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "tools/answering.h"
 #include "tools/rank_view.h"
 #include "tools/ranking.h"
 
@@ -17,6 +18,7 @@ typedef struct rank_options {
     rr_ranking_output output;
     rr_cli_engine engine;
     uint32_t jobs; /* 0 = not given */
+    rr_answering answering;
     uint32_t max_tokens;
     float temperature, top_p;
     uint64_t seed;
@@ -81,6 +83,7 @@ static rr_status make_worker(rank_job *job, size_t index, rr_diag *diag) {
         .seed = options->seed,
         .events = rr_rank_view_events(&job->view),
     };
+    rr_answering_apply(&options->answering, rr_engine_model(job->engine)->name, &worker->model);
     return rr_model_worker_make(&worker->model, &job->means[index], diag);
 }
 
@@ -239,12 +242,16 @@ int rr_verb_rank(int argc, char **argv) {
                  "standard output. -v tells what working ahead saved.",
         .max_args = SIZE_MAX,
         .groups = {rr_ranking_input_group(&options.input, true),
+                   rr_answering_group(&options.answering),
                    {"Generation", generation, sizeof generation / sizeof generation[0]},
                    rr_ranking_output_group(&options.output),
                    rr_cli_engine_group(&options.engine)},
     };
     rr_cli_args args;
     int code = rr_cli_parse(&spec, argc, argv, &args);
+    if (code == RR_CLI_GO_ON) {
+        code = rr_answering_check(&options.answering);
+    }
     if (code == RR_CLI_GO_ON) {
         code = rr_ranking_input_read(&options.input, &args);
     }

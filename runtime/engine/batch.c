@@ -63,20 +63,53 @@ static rr_status run_prompt(rr_engine *engine, const rr_batch *b, rr_diag *diag)
     return request->each != NULL ? give_each(engine, request, &pass, b->begin, diag) : RR_OK;
 }
 
-static rr_status run_rows(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
-    rr_pass pass = {.family = RR_DECODE, .n_rows = b->n_rows, .head_rows = b->n_rows, .head_family = RR_DECODE};
+/* Rows of a request that need no head: of given ones all but the last, or that too. They come first in a pass. */
+static size_t n_headless(const rr_request *request) {
+    return !request->given ? 0 : request->head_cols == 0 ? request->n : request->n - 1;
+}
+
+static void put_rows(rr_pass *pass, const rr_batch *b) {
     uint32_t row = 0;
-    for (uint32_t i = 0; i < b->n; i++) {
-        const rr_request *request = b->requests[i];
-        for (size_t k = 0; k < request->n; k++) {
-            put_row(&pass, row++, request->session, request->tokens[k], request->session->n_tokens + k);
+    for (int with_head = 0; with_head < 2; with_head++) {
+        pass->head_first = row;
+        for (uint32_t i = 0; i < b->n; i++) {
+            const rr_request *request = b->requests[i];
+            const size_t split = n_headless(request), end = with_head ? request->n : split;
+            for (size_t k = with_head ? split : 0; k < end; k++) {
+                put_row(pass, row++, request->session, request->tokens[k], request->session->n_tokens + k);
+            }
         }
-        pass.read_logits = pass.read_logits || request->with_logits;
     }
-    RR_TRY(rr_graph_run(engine, &pass, diag));
-    row = 0;
+    pass->head_rows = row - pass->head_first;
+}
+
+/* Whatever any request wants of the head: ids from 0 on, 0 = all; logits, or the arg max alone. */
+static void want_of_head(rr_pass *pass, const rr_batch *b) {
+    bool whole = false;
     for (uint32_t i = 0; i < b->n; i++) {
         const rr_request *request = b->requests[i];
+        whole = whole || !request->given;
+        pass->head_cols = request->head_cols > pass->head_cols ? request->head_cols : pass->head_cols;
+        pass->read_logits = pass->read_logits || request->with_logits || request->head_cols > 0;
+    }
+    pass->head_cols = whole ? 0 : pass->head_cols;
+}
+
+static rr_status run_rows(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
+    rr_pass pass = {.family = RR_DECODE, .n_rows = b->n_rows, .head_family = RR_DECODE};
+    put_rows(&pass, b);
+    want_of_head(&pass, b);
+    RR_TRY(rr_graph_run(engine, &pass, diag));
+    uint32_t row = 0; /* of the head */
+    for (uint32_t i = 0; i < b->n; i++) {
+        const rr_request *request = b->requests[i];
+        if (request->given) {
+            if (request->head_cols > 0) {
+                memcpy(request->session->logits, rr_graph_logits(engine, row++),
+                       request->head_cols * sizeof *request->session->logits);
+            }
+            continue;
+        }
         take_results(request->session, row, request->with_logits);
         for (size_t k = 0; k < request->n; k++, row++) {
             if (request->best != NULL) {

@@ -128,6 +128,19 @@ typedef struct rr_generate_result {
 rr_status rr_session_generate(rr_session *session, const rr_generate_params *params, rr_tokens *out,
                               rr_generate_result *result, rr_diag *diag);
 
+/* The logits of a few ids as the token behind `tokens`, for a text that a grammar writes: out[i] is that of ids[i]. Makes the
+ * timeline equal `tokens` as rr_session_sync does, but what is new goes through the decode family, up to RR_DECODE_ROWS a
+ * pass, with the bits that it would have had if it had been generated token by token. lm_head is evaluated from id 0 to the
+ * largest of `ids` only: the digits and brackets of a byte-level vocabulary are among its first 64 ids. The bits are those of
+ * rr_session_logits, which this call leaves unmade. Errors: as sync; RR_E_USAGE for no ids or one out of range. */
+rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_t n, const int32_t *ids, size_t n_ids,
+                               float *out, rr_diag *diag);
+
+/* Chooses one of n <= RR_CHOICES logits: the largest (the first of equals), or with a temperature a draw as
+ * rr_session_generate's, which moves `rng` on by one step. Pure. */
+enum { RR_CHOICES = 32 };
+size_t rr_choose(const float *logits, size_t n, float temperature, float top_p, uint64_t *rng);
+
 /* Makes a running or the next sync/generate of this session return RR_E_CANCELLED soon. Any thread; signal-safe. */
 void rr_session_cancel(rr_session *session);
 

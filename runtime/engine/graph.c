@@ -124,9 +124,10 @@ static uint32_t head_unit(const rr_pass *pass) {
 
 /* Head rows [begin, end) and the copies of their results. */
 static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end) {
-    const uint64_t row_bytes = (uint64_t)engine->model->config.n_vocab * 4;
-    const uint64_t ids_at = engine->limits.logits_rows * row_bytes;
+    const uint64_t row_bytes = (uint64_t)rr_head_cols(engine, pass) * 4;
+    const uint64_t ids_at = (uint64_t)engine->limits.logits_rows * engine->model->config.n_vocab * 4;
     engine->graph->record_head(engine, pass, begin, end);
+    engine->head_cols = rr_head_cols(engine, pass);
     if (pass->read_logits) {
         rr_vk_copy(engine->commands, &engine->activations, engine->at.logits + begin * row_bytes, &engine->readback,
                    begin * row_bytes, (end - begin) * row_bytes);
@@ -146,7 +147,9 @@ rr_status rr_graph_head(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
         record_head(engine, pass, begin, begin + n);
         uint64_t begin_ns = rr_time_ns();
         RR_TRY(submit_and_wait(engine, diag));
-        *unit_ns = (double)(rr_time_ns() - begin_ns) / (double)n_units;
+        if (pass->head_cols == 0) { /* a part of the vocabulary says nothing about the whole */
+            *unit_ns = (double)(rr_time_ns() - begin_ns) / (double)n_units;
+        }
         begin += n;
     }
     return RR_OK;
@@ -154,7 +157,8 @@ rr_status rr_graph_head(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
 
 /* What the head will take, 0 when it is not known or there is none. */
 static double head_ns(const rr_engine *engine, const rr_pass *pass) {
-    return engine->head_unit_ns[pass->head_family] * (double)rr_div_up(pass->head_rows, head_unit(pass));
+    const double share = (double)rr_head_cols(engine, pass) / (double)engine->model->config.n_vocab;
+    return share * engine->head_unit_ns[pass->head_family] * (double)rr_div_up(pass->head_rows, head_unit(pass));
 }
 
 static rr_status run_layers(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
@@ -211,7 +215,7 @@ rr_status rr_graph_run(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
 }
 
 const float *rr_graph_logits(const rr_engine *engine, uint32_t head_row) {
-    return (const float *)engine->readback.mapped + (uint64_t)head_row * engine->model->config.n_vocab;
+    return (const float *)engine->readback.mapped + (uint64_t)head_row * engine->head_cols;
 }
 
 int32_t rr_graph_best(const rr_engine *engine, uint32_t head_row) {

@@ -17,7 +17,7 @@ struct rr_graph {
     /* Each records ops that begin where the one before ended, a barrier last. Recording cannot fail after prepare. */
     void (*record_embed)(rr_engine *engine, const rr_pass *pass);
     void (*record_layer)(rr_engine *engine, const rr_pass *pass, uint32_t index);
-    /* Logits and arg max of head rows [begin, end). */
+    /* Logits [end − begin][rr_head_cols] and arg max of head rows [begin, end). A row's bits do not depend on head_cols. */
     void (*record_head)(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end);
     /* After a pass: true when its results are void and it must be run once more, which then will not fail in this way. May
      * be NULL. */
@@ -32,6 +32,11 @@ extern const rr_graph rr_graph_lanes;
 static inline uint64_t rr_kv_layer_bytes(const rr_engine *engine) {
     const rr_qwen2_config *c = &engine->model->config;
     return (uint64_t)2 * c->n_kv_heads * c->head_size * 2 * engine->limits.n_context;
+}
+
+/* Logits a head row of this pass. */
+static inline uint32_t rr_head_cols(const rr_engine *engine, const rr_pass *pass) {
+    return pass->head_cols != 0 ? pass->head_cols : engine->model->config.n_vocab;
 }
 
 /* Records rr_pick's variant of an op; every dispatch of every graph goes through here. */

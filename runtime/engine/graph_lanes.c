@@ -166,8 +166,9 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
     const rr_qwen2_config *c = &engine->model->config;
     const rr_lanes_matrix *w = &engine->weights.lanes_head;
     const uint64_t base = engine->activations.address;
+    const uint32_t n_cols = rr_head_cols(engine, pass);
     const uint64_t row = pass->head_first + begin;
-    const uint64_t logits = base + engine->at.logits + (uint64_t)begin * c->n_vocab * 4;
+    const uint64_t logits = base + engine->at.logits + (uint64_t)begin * n_cols * 4;
     rr_push_lanes_head push = {.w = w->address,
                                .s = w->address + w->layout.scale_offset,
                                .codes = base + engine->at.h_codes + row * c->d_model * 2,
@@ -176,12 +177,12 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
                                .y = logits,
                                .cols = c->d_model,
                                .n_tokens = end - begin,
-                               .n_rows = c->n_vocab};
+                               .n_rows = n_cols};
     rr_graph_record(engine, RR_OP_lanes_head, key_of(w), &push);
     rr_graph_barrier(engine);
     rr_push_argmax argmax = {.x = logits,
                              .y = base + engine->at.ids + (uint64_t)begin * 4,
-                             .cols = c->n_vocab,
+                             .cols = n_cols,
                              .n_rows = end - begin,
                              .n_terms = 1};
     rr_graph_record(engine, RR_OP_argmax, (rr_kern_key){0}, &argmax);

@@ -59,6 +59,7 @@ static void record_norm(rr_engine *engine, uint64_t x, uint64_t weight, uint64_t
 typedef struct product {
     uint64_t x, y, bias, residual;
     uint32_t x_stride, y_stride, n_tokens;
+    uint32_t n_out; /* only the first rows of W; 0 = all */
 } product;
 
 static void record_matmul(rr_engine *engine, rr_family family, const rr_matrix *w, const product *a) {
@@ -70,7 +71,7 @@ static void record_matmul(rr_engine *engine, rr_family family, const rr_matrix *
                            .y = a->y,
                            .bias = a->bias,
                            .residual = a->residual,
-                           .n_out = w->planes.rows,
+                           .n_out = a->n_out != 0 ? a->n_out : w->planes.rows,
                            .cols = w->planes.cols,
                            .n_tokens = a->n_tokens,
                            .x_stride = a->x_stride,
@@ -194,7 +195,8 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
     const uint64_t head_in = base + engine->at.head_in + (uint64_t)begin * c->d_model * 4;
-    const uint64_t logits = base + engine->at.logits + (uint64_t)begin * c->n_vocab * 4;
+    const uint32_t n_cols = rr_head_cols(engine, pass);
+    const uint64_t logits = base + engine->at.logits + (uint64_t)begin * n_cols * 4;
     record_norm(engine, base + engine->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
                 engine->weights.output_norm, head_in, end - begin);
     rr_graph_barrier(engine);
@@ -202,12 +204,13 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
                   &(product){.x = head_in,
                              .y = logits,
                              .x_stride = c->d_model,
-                             .y_stride = c->n_vocab,
+                             .y_stride = n_cols,
+                             .n_out = n_cols,
                              .n_tokens = end - begin});
     rr_graph_barrier(engine);
     rr_push_argmax argmax = {.x = logits,
                              .y = base + engine->at.ids + (uint64_t)begin * 4,
-                             .cols = c->n_vocab,
+                             .cols = n_cols,
                              .n_rows = end - begin,
                              .n_terms = 1};
     rr_graph_record(engine, RR_OP_argmax, (rr_kern_key){0}, &argmax);

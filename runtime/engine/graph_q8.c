@@ -186,17 +186,18 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
     const codes h = {engine->at.h_codes, engine->at.h_groups};
-    const uint64_t logits = base + engine->at.logits + (uint64_t)begin * c->n_vocab * 4;
+    const uint32_t n_cols = rr_head_cols(engine, pass);
+    const uint64_t logits = base + engine->at.logits + (uint64_t)begin * n_cols * 4;
     record_norm(engine, base + engine->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
                 engine->weights.output_norm, h, end - begin, c->d_model, 2);
     rr_push_matmul_q8 push = product(engine, &engine->weights.output, h, 2 * (end - begin));
     push.y = logits;
-    push.y_stride = c->n_vocab;
+    push.n_out = push.y_stride = n_cols;
     record_matmul(engine, pass->head_family, &engine->weights.output, RR_END_F32, &push);
     rr_graph_barrier(engine);
     rr_push_argmax argmax = {.x = logits,
                              .y = base + engine->at.ids + (uint64_t)begin * 4,
-                             .cols = c->n_vocab,
+                             .cols = n_cols,
                              .n_rows = end - begin,
                              .n_terms = 2};
     rr_graph_record(engine, RR_OP_argmax, (rr_kern_key){0}, &argmax);

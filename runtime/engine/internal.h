@@ -145,6 +145,7 @@ struct rr_engine {
     rr_resident *resident;   /* lanes graph: layers in one dispatch */
     double layer_row_ns[RR_N_FAMILIES]; /* measured time of a layer, a row; 0 = not yet */
     double head_unit_ns[RR_N_FAMILIES]; /* measured time of the head over its least number of rows (graph.c) */
+    uint32_t head_cols;                 /* logits a row of the last head */
 };
 
 /* A session belongs to the thread that calls with it; while that waits for a pass, to the thread that runs the pass. Others
@@ -180,6 +181,7 @@ typedef struct rr_pass {
     uint32_t n_keys;                /* largest position of the rows, plus 1 */
     uint32_t head_first, head_rows; /* rows whose logits are made (may be 0); head_rows ≤ logits_rows */
     rr_family head_family;
+    uint32_t head_cols;             /* logits of ids [0, head_cols) only, and their arg max; 0 = the whole vocabulary */
     bool read_logits;               /* copy them to the readback buffer; arg max is always copied */
     const atomic_bool *cancelled;   /* may be NULL */
 } rr_pass;
@@ -192,7 +194,7 @@ rr_status rr_graph_run(rr_engine *engine, const rr_pass *pass, rr_diag *diag);
 /* The head alone over rows whose layers ran last. */
 rr_status rr_graph_head(rr_engine *engine, const rr_pass *pass, rr_diag *diag);
 
-/* Results of the last head that read them back. */
+/* Results of the last head that read them back; logits [head_cols]. */
 const float *rr_graph_logits(const rr_engine *engine, uint32_t head_row);
 int32_t rr_graph_best(const rr_engine *engine, uint32_t head_row);
 

@@ -83,7 +83,8 @@ void rr_resident_begin(rr_engine *engine, const rr_pass *pass) {
     rr_resident *resident = engine->resident;
     const bool alone = pass->family == RR_DECODE && pass->n_rows == 1;
     resident->together = alone && resident->on && (resident->insist || rr_two_ways_risk(&resident->ways));
-    resident->begin_ns = alone && resident->on ? rr_time_ns() : 0;
+    /* only passes of the same work are compared: not those with a part of the head */
+    resident->begin_ns = alone && resident->on && pass->head_cols == 0 ? rr_time_ns() : 0;
 }
 
 void rr_resident_end(rr_engine *engine) {

@@ -1,4 +1,5 @@
 /* Sampling on the host. Owns: the draw. Sums in double, ids in order, so that a seed gives the same text everywhere. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -67,4 +68,10 @@ int32_t rr_sample(const float *logits, uint32_t n_vocab, float temperature, floa
         }
     }
     return n > 0 ? scratch[n - 1].id : best;
+}
+
+size_t rr_choose(const float *logits, size_t n, float temperature, float top_p, uint64_t *rng) {
+    rr_candidate scratch[RR_CHOICES];
+    assert(n > 0 && n <= RR_CHOICES);
+    return (size_t)rr_sample(logits, (uint32_t)n, temperature, top_p, rng, scratch);
 }

@@ -211,17 +211,23 @@ static void finish_prompt(rr_scheduler *s, const rr_batch *b) {
 }
 
 static void finish_rows(rr_scheduler *s, const rr_batch *b, double took_ns) {
+    bool is_whole = true; /* every row had the whole head */
     for (uint32_t i = 0; i < b->n; i++) {
-        rr_session *session = b->requests[i]->session;
-        session->tokens[session->n_tokens++] = b->requests[i]->tokens[0];
+        const rr_request *request = b->requests[i];
+        rr_session *session = request->session;
+        const size_t n = request->given ? request->n : 1;
+        memmove(session->tokens + session->n_tokens, request->tokens, n * sizeof *request->tokens);
+        session->n_tokens += n;
+        is_whole = is_whole && !request->given;
         if (session->generating) {
             expect(s, session);
         }
     }
-    /* slow ones are mostly somebody else's doing */
-    double *cost = &s->costs.pass_ns[b->n_rows];
-    *cost = *cost <= 0.0 ? took_ns : *cost + (took_ns < *cost ? 0.5 : 0.125) * (took_ns - *cost);
-    s->costs.last_rows = b->n_rows;
+    if (is_whole) { /* slow ones are mostly somebody else's doing */
+        double *cost = &s->costs.pass_ns[b->n_rows];
+        *cost = *cost <= 0.0 ? took_ns : *cost + (took_ns < *cost ? 0.5 : 0.125) * (took_ns - *cost);
+        s->costs.last_rows = b->n_rows;
+    }
     s->last = RR_DECODE;
     s->stats.n_decode_passes++;
     s->stats.decode_rows += b->n_rows;

@@ -22,6 +22,10 @@ struct rr_request {
     size_t n;
     bool with_logits; /* decode: not only the arg max. A prompt's last token always has both */
     int32_t *best;    /* decode: the arg max of each row [n]. May be NULL */
+    /* Decode: the rows are text that stands, no guesses: the timeline takes them all. Of the last, session->logits gets those of
+     * ids [0, head_cols), maybe none; the session has no other results then. Without with_logits and best. */
+    bool given;
+    uint32_t head_cols;
     /* Prompt: takes the logits of every row of the chunk, through the prompt's kernels, in the order of positions, from
      * whichever thread runs the pass; then nothing is shared and the last token has no results. May be NULL. */
     rr_logits_fn each;
@@ -39,7 +43,7 @@ rr_status rr_scheduler_create(rr_scheduler **out, rr_diag *diag);
 void rr_scheduler_destroy(rr_scheduler **scheduler);
 
 /* Runs `n` requests (at least 1) of different sessions; returns when all are done. On success the timelines hold the tokens:
- * of a decode request the first alone, whose results the session has; rows behind it have KV and `best`. Sets the requests'
+ * of a decode request the first alone unless they are given, whose results the session has; rows behind it have KV and `best`. Sets the requests'
  * status and returns the first that is not RR_OK. Errors: RR_E_DEVICE, RR_E_CANCELLED (prompts), those of `each`. After an
  * error a session holds what it held before. */
 rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr_diag *diag);

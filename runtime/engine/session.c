@@ -101,6 +101,14 @@ static rr_status check_tokens(const rr_session *session, const int32_t *tokens, 
     return RR_OK;
 }
 
+static size_t common_prefix(const rr_session *session, const int32_t *tokens, size_t n) {
+    size_t common = 0;
+    while (common < n && common < session->n_tokens && session->tokens[common] == tokens[common]) {
+        common++;
+    }
+    return common;
+}
+
 /* Runs what the session lacks of `tokens`, chunk by chunk. */
 static rr_status run_prompt(rr_session *session, const int32_t *tokens, size_t n, rr_request base, rr_diag *diag) {
     const size_t begin = session->n_tokens;
@@ -124,10 +132,7 @@ static rr_status run_prompt(rr_session *session, const int32_t *tokens, size_t n
 
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
     RR_TRY(check_tokens(session, tokens, n, diag));
-    size_t common = 0;
-    while (common < n && common < session->n_tokens && session->tokens[common] == tokens[common]) {
-        common++;
-    }
+    size_t common = common_prefix(session, tokens, n);
     bool already = common == n && session->n_tokens == n && session->best_ready && session->logits_ready;
     if (!already && common == n) {
         common--; /* the last token's logits are wanted */
@@ -198,6 +203,44 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
             .session = sessions[i], .family = RR_DECODE, .tokens = &tokens[i], .n = 1, .with_logits = true};
     }
     return rr_scheduler_run(engine, requests, n, diag);
+}
+
+rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_t n, const int32_t *ids, size_t n_ids,
+                               float *out, rr_diag *diag) {
+    const uint32_t n_vocab = session->engine->model->config.n_vocab;
+    RR_TRY(check_tokens(session, tokens, n, diag));
+    int32_t most = -1;
+    for (size_t i = 0; i < n_ids; i++) {
+        if (ids[i] < 0 || (uint32_t)ids[i] >= n_vocab) {
+            return rr_fail(diag, RR_E_USAGE, "choice %zu is %d, expected an id from 0 to %u", i, ids[i], n_vocab - 1);
+        }
+        most = ids[i] > most ? ids[i] : most;
+    }
+    if (most < 0) {
+        return rr_fail(diag, RR_E_USAGE, "no ids to choose from: at least one is needed");
+    }
+    const uint32_t rounded = ((uint32_t)most / RR_LANES_UNIT + 1) * RR_LANES_UNIT;
+    size_t done = common_prefix(session, tokens, n);
+    done -= done == n; /* the last token's logits are wanted */
+    session->n_tokens = done;
+    while (done < n) {
+        const size_t end = n - done < RR_DECODE_ROWS ? n : done + RR_DECODE_ROWS;
+        rr_request request = {.session = session,
+                              .family = RR_DECODE,
+                              .tokens = tokens + done,
+                              .n = end - done,
+                              .given = true,
+                              .head_cols = end < n ? 0 : rounded < n_vocab ? rounded : n_vocab};
+        RR_TRY(rr_scheduler_run(session->engine, &request, 1, diag));
+        done = end;
+    }
+    if (rr_session_take_cancel(session)) {
+        return rr_fail(diag, RR_E_CANCELLED, "cancelled");
+    }
+    for (size_t i = 0; i < n_ids; i++) {
+        out[i] = session->logits[ids[i]];
+    }
+    return RR_OK;
 }
 
 rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size_t n, rr_logits_fn row, void *user,

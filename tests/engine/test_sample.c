@@ -1,4 +1,4 @@
-/* rr_argmax and rr_sample: ties, NaN, seeds, the shape of the distribution, top-p's cut. */
+/* rr_argmax, rr_sample and rr_choose: ties, NaN, seeds, the shape of the distribution, top-p's cut. */
 #include <math.h>
 
 #include "runtime/engine/internal.h"
@@ -77,6 +77,23 @@ static void test_seeds(void) {
     CHECK(differ > 100);
 }
 
+/* A choice among a few is a draw from a vocabulary of them. */
+static void test_choose(void) {
+    const float logits[] = {0.5f, 2.0f, 2.0f, NAN, 1.0f};
+    rr_candidate scratch[5];
+    uint64_t a = 9, b = 9;
+    CHECK_INT(rr_choose(logits, 5, 0.0f, 0.0f, &a), 1);
+    CHECK_INT(rr_choose(logits, 1, 0.0f, 0.0f, &a), 0);
+    CHECK_INT(a, 9);
+    bool seen[5] = {false};
+    for (int i = 0; i < 200; i++) {
+        size_t found = rr_choose(logits, 5, 1.5f, 0.99f, &a);
+        CHECK_INT(found, rr_sample(logits, 5, 1.5f, 0.99f, &b, scratch));
+        seen[found] = true;
+    }
+    CHECK(seen[0] && seen[1] && seen[2] && !seen[3] && seen[4]);
+}
+
 int main(void) {
     test_argmax();
     test_greedy();
@@ -84,5 +101,6 @@ int main(void) {
     test_distribution(0.5f);
     test_top_p();
     test_seeds();
+    test_choose();
     return CHECK_END();
 }

@@ -223,6 +223,58 @@ static void test_logits_all(const float *expected) {
     close_engine(&engine);
 }
 
+/* Tokens that a grammar wrote, in one pass with part of the head, against the same ones decoded token by token. */
+static void test_written(void) {
+    enum { START = 60, MOST = 45 };
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(1, 64);
+    rr_session *session = new_session(engine);
+    float *alone = malloc((size_t)MOST * n_vocab * sizeof *alone), *scratch = malloc(n_vocab * sizeof *scratch);
+    sync_logits(session, START, scratch);
+    for (size_t i = 0; i < MOST; i++) {
+        const float *logits = NULL;
+        CHECK_OK(rr_engine_decode(engine, &session, &prompt[START + i], 1, &diag), diag);
+        CHECK_OK(rr_session_logits(session, &logits, &diag), diag);
+        memcpy(alone + i * n_vocab, logits, n_vocab * sizeof *logits);
+    }
+    const int32_t few[] = {15, 24, 60, 0}, most[] = {(int32_t)n_vocab - 1, 3}, bad[] = {1, (int32_t)n_vocab}, worse[] = {-1};
+    static const size_t counts[] = {1, 2, 4, 9, 32, 33, MOST};
+    float found[4];
+    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+        const float *expected = alone + (counts[c] - 1) * n_vocab;
+        sync_logits(session, START, scratch);
+        CHECK_OK(rr_session_logits_of(session, prompt, START + counts[c], few, 4, found, &diag), diag);
+        for (size_t i = 0; i < 4; i++) {
+            CHECK_MSG(memcmp(&found[i], &expected[few[i]], sizeof *found) == 0, "%zu written: logit of %d is %a, expected %a",
+                      counts[c], few[i], (double)found[i], (double)expected[few[i]]);
+        }
+        CHECK_OK(rr_session_logits_of(session, prompt, START + counts[c], most, 2, found, &diag), diag); /* already there */
+        CHECK(memcmp(&found[0], &expected[most[0]], sizeof *found) == 0 && memcmp(&found[1], &expected[3], sizeof *found) == 0);
+        CHECK_INT(rr_session_n_tokens(session), START + counts[c]);
+    }
+    /* on from there as after decoded tokens, and the whole logits are to be had */
+    const float *logits = NULL;
+    CHECK_OK(rr_session_logits_of(session, prompt, START + 5, few, 4, found, &diag), diag);
+    CHECK_OK(rr_session_logits(session, &logits, &diag), diag);
+    check_same("whole logits after a part", alone + 4 * n_vocab, logits);
+    CHECK_OK(rr_engine_decode(engine, &session, &prompt[START + 5], 1, &diag), diag);
+    CHECK_OK(rr_session_logits(session, &logits, &diag), diag);
+    check_same("a token after written ones", alone + 5 * n_vocab, logits);
+
+    CHECK_INT(rr_session_logits_of(session, prompt, START, bad, 2, found, &diag), RR_E_USAGE);
+    CHECK(strstr(diag.text, "choice 1") != NULL);
+    CHECK_INT(rr_session_logits_of(session, prompt, START, worse, 1, found, &diag), RR_E_USAGE);
+    CHECK_INT(rr_session_logits_of(session, prompt, START, few, 0, found, &diag), RR_E_USAGE);
+    CHECK_INT(rr_session_logits_of(session, prompt, N_CONTEXT + 1, few, 4, found, &diag), RR_E_USAGE);
+    rr_session_cancel(session);
+    CHECK_INT(rr_session_logits_of(session, prompt, START, few, 4, found, &diag), RR_E_CANCELLED);
+    CHECK_OK(rr_session_logits_of(session, prompt, START, few, 4, found, &diag), diag); /* usable again */
+    free(alone);
+    free(scratch);
+    rr_session_destroy(&session);
+    close_engine(&engine);
+}
+
 static bool stop_at_three(void *user, int32_t id) {
     (void)id;
     return ++*(int *)user < 3;
@@ -362,6 +414,7 @@ int main(void) {
             test_chunks(N_PROMPT, chunks, sizeof chunks / sizeof chunks[0], expected);
             test_reuse(expected);
             test_company();
+            test_written();
             test_meeting();
             test_logits_all(expected);
             test_generate();

@@ -1,6 +1,7 @@
 /* The answer parser: whatever was written, a permutation comes out and the parts lie inside the text. The first byte
  * chooses the window. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "rerank/answer.h"
 #include "rerank/windows.h"
@@ -36,5 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     check_inside(answer.answer, text, bytes - 1);
     const char *tags = rr_answer_finish(text, bytes - 1, n);
     expect(!answer.closed || tags == NULL);
+    expect(answer.dropped ? answer.repaired : answer.repaired == (answer.n_listed < n));
+    expect(strlen(rr_answer_opening(text, bytes - 1)) < 32);
     return 0;
 }

@@ -62,6 +62,7 @@ static void check_case(const answer_case *c) {
     }
     CHECK_MSG(answer.n_listed == c->n_listed, "\"%s\": n_listed %u", c->text, answer.n_listed);
     CHECK_MSG(answer.repaired == c->repaired, "\"%s\": repaired %d", c->text, answer.repaired);
+    CHECK_MSG(c->repaired ? answer.dropped || answer.n_listed < 5 : !answer.dropped, "\"%s\": dropped", c->text);
     CHECK_MSG(answer.unclosed == c->unclosed, "\"%s\": unclosed %d", c->text, answer.unclosed);
     CHECK_MSG(answer.closed == c->closed, "\"%s\": closed %d", c->text, answer.closed);
     CHECK(rr_answer_is_closed(text, bytes) == c->closed);
@@ -76,7 +77,38 @@ static void check_finish(const char *text, uint32_t n, const char *expected) {
               "\"%s\": found %s, expected %s", text, found == NULL ? "NULL" : found, expected == NULL ? "NULL" : expected);
 }
 
+static void check_opening(const char *text, const char *expected) {
+    CHECK_TEXT(rr_answer_opening(text, strlen(text)), expected);
+}
+
+/* Behind any text and its opening, a list is read as the answer and nothing else is. */
+static void check_openings(void) {
+    static const char *const texts[] = {"", "<think>", "<think>[3] is best", "<think>[3]</think>", "<think>[3]</think>\n\n",
+                                        "I like [2]", "[2] > [3] > [1]", "<think>[1] so <answer>", "<think>[1]</think><answer>",
+                                        "<answer>", "<answer> [", "<answer>\n", "<think>[1]</thin", "</think>", "\n", "<"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        char text[200];
+        uint32_t order[3];
+        rr_answer answer;
+        int bytes = snprintf(text, sizeof text, "%s%s2] > [3] > [1] </answer>", texts[i],
+                             rr_answer_opening(texts[i], strlen(texts[i])));
+        rr_answer_parse(text, (size_t)bytes, 3, order, &answer);
+        CHECK_MSG(order[0] == 2 && order[1] == 3 && order[2] == 1 && answer.n_listed == 3 && !answer.repaired && answer.closed,
+                  "\"%s\": not read", text);
+        check_text(answer.answer, "[2] > [3] > [1]", text);
+    }
+    check_opening("", "<think>\n</think>\n<answer> [");
+    check_opening("<think>so", "\n</think>\n<answer> [");
+    check_opening("<think>so</think>", "\n<answer> [");
+    check_opening("<think>so</think>\n", "<answer> [");
+    check_opening("<think>so <answer>", " [");
+    check_opening("<answer>[", "");
+    check_opening("<answer>\n", "[");
+    check_opening("[2] > [1]", "\n<answer> [");
+}
+
 int main(void) {
+    check_openings();
     for (size_t i = 0; i < sizeof answer_cases / sizeof answer_cases[0]; i++) {
         check_case(&answer_cases[i]);
     }

@@ -1,5 +1,5 @@
 /* The window loop over a real session, and the public interface: a small generated model that knows nothing, so that what
- * it writes is noise and every answer has to be finished by force. */
+ * it writes is noise and every free answer has to be finished by force. */
 #define _GNU_SOURCE
 #include "tests/check.h"
 
@@ -131,6 +131,36 @@ static void check_results(const rearank_ranking *ranking, size_t n_bytes) {
     CHECK(strstr(windows[0].response, windows[0].answer) != NULL && windows[0].prompt_ns > 0);
 }
 
+/* Strict answers, by default for this model, and logits. */
+static void check_api_modes(rearank_engine *engine, const rearank_passage two[2]) {
+    const rearank_options all[] = {
+        {.max_tokens = 4},
+        {.strict = 1, .think_budget = -1},
+        {.think_budget = 3, .answer_depth = 1},
+        {.strict = 1, .no_think = 1},
+        {.score_mode = REARANK_SCORE_LOGITS},
+    };
+    static const int truncated[] = {1, 1, 1, 0, 0};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        rearank_ranking *ranking = NULL;
+        size_t n = 0;
+        CHECK_INT(rearank_rank(engine, "q", two, 2, &all[i], &ranking), REARANK_OK);
+        if (ranking == NULL) {
+            continue;
+        }
+        const rearank_window *window = rearank_ranking_windows(ranking, &n);
+        CHECK_INT(n, 1);
+        CHECK_INT(window->repaired, 0);
+        CHECK_MSG(window->truncated == truncated[i], "options %zu: truncated %d", i, window->truncated);
+        char expected[16];
+        snprintf(expected, sizeof expected, all[i].answer_depth == 1 ? "[%u]" : "[%u] > [%u]", window->permutation[0],
+                 window->permutation[1]);
+        CHECK_TEXT(window->answer, expected);
+        CHECK_INT(strncmp(window->response, "<think>\n</think>\n<answer>", 25) == 0, i == 1);
+        rearank_ranking_free(ranking);
+    }
+}
+
 static void check_api(const char *path) {
     rearank_engine *engine = NULL;
     rearank_ranking *ranking = NULL;
@@ -151,13 +181,15 @@ static void check_api(const char *path) {
 
     size_t n_bytes = 0, n;
     rearank_passage two[] = {{.text = "x"}, {.text = "y", .title = "T", .id = "second"}};
-    rearank_options options = {.max_tokens = 4, .no_think = 1, .on_text = on_api_text, .user = &n_bytes};
+    rearank_options options = {.max_tokens = 4, .no_think = 1, .on_text = on_api_text, .user = &n_bytes, .strict = -1};
     CHECK_INT(rearank_rank(engine, "q", two, 2, &options, &ranking), REARANK_OK);
     if (ranking != NULL) {
         check_results(ranking, n_bytes);
     }
     rearank_ranking_free(ranking);
     ranking = NULL;
+
+    check_api_modes(engine, two);
 
     CHECK_INT(rearank_rank(engine, "q", two, 1, NULL, &ranking), REARANK_OK);
     CHECK(rearank_ranking_results(ranking, &n)[0].index == 0 && n == 1);

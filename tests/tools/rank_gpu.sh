@@ -73,6 +73,24 @@ cp out drawn
 run 0 rank -q fleas --max-tokens 8 --temperature 1 --seed 5 --no-think --format jsonl p.txt
 check "the same seed draws the same" diff <(grep -o '"answer":"[^"]*"' drawn) <(grep -o '"answer":"[^"]*"' out)
 
+# Answers: strict by default for this model, free, to a depth, from logits.
+run 0 rank -q fleas --think-budget 5 --format jsonl p.txt
+check "a strict answer is whole, and flagged where its thinking was cut" \
+    grep -q -e '"answer":"\[[12]\] > \[[12]\]".*"repaired":false,"truncated":true,"listed":2' out
+run 0 rank -q fleas --max-tokens 5 --format jsonl p.txt
+check "strict is the default, --max-tokens a limit to the budget" \
+    grep -q -e '"answer":"\[[12]\] > \[[12]\]".*"repaired":false,"truncated":true,"listed":2' out
+run 0 rank -q fleas --no-strict --max-tokens 5 --format jsonl p.txt
+check "--no-strict leaves the answer to the model" grep -q -e '"truncated":true' out
+check "which writes none" bash -c '! grep -q -e "\"answer\":\"\[[12]\] > \[[12]\]\"" out'
+run 0 rank -q fleas --answer-depth 1 --think-budget 0 --format jsonl p.txt
+check "a depth that was asked for is no repair" grep -q -e '"answer":"\[[12]\]".*"repaired":false,"truncated":true,"listed":1' out
+run 0 rank -q fleas --score-mode logits --format jsonl p.txt
+check "logits alone rank" grep -q -e '"repaired":false,"truncated":false,"listed":2.*"generated_tokens":0' out
+run 2 rank -q fleas --no-strict --think-budget 5 p.txt
+check "says what excludes what" grep -q -F -e '--think-budget is for strict answers: leave out it or --no-strict' err
+run 2 rank -q fleas --score-mode logits --strict p.txt
+
 # logits: rows, raw rows, and what it refuses.
 echo '[1,2,3]' >ids.json
 run 0 logits --tokens ids.json --top 2 --raw raw.bin

@@ -69,7 +69,7 @@ class Ours:
         """qid -> text; a text goes on after --tokens, because a cut answer is finished by force."""
         log = os.path.join(folder, "log.jsonl")
         self.run("rank", "-m", self.opt.model, *self.device, *self.exact, "--candidates", candidates,
-                 "--window", str(self.opt.window), "--max-tokens", str(self.opt.tokens),
+                 "--window", str(self.opt.window), "--no-strict", "--max-tokens", str(self.opt.tokens),
                  "--context", str(self.opt.context), "--log", log, "--format", "jsonl")
         with open(log, encoding="utf-8") as lines:
             return {line["qid"]: line["responses"][0] for line in map(json.loads, lines)}

@@ -1,0 +1,55 @@
+#include "tools/answering.h"
+
+#include <string.h>
+
+static const uint32_t not_given = UINT32_MAX;
+enum { MODE_ANSWER, MODE_LOGITS };
+static const char *const mode_names[] = {"answer", "logits", NULL};
+
+rr_opt_group rr_answering_group(rr_answering *answering) {
+    *answering = (rr_answering){.think_budget = not_given, .answer_depth = not_given};
+    const rr_opt options[] = {
+        {.name = "strict", .kind = RR_OPT_FLAG, .target = &answering->strict,
+         .help = "free thinking, then a grammar that admits whole rankings only (default, but for models named Rearank)"},
+        {.name = "no-strict", .kind = RR_OPT_FLAG, .target = &answering->free,
+         .help = "the model writes its answer freely; what is no ranking is repaired"},
+        {.name = "think-budget", .kind = RR_OPT_U32, .target = &answering->think_budget, .value = "N",
+         .help = "strict: tokens of thinking before the answer is begun by force, at most --max-tokens (default 1024)",
+         .max = 1 << 20},
+        {.name = "answer-depth", .kind = RR_OPT_U32, .target = &answering->answer_depth, .value = "K",
+         .help = "strict: an answer lists the best K, the others follow in their order (default 0 = all)", .max = RR_WINDOW_MAX},
+        {.name = "score-mode", .kind = RR_OPT_CHOICE, .target = &answering->score_mode, .choices = mode_names,
+         .help = "answer = as written (default); logits = no reasoning: ids by their probability as the answer's first"},
+    };
+    _Static_assert(sizeof options <= sizeof answering->options, "rr_answering.options is too small");
+    memcpy(answering->options, options, sizeof options);
+    return (rr_opt_group){"Answers", answering->options, sizeof options / sizeof options[0]};
+}
+
+/* An option that only a strict answer has. */
+static const char *strict_option(const rr_answering *answering) {
+    return answering->strict                      ? "--strict"
+           : answering->think_budget != not_given ? "--think-budget"
+           : answering->answer_depth != not_given ? "--answer-depth"
+                                                  : NULL;
+}
+
+int rr_answering_check(const rr_answering *answering) {
+    const char *strict = strict_option(answering);
+    const char *other = answering->free                        ? "--no-strict"
+                        : answering->score_mode == MODE_LOGITS ? "--score-mode logits"
+                                                               : NULL;
+    if (strict != NULL && other != NULL) {
+        return rr_cli_usage_error("%s is for strict answers: leave out it or %s", strict, other);
+    }
+    return RR_CLI_GO_ON;
+}
+
+void rr_answering_apply(const rr_answering *answering, const char *model_name, rr_model_responder *model) {
+    const bool strict = strict_option(answering) != NULL || (!answering->free && rr_strict_suits(model_name));
+    model->mode = answering->score_mode == MODE_LOGITS ? RR_ANSWER_LOGITS : strict ? RR_ANSWER_STRICT : RR_ANSWER_FREE;
+    model->think_budget = answering->think_budget == not_given ? 0
+                          : answering->think_budget == 0       ? -1
+                                                               : (int32_t)answering->think_budget;
+    model->answer_depth = answering->answer_depth == not_given ? 0 : answering->answer_depth;
+}
