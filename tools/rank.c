@@ -158,6 +158,10 @@ int rr_verb_rank(int argc, char **argv) {
     };
     rr_cli_args args;
     int code = rr_cli_parse(&spec, argc, argv, &args);
+    if (code == RR_CLI_GO_ON && options.log_path != NULL && options.output.path != NULL &&
+        rr_file_same(options.log_path, options.output.path)) {
+        code = rr_cli_usage_error("--output and --log name the same file: %s", options.log_path);
+    }
     if (code == RR_CLI_GO_ON) {
         code = rr_ranking_input_read(&options.input, &args);
     }
