@@ -88,7 +88,7 @@ typedef struct rr_opt_group {
 /* A group from an array. */
 #define rr_cli_options(array) ((rr_opt_group){NULL, (array), sizeof(array) / sizeof((array)[0])})
 
-enum { RR_CLI_GROUPS = 4, RR_CLI_GO_ON = -1 };
+enum { RR_CLI_GROUPS = 8, RR_CLI_GO_ON = -1 };
 
 typedef struct rr_cli_spec {
     const char *synopsis; /* after "rearank VERB [OPTIONS] " */

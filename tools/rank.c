@@ -143,15 +143,16 @@ int rr_verb_rank(int argc, char **argv) {
         {.name = "log", .kind = RR_OPT_TEXT, .target = &options.log_path, .value = "FILE",
          .help = "write the answers there, for `rearank replay`"},
     };
+    const rr_opt_group what = rr_ranking_input_group(&options.input, true);
     const rr_cli_spec spec = {
-        .synopsis = "-q QUERY [FILE...|-] | --candidates FILE",
+        .synopsis = "-q QUERY [FILE...|-] | --candidates FILE | --run FILE --corpus FILE --queries FILE",
         .about = "Ranks passages for a query: a model reads them window by window, reasons, and orders them.\n"
                  "One file or standard input holds a passage a line, or JSON Lines {\"text\", \"title\"?, \"id\"?};\n"
                  "of several files each is a passage.",
         .notes = "Scores only say the order: a ranking by comparison has no calibrated relevance.\n"
                  "While it works, a terminal shows the reasoning; rankings go to standard output.",
         .max_args = SIZE_MAX,
-        .groups = {rr_ranking_input_group(&options.input, true),
+        .groups = {what, rr_source_group(&options.input.source),
                    {"Generation", generation, sizeof generation / sizeof generation[0]},
                    rr_ranking_output_group(&options.output),
                    rr_cli_engine_group(&options.engine)},
