@@ -134,7 +134,7 @@ typedef struct rr_cli_engine {
 
 /* Initialises `engine` (progress goes to the terminal) and gives its group; `engine` must stay where it is. */
 rr_opt_group rr_cli_engine_group(rr_cli_engine *engine);
-/* After parsing: finds the model's path. Errors: as rr_cli_model_path. */
+/* After parsing, once or more: finds the model's path. Errors: as rr_cli_model_path. */
 rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag);
 void rr_cli_engine_release(rr_cli_engine *engine);
 

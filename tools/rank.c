@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "runtime/base/file.h"
+#include "tools/keep.h"
 #include "tools/rank_view.h"
 #include "tools/ranking.h"
 
@@ -9,6 +10,7 @@ typedef struct rank_options {
     rr_ranking_input input;
     rr_ranking_output output;
     rr_cli_engine engine;
+    rr_keep keep;
     uint32_t max_tokens;
     float temperature, top_p;
     uint64_t seed;
@@ -31,10 +33,12 @@ static void cancel(void *user) {
     rr_session_cancel(user);
 }
 
-/* Opens model and device when there is anything to ask. */
+/* Opens model and device when there is anything to ask that is not kept from before. */
 static rr_status open_model(rank_job *job, rr_diag *diag) {
     rank_options *options = job->options;
-    if (rr_ranking_input_n_windows(&options->input, 0) == 0) {
+    options->output.run.model = options->keep.model_name;
+    options->output.run.device = options->keep.device_name;
+    if (rr_keep_n_windows(&options->keep, &options->input) == 0) {
         return RR_OK;
     }
     RR_TRY(rr_cli_engine_ready(&options->engine, diag));
@@ -62,9 +66,16 @@ static rr_status rank_query(rank_job *job, const rr_query *query, rr_diag *diag)
     params.on_window = rr_rank_view_window_done;
     params.user = &job->view;
     rr_ranking ranking;
-    RR_TRY(rr_rank(query, &params, &job->responder, &ranking, diag));
+    bool found;
+    RR_TRY(rr_keep_find(&job->options->keep, query, &ranking, &found, diag));
+    if (!found) {
+        RR_TRY(rr_rank(query, &params, &job->responder, &ranking, diag));
+    }
     rr_rank_view_hide(&job->view);
-    rr_status status = rr_ranking_output_add(&job->options->output, query, &ranking, diag);
+    rr_status status = rr_keep_store(&job->options->keep, query, &ranking, found, diag);
+    if (status == RR_OK) {
+        status = rr_ranking_output_add(&job->options->output, query, &ranking, diag);
+    }
     if (status == RR_OK && job->options->log_path != NULL) {
         status = rr_run_record(query, &ranking, &job->log, diag);
     }
@@ -79,8 +90,9 @@ static rr_status rank_all(rank_job *job, rr_diag *diag) {
         RR_TRY(rr_file_out_check(job->options->log_path, diag));
     }
     RR_TRY(rr_ranking_output_begin(&job->options->output, input, diag));
+    RR_TRY(rr_keep_open(&job->options->keep, input, &job->options->engine, job->options->output.path, diag));
     RR_TRY(open_model(job, diag));
-    rr_rank_view_start(&job->view, rr_ranking_input_n_windows(input, 0), input->candidates.n);
+    rr_rank_view_start(&job->view, rr_keep_n_windows(&job->options->keep, input), input->candidates.n);
     for (size_t i = 0; i < input->candidates.n && !rr_out_failed(); i++) {
         rr_rank_view_query(&job->view, i);
         RR_TRY(rank_query(job, &input->candidates.queries[i], diag));
@@ -112,7 +124,8 @@ static int rank(rank_options *options) {
     rr_status log_status = write_log(&job, &log_diag);
     int code = RR_EXIT_OK;
     if (status == RR_E_CANCELLED) {
-        rr_cli_error("interrupted: %zu of %zu queries are done", job.n_done, options->input.candidates.n);
+        rr_cli_error("interrupted: %zu of %zu queries are done%s", job.n_done, options->input.candidates.n,
+                     options->keep.journal != NULL && job.n_done > 0 ? "; --resume goes on from there" : "");
     }
     if (status != RR_OK) {
         end_early(&job);
@@ -121,6 +134,10 @@ static int rank(rank_options *options) {
     if (log_status != RR_OK) {
         int log_code = rr_cli_fail(log_status, &log_diag);
         code = code == RR_EXIT_OK ? log_code : code;
+    }
+    if (code == RR_EXIT_OK && !rr_out_failed()) { /* output and log are whole */
+        status = rr_keep_finish(&options->keep, &diag);
+        code = status == RR_OK ? RR_EXIT_OK : rr_cli_fail(status, &diag);
     }
     rr_cli_on_interrupt(NULL, NULL);
     rr_session_destroy(&job.session);
@@ -155,6 +172,7 @@ int rr_verb_rank(int argc, char **argv) {
         .groups = {what, rr_source_group(&options.input.source),
                    {"Generation", generation, sizeof generation / sizeof generation[0]},
                    rr_ranking_output_group(&options.output),
+                   rr_keep_group(&options.keep),
                    rr_cli_engine_group(&options.engine)},
     };
     rr_cli_args args;
@@ -164,11 +182,15 @@ int rr_verb_rank(int argc, char **argv) {
         code = rr_cli_usage_error("--output and --log name the same file: %s", options.log_path);
     }
     if (code == RR_CLI_GO_ON) {
+        code = rr_keep_check(&options.keep, &spec, options.output.path, options.log_path);
+    }
+    if (code == RR_CLI_GO_ON) {
         code = rr_ranking_input_read(&options.input, &args);
     }
     if (code == RR_CLI_GO_ON) {
         code = rank(&options);
     }
+    rr_keep_release(&options.keep);
     rr_cli_engine_release(&options.engine);
     rr_ranking_input_release(&options.input);
     rr_ranking_output_release(&options.output);
