@@ -10,8 +10,7 @@
 #include <unistd.h>
 
 #include "rerank/journal_code.h"
-#include "runtime/base/file.h"
-#include "runtime/base/hash.h"
+#include "rerank/journal_digest.h"
 
 enum { APPLICATION_ID = 0x52524A31, CACHE_WAIT_MS = 30000, KEY_BYTES = 16 };
 
@@ -31,70 +30,12 @@ struct rr_journal {
     size_t n_found, n_stored;
 };
 
-/* Digests ----------------------------------------------------------------------------------------------------------- */
-
-/* Two digests side by side: of 128 bits together, so that no two contents meet by chance. */
-static void digest(uint64_t hash[2], const void *data, size_t bytes) {
-    hash[0] = rr_hash(hash[0], data, bytes);
-    hash[1] = rr_hash(hash[1] ^ UINT64_C(0x5851f42d4c957f2d), data, bytes);
-}
-
-static void digest_text(uint64_t hash[2], rr_text text) {
-    uint64_t bytes = text.bytes; /* so that texts side by side cannot run into each other */
-    digest(hash, &bytes, sizeof bytes);
-    digest(hash, text.data != NULL ? text.data : "", text.bytes);
-}
-
-static void digest_query(uint64_t hash[2], const rr_query *query, bool with_ids) {
-    digest_text(hash, query->text);
-    for (size_t i = 0; i < query->n; i++) {
-        const rr_passage *passage = &query->passages[i];
-        digest_text(hash, passage->title);
-        digest_text(hash, passage->text);
-        if (with_ids) {
-            digest_text(hash, (rr_text){passage->id, strlen(passage->id)});
-        }
-    }
-    if (with_ids) {
-        digest_text(hash, (rr_text){query->qid, strlen(query->qid)});
-    }
-}
-
 static void key_of(const rr_journal *journal, const rr_query *query, uint8_t key[KEY_BYTES]) {
     uint64_t hash[2] = {journal->facts[0], journal->facts[1]};
-    digest_query(hash, query, !journal->is_cache);
+    rr_digest_query(hash, query, !journal->is_cache);
     for (int i = 0; i < KEY_BYTES; i++) {
         key[i] = (uint8_t)(hash[i / 8] >> 8 * (i % 8));
     }
-}
-
-rr_status rr_journal_prompt_fact(rr_prompt_style style, rr_buf *out, rr_diag *diag) {
-    const rr_passage passages[] = {{.id = "1", .title = {"Title", 5}, .text = {"Text", 4}}, {.id = "2", .title = {"", 0}, .text = {"Other", 5}}};
-    const rr_query query = {.qid = "1", .text = {"Query", 5}, .passages = passages, .n = 2};
-    rr_prompt prompt = {0};
-    uint64_t hash[2] = {0};
-    rr_status status = rr_prompt_build(style, &query, NULL, query.n, &prompt, diag);
-    for (size_t i = 0; i < prompt.n && status == RR_OK; i++) {
-        digest_text(hash, (rr_text){prompt.messages[i].role, strlen(prompt.messages[i].role)});
-        digest_text(hash, (rr_text){prompt.messages[i].content, prompt.messages[i].content_bytes});
-    }
-    rr_buf_printf(out, "%s %016llx", style == RR_PROMPT_REARANK ? "rearank" : "rankgpt", (unsigned long long)hash[0]);
-    rr_prompt_destroy(&prompt);
-    return status == RR_OK && out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : status;
-}
-
-rr_status rr_journal_file_fact(const char *path, rr_buf *out, rr_diag *diag) {
-    enum { PIECE = 64 << 20 };
-    rr_mapping map = {0};
-    RR_TRY(rr_file_map(path, &map, diag));
-    uint64_t hash = 0;
-    for (uint64_t at = 0; at < map.bytes; at += PIECE) {
-        rr_file_will_read(&map, at + PIECE, PIECE);
-        hash = rr_hash(hash, map.data + at, map.bytes - at < PIECE ? map.bytes - at : PIECE);
-    }
-    rr_file_unmap(&map);
-    rr_buf_printf(out, "%016llx", (unsigned long long)hash);
-    return out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : RR_OK;
 }
 
 /* SQLite ------------------------------------------------------------------------------------------------------------ */
@@ -282,11 +223,11 @@ static rr_status take_up(rr_journal *journal, const rr_journal_params *params, c
 /* The facts of the run and what stands for all of its queries. */
 static rr_status open_with(const rr_journal_params *params, const rr_journal_fact *facts, size_t n, rr_journal *journal, rr_diag *diag) {
     for (size_t i = 0; i < params->n_facts; i++) { /* not the queries: another set of them changes no ranking */
-        digest_text(journal->facts, (rr_text){facts[i].name, strlen(facts[i].name)});
-        digest_text(journal->facts, (rr_text){facts[i].value, strlen(facts[i].value)});
+        rr_digest_text(journal->facts, (rr_text){facts[i].name, strlen(facts[i].name)});
+        rr_digest_text(journal->facts, (rr_text){facts[i].value, strlen(facts[i].value)});
     }
     uint64_t version = rr_journal_code_version();
-    digest(journal->facts, &version, sizeof version);
+    rr_digest(journal->facts, &version, sizeof version);
     bool is_new;
     RR_TRY(open_db(journal, diag));
     RR_TRY(check_file(journal, &is_new, diag)); /* before anything that could change a file that is not ours */
@@ -319,7 +260,7 @@ static rr_status open_file(const rr_journal_params *params, bool is_cache, rr_jo
     char queries[64], version[32];
     uint64_t hash[2] = {0};
     for (size_t i = 0; i < params->n_queries && !is_cache; i++) {
-        digest_query(hash, &params->queries[i], true);
+        rr_digest_query(hash, &params->queries[i], true);
     }
     snprintf(queries, sizeof queries, "%zu queries %016llx", params->n_queries, (unsigned long long)hash[0]);
     snprintf(version, sizeof version, "%016llx", (unsigned long long)rr_journal_code_version());
@@ -399,8 +340,8 @@ rr_status rr_journal_store(rr_journal *journal, const rr_query *query, const rr_
     return status;
 }
 
-size_t rr_journal_n_found(const rr_journal *journal) {
-    return journal->n_found;
+size_t rr_journal_n_kept(const rr_journal *journal) {
+    return journal->n_found + journal->n_stored;
 }
 
 /* Removes the file and what SQLite leaves beside it. */

@@ -42,8 +42,8 @@ rr_status rr_journal_find(rr_journal *journal, const rr_query *query, rr_ranking
 /* Keeps it: once this returns it is on the disk, whole. Errors: RR_E_IO (what was stored before is safe), RR_E_MEMORY. */
 rr_status rr_journal_store(rr_journal *journal, const rr_query *query, const rr_ranking *ranking, rr_diag *diag);
 
-/* Rankings that it held when it was opened. */
-size_t rr_journal_n_found(const rr_journal *journal);
+/* Rankings that a journal holds. */
+size_t rr_journal_n_kept(const rr_journal *journal);
 
 /* Closes it; the file stays, unless it is a journal without a single ranking. Accepts NULL. */
 void rr_journal_close(rr_journal **journal);

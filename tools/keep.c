@@ -169,6 +169,8 @@ static rr_status add_facts(rr_keep *keep, const rr_ranking_input *input, rr_cli_
     RR_TRY_GOTO(add_machine(keep, engine, &value, diag));
     RR_TRY_GOTO(rr_journal_prompt_fact(input->params.style, &value, diag));
     RR_TRY_GOTO(add_fact(keep, "prompt", &value, diag));
+    rr_buf_text(&value, getenv("REARANK_CAPS") != NULL ? getenv("REARANK_CAPS") : "not given");
+    RR_TRY_GOTO(add_fact(keep, "REARANK_CAPS", &value, diag));
     rr_buf_printf(&value, "%zu", input->params.window);
     RR_TRY_GOTO(add_fact(keep, "window", &value, diag));
     rr_buf_printf(&value, "%zu", input->params.step);
@@ -295,6 +297,13 @@ rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *
         RR_TRY(rr_journal_store(keep->journal, query, ranking, diag));
     }
     return keep->cache != NULL ? rr_journal_store(keep->cache, query, ranking, diag) : RR_OK;
+}
+
+void rr_keep_tell(const rr_keep *keep) {
+    if (keep->journal != NULL && rr_journal_n_kept(keep->journal) > 0) {
+        rr_cli_error("finished queries that %s keeps: %zu; the same command with --resume goes on from there", keep->journal_path,
+                     rr_journal_n_kept(keep->journal));
+    }
 }
 
 rr_status rr_keep_finish(rr_keep *keep, rr_diag *diag) {

@@ -37,6 +37,8 @@ size_t rr_keep_n_windows(const rr_keep *keep, const rr_ranking_input *input);
 rr_status rr_keep_find(rr_keep *keep, const rr_query *query, rr_ranking *out, bool *found, rr_diag *diag);
 /* Keeps a ranking; `found`: rr_keep_find gave it. */
 rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *ranking, bool found, rr_diag *diag);
+/* After a failure: tells what is kept and how to go on; nothing when nothing is. */
+void rr_keep_tell(const rr_keep *keep);
 /* The output is whole: the journal goes. */
 rr_status rr_keep_finish(rr_keep *keep, rr_diag *diag);
 void rr_keep_release(rr_keep *keep);

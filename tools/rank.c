@@ -124,8 +124,7 @@ static int rank(rank_options *options) {
     rr_status log_status = write_log(&job, &log_diag);
     int code = RR_EXIT_OK;
     if (status == RR_E_CANCELLED) {
-        rr_cli_error("interrupted: %zu of %zu queries are done%s", job.n_done, options->input.candidates.n,
-                     options->keep.journal != NULL && job.n_done > 0 ? "; --resume goes on from there" : "");
+        rr_cli_error("interrupted: %zu of %zu queries are done", job.n_done, options->input.candidates.n);
     }
     if (status != RR_OK) {
         end_early(&job);
@@ -138,6 +137,8 @@ static int rank(rank_options *options) {
     if (code == RR_EXIT_OK && !rr_out_failed()) { /* output and log are whole */
         status = rr_keep_finish(&options->keep, &diag);
         code = status == RR_OK ? RR_EXIT_OK : rr_cli_fail(status, &diag);
+    } else {
+        rr_keep_tell(&options->keep);
     }
     rr_cli_on_interrupt(NULL, NULL);
     rr_session_destroy(&job.session);

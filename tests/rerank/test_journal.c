@@ -188,7 +188,7 @@ static size_t n_in_journal(const char *path) {
     const rr_journal_params params = params_of(path, true);
     rr_diag diag = {0};
     CHECK_OK(rr_journal_open(&params, &journal, &diag), diag);
-    size_t n = journal != NULL ? rr_journal_n_found(journal) : 0;
+    size_t n = journal != NULL ? rr_journal_n_kept(journal) : 0;
     rr_journal_close(&journal);
     return n;
 }

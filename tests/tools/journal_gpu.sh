@@ -112,6 +112,40 @@ else
     check "a run was caught in the middle" false
 fi
 
+# Ctrl-C, and a disk that is full: what is finished is kept, and said to be.
+rm -f part.trec*
+"$rearank" "${ranking[@]}" -o part.trec </dev/null >out 2>err &
+child=$!
+for ((i = 0; i < 3000; i++)); do
+    [[ $(stat -c %s part.trec.journal 2>/dev/null || echo 0) -gt 20480 ]] && break
+    kill -0 "$child" 2>/dev/null || break
+    sleep 0.01
+done
+code=0
+kill -INT "$child" 2>/dev/null || true
+wait "$child" || code=$?
+if [[ $code -eq 130 ]]; then
+    check "says how to go on after Ctrl-C" says 'finished queries that part.trec.journal keeps: '
+else
+    check "ended before it was interrupted" test "$code" -eq 0
+fi
+run 0 "${ranking[@]}" -o part.trec --resume
+check "goes on after Ctrl-C" cmp -s part.trec plain.trec
+rm -f part.trec*
+full() ( # no file may grow beyond 24 KiB
+    trap '' XFSZ
+    ulimit -f 24
+    code=0
+    "$rearank" "${ranking[@]}" --no-packed-cache -o part.trec </dev/null >/dev/null 2>"$work/full.err" || code=$?
+    [[ $code -eq 1 ]]
+)
+check "a full disk is an error" full
+cp full.err err
+check "says what could not be written" says 'part.trec.journal: cannot keep a ranking: '
+check "says what is kept" says 'finished queries that part.trec.journal keeps: '
+run 0 "${ranking[@]}" -o part.trec --resume
+check "goes on when there is room" cmp -s part.trec plain.trec
+
 # Names, and where there is no journal.
 run 2 "${ranking[@]}" --resume
 check "says what --resume needs" says '--resume needs the --output FILE or --journal FILE'
