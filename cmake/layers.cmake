@@ -31,7 +31,7 @@ function(rr_layer name folder)
     elseif(name STREQUAL "engine")
         target_link_libraries(rr_engine PRIVATE rr_shaders)
     elseif(name STREQUAL "rerank")
-        target_link_libraries(rr_rerank PRIVATE rr_yyjson rr_stb)
+        target_link_libraries(rr_rerank PRIVATE rr_yyjson rr_stb PkgConfig::SQLITE)
     elseif(name STREQUAL "support")
         target_link_libraries(rr_support PRIVATE rr_yyjson)
     endif()
@@ -47,7 +47,8 @@ function(rr_library)
         OUTPUT_NAME rearank VERSION ${PROJECT_VERSION} SOVERSION 0
         PUBLIC_HEADER ${CMAKE_SOURCE_DIR}/rerank/rearank.h)
     target_link_libraries(rearank_shared PRIVATE rr_rerank)
-    target_link_options(rearank_shared PRIVATE -Wl,--exclude-libs,ALL)
+    # as needed: what only the program uses of the layers (SQLite) is no dependency of the library
+    target_link_options(rearank_shared PRIVATE -Wl,--exclude-libs,ALL -Wl,--as-needed)
     install(TARGETS rearank_shared LIBRARY PUBLIC_HEADER)
 endfunction()
 

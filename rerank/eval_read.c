@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rerank/bright.h"
+
 enum { MAX_FIELDS = 6 };
 
 typedef struct reader {
@@ -227,9 +229,15 @@ rr_status rr_eval_read_run(const char *path, rr_eval_table *table, rr_diag *diag
 rr_status rr_eval_parse_qrels(const char *data, size_t bytes, const char *label, rr_eval_table *table, rr_diag *diag) {
     table->label = label;
     data = without_mark(data, &bytes);
+    if (rr_bright_is(data, bytes)) {
+        return rr_bright_parse(data, bytes, label, table, NULL, diag);
+    }
     reader r = start(data, bytes, table);
     int columns = 0;
     while (next_line(&r)) {
+        /* only a header tells that tabs alone part the fields: without one an id with a space could be two columns of TREC's */
+        r.tabs = r.tabs || (columns == 0 && r.text.bytes >= 5 && memcmp(r.text.data, "query", 5) == 0 &&
+                            memchr(r.text.data, '\t', r.text.bytes) != NULL);
         split(&r);
         const char *expected = columns == 3   ? "\"qid docid level\" with a whole number as level"
                                : columns == 4 ? "\"qid iteration docid level\" with a whole number as level"
@@ -258,4 +266,12 @@ rr_status rr_eval_read_qrels(const char *path, rr_eval_table *table, rr_diag *di
     size_t bytes;
     RR_TRY(rr_eval_table_load(table, path, &data, &bytes, diag));
     return rr_eval_parse_qrels(data, bytes, path, table, diag);
+}
+
+rr_status rr_eval_read_judgements(const char *path, rr_eval_table *table, rr_eval_table *excluded, rr_diag *diag) {
+    const char *data;
+    size_t bytes;
+    RR_TRY(rr_eval_table_load(table, path, &data, &bytes, diag));
+    return rr_bright_is(data, bytes) ? rr_bright_parse(data, bytes, path, table, excluded, diag)
+                                     : rr_eval_parse_qrels(data, bytes, path, table, diag);
 }

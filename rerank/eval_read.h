@@ -1,6 +1,6 @@
 /* Runs and relevance judgements from files.
  * Owns: the input formats of `rearank eval`. Everything here is hostile: messages name file, line, what was found and what was
- * expected. Private to rerank/eval_*. */
+ * expected. */
 #ifndef RR_RERANK_EVAL_READ_H
 #define RR_RERANK_EVAL_READ_H
 
@@ -18,10 +18,15 @@
  * for a docid that occurs twice in a query), RR_E_MEMORY. Cost: linear, some 10 million lines in 3 s. */
 rr_status rr_eval_read_run(const char *path, rr_eval_table *table, rr_diag *diag);
 
-/* Reads judgements: "qid iter docid level" (TREC) or "qid docid level" with tabs (BEIR, whose header line is skipped). A level is a
- * whole number of at most RR_EVAL_MAX_LEVEL in size; below 0 it means in the pool but not judged. Rows come out by docid. */
+/* Reads judgements: "qid iter docid level" (TREC, MS MARCO) or "qid docid level" with tabs (BEIR, whose header line "query-id corpus-id
+ * score" is skipped; after it ids may hold spaces), or BRIGHT's examples (rerank/bright.h; gold ids have level 1). A level is a whole
+ * number of at most RR_EVAL_MAX_LEVEL in size; below 0 it means in the pool but not judged. Rows come out by docid. */
 #define RR_EVAL_MAX_LEVEL 1000000
 rr_status rr_eval_read_qrels(const char *path, rr_eval_table *table, rr_diag *diag);
+
+/* The same for judgements that also say what is excluded from every run (rr_bright_exclude): reads BRIGHT's examples into both tables; of
+ * other files `excluded` stays zeroed. */
+rr_status rr_eval_read_judgements(const char *path, rr_eval_table *table, rr_eval_table *excluded, rr_diag *diag);
 
 /* The same over memory, borrowed as long as the table lives. */
 rr_status rr_eval_parse_run(const char *data, size_t bytes, const char *label, rr_eval_table *table, rr_diag *diag);

@@ -1,6 +1,6 @@
 /* Rows of (query, passage, value) grouped by query: what a run and a set of judgements have in common.
  * Owns: the bytes of the file that the ids point into, the grouping, the orders, the search for repeated ids.
- * Private to rerank/eval_*; programs use rerank/eval.h. One table, one thread at a time. */
+ * One table, one thread at a time. */
 #ifndef RR_RERANK_EVAL_TABLE_H
 #define RR_RERANK_EVAL_TABLE_H
 

@@ -226,9 +226,30 @@ static void run_prepare(rr_worker_state *worker, rr_task what) {
     }
 }
 
+/* Tells of finished rankings; holds the lock but for the calls. */
+static void announce(rr_run_state *executor) {
+    const rr_execute_params *params = executor->params;
+    for (size_t i = executor->n_delivered; i < executor->next && params->on_finished != NULL; i++) {
+        rr_job *job = &executor->jobs[i];
+        if (job->state != RR_JOB_FINISHED || job->told) {
+            continue;
+        }
+        job->told = true;
+        rr_diag diag = {0};
+        pthread_mutex_unlock(&executor->lock);
+        rr_status status = params->on_finished(params->user, i, &job->ranking, &diag);
+        pthread_mutex_lock(&executor->lock);
+        if (status != RR_OK) {
+            executor->n_delivered = params->n_queries;
+            rr_executor_give_up(executor, 0, status, &diag);
+        }
+    }
+}
+
 /* Hands out finished rankings in the queries' order; holds the lock but for the calls. */
 static void deliver(rr_run_state *executor) {
     const rr_execute_params *params = executor->params;
+    announce(executor);
     while (executor->n_delivered < params->n_queries && executor->jobs[executor->n_delivered].state == RR_JOB_FINISHED) {
         size_t query = executor->n_delivered++;
         rr_ranking ranking = executor->jobs[query].ranking;

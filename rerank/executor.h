@@ -43,6 +43,12 @@ typedef struct rr_execute_params {
     rr_rank_params rank;
     const rr_worker *workers; /* [n_workers], at least 1; with one everything runs on the calling thread */
     size_t n_workers;
+    /* True: the query's ranking is known from elsewhere; nothing is asked, on_ranking gets a zeroed one. From any thread. May be
+     * NULL. */
+    bool (*is_known)(void *user, size_t query);
+    /* Each ranking of this run as soon as it is there, in any order, on the calling thread, before on_ranking. An error ends the
+     * run. May be NULL. */
+    rr_status (*on_finished)(void *user, size_t query, const rr_ranking *ranking, rr_diag *diag);
     /* Each finished ranking, in the queries' order, on the calling thread. May take it (and zero it); else it is destroyed
      * afterwards. An error ends the run. */
     rr_status (*on_ranking)(void *user, size_t query, rr_ranking *ranking, rr_diag *diag);

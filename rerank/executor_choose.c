@@ -87,6 +87,11 @@ rr_task rr_executor_choose(rr_run_state *executor, const rr_worker_state *self) 
     while (found.kind == RR_TASK_NONE && executor->next < executor->params->n_queries && executor->next < executor->limit) {
         rr_job *job = &executor->jobs[executor->next];
         rr_diag diag = {0};
+        const rr_execute_params *params = executor->params;
+        if (params->is_known != NULL && params->is_known(params->user, executor->next)) {
+            *job = (rr_job){.query = &params->queries[executor->next++], .state = RR_JOB_FINISHED, .told = true};
+            continue;
+        }
         rr_status status = rr_job_open(job, &executor->params->queries[executor->next++], &executor->rank, &diag);
         if (status != RR_OK) {
             rr_executor_give_up(executor, (size_t)(job - executor->jobs), status, &diag);

@@ -27,6 +27,7 @@ typedef struct rr_job {
     rr_ranking ranking; /* whole when finished */
     size_t n_room;      /* of ranking.windows while open, which lies outside the arena */
     uint64_t start_ns;
+    bool told;          /* on_finished has had the ranking */
 } rr_job;
 
 /* Opens a closed job; a query of fewer than 2 passages is finished at once. `params` is filled in. */

@@ -88,7 +88,7 @@ typedef struct rr_opt_group {
 /* A group from an array. */
 #define rr_cli_options(array) ((rr_opt_group){NULL, (array), sizeof(array) / sizeof((array)[0])})
 
-enum { RR_CLI_GROUPS = 6, RR_CLI_GO_ON = -1 };
+enum { RR_CLI_GROUPS = 9, RR_CLI_GO_ON = -1 };
 
 typedef struct rr_cli_spec {
     const char *synopsis; /* after "rearank VERB [OPTIONS] " */
@@ -134,7 +134,7 @@ typedef struct rr_cli_engine {
 
 /* Initialises `engine` (progress goes to the terminal) and gives its group; `engine` must stay where it is. */
 rr_opt_group rr_cli_engine_group(rr_cli_engine *engine);
-/* After parsing: finds the model's path. Errors: as rr_cli_model_path. */
+/* After parsing, once or more: finds the model's path. Errors: as rr_cli_model_path. */
 rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag);
 void rr_cli_engine_release(rr_cli_engine *engine);
 

@@ -60,6 +60,7 @@ rr_opt_group rr_cli_engine_group(rr_cli_engine *engine) {
 }
 
 rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag) {
+    rr_buf_clear(&engine->path);
     RR_TRY(rr_cli_model_path(engine->model, &engine->path, diag));
     engine->params.model_path = engine->path.data;
     return RR_OK;

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rerank/bright.h"
+#include "rerank/dataset.h"
 #include "rerank/eval_read.h"
 #include "runtime/base/log.h"
 #include "tools/cli.h"
@@ -12,10 +14,14 @@ enum { TEST_FIRST, TEST_ALL, TEST_NONE };
 static const char *const formats[] = {"table", "json", "tex", NULL};
 static const char *const tests[] = {"first", "all", "none", NULL};
 
-static rr_status evaluate(rr_eval_report *report, const rr_eval_table *qrels, size_t index, rr_diag *diag) {
+static rr_status evaluate(rr_eval_report *report, const rr_eval_table *qrels, const rr_eval_table *excluded, size_t index,
+                          rr_diag *diag) {
     rr_eval_table run = {0};
     rr_eval *eval = &report->runs[index];
     rr_status status = rr_eval_read_run(report->paths[index], &run, diag);
+    if (status == RR_OK && excluded->label != NULL) {
+        rr_bright_exclude(&run, excluded, RR_BRIGHT_CUT);
+    }
     if (status == RR_OK) {
         status = rr_eval_run(&run, qrels, &report->measures, &report->params, eval, diag);
     }
@@ -59,15 +65,15 @@ static rr_status compare(rr_eval_report *report, int test, rr_diag *diag) {
 
 static rr_status report_all(rr_eval_report *report, int format, int test, rr_diag *diag) {
     rr_status status = RR_OK;
-    rr_eval_table qrels = {0};
+    rr_eval_table qrels = {0}, excluded = {0};
     report->runs = calloc(report->n_runs, sizeof *report->runs);
     if (report->runs == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
     rr_eval_report_name(report);
-    RR_TRY_GOTO(rr_eval_read_qrels(report->qrels, &qrels, diag));
+    RR_TRY_GOTO(rr_eval_read_judgements(report->qrels, &qrels, &excluded, diag));
     for (size_t i = 0; i < report->n_runs; i++) {
-        RR_TRY_GOTO(evaluate(report, &qrels, i, diag));
+        RR_TRY_GOTO(evaluate(report, &qrels, &excluded, i, diag));
     }
     RR_TRY_GOTO(compare(report, test, diag));
     for (size_t i = 0; i < report->n_runs; i++) {
@@ -85,6 +91,7 @@ static rr_status report_all(rr_eval_report *report, int format, int test, rr_dia
     }
 fail:
     rr_eval_table_destroy(&qrels);
+    rr_eval_table_destroy(&excluded);
     return status;
 }
 
@@ -119,6 +126,24 @@ static int gather(rr_eval_report *report, const rr_cli_list *runs, const rr_cli_
     return n_stdin > 1 ? rr_cli_usage_error("standard input (\"-\") can be only one of the files") : RR_CLI_GO_ON;
 }
 
+/* --qrels FOLDER stands for the judgements in it. */
+static rr_status find_qrels(rr_eval_report *report, rr_dataset *folder, rr_diag *diag) {
+    if (!rr_dataset_is_folder(report->qrels)) {
+        return RR_OK;
+    }
+    RR_TRY(rr_dataset_find(report->qrels, folder, diag));
+    if (folder->qrels != NULL) {
+        report->qrels = folder->qrels;
+        return RR_OK;
+    }
+    rr_buf names = {0};
+    rr_dataset_names(RR_DATASET_QRELS, &names);
+    rr_status status = rr_fail(diag, RR_E_INPUT, "%s: found none of %s; --qrels FILE names the judgements", report->qrels,
+                               names.data != NULL ? names.data : "");
+    rr_buf_destroy(&names);
+    return status;
+}
+
 int rr_verb_eval(int argc, char **argv) {
     rr_eval_report report = {.digits = 4};
     rr_cli_list runs = {0};
@@ -127,7 +152,7 @@ int rr_verb_eval(int argc, char **argv) {
     int format = FORMAT_TABLE, test = TEST_FIRST;
     const rr_opt options[] = {
         {.name = "qrels", .kind = RR_OPT_TEXT, .target = &report.qrels, .value = "FILE",
-         .help = "judgements: TREC qrels, or BEIR's qrels/*.tsv"},
+         .help = "judgements: TREC or MS MARCO qrels, BEIR's qrels/*.tsv, BRIGHT's examples, or a folder with one of them"},
         {.name = "run", .letter = 'r', .kind = RR_OPT_LIST, .target = &runs, .value = "FILE",
          .help = "a run; again for each further one; all are set side by side"},
         {.name = "metrics", .letter = 'm', .kind = RR_OPT_TEXT, .target = &metrics, .value = "LIST",
@@ -172,10 +197,15 @@ int rr_verb_eval(int argc, char **argv) {
     rr_diag diag = {0};
     report.params.relevant_from = (int32_t)level;
     report.params.depth = depth;
+    rr_dataset folder = {0};
     rr_status status = rr_measures_parse(metrics, &report.measures, &diag);
+    if (status == RR_OK) {
+        status = find_qrels(&report, &folder, &diag);
+    }
     if (status == RR_OK) {
         status = report_all(&report, format, test, &diag);
     }
     release(&report);
+    rr_dataset_destroy(&folder);
     return status == RR_OK ? RR_EXIT_OK : rr_cli_fail(status, &diag);
 }

@@ -83,11 +83,12 @@ int rr_verb_prompt(int argc, char **argv) {
         {.name = "format", .letter = 'f', .kind = RR_OPT_CHOICE, .target = &format, .choices = formats,
          .help = "rendered text, or the messages as `rearank tokenize --chat` reads them (default text)"},
     };
+    const rr_opt_group what = rr_ranking_input_group(&input, true);
     const rr_cli_spec spec = {
         .synopsis = "-q QUERY [FILE...|-]",
         .about = "Prints the prompt of one window as it stands before anything is ranked.",
         .max_args = SIZE_MAX,
-        .groups = {rr_ranking_input_group(&input, true), rr_cli_options(options)},
+        .groups = {what, rr_source_group(&input.source), rr_cli_options(options)},
     };
     rr_cli_args args;
     int code = rr_cli_parse(&spec, argc, argv, &args);

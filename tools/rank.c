@@ -5,6 +5,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 #include "tools/answering.h"
+#include "tools/keep.h"
 #include "tools/rank_view.h"
 #include "tools/ranking.h"
 
@@ -19,6 +20,7 @@ typedef struct rank_options {
     rr_cli_engine engine;
     uint32_t jobs; /* 0 = not given */
     rr_answering answering;
+    rr_keep keep;
     uint32_t max_tokens;
     float temperature, top_p;
     uint64_t seed;
@@ -90,7 +92,9 @@ static rr_status make_worker(rank_job *job, size_t index, rr_diag *diag) {
 /* Opens model and device when there is anything to ask. */
 static rr_status open_model(rank_job *job, rr_diag *diag) {
     rank_options *options = job->options;
-    if (rr_ranking_input_n_windows(&options->input, 0) == 0) {
+    options->output.run.model = options->keep.model_name;
+    options->output.run.device = options->keep.device_name;
+    if (rr_keep_n_windows(&options->keep, &options->input) == 0) {
         job->n_workers = 1; /* nobody will ask it */
         return RR_OK;
     }
@@ -107,9 +111,24 @@ static rr_status open_model(rank_job *job, rr_diag *diag) {
     return RR_OK;
 }
 
+static bool is_kept(void *user, size_t index) {
+    const rank_job *job = user;
+    return job->options->keep.is_kept != NULL && job->options->keep.is_kept[index];
+}
+
+static rr_status keep_ranking(void *user, size_t index, const rr_ranking *ranking, rr_diag *diag) {
+    rank_job *job = user;
+    return rr_keep_store(&job->options->keep, &job->options->input.candidates.queries[index], ranking, false, diag);
+}
+
 static rr_status take_ranking(void *user, size_t index, rr_ranking *ranking, rr_diag *diag) {
     rank_job *job = user;
     const rr_query *query = &job->options->input.candidates.queries[index];
+    if (is_kept(job, index)) {
+        bool found;
+        RR_TRY(rr_keep_find(&job->options->keep, query, ranking, &found, diag));
+        RR_TRY(rr_keep_store(&job->options->keep, query, ranking, found, diag));
+    }
     rr_rank_view_hide(&job->view);
     rr_status status = rr_ranking_output_add(&job->options->output, query, ranking, diag);
     if (status == RR_OK && job->options->log_path != NULL) {
@@ -150,8 +169,9 @@ static rr_status rank_all(rank_job *job, rr_diag *diag) {
         RR_TRY(rr_file_out_check(job->options->log_path, diag));
     }
     RR_TRY(rr_ranking_output_begin(&job->options->output, input, diag));
+    RR_TRY(rr_keep_open(&job->options->keep, input, &job->options->engine, job->options->output.path, diag));
     RR_TRY(open_model(job, diag));
-    rr_rank_view_start(&job->view, input->candidates.queries, input->candidates.n, rr_ranking_input_n_windows(input, 0),
+    rr_rank_view_start(&job->view, input->candidates.queries, input->candidates.n, rr_keep_n_windows(&job->options->keep, input),
                        job->n_workers);
     rr_execute_params execute = {
         .queries = input->candidates.queries,
@@ -159,6 +179,8 @@ static rr_status rank_all(rank_job *job, rr_diag *diag) {
         .rank = input->params,
         .workers = job->means,
         .n_workers = job->n_workers,
+        .is_known = is_kept,
+        .on_finished = keep_ranking,
         .on_ranking = take_ranking,
         .user = job,
         .stop = &job->stop,
@@ -206,6 +228,12 @@ static int rank(rank_options *options) {
         int log_code = rr_cli_fail(log_status, &log_diag);
         code = code == RR_EXIT_OK ? log_code : code;
     }
+    if (code == RR_EXIT_OK && !rr_out_failed()) { /* output and log are whole */
+        status = rr_keep_finish(&options->keep, &diag);
+        code = status == RR_OK ? RR_EXIT_OK : rr_cli_fail(status, &diag);
+    } else {
+        rr_keep_tell(&options->keep);
+    }
     rr_cli_on_interrupt(NULL, NULL);
     for (size_t i = 0; i < MAX_JOBS; i++) {
         rr_session_destroy(&job.workers[i].session);
@@ -232,8 +260,9 @@ int rr_verb_rank(int argc, char **argv) {
         {.name = "log", .kind = RR_OPT_TEXT, .target = &options.log_path, .value = "FILE",
          .help = "write the answers there, for `rearank replay`"},
     };
+    const rr_opt_group what = rr_ranking_input_group(&options.input, true);
     const rr_cli_spec spec = {
-        .synopsis = "-q QUERY [FILE...|-] | --candidates FILE",
+        .synopsis = "-q QUERY [FILE...|-] | --candidates FILE | --run FILE --corpus FILE --queries FILE",
         .about = "Ranks passages for a query: a model reads them window by window, reasons, and orders them.\n"
                  "One file or standard input holds a passage a line, or JSON Lines {\"text\", \"title\"?, \"id\"?};\n"
                  "of several files each is a passage.",
@@ -241,14 +270,22 @@ int rr_verb_rank(int argc, char **argv) {
                  "While it works, a terminal shows the reasoning, with several jobs their progress; rankings go to\n"
                  "standard output. -v tells what working ahead saved.",
         .max_args = SIZE_MAX,
-        .groups = {rr_ranking_input_group(&options.input, true),
+        .groups = {what, rr_source_group(&options.input.source),
                    rr_answering_group(&options.answering),
                    {"Generation", generation, sizeof generation / sizeof generation[0]},
                    rr_ranking_output_group(&options.output),
+                   rr_keep_group(&options.keep),
                    rr_cli_engine_group(&options.engine)},
     };
     rr_cli_args args;
     int code = rr_cli_parse(&spec, argc, argv, &args);
+    if (code == RR_CLI_GO_ON && options.log_path != NULL && options.output.path != NULL &&
+        rr_file_same(options.log_path, options.output.path)) {
+        code = rr_cli_usage_error("--output and --log name the same file: %s", options.log_path);
+    }
+    if (code == RR_CLI_GO_ON) {
+        code = rr_keep_check(&options.keep, &spec, options.output.path, options.log_path);
+    }
     if (code == RR_CLI_GO_ON) {
         code = rr_answering_check(&options.answering);
     }
@@ -258,6 +295,7 @@ int rr_verb_rank(int argc, char **argv) {
     if (code == RR_CLI_GO_ON) {
         code = rank(&options);
     }
+    rr_keep_release(&options.keep);
     rr_cli_engine_release(&options.engine);
     rr_ranking_input_release(&options.input);
     rr_ranking_output_release(&options.output);

@@ -47,7 +47,7 @@ rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query) {
 
 static int read_passages(rr_ranking_input *input, const rr_cli_args *args, rr_diag *diag) {
     if (input->query == NULL) {
-        return rr_cli_usage_error("nothing to rank by: give -q QUERY and passages, or --candidates FILE");
+        return rr_cli_usage_error("nothing to rank by: give -q QUERY and passages, --candidates FILE, or --run FILE");
     }
     static const char *const standard_input[] = {"-"};
     const char *const *paths = (const char *const *)args->items;
@@ -77,19 +77,29 @@ int rr_ranking_input_read(rr_ranking_input *input, const rr_cli_args *args) {
     if (status != RR_OK) {
         return rr_cli_usage_error("--%s", diag.text);
     }
-    if (input->candidates_path == NULL) {
+    bool data_set = rr_source_given(&input->source);
+    input->many = input->candidates_path != NULL || data_set;
+    if (!input->many) {
         return read_passages(input, args, &diag);
     }
-    if (input->query != NULL || args->n > 0) {
-        return rr_cli_usage_error("--candidates brings its own queries and passages: leave out %s",
-                                  input->query != NULL ? "-q" : args->items[0]);
+    const char *given = data_set ? input->source.data != NULL ? "--data" : "--run" : "--candidates";
+    if (input->query != NULL || args->n > 0 || (data_set && input->candidates_path != NULL)) {
+        return rr_cli_usage_error("%s brings its own queries and passages: leave out %s", given,
+                                  input->query != NULL ? "-q" : args->n > 0 ? args->items[0] : "--candidates");
+    }
+    if (data_set) {
+        return rr_source_read(&input->source, input->params.depth, &input->candidates);
     }
     status = rr_candidates_read(input->candidates_path, &input->candidates, &diag);
+    if (status == RR_OK && input->source.limit != 0 && input->source.limit < input->candidates.n) {
+        input->candidates.n = input->source.limit;
+    }
     return status == RR_OK ? RR_CLI_GO_ON : rr_cli_fail(status, &diag);
 }
 
 void rr_ranking_input_release(rr_ranking_input *input) {
     rr_candidates_destroy(&input->candidates);
+    rr_source_release(&input->source);
 }
 
 size_t rr_ranking_input_n_windows(const rr_ranking_input *input, size_t from) {
@@ -138,7 +148,7 @@ static void tell_depth(const rr_ranking_input *input) {
         return;
     }
     static const char advice[] = "the others stay behind them as they were; --depth 0 ranks all";
-    if (input->candidates_path == NULL) {
+    if (!input->many) {
         rr_log(RR_LOG_WARN, "ranking the first %d of %zu passages; %s", DEPTH, input->candidates.queries[0].n, advice);
     } else {
         rr_log(RR_LOG_WARN, "queries with more than %d passages: %zu; ranking their first %d; %s", DEPTH, n_longer, DEPTH,
@@ -188,7 +198,7 @@ rr_status rr_ranking_output_begin(rr_ranking_output *output, const rr_ranking_in
         output->format = to_terminal ? RR_RUN_TABLE : RR_RUN_JSON;
     }
     output->run.format = (rr_run_format)output->format;
-    output->run.many = input->candidates_path != NULL;
+    output->run.many = input->many;
     output->run.columns = to_terminal ? terminal_columns() : 0;
     if (output->path != NULL) {
         RR_TRY(rr_file_out_check(output->path, diag));

@@ -6,11 +6,15 @@
 #include "rerank/report.h"
 #include "rerank/run_out.h"
 #include "tools/cli.h"
+#include "tools/source.h"
 
 typedef struct rr_ranking_input { /* options and what they name */
     const char *query;
     const char *candidates_path;
+    rr_source source; /* its group is given apart: rr_source_group(&input.source), in a statement
+                       * after rr_ranking_input_group, which zeroes all */
     rr_candidates candidates;
+    bool many; /* --candidates or a data set: a run of queries that bring their qids */
     rr_rank_params params;
     uint32_t window, step, depth, passes;
     int schedule;
@@ -22,7 +26,7 @@ typedef struct rr_ranking_input { /* options and what they name */
  * `input`, which must stay where it is. */
 rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query);
 
-/* Reads what the options and operands name: --candidates, or -q with files or standard input. RR_CLI_GO_ON, or the code
+/* Reads what the options and operands name: --candidates, a data set, or -q with files or standard input. RR_CLI_GO_ON, or the code
  * to exit with (the message is printed). */
 int rr_ranking_input_read(rr_ranking_input *input, const rr_cli_args *args);
 void rr_ranking_input_release(rr_ranking_input *input);

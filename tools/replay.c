@@ -27,19 +27,20 @@ int rr_verb_replay(int argc, char **argv) {
         {.name = "answers", .letter = 'a', .kind = RR_OPT_TEXT, .target = &answers, .value = "FILE",
          .help = "recorded answers, one JSON object a line: {\"qid\", \"responses\": [\"...\", ...]} in call order"},
     };
+    const rr_opt_group what = rr_ranking_input_group(&input, false);
     const rr_cli_spec spec = {
         .synopsis = "--candidates FILE --answers FILE",
         .about = "Ranks by recorded answers instead of a model's: the windows, the parsing and the output of `rank`.",
         .notes = "`rearank rank --log FILE` records answers. Give the same --window, --step, --depth, --schedule\n"
                  "and --passes here.",
-        .groups = {rr_ranking_input_group(&input, false), rr_cli_options(options), rr_ranking_output_group(&output)},
+        .groups = {what, rr_source_group(&input.source), rr_cli_options(options), rr_ranking_output_group(&output)},
     };
     rr_cli_args args;
     int code = rr_cli_parse(&spec, argc, argv, &args);
     if (code != RR_CLI_GO_ON) {
         return code;
     }
-    if (input.candidates_path == NULL || answers == NULL) {
+    if ((input.candidates_path == NULL && !rr_source_given(&input.source)) || answers == NULL) {
         return rr_cli_usage_error("--%s FILE is missing", answers == NULL ? "answers" : "candidates");
     }
     rr_diag diag = {0};

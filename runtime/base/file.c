@@ -115,6 +115,38 @@ void rr_folder_of(const char *path, rr_buf *out) {
     rr_buf_append(out, slash == NULL ? "." : path, slash == NULL || slash == path ? 1 : (size_t)(slash - path));
 }
 
+/* The path without links, also of a file that is yet to be made; NULL when it cannot be told. */
+static char *real_path(const char *path) {
+    char *real = realpath(path, NULL);
+    if (real != NULL || errno != ENOENT) {
+        return real;
+    }
+    rr_buf folder = {0}, whole = {0};
+    rr_folder_of(path, &folder);
+    real = folder.failed ? NULL : realpath(folder.data, NULL);
+    const char *slash = strrchr(path, '/');
+    rr_buf_printf(&whole, "%s/%s", real != NULL ? real : "", slash != NULL ? slash + 1 : path);
+    bool ok = real != NULL && !whole.failed;
+    free(real);
+    rr_buf_destroy(&folder);
+    if (!ok) {
+        rr_buf_destroy(&whole);
+    }
+    return whole.data;
+}
+
+bool rr_file_same(const char *a, const char *b) {
+    struct stat one, other;
+    if (stat(a, &one) == 0 && stat(b, &other) == 0) {
+        return S_ISREG(one.st_mode) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+    }
+    char *real_a = real_path(a), *real_b = real_path(b);
+    bool same = real_a != NULL && real_b != NULL && strcmp(real_a, real_b) == 0;
+    free(real_a);
+    free(real_b);
+    return same;
+}
+
 rr_status rr_folder_make(const char *path, rr_diag *diag) {
     size_t n = strlen(path);
     char *copy = malloc(n + 1);

@@ -56,6 +56,10 @@ rr_status rr_file_write_atomic(const char *path, const void *data, size_t bytes,
 /* Bytes that are left to this user on the file system of `path`; 0 when that cannot be told. */
 uint64_t rr_file_room(const char *path);
 
+/* Whether two paths name one file, which exists or would be made; false for devices and pipes, which two can write to, and when
+ * it cannot be told. */
+bool rr_file_same(const char *a, const char *b);
+
 /* Appends the folder of a path, "." when it names none. A lack of memory shows in out->failed. */
 void rr_folder_of(const char *path, rr_buf *out);
 /* Creates a folder and its parents. */

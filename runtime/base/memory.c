@@ -43,6 +43,17 @@ char *rr_arena_copy(rr_arena *arena, const char *text, size_t bytes) {
     return out;
 }
 
+void rr_arena_take(rr_arena *to, rr_arena *from) {
+    struct rr_arena_block **last = &from->head;
+    while (*last != NULL) {
+        last = &(*last)->next;
+    }
+    *last = to->head;
+    to->head = from->head;
+    to->used_bytes += from->used_bytes;
+    *from = (rr_arena){0};
+}
+
 void rr_arena_destroy(rr_arena *arena) {
     struct rr_arena_block *block = arena->head;
     while (block != NULL) {

@@ -39,6 +39,7 @@ typedef struct rr_arena {
 
 void *rr_arena_alloc(rr_arena *arena, size_t count, size_t size); /* NULL when exhausted or overflow */
 char *rr_arena_copy(rr_arena *arena, const char *text, size_t bytes); /* adds a final NUL */
+void rr_arena_take(rr_arena *to, rr_arena *from); /* what `from` holds now dies with `to`; `from` is empty then */
 void rr_arena_destroy(rr_arena *arena);                               /* accepts a zeroed arena */
 
 /* A growable byte buffer, always NUL-terminated once it holds something. Zero-initialise.

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* "found …; devices: 0 = NAME, 1 = NAME (not usable: …)" */
-static rr_status fail_with_list(const rr_device_info *devices, size_t n, const char *what, rr_diag *diag) {
+static rr_status fail_with_list(const rr_device_info *devices, size_t n, rr_status why, const char *what, rr_diag *diag) {
     rr_buf list = {0};
     for (size_t i = 0; i < n; i++) {
         rr_buf_printf(&list, "%s%zu = %s", i > 0 ? ", " : "", i, devices[i].name);
@@ -14,7 +14,7 @@ static rr_status fail_with_list(const rr_device_info *devices, size_t n, const c
             rr_buf_printf(&list, " (not usable: %s)", devices[i].reason);
         }
     }
-    rr_status status = rr_fail(diag, RR_E_DEVICE, "%s; devices: %s", what,
+    rr_status status = rr_fail(diag, why, "%s; devices: %s", what,
                                list.data != NULL && !list.failed ? list.data : "none");
     rr_buf_destroy(&list);
     return status;
@@ -101,7 +101,7 @@ static rr_status pick_best(const rr_device_info *devices, size_t n, size_t *out,
         }
     }
     if (best == n) {
-        return fail_with_list(devices, n, "no usable Vulkan device", diag);
+        return fail_with_list(devices, n, RR_E_DEVICE, "no usable Vulkan device", diag);
     }
     *out = best;
     return RR_OK;
@@ -129,11 +129,11 @@ rr_status rr_vk_pick(const rr_device_info *devices, size_t n, const char *wish, 
     if (n_found != 1) {
         snprintf(what, sizeof what, "device \"%.200s\" matches %zu devices, expected exactly one: name an index, a UUID or "
                                     "more of the name", wish, n_found);
-        return fail_with_list(devices, n, what, diag);
+        return fail_with_list(devices, n, n > 0 ? RR_E_USAGE : RR_E_DEVICE, what, diag);
     }
     if (!devices[found].usable) {
         snprintf(what, sizeof what, "device \"%.200s\" is not usable", wish);
-        return fail_with_list(devices, n, what, diag);
+        return fail_with_list(devices, n, RR_E_DEVICE, what, diag);
     }
     *out = found;
     return RR_OK;

@@ -101,7 +101,8 @@ const rr_device_info *rr_vk_device_info_at(const rr_vk_instance *instance, size_
 uint64_t rr_vk_n_validation_messages(const rr_vk_instance *instance);
 
 /* `wish`: NULL or "" = discrete, then integrated, then virtual, then software, the one with more memory among equals; else an index, a UUID, or part of a name
- * (any letter case; must match exactly one device). Errors: RR_E_DEVICE listing what there is. Pure. */
+ * (any letter case; must match exactly one device). Errors, listing what there is: RR_E_USAGE for a wish that does not name
+ * exactly one, RR_E_DEVICE when there is none that is usable or the one named is not. Pure. */
 rr_status rr_vk_pick(const rr_device_info *devices, size_t n, const char *wish, size_t *out, rr_diag *diag);
 
 /* Opens a device with every capability in `caps` enabled. */

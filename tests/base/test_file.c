@@ -301,6 +301,22 @@ static void remove_tree(const char *path) {
     remove(path);
 }
 
+static void tells_one_file_from_two(void) {
+    char a[300], again[300], other[300];
+    snprintf(a, sizeof a, "%s/same", folder);
+    snprintf(again, sizeof again, "%s/./same", folder);
+    snprintf(other, sizeof other, "%s/other", folder);
+    CHECK(rr_file_same(a, again)); /* neither exists */
+    CHECK(!rr_file_same(a, other));
+    rr_diag diag = {0};
+    CHECK_OK(rr_file_write_atomic(a, "x", 1, &diag), diag);
+    CHECK(rr_file_same(a, again));
+    CHECK(!rr_file_same(a, other));
+    CHECK(link(a, other) == 0 && rr_file_same(a, other));
+    CHECK(!rr_file_same("/dev/null", "/dev/null"));
+    CHECK(!rr_file_same("/nowhere/at/all", "/nowhere/at/all"));
+}
+
 int main(void) {
     const char *temp = getenv("TMPDIR");
     snprintf(folder, sizeof folder, "%s/rearank_test_XXXXXX", temp != NULL ? temp : "/tmp");
@@ -316,6 +332,7 @@ int main(void) {
     maps_and_reads();
     refuses_what_is_no_file();
     reads_standard_input();
+    tells_one_file_from_two();
     finds_the_cache_folder();
     remove_tree(folder);
     return CHECK_END();

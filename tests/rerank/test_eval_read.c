@@ -93,6 +93,9 @@ static void check_bad_runs(void) {
 }
 
 static void check_qrels(void) {
+    QRELS("query-id\tcorpus-id\tscore\nq 1\ta b\t2\nq 1\tc\t0\n", "q 1 a b:2 c:0;"); /* BEIR's header: ids may hold spaces */
+    QRELS("7\t0\td1\t1\n", "7 d1:1;"); /* MS MARCO */
+    QRELS("{\"id\": \"7\", \"gold_ids\": [\"b\", \"a\"]}\n", "7 a:1 b:1;"); /* BRIGHT */
     QRELS("1 0 b 2\n1 0 a -1\r\n2\t0\tc\t0", "1 a:-1 b:2;2 c:0;");
     QRELS("query-id\tcorpus-id\tscore\n1\td\t1\n1\tc\t3\n", "1 c:3 d:1;");
     QRELS("1 d 1\n", "1 d:1;");

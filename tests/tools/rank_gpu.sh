@@ -64,6 +64,8 @@ check "the log replays to the same ranking" \
 printf 'Paris\nFleas live.\n' >p.txt
 run 2 rank -q fleas --context 64 p.txt
 check "says what does not fit" grep -q -e 'the context holds 64: make the window smaller' err
+run 2 rank -q fleas --device nothing-like-it p.txt
+check "says which devices there are" grep -q -F 'device "nothing-like-it" matches 0 devices, expected exactly one' err
 LC_ALL=C sed 's/qwen2/llama/g' model.gguf >llama.gguf
 run 2 rank -m llama.gguf -q fleas p.txt --output llama.json
 check "says which models it runs" grep -q -F 'llama.gguf: found a model of architecture "llama", expected "qwen2"; use a' err

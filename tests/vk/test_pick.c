@@ -21,11 +21,11 @@ static void check_pick(const rr_device_info *devices, size_t n, const char *wish
     CHECK_MSG(found == expected, "wish \"%s\": found %zu, expected %zu", wish != NULL ? wish : "NULL", found, expected);
 }
 
-static void check_no_pick(const rr_device_info *devices, size_t n, const char *wish, const char *says) {
+static void check_no_pick(const rr_device_info *devices, size_t n, const char *wish, rr_status expected, const char *says) {
     rr_diag diag = {0};
     size_t found = 12345;
     rr_status status = rr_vk_pick(devices, n, wish, &found, &diag);
-    CHECK_INT(status, RR_E_DEVICE);
+    CHECK_INT(status, expected);
     CHECK_INT(found, 12345);
     CHECK_MSG(strstr(diag.text, says) != NULL, "wish \"%s\": \"%s\" does not say \"%s\"", wish != NULL ? wish : "NULL",
               diag.text, says);
@@ -51,8 +51,8 @@ static void test_order(void) {
     check_pick(cards, 3, NULL, 1);
     cards[0].device_memory_bytes = 24;
     check_pick(cards, 3, NULL, 0);
-    check_no_pick(all + 4, 1, NULL, "no timeline semaphores");
-    check_no_pick(all, 0, NULL, "no usable");
+    check_no_pick(all + 4, 1, NULL, RR_E_DEVICE, "no timeline semaphores");
+    check_no_pick(all, 0, NULL, RR_E_DEVICE, "no usable");
 }
 
 static void test_wishes(void) {
@@ -68,17 +68,17 @@ static void test_wishes(void) {
     check_pick(two, 3, "SLOW", 1);
     check_pick(two, 3, "a1a2a3a4-a5a6-a7a8-a9aa-abacadaeafb0", 1);
     check_pick(two, 3, "A0A1A2A3A4A5A6A7A8A9AAABACADAEAF", 0);
-    check_no_pick(two, 3, "3", "matches 0 devices");
-    check_no_pick(two, 3, "99999999999999999999999999", "matches 0 devices");
-    check_no_pick(two, 3, "6800", "matches 2 devices");
-    check_no_pick(two, 3, "maker", "0 = Maker Fast 6800 XT, 1 = Maker Slow 6800");
-    check_no_pick(two, 3, "nothing like it", "Broken One (not usable: no timeline semaphores)");
-    check_no_pick(two, 3, "2", "is not usable");
-    check_no_pick(two, 3, "broken", "is not usable");
-    check_no_pick(two, 3, "a1a2a3a4-a5a6-a7a8-a9aa-abacadaeafff", "matches 0 devices");
-    check_no_pick(two, 3, "a1a2a3a4-a5a6-a7a8-a9aa-abacadaeafb", "matches 0 devices");
+    check_no_pick(two, 3, "3", RR_E_USAGE, "matches 0 devices");
+    check_no_pick(two, 3, "99999999999999999999999999", RR_E_USAGE, "matches 0 devices");
+    check_no_pick(two, 3, "6800", RR_E_USAGE, "matches 2 devices");
+    check_no_pick(two, 3, "maker", RR_E_USAGE, "0 = Maker Fast 6800 XT, 1 = Maker Slow 6800");
+    check_no_pick(two, 3, "nothing like it", RR_E_USAGE, "Broken One (not usable: no timeline semaphores)");
+    check_no_pick(two, 3, "2", RR_E_DEVICE, "is not usable");
+    check_no_pick(two, 3, "broken", RR_E_DEVICE, "is not usable");
+    check_no_pick(two, 3, "a1a2a3a4-a5a6-a7a8-a9aa-abacadaeafff", RR_E_USAGE, "matches 0 devices");
+    check_no_pick(two, 3, "a1a2a3a4-a5a6-a7a8-a9aa-abacadaeafb", RR_E_USAGE, "matches 0 devices");
     const rr_device_info twins[] = {two[0], two[0]};
-    check_no_pick(twins, 2, "fast", "matches 2 devices");
+    check_no_pick(twins, 2, "fast", RR_E_USAGE, "matches 2 devices");
     check_pick(twins, 2, "1", 1);
 }
 
@@ -107,7 +107,7 @@ static void test_recorded(void) {
     check_pick(machine, 3, "llvmpipe", 0);
     check_pick(machine, 3, "iris", 1);
     check_pick(machine, 3, "rx 6800", 2);
-    check_no_pick(machine, 3, "e", "matches 3 devices");
+    check_no_pick(machine, 3, "e", RR_E_USAGE, "matches 3 devices");
 }
 
 int main(void) {

@@ -1,0 +1,261 @@
+#include "rerank/docs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rerank/jsonl.h"
+#include "runtime/base/file.h"
+#include "runtime/base/hash.h"
+
+/* The hash table ---------------------------------------------------------------------------------------------------- */
+
+static bool same(rr_text a, rr_text b) {
+    return a.bytes == b.bytes && (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
+}
+
+static size_t slot_of(const rr_docs *docs, rr_text id) {
+    size_t at = (size_t)rr_hash(0, id.data, id.bytes) & (docs->n_slots - 1);
+    while (docs->slots[at] != 0 && !same(docs->items[docs->slots[at] - 1].id, id)) {
+        at = (at + 1) & (docs->n_slots - 1);
+    }
+    return at;
+}
+
+static bool grow(rr_docs *docs) {
+    size_t capacity = docs->capacity == 0 ? 256 : docs->capacity * 2;
+    uint32_t *slots = calloc(capacity * 2, sizeof *slots);
+    rr_doc *items = slots != NULL ? realloc(docs->items, capacity * sizeof *items) : NULL;
+    if (items == NULL) {
+        free(slots);
+        return false;
+    }
+    free(docs->slots);
+    docs->items = items;
+    docs->capacity = capacity;
+    docs->slots = slots;
+    docs->n_slots = capacity * 2;
+    for (size_t i = 0; i < docs->n; i++) {
+        slots[slot_of(docs, items[i].id)] = (uint32_t)(i + 1);
+    }
+    return true;
+}
+
+rr_status rr_docs_want(rr_docs *docs, rr_text id, rr_diag *diag) {
+    if (docs->n >= INT32_MAX) {
+        return rr_fail(diag, RR_E_INPUT, "more than %d ids are asked for", INT32_MAX);
+    }
+    if (docs->n == docs->capacity && !grow(docs)) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for %zu ids", docs->n);
+    }
+    size_t at = slot_of(docs, id);
+    if (docs->slots[at] == 0) {
+        docs->items[docs->n++] = (rr_doc){.id = id};
+        docs->slots[at] = (uint32_t)docs->n;
+    }
+    return RR_OK;
+}
+
+static rr_doc *find(const rr_docs *docs, rr_text id) {
+    size_t at = docs->n > 0 ? slot_of(docs, id) : 0;
+    return docs->n > 0 && docs->slots[at] != 0 ? &docs->items[docs->slots[at] - 1] : NULL;
+}
+
+const rr_doc *rr_docs_find(const rr_docs *docs, rr_text id) {
+    return find(docs, id);
+}
+
+void rr_docs_destroy(rr_docs *docs) {
+    rr_arena_destroy(&docs->arena);
+    free(docs->items);
+    free(docs->slots);
+    *docs = (rr_docs){0};
+}
+
+/* Reading ----------------------------------------------------------------------------------------------------------- */
+
+enum { N_KEYS = 3, AHEAD_BYTES = 64 << 20 };
+
+typedef struct key_set {
+    const char *ids[N_KEYS], *texts[N_KEYS];
+    const char *shape;     /* in messages */
+    const char *tab_shape;
+} key_set;
+
+static const key_set kinds[] = {
+    [RR_DOCS_CORPUS] = {{"_id", "id", "docid"}, {"text", "contents", "content"}, "{\"_id\", \"title\"?, \"text\"} on one line",
+                        "\"id<tab>text\""},
+    [RR_DOCS_QUERIES] = {{"_id", "id", "qid"}, {"query", "text", NULL}, "{\"_id\", \"text\"} on one line", "\"qid<tab>query\""},
+};
+
+typedef struct reader {
+    rr_docs *docs;
+    const key_set *keys;
+    rr_jsonl jsonl;
+    const rr_mapping *map; /* to read ahead in; NULL for memory */
+    const char *label;     /* a copy that lives with the docs */
+    uint64_t asked_bytes;  /* read ahead up to here */
+} reader;
+
+static bool one_of(const char *const keys[N_KEYS], const char *key, size_t bytes) {
+    for (int i = 0; i < N_KEYS; i++) {
+        if (keys[i] != NULL && strlen(keys[i]) == bytes && memcmp(keys[i], key, bytes) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static rr_status keep(reader *r, rr_doc *doc, rr_text title, rr_text text, rr_diag *diag) {
+    if (doc->label != NULL) {
+        if (same(doc->title, title) && same(doc->text, text)) {
+            return RR_OK;
+        }
+        return rr_jsonl_fail(&r->jsonl, diag, "id \"%.*s\" stands in %s:%zu already, with another text",
+                             (int)(doc->id.bytes < 100 ? doc->id.bytes : 100), doc->id.data, doc->label, doc->line);
+    }
+    doc->title = (rr_text){rr_arena_copy(&r->docs->arena, title.data, title.bytes), title.bytes};
+    doc->text = (rr_text){rr_arena_copy(&r->docs->arena, text.data, text.bytes), text.bytes};
+    if (doc->title.data == NULL || doc->text.data == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", r->jsonl.label, r->jsonl.line);
+    }
+    doc->label = r->label;
+    doc->line = r->jsonl.line;
+    r->docs->n_found++;
+    return RR_OK;
+}
+
+static const char *skip_spaces(const char *at, const char *end) {
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r')) {
+        at++;
+    }
+    return at;
+}
+
+/* The id of an object whose first member is a plain one: a text without escapes, or digits. False when it must be parsed. */
+static bool leading_id(const key_set *keys, rr_text line, rr_text *id) {
+    const char *end = line.data + line.bytes, *at = skip_spaces(line.data, end);
+    at = at < end && *at == '{' ? skip_spaces(at + 1, end) : end;
+    if (at == end || *at != '"') {
+        return false;
+    }
+    const char *key = ++at;
+    at = memchr(key, '"', (size_t)(end - key));
+    if (at == NULL || !one_of(keys->ids, key, (size_t)(at - key))) {
+        return false;
+    }
+    at = skip_spaces(at + 1, end);
+    at = at < end && *at == ':' ? skip_spaces(at + 1, end) : end;
+    if (at < end && *at == '"') {
+        const char *start = at + 1, *stop = memchr(start, '"', (size_t)(end - start));
+        *id = (rr_text){start, stop != NULL ? (size_t)(stop - start) : 0};
+        return stop != NULL && memchr(start, '\\', id->bytes) == NULL;
+    }
+    const char *start = at;
+    while (at < end && *at >= '0' && *at <= '9') {
+        at++;
+    }
+    *id = (rr_text){start, (size_t)(at - start)};
+    /* as the parser would print the number: no leading zeros, small enough for 64 bits */
+    return id->bytes > 0 && id->bytes < 19 && (*start != '0' || id->bytes == 1) && at < end && strchr(" \t,}", *at) != NULL;
+}
+
+/* The object's first member whose name is among the keys. */
+static const char *member(yyjson_val *object, const char *const keys[N_KEYS]) {
+    size_t index, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(object, index, n, key, value) {
+        if (one_of(keys, yyjson_get_str(key), yyjson_get_len(key)) && !yyjson_is_null(value)) {
+            return yyjson_get_str(key);
+        }
+    }
+    return keys[0];
+}
+
+static rr_status read_object(reader *r, rr_text line, rr_diag *diag) {
+    rr_text lead;
+    if (leading_id(r->keys, line, &lead) && find(r->docs, lead) == NULL) {
+        return RR_OK;
+    }
+    yyjson_doc *json;
+    RR_TRY(rr_jsonl_parse(&r->jsonl, line, r->keys->shape, &json, diag));
+    yyjson_val *object = yyjson_doc_get_root(json);
+    rr_arena scratch = {0};
+    const char *id;
+    rr_text title, text;
+    rr_status status = RR_OK;
+    r->jsonl.arena = &scratch;
+    RR_TRY_GOTO(rr_jsonl_id(&r->jsonl, object, "", member(object, r->keys->ids), false, &id, diag));
+    rr_doc *doc = find(r->docs, (rr_text){id, strlen(id)});
+    if (doc != NULL) {
+        RR_TRY_GOTO(rr_jsonl_text(&r->jsonl, object, "", member(object, r->keys->texts), false, &text, diag));
+        RR_TRY_GOTO(rr_jsonl_text(&r->jsonl, object, "", "title", true, &title, diag));
+        RR_TRY_GOTO(keep(r, doc, title, text, diag));
+    }
+fail:
+    rr_arena_destroy(&scratch);
+    yyjson_doc_free(json);
+    return status;
+}
+
+static rr_status read_tabbed(reader *r, rr_text line, rr_diag *diag) {
+    const char *tab = memchr(line.data, '\t', line.bytes);
+    if (tab == NULL || tab == line.data) {
+        int shown = line.bytes < 60 ? (int)line.bytes : 60;
+        return rr_jsonl_fail(&r->jsonl, diag, "found %s in \"%.*s\", expected %s or %s",
+                             tab == NULL ? "no tab" : "nothing before the tab", shown, line.data, r->keys->tab_shape, r->keys->shape);
+    }
+    rr_doc *doc = find(r->docs, (rr_text){line.data, (size_t)(tab - line.data)});
+    rr_text text = {tab + 1, (size_t)(line.data + line.bytes - tab - 1)};
+    return doc == NULL ? RR_OK : keep(r, doc, (rr_text){"", 0}, text, diag);
+}
+
+static void read_ahead(reader *r, const char *at) {
+    uint64_t done = (uint64_t)((const uint8_t *)at - r->map->data);
+    if (done + AHEAD_BYTES / 2 >= r->asked_bytes && r->asked_bytes < r->map->bytes) {
+        rr_file_will_read(r->map, r->asked_bytes, AHEAD_BYTES);
+        r->asked_bytes += AHEAD_BYTES;
+    }
+}
+
+static rr_status read_lines(reader *r, rr_diag *diag) {
+    rr_text line;
+    bool any = false, json = false;
+    while (rr_jsonl_next_line(&r->jsonl, &line)) {
+        if (!any) {
+            const char *start = skip_spaces(line.data, line.data + line.bytes);
+            json = start < line.data + line.bytes && *start == '{';
+            any = true;
+        }
+        RR_TRY(json ? read_object(r, line, diag) : read_tabbed(r, line, diag));
+        if (r->map != NULL) {
+            read_ahead(r, line.data);
+        }
+    }
+    return any ? RR_OK
+               : rr_fail(diag, RR_E_INPUT, "%s: is empty, expected lines of %s or %s", r->jsonl.label, r->keys->tab_shape, r->keys->shape);
+}
+
+static rr_status read_all(rr_docs *docs, rr_docs_kind kind, const char *data, size_t bytes, const char *label, const rr_mapping *map,
+                          rr_diag *diag) {
+    reader r = {
+        .docs = docs,
+        .keys = &kinds[kind],
+        .jsonl = rr_jsonl_start(label, data, bytes, NULL),
+        .map = map,
+        .label = rr_arena_copy(&docs->arena, label, strlen(label)),
+    };
+    return r.label != NULL ? read_lines(&r, diag) : rr_fail(diag, RR_E_MEMORY, "%s: out of memory", label);
+}
+
+rr_status rr_docs_parse(rr_docs *docs, rr_docs_kind kind, const char *data, size_t bytes, const char *label, rr_diag *diag) {
+    return read_all(docs, kind, data, bytes, label, NULL, diag);
+}
+
+rr_status rr_docs_read(rr_docs *docs, rr_docs_kind kind, const char *path, rr_diag *diag) {
+    rr_mapping map = {0};
+    RR_TRY(rr_file_map(path, &map, diag));
+    rr_status status = map.data == NULL ? read_all(docs, kind, "", 0, path, NULL, diag)
+                                        : read_all(docs, kind, (const char *)map.data, (size_t)map.bytes, path, &map, diag);
+    rr_file_unmap(&map);
+    return status;
+}

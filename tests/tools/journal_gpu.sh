@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# `rearank rank` that is killed: --resume, the journal beside the output, refusals, --cache. With a small generated model.
+# Usage: journal_gpu.sh REARANK (synth_model lies beside it)
+set -euo pipefail
+
+rearank=$(realpath -- "$1")
+synth=$(dirname -- "$rearank")/synth_model
+if [[ ! -x $synth ]]; then
+    echo "skipped: no synth_model beside $rearank"
+    exit 77
+fi
+# shellcheck source=tests/tools/check.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
+export REARANK_MODEL=$work/model.gguf
+"$synth" model.gguf
+
+run() { # EXPECTED_EXIT ARGUMENT…
+    local wanted=$1
+    shift
+    expect "$wanted" "$*" "$rearank" "$@" </dev/null
+}
+absent() { [[ ! -e $1 ]]; }
+
+n_queries=40 n_blows=20 n_in_the_middle=3
+if [[ ${REARANK_TEST_FAST:-} == 1 ]]; then # a device on which a start takes long
+    n_blows=3 n_in_the_middle=0
+fi
+for q in $(seq $n_queries); do
+    printf '{"qid": "q%d", "query": "question %d", "hits": [{"docid": "a", "text": "Paris %d"}, {"docid": "b", "text": "Fleas"}, {"docid": "c", "text": "Dogs"}]}\n' \
+        "$q" "$q" "$q"
+done >c.jsonl
+ranking=(rank --candidates c.jsonl --no-think --max-tokens 8 --window 2 --step 1 -f trec)
+
+run 0 "${ranking[@]}" -o plain.trec --log plain.log
+check "no journal stays" absent plain.trec.journal
+check "nothing else stays" test "$(find . -name 'plain.*' | wc -l)" -eq 2
+start=$(date +%s%N)
+run 0 "${ranking[@]}" -o plain.trec --log plain.log
+span=$((($(date +%s%N) - start) / 1000000))
+
+# Killed at 20 (fast: 3) random moments of a run, which goes on from each: the end has the bytes of a run that was left alone.
+RANDOM=5
+n_kills=0 n_partial=0 n_whole=0
+while ((n_kills < n_blows)); do
+    "$rearank" "${ranking[@]}" -o killed.trec --log killed.log --resume </dev/null >out 2>err &
+    child=$!
+    sleep "$(awk -v ms=$((RANDOM % (span + 1))) 'BEGIN {print ms / 1000}')"
+    if kill -9 "$child" 2>/dev/null && ! wait "$child" 2>/dev/null; then
+        n_kills=$((n_kills + 1))
+        # more than its empty tables take
+        if [[ $(stat -c %s killed.trec.journal 2>/dev/null || echo 0) -gt 20480 ]]; then
+            n_partial=$((n_partial + 1))
+        fi
+    else
+        wait "$child" 2>/dev/null || true
+    fi
+    if [[ -e killed.trec ]]; then # whole before the blow: compared, then begun anew
+        n_whole=$((n_whole + 1))
+        check "whole output $n_whole" cmp -s killed.trec plain.trec
+        if absent killed.trec.journal; then
+            check "whole log $n_whole" cmp -s killed.log plain.log
+            rm -f killed.trec killed.log
+        fi
+    fi
+done
+run 0 "${ranking[@]}" -o killed.trec --log killed.log --resume
+check "the run's bytes" cmp -s killed.trec plain.trec
+check "the log's bytes" cmp -s killed.log plain.log
+check "the journal is gone" absent killed.trec.journal
+check "and what SQLite had beside it" absent killed.trec.journal-journal
+check "some kills came in the middle ($n_partial of $n_kills)" test "$n_partial" -ge "$n_in_the_middle"
+
+# A journal that is there: said what to do, or what differs. It is made by a run whose output cannot be written at the end.
+stopped() { # leaves part.trec.journal: killed once a query is in it
+    rm -f part.trec*
+    "$rearank" "${ranking[@]}" -o part.trec </dev/null >/dev/null 2>&1 &
+    local child=$! i
+    for ((i = 0; i < 3000; i++)); do
+        [[ $(stat -c %s part.trec.journal 2>/dev/null || echo 0) -gt 20480 ]] && break
+        kill -0 "$child" 2>/dev/null || break
+        sleep 0.01
+    done
+    kill -9 "$child" 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
+}
+stopped
+if [[ -e part.trec.journal ]]; then
+    run 2 "${ranking[@]}" -o part.trec
+    cp part.trec.journal kept # not before: the blow may have left a write for SQLite to undo
+    check "says how to go on" says "part.trec.journal: holds "
+    check "says --resume" says "of $n_queries queries of this very run, finished before it was stopped: --resume goes on from there; remove the file"
+    run 2 "${ranking[@]}" -o part.trec --resume --max-tokens 9
+    check "says which option differs" says '(max-tokens: 8 there, 9 now)'
+    run 2 "${ranking[@]}" -o part.trec --resume --window 3 --step 1
+    check "says that the window differs" says '(window: 2 there, 3 now)'
+    sed 's/Paris 9"/Rome"/' c.jsonl >other.jsonl
+    run 2 rank --candidates other.jsonl --no-think --max-tokens 8 --window 2 --step 1 -f trec -o part.trec --resume
+    check "says that the candidates differ" says "(candidates: $n_queries queries "
+    "$synth" other.gguf
+    printf 'x' >>other.gguf
+    run 2 "${ranking[@]}" -m other.gguf -o part.trec --resume
+    check "says that the model differs" says '(model: '
+    check "the journal is as it was" cmp -s part.trec.journal kept
+    truncate -s 5000 part.trec.journal
+    run 2 "${ranking[@]}" -o part.trec --resume
+    check "says that it is damaged" says 'part.trec.journal: damaged, or no journal of rearank ('
+    check "and leaves it" test "$(stat -c %s part.trec.journal)" -eq 5000
+    cp kept part.trec.journal
+    run 0 "${ranking[@]}" -o part.trec --resume
+    check "goes on to the end" cmp -s part.trec plain.trec
+    cp kept part.trec.journal
+    run 0 rank --candidates c.jsonl --no-think --max-tokens 8 --window 2 --step 1 -f jsonl -o part.jsonl --journal part.trec.journal --resume
+    check "another format is the same run" test "$(wc -l <part.jsonl)" -eq "$n_queries"
+else
+    check "a run was caught in the middle" false
+fi
+
+# Ctrl-C: what is finished is kept, and said to be. (A full disk: tests/rerank/test_journal.c.)
+rm -f part.trec*
+"$rearank" "${ranking[@]}" -o part.trec </dev/null >out 2>err &
+child=$!
+for ((i = 0; i < 3000; i++)); do
+    [[ $(stat -c %s part.trec.journal 2>/dev/null || echo 0) -gt 20480 ]] && break
+    kill -0 "$child" 2>/dev/null || break
+    sleep 0.01
+done
+code=0
+kill -INT "$child" 2>/dev/null || true
+wait "$child" || code=$?
+if [[ $code -eq 130 ]]; then
+    check "says how to go on after Ctrl-C" says 'finished queries that part.trec.journal keeps: '
+else
+    check "ended before it was interrupted" test "$code" -eq 0
+fi
+run 0 "${ranking[@]}" -o part.trec --resume
+check "goes on after Ctrl-C" cmp -s part.trec plain.trec
+
+# Names, and where there is no journal.
+run 2 "${ranking[@]}" --resume
+check "says what --resume needs" says '--resume needs the --output FILE or --journal FILE'
+run 2 "${ranking[@]}" -o x.trec --journal ./x.trec
+check "two files" says '--journal and --output name the same file'
+run 1 "${ranking[@]}" -o x.trec --journal nowhere/journal
+check "says where a journal cannot be" says 'nowhere/journal: cannot open'
+run 0 "${ranking[@]}" -o /dev/null
+check "no journal beside a device" absent /dev/null.journal
+
+# The cache: the second run asks the model nothing, and brings the first one's times.
+run 0 rank --candidates c.jsonl --no-think --max-tokens 8 --window 2 --step 1 -f json --cache cache
+cp out first.json
+start=$(date +%s%N)
+run 0 rank --candidates c.jsonl --no-think --max-tokens 8 --window 2 --step 1 -f json --cache cache
+check "the same bytes, times and all" cmp -s out first.json
+check "in less time than the run took" test $((($(date +%s%N) - start) / 1000000)) -lt "$span"
+sed 's/"qid": "q/"qid": "other/' c.jsonl | head -n 1 >renamed.jsonl
+run 0 rank --candidates renamed.jsonl --no-think --max-tokens 8 --window 2 --step 1 -f trec --cache cache
+check "by content, not by id" test "$(wc -l <out)" -eq 3
+run 0 rank --candidates renamed.jsonl --max-tokens 9 --window 2 --step 1 -f jsonl --cache cache
+printf 'junk of any kind, long enough to be read as a head of a file.........................................\n' >cache/rankings.sqlite
+run 2 "${ranking[@]}" --cache cache
+check "says that the cache is damaged" says 'cache/rankings.sqlite: damaged, or no cache of rearank ('
+printf 'kills: %d, with several queries done: %d, runs that were whole before: %d\n' "$n_kills" "$n_partial" "$n_whole"
+summary

@@ -1,0 +1,46 @@
+/* Finished rankings that `rank` keeps on disk: the journal of a run and the cache by content.
+ * Owns: the options --journal, --resume and --cache, and which options of the program a ranking depends on: all that are not known to
+ * leave it alone, so that a new option counts until it is named here. */
+#ifndef RR_TOOLS_KEEP_H
+#define RR_TOOLS_KEEP_H
+
+#include "rerank/journal.h"
+#include "tools/ranking.h"
+
+enum { RR_KEEP_FACTS = 64 };
+
+typedef struct rr_keep {
+    const char *journal_path, *cache_folder;
+    bool resume;
+    rr_journal *journal, *cache; /* NULL when not wanted */
+    const rr_cli_spec *spec;
+    rr_arena arena;              /* names and values of the facts */
+    rr_journal_fact facts[RR_KEEP_FACTS];
+    size_t n_facts;
+    const char *model_name, *device_name; /* NULL while neither is open */
+    bool *is_kept;               /* [queries] there already */
+    rr_opt options[4];
+} rr_keep;
+
+rr_opt_group rr_keep_group(rr_keep *keep);
+/* After parsing, before any work: decides whether there is a journal (--journal, else OUT.journal beside an --output of many queries that is a
+ * file) and refuses names that collide. `spec` (borrowed) brings the options whose values count; `input` is not yet read.
+ * RR_CLI_GO_ON, or the code to exit with (the message is printed). */
+int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_path, const char *log_path);
+
+/* Opens what is wanted, once the input is read; nothing when no window is to be ranked. Errors: as rr_journal_open, rr_cli_model_path, and
+ * those of finding model and device. Cost: reads the model's file once. */
+rr_status rr_keep_open(rr_keep *keep, const rr_ranking_input *input, rr_cli_engine *engine, const char *output_path, rr_diag *diag);
+/* Windows that are still to be asked about. */
+size_t rr_keep_n_windows(const rr_keep *keep, const rr_ranking_input *input);
+/* The ranking of a query from journal or cache; *found = false and *out zeroed when there is none. */
+rr_status rr_keep_find(rr_keep *keep, const rr_query *query, rr_ranking *out, bool *found, rr_diag *diag);
+/* Keeps a ranking; `found`: rr_keep_find gave it. */
+rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *ranking, bool found, rr_diag *diag);
+/* After a failure: tells what is kept and how to go on; nothing when nothing is. */
+void rr_keep_tell(const rr_keep *keep);
+/* The output is whole: the journal goes. */
+rr_status rr_keep_finish(rr_keep *keep, rr_diag *diag);
+void rr_keep_release(rr_keep *keep);
+
+#endif
