@@ -1,5 +1,5 @@
 /* Drafts on the real model: the bytes of plain greedy decoding, alone and four sessions together. Prints what the drafts saved.
- * REARANK_TEST_FAST=1 takes one prompt. */
+ * REARANK_TEST_FAST=1 takes one prompt and a short answer. */
 #include <pthread.h>
 
 #include "runtime/base/thread.h"
@@ -9,7 +9,7 @@
 #include "tests/check.h"
 #include "tests/support/real_model.h"
 
-enum { N_PROMPTS = 4, N_ANSWER = 40, N_CONTEXT = 512 };
+enum { N_PROMPTS = 4, N_ANSWER = 40, N_FAST_ANSWER = 12, N_CONTEXT = 512 };
 
 static const char *const questions[N_PROMPTS] = {
     "Rank the passages by how well they answer the query: what keeps sourdough bread from going stale\n"
@@ -38,7 +38,7 @@ typedef struct window {
 
 /* Syncs and generates; the answer goes to `out`. */
 static rr_status generate(window *w, bool with_drafts, rr_tokens *out, const float **logits) {
-    rr_generate_params params = {.max_tokens = N_ANSWER};
+    rr_generate_params params = {.max_tokens = check_is_fast() ? N_FAST_ANSWER : N_ANSWER};
     if (with_drafts) {
         params.draft = rr_draft;
         params.draft_always = w->always;
