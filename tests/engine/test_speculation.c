@@ -188,8 +188,8 @@ static void test_alone(void) {
         }
         rr_engine_stats_get(engine, &after);
         size_t n_passes = after.n_decode_passes - before.n_decode_passes;
-        printf("%s: drafter %d: %zu tokens in %zu decode passes, %zu of %zu drafted tokens right\n", graph, who, n_tokens, n_passes,
-               n_accepted, n_drafted);
+        printf("%s: drafter %d: %zu tokens in %zu decode passes, %zu of %zu drafted tokens right\n", graph, who, n_tokens,
+               n_passes, n_accepted, n_drafted);
         CHECK_INT(after.drafted_tokens - before.drafted_tokens, n_drafted);
         CHECK_INT(after.accepted_tokens - before.accepted_tokens, n_accepted);
         if (who == ORACLE) {

@@ -106,8 +106,9 @@ int main(void) {
             windows[i].always = always != 0;
             run(&windows[i]);
             check_window(i, &windows[i]);
-            printf("prompt %zu, %s: %.2f s, %zu of %zu drafted tokens right\n", i, always ? "six drafts a pass" : "depth by itself",
-                   (double)windows[i].result.time_ns * 1e-9, windows[i].result.n_accepted, windows[i].result.n_drafted);
+            printf("prompt %zu, %s: %.2f s, %zu of %zu drafted tokens right\n", i,
+                   always ? "six drafts a pass" : "depth by itself", (double)windows[i].result.time_ns * 1e-9,
+                   windows[i].result.n_accepted, windows[i].result.n_drafted);
         }
     }
     pthread_t threads[N_PROMPTS];
