@@ -23,7 +23,8 @@ double rr_depth_chance(const rr_depth *depth);
 double rr_depth_pass_ns(const double *pass_ns, uint32_t n_rows, uint32_t n);
 
 /* The number of drafted tokens, at most `max`, with which a pass that has `n_others` rows of other sessions makes most tokens
- * a second; pass_ns [n_rows + 1] as above. After RR_DEPTH_IDLE passes without drafts at least 2, to see whether that still holds. */
+ * a second; pass_ns [n_rows + 1] as above. After RR_DEPTH_IDLE passes without drafts at least 2, to see whether none is still
+ * right. */
 enum { RR_DEPTH_IDLE = 32 };
 uint32_t rr_depth_choose(const rr_depth *depth, const double *pass_ns, uint32_t n_rows, uint32_t n_others, uint32_t max);
 

@@ -1,5 +1,5 @@
-/* Sessions: one token timeline each, with its KV slot. Owns: the timeline and the last logits. Every call that runs passes does so
- * through the scheduler, which lets the calls of several threads share them. */
+/* Sessions: one token timeline each, with its KV slot. Owns: the timeline and the last logits. Every call that runs passes does
+ * so through the scheduler, which lets the calls of several threads share them. */
 #include <stdlib.h>
 #include <string.h>
 

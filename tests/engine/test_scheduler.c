@@ -12,6 +12,7 @@
 static char model_path[64];
 static uint32_t n_vocab;
 static const char *graph; /* under test */
+static int n_rounds;      /* up to N_ROUNDS */
 
 enum { N_THREADS = 8, N_ROUNDS = 3, N_PROMPT = 120, N_ANSWER = 20, N_CONTEXT = 256, CHUNK = 16, N_LONG = 224 };
 
@@ -65,7 +66,7 @@ static void sleep_us(uint32_t us) {
 static void make_jobs(void) {
     uint64_t random = 7;
     for (int t = 0; t < N_THREADS; t++) {
-        for (int r = 0; r < N_ROUNDS; r++) {
+        for (int r = 0; r < n_rounds; r++) {
             job *j = &jobs[t][r];
             j->n_prompt = 5 + next_random(&random) % (N_PROMPT - 5);
             size_t common = t % 2 == 0 ? 40 + next_random(&random) % 60 : 0;
@@ -116,7 +117,7 @@ static void run_alone(void) {
     rr_engine_stats stats;
     uint64_t n_rows = 0;
     for (int t = 0; t < N_THREADS; t++) {
-        for (int r = 0; r < N_ROUNDS; r++) {
+        for (int r = 0; r < n_rounds; r++) {
             job *j = &jobs[t][r];
             rr_session *session = NULL;
             const float *logits = NULL;
@@ -145,7 +146,7 @@ static void run_alone(void) {
 
 static void forget_jobs(void) {
     for (int t = 0; t < N_THREADS; t++) {
-        for (int r = 0; r < N_ROUNDS; r++) {
+        for (int r = 0; r < n_rounds; r++) {
             free(jobs[t][r].prompt_logits);
             free(jobs[t][r].last_logits);
             rr_tokens_destroy(&jobs[t][r].answer);
@@ -164,7 +165,7 @@ static atomic_int n_at_work;
 
 static void *work(void *user) {
     worker *w = user;
-    for (int r = 0; r < N_ROUNDS; r++) {
+    for (int r = 0; r < n_rounds; r++) {
         run_job(w->session, &jobs[w->index][r], &w->outcomes[r]);
     }
     atomic_fetch_sub(&n_at_work, 1);
@@ -204,14 +205,14 @@ static void test_together(void) {
     start(engine, workers);
     finish(workers);
     for (int t = 0; t < N_THREADS; t++) {
-        for (int r = 0; r < N_ROUNDS; r++) {
+        for (int r = 0; r < n_rounds; r++) {
             check_outcome(t, r, &workers[t].outcomes[r]);
         }
     }
     rr_engine_stats_get(engine, &stats);
     size_t n_prompt = 0;
     for (int t = 0; t < N_THREADS; t++) {
-        for (int r = 0; r < N_ROUNDS; r++) {
+        for (int r = 0; r < n_rounds; r++) {
             n_prompt += jobs[t][r].n_prompt;
         }
     }
@@ -232,7 +233,7 @@ static void test_cancels(void) {
     worker workers[N_THREADS];
     uint64_t random = 99;
     int n_cancelled = 0;
-    for (int run = 0; run < 3; run++) {
+    for (int run = 0; run < n_rounds; run++) {
         start(engine, workers);
         while (atomic_load(&n_at_work) > 0) {
             sleep_us(1000 + next_random(&random) % 60000);
@@ -240,7 +241,7 @@ static void test_cancels(void) {
         }
         finish(workers);
         for (int t = 0; t < N_THREADS; t++) {
-            for (int r = 0; r < N_ROUNDS; r++) {
+            for (int r = 0; r < n_rounds; r++) {
                 const outcome *o = &workers[t].outcomes[r];
                 if (t >= N_VICTIMS || o->status == RR_OK) {
                     check_outcome(t, r, o);
@@ -353,6 +354,7 @@ int main(void) {
     snprintf(model_path, sizeof model_path, "/tmp/rearank_scheduler_%ld.gguf", (long)getpid());
     CHECK_OK(rr_synth_write(&synth, model_path, &diag), diag);
     n_vocab = synth.n_vocab;
+    n_rounds = fast ? 1 : N_ROUNDS;
     make_jobs();
     static const char *const graphs[] = {"plain", "q8", "lanes"}; /* lanes: where the device has it */
     for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {

@@ -1,5 +1,5 @@
 /* Drafts on the real model: the bytes of plain greedy decoding, alone and four sessions together. Prints what the drafts saved.
- * REARANK_TEST_FAST=1 takes one prompt. */
+ * REARANK_TEST_FAST=1 takes one prompt and a short answer. */
 #include <pthread.h>
 
 #include "runtime/base/thread.h"
@@ -9,7 +9,7 @@
 #include "tests/check.h"
 #include "tests/support/real_model.h"
 
-enum { N_PROMPTS = 4, N_ANSWER = 40, N_CONTEXT = 512 };
+enum { N_PROMPTS = 4, N_ANSWER = 40, N_FAST_ANSWER = 12, N_CONTEXT = 512 };
 
 static const char *const questions[N_PROMPTS] = {
     "Rank the passages by how well they answer the query: what keeps sourdough bread from going stale\n"
@@ -38,7 +38,7 @@ typedef struct window {
 
 /* Syncs and generates; the answer goes to `out`. */
 static rr_status generate(window *w, bool with_drafts, rr_tokens *out, const float **logits) {
-    rr_generate_params params = {.max_tokens = N_ANSWER};
+    rr_generate_params params = {.max_tokens = check_is_fast() ? N_FAST_ANSWER : N_ANSWER};
     if (with_drafts) {
         params.draft = rr_draft;
         params.draft_always = w->always;
@@ -106,8 +106,9 @@ int main(void) {
             windows[i].always = always != 0;
             run(&windows[i]);
             check_window(i, &windows[i]);
-            printf("prompt %zu, %s: %.2f s, %zu of %zu drafted tokens right\n", i, always ? "six drafts a pass" : "depth by itself",
-                   (double)windows[i].result.time_ns * 1e-9, windows[i].result.n_accepted, windows[i].result.n_drafted);
+            printf("prompt %zu, %s: %.2f s, %zu of %zu drafted tokens right\n", i,
+                   always ? "six drafts a pass" : "depth by itself", (double)windows[i].result.time_ns * 1e-9,
+                   windows[i].result.n_accepted, windows[i].result.n_drafted);
         }
     }
     pthread_t threads[N_PROMPTS];
