@@ -11,10 +11,11 @@ static const uint32_t unknown = UINT32_MAX;
 /* A round of topdown over the first `n` positions. */
 typedef struct round {
     size_t begin;     /* index of its first window */
-    size_t n_windows; /* known so far: 1 until that window is confirmed */
+    size_t n_windows;
     size_t n;
-    uint32_t pivot;
-    size_t n_top;           /* kept by the first window */
+    size_t n_top;      /* kept by the first window, when there are groups; the pivot comes behind them */
+    uint32_t pivot;    /* or a guess at it, or unknown */
+    bool pivot_is_sure;
     uint32_t *kept, *dropped;
     size_t n_kept, n_dropped;
 } round_state;
@@ -47,7 +48,7 @@ static rr_window window_of_pass(const rr_schedule_params *params, size_t n, size
     return params->kind == RR_SCHEDULE_SINGLE ? (rr_window){0, n} : rr_windows_at(n, params->window, params->step, index);
 }
 
-/* Windows of one pass; for topdown those of its first round, which are the fewest it takes. */
+/* Windows of one pass; for topdown those of a round, the fewest it takes. */
 static size_t count_of_pass(const rr_schedule_params *params, size_t n) {
     switch (params->kind) {
     case RR_SCHEDULE_SINGLE:
@@ -112,10 +113,14 @@ static rr_window window_at(const rr_schedule *schedule, size_t index) {
     return (rr_window){begin, round->n - begin < wide ? round->n : begin + wide};
 }
 
-/* First ids of the answer that the next window of the pass waits for. */
+/* First ids of the answer that the windows behind it wait for. */
 static uint32_t n_handed_over(const rr_schedule *schedule, size_t index, rr_window window) {
     const rr_schedule_params *params = &schedule->params;
-    if (params->kind != RR_SCHEDULE_SLIDING || (index + 1) % count_of_pass(params, schedule->n) == 0) {
+    if (params->kind == RR_SCHEDULE_TOPDOWN) {
+        const round_state *round = &schedule->round;
+        return index == round->begin && round->n_windows > 1 ? (uint32_t)round->n_top + 1 : 0;
+    }
+    if (params->kind == RR_SCHEDULE_SINGLE || (index + 1) % count_of_pass(params, schedule->n) == 0) {
         return 0;
     }
     size_t next_end = window_at(schedule, index + 1).end;
@@ -127,27 +132,34 @@ static slot *slot_of(const rr_schedule *schedule, size_t index) {
     return &schedule->slots[index % schedule->n_slots];
 }
 
-/* Brings what goes into a window up to date; topdown's groups see confirmed passages only. */
+/* What stands at place `i` of a window as things are, and whether that is sure. */
+static uint32_t passage_now(const rr_schedule *schedule, size_t index, rr_window window, uint32_t i, bool *is_sure) {
+    uint32_t n_front = is_group(schedule, index) ? 1 : 0;
+    if (i < n_front) {
+        *is_sure = schedule->round.pivot_is_sure;
+        return schedule->round.pivot;
+    }
+    *is_sure = schedule->is_certain[window.begin + i - n_front];
+    return schedule->guess[window.begin + i - n_front];
+}
+
+/* Brings what goes into a window up to date. */
 static void look(const rr_schedule *schedule, size_t index, slot *at) {
     rr_planned *planned = &at->planned;
-    rr_window window = planned->window;
-    uint32_t n_front = is_group(schedule, index) ? 1 : 0;
-    const uint32_t *now = schedule->guess + window.begin;
     bool gap = false, doubt = false;
-    planned->n_known = planned->n_sure = n_front;
+    planned->n_known = planned->n_sure = 0;
     planned->stale = false;
-    if (n_front == 1 && planned->state == RR_WINDOW_WAITING) {
-        at->passages[0] = schedule->round.pivot;
-    }
-    for (size_t i = 0; i < window.end - window.begin; i++) {
-        gap = gap || now[i] == unknown;
+    for (uint32_t i = 0; i < planned->n; i++) {
+        bool is_sure;
+        uint32_t now = passage_now(schedule, index, planned->window, i, &is_sure);
+        gap = gap || now == unknown;
         planned->n_known += !gap;
-        doubt = doubt || !schedule->is_certain[window.begin + i];
+        doubt = doubt || !is_sure;
         planned->n_sure += !doubt;
         if (planned->state == RR_WINDOW_WAITING) {
-            at->passages[n_front + i] = now[i];
+            at->passages[i] = now;
         } else {
-            planned->stale = planned->stale || (now[i] != unknown && now[i] != at->passages[n_front + i]);
+            planned->stale = planned->stale || (now != unknown && now != at->passages[i]);
         }
     }
     planned->settled = planned->n_sure == planned->n;
@@ -161,6 +173,10 @@ static void imagine(rr_schedule *schedule, const slot *at) {
     for (uint32_t i = 0; i < planned->n; i++) {
         schedule->guess[planned->window.begin + i] = i < n_outcome ? at->passages[at->outcome[i] - 1] : unknown;
         schedule->is_certain[planned->window.begin + i] = is_certain;
+    }
+    if (schedule->params.kind == RR_SCHEDULE_TOPDOWN && schedule->round.n_windows > 1) {
+        schedule->round.pivot = schedule->guess[schedule->round.n_top];
+        schedule->round.pivot_is_sure = is_certain;
     }
 }
 
@@ -202,8 +218,9 @@ static void open_slots(rr_schedule *schedule, size_t from) {
 static void begin_round(rr_schedule *schedule, size_t n) {
     round_state *round = &schedule->round;
     round->begin = schedule->n_windows;
-    round->n_windows = n < 2 ? 0 : 1;
+    round->n_windows = count_of_pass(&schedule->params, n);
     round->n = n;
+    round->n_top = schedule->params.window / 2 - 1;
     round->n_kept = round->n_dropped = 0;
     schedule->n_windows += round->n_windows;
 }
@@ -324,22 +341,16 @@ void rr_schedule_forget(rr_schedule *schedule, size_t index) {
     update(schedule);
 }
 
-/* The first window of a round gave `order`, [window]: the pivot, what is kept and what is dropped. */
+/* The first window of a round is confirmed: the pivot, what is kept and what is dropped. */
 static void split_top(rr_schedule *schedule) {
     round_state *round = &schedule->round;
-    size_t window = schedule->params.window;
-    if (round->n <= window) {
-        return;
-    }
-    round->n_top = window / 2 - 1;
-    round->pivot = schedule->order[round->n_top];
-    round->n_kept = round->n_top;
-    memcpy(round->kept, schedule->order, round->n_top * sizeof *round->kept);
-    round->n_dropped = window - round->n_top - 1;
-    memcpy(round->dropped, schedule->order + round->n_top + 1, round->n_dropped * sizeof *round->dropped);
-    size_t n_groups = (round->n - window - 1) / (window - 1) + 1;
-    round->n_windows += n_groups;
-    schedule->n_windows += n_groups;
+    size_t n_top = round->n_top;
+    round->pivot = schedule->order[n_top];
+    round->pivot_is_sure = true;
+    round->n_kept = n_top;
+    memcpy(round->kept, schedule->order, n_top * sizeof *round->kept);
+    round->n_dropped = schedule->params.window - n_top - 1;
+    memcpy(round->dropped, schedule->order + n_top + 1, round->n_dropped * sizeof *round->dropped);
 }
 
 static void split_group(round_state *round, const slot *at) {
@@ -360,7 +371,7 @@ static void split_group(round_state *round, const slot *at) {
 static void end_round(rr_schedule *schedule) {
     round_state *round = &schedule->round;
     size_t next = 0;
-    if (round->n > schedule->params.window) {
+    if (round->n_windows > 1) {
         size_t n_kept = round->n_kept;
         memcpy(schedule->order, round->kept, n_kept * sizeof *round->kept);
         schedule->order[n_kept] = round->pivot;
@@ -394,7 +405,7 @@ bool rr_schedule_confirm(rr_schedule *schedule) {
         }
     }
     if (schedule->params.kind == RR_SCHEDULE_TOPDOWN) {
-        if (index == round->begin) {
+        if (index == round->begin && round->n_windows > 1) {
             split_top(schedule);
         }
         if (index + 1 == round->begin + round->n_windows) {

@@ -11,7 +11,7 @@
  *            1. The first `window` passages of the list are ranked. If that was the whole list, the ranking is done.
  *            2. Of rank k = window / 2 is the pivot; the k − 1 above it are kept, those below it dropped.
  *            3. The rest of the list is cut, in order, into groups of window − 1. Each makes a window of its own in which the
- *               pivot is shown first; these do not depend on each other. What an answer puts above the pivot is kept, what
+ *               pivot is shown first; these depend on the pivot alone. What an answer puts above the pivot is kept, what
  *               it puts below is dropped, both behind what was kept and dropped before and in the answer's order.
  *            4. The outcome is the kept, the pivot, the dropped. If no group had anything to keep, the kept stand as the first
  *               window ranked them; else the next round ranks the kept.
@@ -66,7 +66,8 @@ typedef struct rr_planned {
     uint32_t n;
     uint32_t n_known;       /* passages known from the first on; the window can be ranked when it is n */
     uint32_t n_sure;        /* of those, from the first on, that nothing unfinished can change */
-    uint32_t n_handed_over; /* this many first ids of its answer make the next window known; 0 = none waits for them */
+    uint32_t n_handed_over; /* this many first ids of its answer make the next window known (topdown: the round's
+                             * others, by the pivot); 0 = none waits for them */
     rr_window_state state;
     bool settled; /* n_sure is n */
     bool stale;   /* running or done, and its passages turned out to be others: what comes of it is of no use */

@@ -115,12 +115,13 @@ static void check_permutation(const uint32_t *order, size_t n, uint32_t seed) {
 }
 
 /* Counts over all cases, so that a run that never met a case is seen. */
-static size_t n_early, n_stale, n_groups_at_once, n_windows_at_once;
+static size_t n_early, n_early_groups, n_stale, n_groups_at_once, n_windows_at_once;
 
-static void begin_one(rr_schedule *schedule, size_t index) {
+static void begin_one(rr_schedule *schedule, size_t index, bool is_topdown) {
     const rr_planned *planned = rr_schedule_at(schedule, index);
     if (planned->state == RR_WINDOW_WAITING && planned->n_known == planned->n) {
-        n_early += !planned->settled;
+        n_early += !planned->settled && !is_topdown;
+        n_early_groups += !planned->settled && is_topdown;
         rr_schedule_begin(schedule, index);
     }
 }
@@ -169,7 +170,7 @@ static void run_case(uint32_t seed) {
         CHECK(n_view <= RR_SCHEDULE_AHEAD);
         switch (random_next(&random) % 4) {
         case 0:
-            begin_one(schedule, index);
+            begin_one(schedule, index, params.kind == RR_SCHEDULE_TOPDOWN);
             break;
         case 1:
             hint_one(schedule, index, seed, &random);
@@ -262,6 +263,28 @@ static void check_limits(void) {
     CHECK(!rr_schedule_window(&params, 100, 18, &window));
 }
 
+/* The pivot of a first window that is being ranked lets the groups begin. */
+static void check_pivot(void) {
+    rr_schedule_params params = {.kind = RR_SCHEDULE_TOPDOWN, .window = 4, .step = 2, .passes = 1};
+    rr_schedule *schedule = NULL;
+    rr_diag diag = {0};
+    CHECK_OK(rr_schedule_create(&params, 9, &schedule, &diag), diag);
+    CHECK_INT(rr_schedule_end(schedule), 3);
+    CHECK_INT(rr_schedule_at(schedule, 0)->n_handed_over, 2);
+    CHECK(rr_schedule_at(schedule, 1)->n == 4 && rr_schedule_at(schedule, 2)->n == 3);
+    CHECK(rr_schedule_at(schedule, 1)->n_known == 0 && !rr_schedule_at(schedule, 1)->settled);
+    rr_schedule_begin(schedule, 0);
+    rr_schedule_hint(schedule, 0, (const uint32_t[]){4, 2}, 2);
+    CHECK(rr_schedule_at(schedule, 1)->n_known == 4 && rr_schedule_at(schedule, 1)->n_sure == 0);
+    CHECK(rr_schedule_at(schedule, 1)->passages[0] == 1 && rr_schedule_at(schedule, 2)->passages[1] == 7);
+    rr_schedule_begin(schedule, 1);
+    rr_schedule_done(schedule, 0, (const uint32_t[]){4, 3, 2, 1});
+    CHECK(rr_schedule_at(schedule, 1)->stale && !rr_schedule_at(schedule, 2)->stale);
+    rr_schedule_forget(schedule, 1);
+    CHECK(rr_schedule_at(schedule, 1)->settled && rr_schedule_at(schedule, 1)->passages[0] == 2);
+    rr_schedule_destroy(&schedule);
+}
+
 /* Judged by a perfect model, the best come out in order. */
 static void check_topdown_best(void) {
     rr_schedule_params params = {.kind = RR_SCHEDULE_TOPDOWN, .window = 20, .step = 10, .passes = 1};
@@ -295,12 +318,13 @@ static void check_topdown_best(void) {
 int main(void) {
     check_known();
     check_limits();
+    check_pivot();
     check_topdown_best();
     for (uint32_t seed = 0; seed < 3000; seed++) {
         run_case(seed);
     }
-    printf("begun early %zu, redone %zu, steps with groups side by side %zu, with windows of two passes %zu\n", n_early, n_stale,
+    printf("begun early %zu, groups %zu, redone %zu, steps with groups side by side %zu, with windows of two passes %zu\n", n_early, n_early_groups, n_stale,
            n_groups_at_once, n_windows_at_once);
-    CHECK(n_early > 1000 && n_stale > 100 && n_groups_at_once > 1000 && n_windows_at_once > 100);
+    CHECK(n_early > 1000 && n_early_groups > 1000 && n_stale > 100 && n_groups_at_once > 1000 && n_windows_at_once > 100);
     return CHECK_END();
 }
