@@ -173,7 +173,10 @@ static rr_answer_mode answer_mode(const rearank_engine *engine, const rearank_op
 
 static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_options *options, rr_ranking *out) {
     rr_prompt_style style = options->no_think ? RR_PROMPT_RANKGPT : RR_PROMPT_REARANK;
+    int32_t earlier[RR_EARLIER_TOKENS];
     rr_model_responder model = {
+        .earlier = earlier,
+        .earlier_room = RR_EARLIER_TOKENS,
         .engine = engine->engine,
         .session = engine->session,
         .style = style,

@@ -249,8 +249,14 @@ static void announce(rr_run_state *executor) {
 /* Hands out finished rankings in the queries' order; holds the lock but for the calls. */
 static void deliver(rr_run_state *executor) {
     const rr_execute_params *params = executor->params;
-    announce(executor);
-    while (executor->n_delivered < params->n_queries && executor->jobs[executor->n_delivered].state == RR_JOB_FINISHED) {
+    for (;;) {
+        announce(executor);
+        if (executor->n_delivered >= params->n_queries || executor->jobs[executor->n_delivered].state != RR_JOB_FINISHED) {
+            break;
+        }
+        if (params->on_finished != NULL && !executor->jobs[executor->n_delivered].told) {
+            continue; /* it finished while another was told of */
+        }
         size_t query = executor->n_delivered++;
         rr_ranking ranking = executor->jobs[query].ranking;
         executor->jobs[query].ranking = (rr_ranking){0};

@@ -68,6 +68,8 @@ rr_status rr_turn_sync(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
 
 rr_status rr_turn_generate(rr_turn *turn, size_t max_tokens, rr_reply *reply, rr_stop *stop, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
+    const rr_draft_text earlier = {model->earlier, model->n_earlier};
+    rr_draft_sources sources = {.texts = &earlier, .n = model->n_earlier > 0};
     rr_generate_params params = {
         .max_tokens = (uint32_t)max_tokens,
         .temperature = model->temperature,
@@ -76,7 +78,7 @@ rr_status rr_turn_generate(rr_turn *turn, size_t max_tokens, rr_reply *reply, rr
         .on_token = on_token,
         .user = turn,
         .draft = model->no_drafts ? NULL : rr_draft,
-        .draft_user = (void *)&model->drafts,
+        .draft_user = &sources,
     };
     RR_TRY(rr_turn_sync(turn, reply, diag));
     uint64_t synced_ns = rr_time_ns();
@@ -154,8 +156,17 @@ rr_status rr_turn_room(const rr_turn *turn, size_t wanted, size_t n_answer, size
     return RR_OK;
 }
 
+/* For guessing the next answer: a window shares passages and phrases with the one before. */
+static void remember(rr_model_responder *model, const rr_turn *turn) {
+    const size_t n = turn->timeline.n - turn->n_prompt;
+    if (model->earlier != NULL && n > 0) {
+        model->n_earlier = n < model->earlier_room ? n : model->earlier_room;
+        memcpy(model->earlier, turn->timeline.ids + turn->n_prompt, model->n_earlier * sizeof *model->earlier);
+    }
+}
+
 static rr_status model_respond(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
-    const rr_model_responder *model = user;
+    rr_model_responder *model = user;
     rr_turn turn = {.model = model, .call = call, .text = &reply->text};
     rr_status status = RR_OK;
     if (model->events.prompt != NULL) {
@@ -174,6 +185,9 @@ static rr_status model_respond(void *user, const rr_call *call, rr_reply *reply,
     case RR_ANSWER_LOGITS:
         status = rr_turn_scores(&turn, reply, diag);
         break;
+    }
+    if (status == RR_OK) {
+        remember(model, &turn);
     }
 fail:
     rr_session_on_sync_progress(model->session, NULL, NULL);

@@ -10,6 +10,7 @@
 #include "runtime/engine/engine.h"
 
 enum { RR_RESPONDER_MAX_TOKENS = 2048, RR_THINK_BUDGET = 1024 };
+enum { RR_EARLIER_TOKENS = 2048 }; /* room enough for most answers that guesses draw from */
 
 typedef enum rr_answer_mode {
     RR_ANSWER_FREE,   /* whatever the model writes */
@@ -40,10 +41,13 @@ typedef struct rr_model_responder {
     float temperature;   /* 0 = greedy */
     float top_p;         /* 0 or 1 = off */
     uint64_t seed;       /* call i of a query draws with a seed made of this and i */
-    /* At temperature 0 what the model writes is guessed from the window's passages, from what it wrote before, and from these
-     * texts (draft.h); guesses change no byte of the answer. */
-    rr_draft_sources drafts;
+    /* At temperature 0 what the model writes is guessed from the window's passages, from what it has written so far, and from what
+     * it wrote last time (draft.h); guesses change no byte of the answer. */
     bool no_drafts;
+    int32_t *earlier;    /* [earlier_room] the caller's: where the last answer is kept, its beginning when it is longer. NULL = it
+                          * is forgotten */
+    size_t earlier_room;
+    size_t n_earlier;    /* set by the responder */
     rr_responder_events events;
 } rr_model_responder;
 

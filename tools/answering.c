@@ -20,6 +20,8 @@ rr_opt_group rr_answering_group(rr_answering *answering) {
          .help = "strict: an answer lists the best K, the others follow in their order (default 0 = all)", .max = RR_WINDOW_MAX},
         {.name = "score-mode", .kind = RR_OPT_CHOICE, .target = &answering->score_mode, .choices = mode_names,
          .help = "answer = as written (default); logits = no reasoning: ids by their probability as the answer's first"},
+        {.name = "no-drafts", .kind = RR_OPT_FLAG, .target = &answering->no_drafts,
+         .help = "ask the model for every token; else it verifies guesses, several at once: the same answers, sooner"},
     };
     _Static_assert(sizeof options <= sizeof answering->options, "rr_answering.options is too small");
     memcpy(answering->options, options, sizeof options);
@@ -51,5 +53,6 @@ void rr_answering_apply(const rr_answering *answering, const char *model_name, r
     model->think_budget = answering->think_budget == not_given ? 0
                           : answering->think_budget == 0       ? -1
                                                                : (int32_t)answering->think_budget;
+    model->no_drafts = answering->no_drafts;
     model->answer_depth = answering->answer_depth == not_given ? 0 : answering->answer_depth;
 }

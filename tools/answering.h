@@ -7,13 +7,13 @@
 #include "tools/cli.h"
 
 typedef struct rr_answering {
-    bool strict, free;
+    bool strict, free, no_drafts;
     uint32_t think_budget, answer_depth; /* UINT32_MAX = not given */
     int score_mode;
-    rr_opt options[5];
+    rr_opt options[6];
 } rr_answering;
 
-/* --strict, --no-strict, --think-budget, --answer-depth, --score-mode. The group points into `answering`, which must stay
+/* --strict, --no-strict, --think-budget, --answer-depth, --score-mode, --no-drafts. The group points into `answering`, which must stay
  * where it is. */
 rr_opt_group rr_answering_group(rr_answering *answering);
 

@@ -31,6 +31,7 @@ typedef struct rank_options {
 typedef struct rank_worker {
     rr_session *session;
     rr_model_responder model;
+    int32_t earlier[RR_EARLIER_TOKENS];
 } rank_worker;
 
 /* A run in progress. */
@@ -83,6 +84,8 @@ static rr_status make_worker(rank_job *job, size_t index, rr_diag *diag) {
         .temperature = options->temperature,
         .top_p = options->top_p,
         .seed = options->seed,
+        .earlier = worker->earlier,
+        .earlier_room = RR_EARLIER_TOKENS,
         .events = rr_rank_view_events(&job->view),
     };
     rr_answering_apply(&options->answering, rr_engine_model(job->engine)->name, &worker->model);

@@ -110,6 +110,31 @@ fail:
     return status;
 }
 
+/* The same answer as a grammar would write it: some of its tokens at once, then the logits of a few ids. */
+static rr_status write_job(rr_session *session, const job *j, uint64_t random, outcome *o) {
+    static const int32_t few[] = {60, 3, 31, 0};
+    enum { N_FEW = sizeof few / sizeof few[0], N_FED = N_ANSWER - 1 }; /* the last token is never fed back */
+    int32_t tokens[N_PROMPT + N_ANSWER];
+    float found[N_FEW];
+    rr_status status = RR_OK;
+    memcpy(tokens, j->prompt, j->n_prompt * sizeof *tokens);
+    memcpy(tokens + j->n_prompt, j->answer.ids, N_FED * sizeof *tokens);
+    o->prompt_same = o->answer_same = o->last_same = true;
+    RR_TRY_GOTO(rr_session_sync(session, j->prompt, j->n_prompt, &o->diag));
+    for (size_t n = 0; n < N_FED;) {
+        n += 1 + next_random(&random) % 6;
+        n = n < N_FED ? n : N_FED;
+        RR_TRY_GOTO(rr_session_logits_of(session, tokens, j->n_prompt + n, few, N_FEW, found, &o->diag));
+        o->answer_same = o->answer_same && rr_session_n_tokens(session) == j->n_prompt + n;
+    }
+    for (int i = 0; i < N_FEW; i++) {
+        o->last_same = o->last_same && memcmp(&found[i], &j->last_logits[few[i]], sizeof *found) == 0;
+    }
+fail:
+    o->status = status;
+    return status;
+}
+
 /* One session after another, alone in its engine. */
 static void run_alone(void) {
     rr_diag diag = {0};
@@ -158,6 +183,7 @@ typedef struct worker {
     rr_session *session;
     pthread_t thread;
     int index;
+    bool writes;
     outcome outcomes[N_ROUNDS];
 } worker;
 
@@ -166,22 +192,31 @@ static atomic_int n_at_work;
 static void *work(void *user) {
     worker *w = user;
     for (int r = 0; r < n_rounds; r++) {
-        run_job(w->session, &jobs[w->index][r], &w->outcomes[r]);
+        if (w->writes) {
+            write_job(w->session, &jobs[w->index][r], (uint64_t)(w->index * N_ROUNDS + r), &w->outcomes[r]);
+        } else {
+            run_job(w->session, &jobs[w->index][r], &w->outcomes[r]);
+        }
     }
     atomic_fetch_sub(&n_at_work, 1);
     return NULL;
 }
 
-static void start(rr_engine *engine, worker *workers) {
+/* `n_writers`: so many of the threads write their answers. */
+static void start_with(rr_engine *engine, worker *workers, int n_writers) {
     rr_diag diag = {0};
     atomic_store(&n_at_work, N_THREADS);
     for (int t = 0; t < N_THREADS; t++) {
-        workers[t] = (worker){.index = t};
+        workers[t] = (worker){.index = t, .writes = t < n_writers};
         CHECK_OK(rr_session_create(engine, &workers[t].session, &diag), diag);
     }
     for (int t = 0; t < N_THREADS; t++) {
         CHECK(pthread_create(&workers[t].thread, NULL, work, &workers[t]) == 0);
     }
+}
+
+static void start(rr_engine *engine, worker *workers) {
+    start_with(engine, workers, 0);
 }
 
 static void finish(worker *workers) {
@@ -222,6 +257,22 @@ static void test_together(void) {
               (int)stats.decode_rows, (int)stats.n_decode_passes);
     CHECK(stats.shared_tokens > 0);
     CHECK(stats.prompt_tokens + stats.shared_tokens <= n_prompt);
+    close_engine(&engine);
+}
+
+/* Half of the threads write what the others generate: nobody sees anything of it, and all writers together want a part of the head. */
+static void test_writers(void) {
+    rr_engine *engine = open_engine(N_THREADS);
+    worker workers[N_THREADS];
+    for (int n_writers = N_THREADS; n_writers > 0; n_writers /= 2) {
+        start_with(engine, workers, n_writers);
+        finish(workers);
+        for (int t = 0; t < N_THREADS; t++) {
+            for (int r = 0; r < n_rounds; r++) {
+                check_outcome(t, r, &workers[t].outcomes[r]);
+            }
+        }
+    }
     close_engine(&engine);
 }
 
@@ -366,6 +417,7 @@ int main(void) {
         if (runs) {
             run_alone();
             test_together();
+            test_writers();
             test_cancels();
             test_failure();
             test_turns();

@@ -188,10 +188,32 @@ typedef struct outcome_state {
     size_t n_windows_told, n_bad;
 } outcome_state;
 
+/* Rankings that are known from elsewhere: in check_known. */
+static const bool *known_queries;
+static bool told[MAX_QUERIES];
+
+static bool is_known(void *user, size_t query) {
+    (void)user;
+    return known_queries != NULL && known_queries[query];
+}
+
+static rr_status tell(void *user, size_t query, const rr_ranking *ranking, rr_diag *diag) {
+    (void)diag;
+    CHECK_MSG(!told[query] && !is_known(user, query) && ranking->order != NULL, "query %zu is told of", query);
+    told[query] = true;
+    return RR_OK;
+}
+
 static rr_status deliver(void *user, size_t query, rr_ranking *ranking, rr_diag *diag) {
     outcome_state *out = user;
     CHECK_MSG(out->last == SIZE_MAX || query > out->last, "query %zu after %zu", query, out->last);
     out->last = query;
+    CHECK_MSG(told[query] != is_known(user, query), "query %zu was not told of", query);
+    if (is_known(user, query)) {
+        CHECK(ranking->order == NULL && ranking->n_windows == 0);
+        rr_buf_text(&out->text[query], "known");
+        return RR_OK;
+    }
     if (query == out->fail_at) {
         return rr_fail(diag, RR_E_IO, "no room");
     }
@@ -231,6 +253,8 @@ static void run(script_state *script, const rr_rank_params *rank, size_t n_queri
         .rank = *rank,
         .workers = workers,
         .n_workers = n_workers,
+        .is_known = is_known,
+        .on_finished = tell,
         .on_ranking = deliver,
         .user = out,
         .stop = &script->stop,
@@ -239,6 +263,7 @@ static void run(script_state *script, const rr_rank_params *rank, size_t n_queri
     };
     params.rank.on_window = on_window;
     params.rank.user = out;
+    memset(told, 0, sizeof told);
     atomic_store(&script->n_calls, 0);
     atomic_store(&script->stop, false);
     out->status = rr_execute(&params, &out->diag);
@@ -337,6 +362,36 @@ static void check_equal(uint32_t seed, bool fails, totals_state *totals) {
     destroy_outcome(&other);
 }
 
+/* Some rankings are known: they are passed by, the others are what they were. */
+static void check_known(uint32_t seed) {
+    uint32_t random = seed;
+    static outcome_state plain, other;
+    bool known[MAX_QUERIES];
+    size_t n_queries = choose_n_queries(&random), n_workers = 1 + random_next(&random) % MAX_WORKERS;
+    make_queries(&random, n_queries, false);
+    rr_rank_params rank = make_params(&random);
+    script_state script = {.seed = seed};
+    plain.fail_at = other.fail_at = MAX_QUERIES;
+    run(&script, &rank, n_queries, 1, false, &plain);
+    for (size_t i = 0; i < n_queries; i++) {
+        known[i] = seed % 8 == 0 || random_next(&random) % 2 == 0;
+    }
+    known_queries = known;
+    run(&script, &rank, n_queries, n_workers, true, &other);
+    known_queries = NULL;
+    CHECK_MSG(plain.status == other.status, "seed %u: status %d, expected %d", seed, other.status, plain.status);
+    for (size_t i = 0; i < n_queries; i++) {
+        if (known[i]) {
+            CHECK_MSG(other.text[i].bytes == strlen("known"), "seed %u, query %zu is known and was not delivered", seed, i);
+        } else {
+            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]), "seed %u, %zu workers, query %zu: other bytes", seed, n_workers, i);
+        }
+    }
+    CHECK(seed % 8 != 0 || atomic_load(&script.n_calls) == 0);
+    destroy_outcome(&plain);
+    destroy_outcome(&other);
+}
+
 /* Stopped at any call: what was finished is delivered, and is right. */
 static void check_stopped(uint32_t seed, totals_state *totals) {
     uint32_t random = seed;
@@ -390,6 +445,9 @@ int main(void) {
     check_pipeline();
     for (uint32_t seed = 1; seed <= n_cases; seed++) {
         check_equal(seed, false, &totals);
+        if (seed % 2 == 0) {
+            check_known(seed);
+        }
         if (seed % 4 == 0) {
             check_equal(seed, true, &totals);
             check_stopped(seed, &totals);
