@@ -5,7 +5,7 @@
 #include "tests/support/real_model.h"
 
 enum { N_SIZES = 4, MOST = 20, N_CHARS = 80, N_TOKENS = 64 };
-static const size_t sizes[N_SIZES] = {MOST, 5, 12, 3};
+static const size_t sizes[N_SIZES] = {5, MOST, 12, 3};
 
 static rr_engine *engine;
 static rr_session *session;
