@@ -87,6 +87,9 @@ foreach(layer vk engine)
         endif()
     endforeach()
 endforeach()
+if(TEST engine_checkgpu)
+    set_tests_properties(engine_checkgpu PROPERTIES TIMEOUT 1800) # compiles some hundred kernels, on a software device on one core
+endif()
 
 # A little model for scripts that run the program.
 if(TARGET rr_support)
