@@ -240,7 +240,6 @@ static void announce(rr_run_state *executor) {
         rr_status status = params->on_finished(params->user, i, &job->ranking, &diag);
         pthread_mutex_lock(&executor->lock);
         if (status != RR_OK) {
-            executor->n_delivered = params->n_queries;
             rr_executor_give_up(executor, 0, status, &diag);
         }
     }

@@ -365,7 +365,7 @@ void rr_journal_close(rr_journal **journal) {
     sqlite3_close(old->db);
     if (old->is_ours && !old->is_cache && old->n_found + old->n_stored == 0) {
         remove_file(old->path);
-    } else if (old->is_ours) {
+    } else if (old->is_ours && !old->is_cache) { /* of a cache it may be another process's */
         rr_buf beside = {0}; /* empty: what was to be undone was undone */
         struct stat st;
         rr_buf_printf(&beside, "%s-journal", old->path);

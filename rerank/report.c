@@ -90,9 +90,16 @@ static void note_fact(const rr_report *report, char *fact, size_t room, const ch
 }
 
 static void note_item(rr_report *report, const rr_run_item *item) {
-    char options[128] = "";
+    char options[192] = "";
     if (item->has_params) {
-        int length = snprintf(options, sizeof options, "%zu passages a window, step %zu", item->params.window, item->params.step);
+        int length = item->params.schedule == RR_SCHEDULE_SINGLE ? snprintf(options, sizeof options, "one window")
+                     : item->params.schedule == RR_SCHEDULE_TOPDOWN
+                         ? snprintf(options, sizeof options, "topdown, %zu passages a window", item->params.window)
+                         : snprintf(options, sizeof options, "%zu passages a window, step %zu", item->params.window,
+                                    item->params.step);
+        if (item->params.passes > 1) {
+            length += snprintf(options + length, sizeof options - (size_t)length, ", %zu passes", item->params.passes);
+        }
         if (item->params.depth > 0 && item->params.depth < item->query.n) {
             length += snprintf(options + length, sizeof options - (size_t)length, ", first %zu ranked", item->params.depth);
         }

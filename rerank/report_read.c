@@ -185,9 +185,17 @@ static rr_status read_options(const rr_jsonl *jsonl, yyjson_val *root, rr_run_it
     RR_TRY(read_count(jsonl, options, "options.", "window", UINT32_MAX, &window, diag));
     RR_TRY(read_count(jsonl, options, "options.", "step", UINT32_MAX, &step, diag));
     RR_TRY(read_count(jsonl, options, "options.", "depth", UINT32_MAX, &depth, diag));
+    const char *schedule = yyjson_get_str(yyjson_obj_get(options, "schedule"));
+    const uint64_t passes = yyjson_get_uint(yyjson_obj_get(options, "passes"));
     item->has_params = true;
     item->params = (rr_rank_params){.window = (size_t)window, .step = (size_t)step, .depth = (size_t)depth,
+                                    .passes = passes < UINT32_MAX ? (size_t)passes : 0,
                                     .style = is_true(options, "think") ? RR_PROMPT_REARANK : RR_PROMPT_RANKGPT};
+    for (int i = 0; i < RR_SCHEDULE_COUNT && schedule != NULL; i++) { /* runs of before there were others have none */
+        if (strcmp(schedule, rr_schedule_names[i]) == 0) {
+            item->params.schedule = (rr_schedule_kind)i;
+        }
+    }
     return RR_OK;
 }
 

@@ -9,7 +9,7 @@
 #include "tools/bench.h"
 
 /* The first passes of one token find out which way is faster (runtime/engine/two_ways.h). */
-enum { WARM_TOKENS = 4 };
+enum { WARM_TOKENS = 4, WARM_PASSES = WARM_TOKENS - 1 };
 
 /* One engine at work. */
 typedef struct bench_runner {
@@ -183,7 +183,7 @@ static rr_status measure_batch(bench_runner *r, uint32_t rows, rr_diag *diag) {
     point->rows = rows;
     if (rows > r->n_sessions) {
         snprintf(point->note, sizeof point->note, "skipped: the device's memory does not hold %u sessions of %u tokens", rows,
-                 plan->batch_depth + plan->batch_gen * (plan->rounds + 1));
+                 plan->batch_depth + plan->batch_gen * plan->rounds + WARM_PASSES);
         return RR_OK;
     }
     const rr_model *model = rr_engine_model(r->engine);
@@ -193,7 +193,7 @@ static rr_status measure_batch(bench_runner *r, uint32_t rows, rr_diag *diag) {
     for (uint32_t s = 0; s < rows; s++) {
         RR_TRY(sync(r, r->sessions[s], plan->batch_depth, false, diag));
     }
-    RR_TRY(decode_passes(r, rows, rows == 1 ? WARM_TOKENS - 1 : 1, diag));
+    RR_TRY(decode_passes(r, rows, rows == 1 ? WARM_PASSES : 1, diag));
     for (begin_point(r); !enough(r, point);) {
         double begin = now_ns();
         RR_TRY(decode_passes(r, rows, plan->batch_gen, diag));
@@ -347,7 +347,7 @@ static rr_status measure_batches(bench_runner *r, const rr_engine_params *params
     if (plan->batches.n == 0) {
         return RR_OK;
     }
-    uint32_t n_context = plan->batch_depth + plan->batch_gen * (plan->rounds + 1), n_sessions;
+    uint32_t n_context = plan->batch_depth + plan->batch_gen * plan->rounds + WARM_PASSES, n_sessions;
     n_context = n_context < 16 ? 16 : n_context;
     RR_TRY(choose_sessions(r, params, n_context, &n_sessions, diag));
     if (n_sessions > 0) {
@@ -368,7 +368,7 @@ static rr_status walk(bench_runner *r, const rr_engine_params *params, rr_diag *
     RR_TRY(open_runner(r, &empty, RR_DECODE_ROWS, chunk + 16, diag));
     RR_TRY(sync(r, r->sessions[0], chunk + 9, false, diag));
     for (uint32_t rows = 1; rows <= RR_DECODE_ROWS; rows *= 2) {
-        RR_TRY(decode_passes(r, rows, rows == 1 ? WARM_TOKENS - 1 : 1, diag));
+        RR_TRY(decode_passes(r, rows, 1, diag));
     }
     return RR_OK;
 }

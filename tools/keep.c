@@ -24,19 +24,27 @@ rr_opt_group rr_keep_group(rr_keep *keep) {
     return (rr_opt_group){"Never lose work", keep->options, sizeof options / sizeof options[0]};
 }
 
-int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_path, const char *log_path) {
+int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_path, const char *log_path, const char *report_path) {
+    const struct {
+        const char *name, *path;
+    } others[] = {{"--output", output_path}, {"--log", log_path}, {"--report", report_path}};
     keep->spec = spec;
-    const char *path = keep->journal_path;
-    if (path != NULL && output_path != NULL && rr_file_same(path, output_path)) {
-        return rr_cli_usage_error("--journal and --output name the same file: %s", path);
-    }
-    if (path != NULL && log_path != NULL && rr_file_same(path, log_path)) {
-        return rr_cli_usage_error("--journal and --log name the same file: %s", path);
-    }
-    if (keep->resume && path == NULL && output_path == NULL) {
+    if (keep->resume && keep->journal_path == NULL && output_path == NULL) {
         return rr_cli_usage_error("--resume needs the --output FILE or --journal FILE of the run that was stopped");
     }
-    return RR_CLI_GO_ON;
+    rr_buf beside = {0};
+    if (keep->journal_path == NULL && output_path != NULL) {
+        rr_buf_printf(&beside, "%s.journal", output_path);
+    }
+    const char *path = keep->journal_path != NULL ? keep->journal_path : beside.data;
+    int code = RR_CLI_GO_ON;
+    for (size_t i = 0; i < sizeof others / sizeof others[0] && path != NULL && code == RR_CLI_GO_ON; i++) {
+        if (others[i].path != NULL && rr_file_same(path, others[i].path)) {
+            code = rr_cli_usage_error("the journal and %s name the same file: %s", others[i].name, path);
+        }
+    }
+    rr_buf_destroy(&beside);
+    return code;
 }
 
 /* Facts ------------------------------------------------------------------------------------------------------------- */
@@ -214,6 +222,19 @@ static rr_status open_cache(rr_keep *keep, rr_diag *diag) {
     return status;
 }
 
+/* A damaged ranking is as none: it is made and kept again. */
+static rr_status look_into_cache(rr_keep *keep, const rr_query *query, bool *kept, rr_diag *diag) {
+    rr_ranking ranking;
+    rr_status status = rr_journal_find(keep->cache, query, &ranking, kept, diag);
+    rr_ranking_destroy(&ranking);
+    if (status == RR_E_INPUT) {
+        rr_log(RR_LOG_WARN, "%s: ranked again", diag->text);
+        *kept = false;
+        status = RR_OK;
+    }
+    return status;
+}
+
 /* Which queries are there already. */
 static rr_status look_for_kept(rr_keep *keep, const rr_candidates *candidates, rr_diag *diag) {
     keep->is_kept = calloc(candidates->n + 1, sizeof *keep->is_kept);
@@ -227,7 +248,7 @@ static rr_status look_for_kept(rr_keep *keep, const rr_candidates *candidates, r
             RR_TRY(rr_journal_has(keep->journal, &candidates->queries[i], kept, diag));
         }
         if (keep->cache != NULL && !*kept) {
-            RR_TRY(rr_journal_has(keep->cache, &candidates->queries[i], kept, diag));
+            RR_TRY(look_into_cache(keep, &candidates->queries[i], kept, diag));
         }
         n_kept += *kept;
     }
@@ -301,8 +322,8 @@ rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *
 
 void rr_keep_tell(const rr_keep *keep) {
     if (keep->journal != NULL && rr_journal_n_kept(keep->journal) > 0) {
-        rr_cli_error("finished queries that %s keeps: %zu; the same command with --resume goes on from there", keep->journal_path,
-                     rr_journal_n_kept(keep->journal));
+        rr_cli_error("finished queries that %s keeps: %zu; the same command%s goes on from there", keep->journal_path,
+                     rr_journal_n_kept(keep->journal), keep->resume ? "" : " with --resume");
     }
 }
 

@@ -130,6 +130,10 @@ static rr_status take_ranking(void *user, size_t index, rr_ranking *ranking, rr_
     if (is_kept(job, index)) {
         bool found;
         RR_TRY(rr_keep_find(&job->options->keep, query, ranking, &found, diag));
+        if (!found) {
+            return rr_fail(diag, RR_E_INPUT, "query \"%.100s\": its kept ranking is gone, somebody took it out; run this again",
+                           query->qid);
+        }
         RR_TRY(rr_keep_store(&job->options->keep, query, ranking, found, diag));
     }
     rr_rank_view_hide(&job->view);
@@ -286,8 +290,12 @@ int rr_verb_rank(int argc, char **argv) {
         rr_file_same(options.log_path, options.output.path)) {
         code = rr_cli_usage_error("--output and --log name the same file: %s", options.log_path);
     }
+    if (code == RR_CLI_GO_ON && options.log_path != NULL && options.output.report_path != NULL &&
+        rr_file_same(options.log_path, options.output.report_path)) {
+        code = rr_cli_usage_error("--report and --log name the same file: %s", options.log_path);
+    }
     if (code == RR_CLI_GO_ON) {
-        code = rr_keep_check(&options.keep, &spec, options.output.path, options.log_path);
+        code = rr_keep_check(&options.keep, &spec, options.output.path, options.log_path, options.output.report_path);
     }
     if (code == RR_CLI_GO_ON) {
         code = rr_answering_check(&options.answering);

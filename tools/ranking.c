@@ -160,7 +160,7 @@ static rr_status begin_report(rr_ranking_output *output, rr_diag *diag) {
     if (output->report_path == NULL) {
         return RR_OK;
     }
-    if (output->path != NULL && strcmp(output->path, output->report_path) == 0) {
+    if (output->path != NULL && rr_file_same(output->path, output->report_path)) {
         return rr_fail(diag, RR_E_USAGE, "--output and --report name the same file: %s", output->path);
     }
     RR_TRY(rr_file_out_check(output->report_path, diag));
@@ -235,6 +235,10 @@ rr_status rr_ranking_output_add(rr_ranking_output *output, const rr_query *query
 }
 
 rr_status rr_ranking_output_end(rr_ranking_output *output, rr_diag *diag) {
+    if (output->ended) {
+        return RR_OK;
+    }
+    output->ended = true;
     RR_TRY(rr_run_end(&output->run, &output->text, diag));
     if (output->path != NULL) {
         RR_TRY(rr_file_write_atomic(output->path, output->text.data, output->text.bytes, diag));

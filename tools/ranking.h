@@ -39,6 +39,7 @@ typedef struct rr_ranking_output {
     const char *path; /* NULL = standard output */
     int format;       /* −1 = a table on a terminal, else JSON */
     size_t n_written;
+    bool ended;       /* nothing is sent any more */
     rr_buf text;      /* not yet sent */
     const char *report_path; /* NULL = none */
     rr_report report;

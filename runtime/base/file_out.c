@@ -177,6 +177,18 @@ rr_status rr_file_out_skip(rr_file_out *out, uint64_t bytes, rr_diag *diag) {
     return RR_OK;
 }
 
+/* So that the file's name survives a power cut, as far as the file system can promise it. */
+static void sync_folder(const char *path) {
+    rr_buf folder = {0};
+    rr_folder_of(path, &folder);
+    int fd = folder.failed ? -1 : open(folder.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+    rr_buf_destroy(&folder);
+}
+
 rr_status rr_file_out_finish(rr_file_out *out, rr_diag *diag) {
     bool is_temporary = out->temporary.data != NULL;
     bool ok = out->unnamed ? give_name(out) : !is_temporary || fsync(out->fd) == 0; /* a device or pipe has nothing to sync */
@@ -189,6 +201,7 @@ rr_status rr_file_out_finish(rr_file_out *out, rr_diag *diag) {
     if (ok && is_temporary) {
         ok = rename(out->temporary.data, out->path.data) == 0;
         saved = errno;
+        sync_folder(out->path.data);
     }
     rr_status status = RR_OK;
     if (ok) {

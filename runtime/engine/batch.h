@@ -9,7 +9,7 @@ typedef struct rr_batch {
     rr_request *requests[RR_DECODE_ROWS]; /* of a prompt one */
     uint32_t n, n_rows;
     /* Of a prompt: tokens [begin, end) are copied from `from`, else computed. */
-    const rr_session *from;
+    const rr_vk_buffer *from; /* a slot: its session may be destroyed meanwhile */
     size_t begin, end;
 } rr_batch;
 

@@ -88,7 +88,8 @@ typedef void (*rr_sync_progress_fn)(void *user, size_t done, size_t total);
 void rr_session_on_sync_progress(rr_session *session, rr_sync_progress_fn fn, void *user);
 
 /* Float32 logits [n_vocab] of the last token, owned by the session, valid until its next call. Costs nothing after a
- * sync or rr_engine_decode; after a greedy generate the last token is computed once more. */
+ * sync or rr_engine_decode; after a greedy generate the last token is computed once more. Errors: as sync; the timeline may then lack
+ * its last token: sync again. */
 rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *diag);
 
 enum { RR_DECODE_ROWS = 32 }; /* of a decode pass, at most */
@@ -145,13 +146,14 @@ size_t rr_choose(const float *logits, size_t n, float temperature, float top_p, 
 void rr_session_cancel(rr_session *session);
 
 /* Teacher forcing: syncs to `tokens` from scratch and calls `row` for every position with its logits [n_vocab], in order,
- * maybe from another thread that uses the engine. */
+ * maybe from another thread that uses the engine; `row` must not call the engine. */
 typedef rr_status (*rr_logits_fn)(void *user, size_t position, const float *logits, rr_diag *diag);
 rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size_t n, rr_logits_fn row, void *user,
                                 rr_diag *diag);
 
 /* One decode pass over up to 32 rows of different sessions: appends tokens[i] to sessions[i] and leaves each session's
- * logits ready. Where other threads wait for passes as well, the rows may be dealt to two. The result of a row has the same bits
+ * logits ready. Where other threads wait for passes as well, the rows may be dealt to two, and after an error those of one may have been
+ * appended (rr_session_n_tokens). The result of a row has the same bits
  * whatever its company. Errors: as sync; RR_E_USAGE when a session appears twice, belongs to another engine or is full. */
 rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const int32_t *tokens, size_t n,
                            rr_diag *diag);

@@ -201,11 +201,22 @@ static rr_status run_once(rr_engine *engine, const rr_pass *pass, rr_diag *diag)
     return run_layers(engine, pass, diag);
 }
 
+/* Ops that overlapped may have left any count. */
+static rr_status clear_counters(rr_engine *engine, rr_diag *diag) {
+    if (engine->counters_dirty) {
+        RR_TRY(rr_engine_clear_counters(engine, diag));
+        engine->counters_dirty = false;
+    }
+    return RR_OK;
+}
+
 rr_status rr_graph_run(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
     const rr_graph *graph = engine->graph;
+    RR_TRY(clear_counters(engine, diag));
     RR_TRY(run_once(engine, pass, diag));
     if (graph->must_repeat != NULL && graph->must_repeat(engine)) {
-        RR_TRY(rr_engine_clear_counters(engine, diag)); /* ops that overlapped may have left any count */
+        engine->counters_dirty = true;
+        RR_TRY(clear_counters(engine, diag));
         RR_TRY(run_once(engine, pass, diag));
     }
     if (graph->end_pass != NULL) {

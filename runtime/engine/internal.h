@@ -143,6 +143,7 @@ struct rr_engine {
     rr_scheduler *scheduler; /* which thread may use the device: scheduler.h */
     rr_profile *profile;     /* NULL = off */
     rr_resident *resident;   /* lanes graph: layers in one dispatch */
+    bool counters_dirty;     /* rr_engine_clear_counters must come before the next pass */
     double layer_row_ns[RR_N_FAMILIES]; /* measured time of a layer, a row; 0 = not yet */
     double head_unit_ns[RR_N_FAMILIES]; /* measured time of the head over its least number of rows (graph.c) */
     uint32_t head_cols;                 /* logits a row of the last head */

@@ -182,10 +182,11 @@ static void collect_prompt(rr_engine *engine, rr_batch *b) {
         b->end = request->n - b->begin < chunk ? request->n : b->begin + chunk;
         b->n_rows = (uint32_t)(b->end - b->begin);
         if (request->from != NULL) {
-            b->from = request->from;
+            b->from = &engine->slots[request->from->slot];
             b->end = request->n;
         } else if (request->each == NULL) {
-            b->from = rr_share_find(engine, session, request->tokens, request->n, &b->end);
+            const rr_session *other = rr_share_find(engine, session, request->tokens, request->n, &b->end);
+            b->from = other != NULL ? &engine->slots[other->slot] : NULL;
         }
     }
 }

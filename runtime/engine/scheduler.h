@@ -43,8 +43,8 @@ rr_status rr_scheduler_create(rr_scheduler **out, rr_diag *diag);
 void rr_scheduler_destroy(rr_scheduler **scheduler);
 
 /* Runs `n` requests (at least 1) of different sessions; returns when all are done. On success the timelines hold the tokens:
- * of a decode request the first alone unless they are given, whose results the session has; rows behind it have KV and `best`. Sets the requests'
- * status and returns the first that is not RR_OK. Errors: RR_E_DEVICE, RR_E_CANCELLED (prompts), those of `each`. After an
+ * of a decode request the first alone, whose results the session has, while rows behind it have KV and `best`; given rows all.
+ * Sets the requests' status and returns the first that is not RR_OK. Errors: RR_E_DEVICE, RR_E_CANCELLED (prompts), those of `each`. After an
  * error a session holds what it held before. */
 rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr_diag *diag);
 

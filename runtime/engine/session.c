@@ -177,7 +177,11 @@ rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *dia
                               .n = is_prompt ? n : 1,
                               .with_logits = true};
         session->n_tokens = n - 1;
-        RR_TRY(rr_scheduler_run(session->engine, &request, 1, diag));
+        rr_status status = rr_scheduler_run(session->engine, &request, 1, diag);
+        if (status == RR_E_CANCELLED) {
+            rr_session_take_cancel(session);
+        }
+        RR_TRY(status);
     }
     *out = session->logits;
     return RR_OK;
@@ -221,9 +225,13 @@ rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_
     }
     const uint32_t rounded = ((uint32_t)most / RR_LANES_UNIT + 1) * RR_LANES_UNIT;
     size_t done = common_prefix(session, tokens, n);
-    done -= done == n; /* the last token's logits are wanted */
+    const bool ready = done == n && session->n_tokens == n && session->logits_ready;
+    done -= done == n && !ready; /* the last token's logits are wanted */
     session->n_tokens = done;
     while (done < n) {
+        if (rr_session_take_cancel(session)) {
+            return rr_fail(diag, RR_E_CANCELLED, "cancelled");
+        }
         const size_t end = n - done < RR_DECODE_ROWS ? n : done + RR_DECODE_ROWS;
         rr_request request = {.session = session,
                               .family = RR_DECODE,

@@ -41,7 +41,7 @@ const rr_session *rr_share_find(const rr_engine *engine, const rr_session *sessi
     return best;
 }
 
-rr_status rr_share_copy(rr_engine *engine, const rr_session *from, const rr_session *to, size_t begin, size_t end,
+rr_status rr_share_copy(rr_engine *engine, const rr_vk_buffer *from, const rr_session *to, size_t begin, size_t end,
                         rr_diag *diag) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t row_bytes = (uint64_t)c->head_size * 2, plane_bytes = row_bytes * engine->limits.n_context;
@@ -51,7 +51,7 @@ rr_status rr_share_copy(rr_engine *engine, const rr_session *from, const rr_sess
         RR_TRY(rr_vk_begin(engine->commands, diag));
         for (uint64_t copied = 0; plane < n_planes && copied < SUBMIT_BYTES; plane++, copied += bytes) {
             uint64_t at = plane * plane_bytes + begin * row_bytes;
-            rr_vk_copy(engine->commands, &engine->slots[from->slot], at, &engine->slots[to->slot], at, bytes);
+            rr_vk_copy(engine->commands, from, at, &engine->slots[to->slot], at, bytes);
         }
         rr_vk_barrier(engine->commands);
         RR_TRY(rr_vk_submit(engine->commands, diag));

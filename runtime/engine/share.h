@@ -10,8 +10,8 @@
  * is none. *end: how far it goes, at most n − 1; untouched when there is none. The caller holds the lock. O(sessions · n). */
 const rr_session *rr_share_find(const rr_engine *engine, const rr_session *session, const int32_t *tokens, size_t n,
                                 size_t *end);
-/* Copies the KV of positions [begin, end) on the device and waits. The caller leads. Errors: RR_E_DEVICE. */
-rr_status rr_share_copy(rr_engine *engine, const rr_session *from, const rr_session *to, size_t begin, size_t end,
+/* Copies the KV of positions [begin, end) from a slot on the device and waits. The caller leads. Errors: RR_E_DEVICE. */
+rr_status rr_share_copy(rr_engine *engine, const rr_vk_buffer *from, const rr_session *to, size_t begin, size_t end,
                         rr_diag *diag);
 
 #endif

@@ -240,6 +240,11 @@ static void test_written(void) {
     const int32_t few[] = {15, 24, 60, 0}, most[] = {(int32_t)n_vocab - 1, 3}, bad[] = {1, (int32_t)n_vocab}, worse[] = {-1};
     static const size_t counts[] = {1, 2, 4, 9, 32, 33, MOST};
     float found[4];
+    sync_logits(session, START, scratch);
+    CHECK_OK(rr_session_logits_of(session, prompt, START, few, 4, found, &diag), diag); /* a prompt's own, as they are */
+    for (size_t i = 0; i < 4; i++) {
+        CHECK(memcmp(&found[i], &scratch[few[i]], sizeof *found) == 0);
+    }
     for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
         const float *expected = alone + (counts[c] - 1) * n_vocab;
         sync_logits(session, START, scratch);
@@ -370,7 +375,7 @@ static void test_errors(void) {
     CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_USAGE);
     params.n_context = 256;
     params.device = "no such device";
-    CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_DEVICE);
+    CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_USAGE);
     params.device = NULL;
     params.caps = "-warp-drive";
     CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_USAGE);

@@ -72,7 +72,7 @@ done
 bench 1 -m none.gguf --prompt 4
 bench 1 --prompt 4 --json no/such/folder/b.json
 check "a file that cannot be written is found before measuring" test ! -s out
-bench 1 --prompt 4 --device no-such-device
+bench 2 --prompt 4 --device no-such-device
 check "no such device" says no-such-device
 
 # the walk

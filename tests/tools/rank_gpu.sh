@@ -166,7 +166,10 @@ raise SystemExit([query["qid"] for query in json.load(open("out"))] != ["q1", "q
 PY
     code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --jobs 1 --max-tokens 4000 --output half.json)
     check "Ctrl-C with --output exits with 130 (found $code)" test "$code" -eq 130
-    check "no half file" test "$(find . -name 'half.json*' | wc -l)" -eq 0
+    check "no half file" test "$(find . -name 'half.json*' ! -name half.json.journal | wc -l)" -eq 0
+    check "a journal with the finished queries" grep -q -a -F 'half.json.journal keeps: 2; the same command with --resume' err
+    run 0 rank --candidates c.jsonl --max-tokens 4000 --output half.json --resume
+    check "goes on from there" test "$(python3 -c 'import json; print(len(json.load(open("half.json"))))')" -eq 3
 
     # Several jobs show one line of progress, and end as cleanly: the query of one passage is done before any answer.
     code=$(python3 terminal.py "" "$rearank" rank --candidates many.jsonl --jobs 2 --window 4 --step 2 --max-tokens 8 --format tsv)
@@ -174,7 +177,7 @@ PY
     check "standard output holds data only with several jobs" test "$(wc -l <out)" -eq $((2 * n_docs))
     check "shows the progress of all" grep -q -a '[0-9]* of 6 windows, [0-9] of 2 queries | 2 jobs' err
     check "no text of a single window" test "$(grep -c -a -e '-- window' err)" -eq 0
-    code=$(python3 terminal.py '3 jobs | ' "$rearank" rank --candidates c.jsonl --jobs 3 --max-tokens 4000 --format tsv --log part3.jsonl)
+    code=$(python3 terminal.py '3 jobs | ' "$rearank" rank --candidates c.jsonl --no-strict --jobs 3 --max-tokens 4000 --format tsv --log part3.jsonl)
     check "Ctrl-C with several jobs exits with 130 (found $code)" test "$code" -eq 130
     check "the finished query is kept" test "$(wc -l <out)" -eq 1
     check "and logged" grep -q '^{"qid":"q2",' part3.jsonl
