@@ -84,19 +84,11 @@ static rr_status read_hit(const rr_jsonl *jsonl, yyjson_val *hit, size_t index, 
     return rr_jsonl_number(jsonl, hit, where, "score", &out->score, diag);
 }
 
-static bool is_blank(rr_text text) {
-    rr_buf flat = {0};
-    rr_clean_spaces(text.data, text.bytes, &flat);
-    bool blank = flat.bytes == 0;
-    rr_buf_destroy(&flat);
-    return blank;
-}
-
 static rr_status read_query(const rr_jsonl *jsonl, yyjson_val *object, rr_query *out, rr_diag *diag) {
     yyjson_val *hits;
     RR_TRY(rr_jsonl_id(jsonl, object, "", "qid", false, &out->qid, diag));
     RR_TRY(rr_jsonl_text(jsonl, object, "", "query", false, &out->text, diag));
-    if (is_blank(out->text)) {
+    if (rr_clean_is_blank(out->text.data, out->text.bytes)) {
         return rr_jsonl_fail(jsonl, diag, "\"query\" is blank, expected the question to rank by");
     }
     RR_TRY(rr_jsonl_array(jsonl, object, "", "hits", &hits, diag));
@@ -233,7 +225,7 @@ static rr_status read_passage(const rr_jsonl *jsonl, rr_text line, bool json, rr
 /* Sets *out to one query without passages. */
 static rr_status start_query(const char *qid, const char *query, rr_candidates *out, rr_diag *diag) {
     *out = (rr_candidates){0};
-    if (is_blank((rr_text){query, strlen(query)})) {
+    if (rr_clean_is_blank(query, strlen(query))) {
         return rr_fail(diag, RR_E_USAGE, "the query is blank, expected the question to rank by");
     }
     rr_buf clean = {0};

@@ -60,6 +60,17 @@ void rr_clean_spaces(const char *text, size_t bytes, rr_buf *out) {
     }
 }
 
+bool rr_clean_is_blank(const char *text, size_t bytes) {
+    for (size_t i = 0; i < bytes;) {
+        uint32_t code;
+        i += decode(text + i, bytes - i, &code);
+        if (!is_space(code)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 size_t rr_clean_cut(const char *text, size_t bytes, size_t n_chars) {
     size_t i = 0;
     while (i < bytes && n_chars-- > 0) {

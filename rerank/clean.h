@@ -13,6 +13,9 @@ void rr_clean_utf8(const char *text, size_t bytes, rr_buf *out);
  * stripped. Invalid sequences become U+FFFD. */
 void rr_clean_spaces(const char *text, size_t bytes, rr_buf *out);
 
+/* Whether that would leave nothing. */
+bool rr_clean_is_blank(const char *text, size_t bytes);
+
 /* How many bytes the first `n_chars` code points of valid UTF-8 take. */
 size_t rr_clean_cut(const char *text, size_t bytes, size_t n_chars);
 

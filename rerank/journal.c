@@ -40,6 +40,11 @@ static void key_of(const rr_journal *journal, const rr_query *query, uint8_t key
 
 /* SQLite ------------------------------------------------------------------------------------------------------------ */
 
+static rr_status fail_damaged(const rr_journal *journal, const char *what, rr_diag *diag) {
+    return rr_fail(diag, RR_E_INPUT, "%s: damaged, or no %s of rearank (%s); nothing in it was changed: move it away, or remove it to start "
+                   "over", journal->path, journal->is_cache ? "cache" : "journal", what);
+}
+
 /* What SQLite says of its last failure, as ours. */
 static rr_status fail_db(const rr_journal *journal, const char *doing, rr_diag *diag) {
     int code = sqlite3_errcode(journal->db) & 0xFF, os = sqlite3_system_errno(journal->db);
@@ -48,8 +53,7 @@ static rr_status fail_db(const rr_journal *journal, const char *doing, rr_diag *
         return rr_fail(diag, RR_E_MEMORY, "%s: out of memory", journal->path);
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-        return rr_fail(diag, RR_E_INPUT, "%s: damaged, or no %s of rearank (%s); nothing in it was changed: move it away, or remove it to "
-                       "start over", journal->path, journal->is_cache ? "cache" : "journal", sqlite3_errmsg(journal->db));
+        return fail_damaged(journal, sqlite3_errmsg(journal->db), diag);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return rr_fail(diag, RR_E_IO, "%s: another process uses it", journal->path);
@@ -72,11 +76,6 @@ static rr_status ask(rr_journal *journal, const char *sql, int64_t *out, rr_diag
     rr_status status = code == SQLITE_ROW || code == SQLITE_DONE ? RR_OK : fail_db(journal, "read", diag);
     sqlite3_finalize(statement);
     return status;
-}
-
-static rr_status fail_damaged(const rr_journal *journal, const char *what, rr_diag *diag) {
-    return rr_fail(diag, RR_E_INPUT, "%s: damaged, or no %s of rearank (%s); nothing in it was changed: move it away, or remove it to start "
-                   "over", journal->path, journal->is_cache ? "cache" : "journal", what);
 }
 
 /* Whether it is a file of ours and whole. *is_new: it holds nothing at all. */

@@ -173,14 +173,6 @@ static rr_status join_query(joiner *j, const rr_eval_query *from, const rr_doc *
     return RR_OK;
 }
 
-static bool is_blank(rr_text text) {
-    rr_buf flat = {0};
-    rr_clean_spaces(text.data, text.bytes, &flat);
-    bool blank = flat.bytes == 0;
-    rr_buf_destroy(&flat);
-    return blank;
-}
-
 static rr_status join_all(joiner *j, rr_diag *diag) {
     rr_query *queries = rr_arena_alloc(&j->out->arena, j->n + 1, sizeof *queries);
     if (queries == NULL) {
@@ -192,7 +184,7 @@ static rr_status join_all(joiner *j, rr_diag *diag) {
         if (doc->label == NULL) {
             continue;
         }
-        if (is_blank(doc->text)) {
+        if (rr_clean_is_blank(doc->text.data, doc->text.bytes)) {
             return rr_fail(diag, RR_E_INPUT, "%s:%zu: the query is blank, expected the question to rank by", doc->label, doc->line);
         }
         RR_TRY(join_query(j, j->order[i], doc, &queries[j->out->n], diag));

@@ -310,10 +310,7 @@ rr_status rr_keep_find(rr_keep *keep, const rr_query *query, rr_ranking *out, bo
     return status;
 }
 
-rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *ranking, bool found, rr_diag *diag) {
-    if (found) {
-        return RR_OK;
-    }
+rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *ranking, rr_diag *diag) {
     if (keep->journal != NULL) {
         RR_TRY(rr_journal_store(keep->journal, query, ranking, diag));
     }

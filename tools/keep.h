@@ -32,10 +32,10 @@ int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_pat
 rr_status rr_keep_open(rr_keep *keep, const rr_ranking_input *input, rr_cli_engine *engine, const char *output_path, rr_diag *diag);
 /* Windows that are still to be asked about. */
 size_t rr_keep_n_windows(const rr_keep *keep, const rr_ranking_input *input);
-/* The ranking of a query from journal or cache; *found = false and *out zeroed when there is none. */
+/* The ranking of a query from journal or cache, into the journal too when only the cache had it; *found = false and *out zeroed when there is none. */
 rr_status rr_keep_find(rr_keep *keep, const rr_query *query, rr_ranking *out, bool *found, rr_diag *diag);
-/* Keeps a ranking; `found`: rr_keep_find gave it. */
-rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *ranking, bool found, rr_diag *diag);
+/* Keeps a ranking that rr_keep_find did not give. */
+rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *ranking, rr_diag *diag);
 /* After a failure: tells what is kept and how to go on; nothing when nothing is. */
 void rr_keep_tell(const rr_keep *keep);
 /* The output is whole: the journal goes. */

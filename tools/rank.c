@@ -121,7 +121,7 @@ static bool is_kept(void *user, size_t index) {
 
 static rr_status keep_ranking(void *user, size_t index, const rr_ranking *ranking, rr_diag *diag) {
     rank_job *job = user;
-    return rr_keep_store(&job->options->keep, &job->options->input.candidates.queries[index], ranking, false, diag);
+    return rr_keep_store(&job->options->keep, &job->options->input.candidates.queries[index], ranking, diag);
 }
 
 static rr_status take_ranking(void *user, size_t index, rr_ranking *ranking, rr_diag *diag) {
@@ -134,7 +134,6 @@ static rr_status take_ranking(void *user, size_t index, rr_ranking *ranking, rr_
             return rr_fail(diag, RR_E_INPUT, "query \"%.100s\": its kept ranking is gone, somebody took it out; run this again",
                            query->qid);
         }
-        RR_TRY(rr_keep_store(&job->options->keep, query, ranking, found, diag));
     }
     rr_rank_view_hide(&job->view);
     rr_status status = rr_ranking_output_add(&job->options->output, query, ranking, diag);

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "runtime/base/file.h"
 #include "tests/check.h"
+#include "tests/support/folder.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -318,12 +319,7 @@ static void tells_one_file_from_two(void) {
 }
 
 int main(void) {
-    const char *temp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/rearank_test_XXXXXX", temp != NULL ? temp : "/tmp");
-    if (mkdtemp(folder) == NULL) {
-        perror(folder);
-        return 1;
-    }
+    rr_test_folder(folder, sizeof folder);
     keeps_a_cache();
     writes_atomically();
     keeps_what_it_writes_to();

@@ -5,9 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "runtime/engine/internal.h"
-#include "tests/check.h"
-#include "tests/support/synth.h"
+#include "tests/engine/small.h"
 
 static char model_path[64];
 static uint32_t n_vocab;
@@ -17,28 +15,12 @@ static int n_rounds;      /* up to N_ROUNDS */
 enum { N_THREADS = 8, N_ROUNDS = 3, N_PROMPT = 120, N_ANSWER = 20, N_CONTEXT = 256, CHUNK = 16, N_LONG = 224 };
 
 static rr_engine *open_engine(uint32_t n_sessions) {
-    rr_diag diag = {0};
-    rr_engine *engine = NULL;
     const rr_engine_params params = {.model_path = model_path,
                                      .n_context = N_CONTEXT,
                                      .n_sessions = n_sessions,
                                      .prompt_chunk = CHUNK,
-                                     .graph = graph,
-                                     .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
-    rr_status status = rr_engine_open(&params, &engine, &diag);
-    if (status == RR_E_DEVICE) {
-        CHECK_SKIP("%s", diag.text);
-    }
-    CHECK_OK(status, diag);
-    if (engine == NULL) {
-        exit(1);
-    }
-    return engine;
-}
-
-static void close_engine(rr_engine **engine) {
-    CHECK_INT(rr_engine_n_validation_messages(*engine), 0);
-    rr_engine_close(engine);
+                                     .graph = graph};
+    return small_open(&params);
 }
 
 /* What one thread does in one round. */
@@ -166,7 +148,7 @@ static void run_alone(void) {
     CHECK_INT(stats.decode_rows, n_rows);
     CHECK_INT(stats.shared_tokens, 0);
     CHECK_INT(stats.n_passes, stats.n_prompt_passes + stats.n_decode_passes);
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 static void forget_jobs(void) {
@@ -257,7 +239,7 @@ static void test_together(void) {
               (int)stats.decode_rows, (int)stats.n_decode_passes);
     CHECK(stats.shared_tokens > 0);
     CHECK(stats.prompt_tokens + stats.shared_tokens <= n_prompt);
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 /* Half of the threads write what the others generate: nobody sees anything of it, and all writers together want a part of the head. */
@@ -273,7 +255,7 @@ static void test_writers(void) {
             }
         }
     }
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 /* Threads 0 … 3 are cancelled at any moment: what they have is the beginning of what they would have had, and the others see
@@ -306,7 +288,7 @@ static void test_cancels(void) {
     }
     printf("%s: %d calls were cancelled\n", graph, n_cancelled);
     CHECK(n_cancelled > 0);
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 /* A device that takes no work fails every call, none hangs; then all goes on. */
@@ -328,7 +310,7 @@ static void test_failure(void) {
     for (int t = 0; t < N_THREADS; t++) {
         check_outcome(t, 0, &workers[t].outcomes[0]);
     }
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 /* Generates until told to stop. */
@@ -385,35 +367,23 @@ static void test_turns(void) {
               N_LONG / CHUNK);
     rr_session_destroy(&t.session);
     rr_session_destroy(&reader);
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 int main(void) {
     rr_diag diag = {0};
     const bool fast = check_is_fast();
-    const rr_synth synth = {.d_model = 256,
-                            .head_size = 64,
-                            .d_ffn = 512,
-                            .n_vocab = 400,
-                            .with_vocabulary = true,
-                            .embedding = RR_Q_Q8_0,
-                            .output = RR_Q_Q6_K,
-                            .qkv = RR_Q_Q5_0,
-                            .o = RR_Q_Q4_0,
-                            .gate_up = RR_Q_Q4_K,
-                            .down = RR_Q_Q5_K};
     snprintf(model_path, sizeof model_path, "/tmp/rearank_scheduler_%ld.gguf", (long)getpid());
-    CHECK_OK(rr_synth_write(&synth, model_path, &diag), diag);
-    n_vocab = synth.n_vocab;
+    CHECK_OK(rr_synth_write(&small_model, model_path, &diag), diag);
+    n_vocab = small_model.n_vocab;
     n_rounds = fast ? 1 : N_ROUNDS;
     make_jobs();
     static const char *const graphs[] = {"plain", "q8", "lanes"}; /* lanes: where the device has it */
     for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
         graph = graphs[g];
         rr_engine *engine = open_engine(1);
-        const bool runs = strcmp(rr_graph_kind_name(engine->graph_kind), graph) == 0 && !(fast && strcmp(graph, "q8") == 0);
-        close_engine(&engine);
-        printf("graph: %s%s\n", graph, runs ? "" : ", not here");
+        const bool runs = small_runs(engine, graph);
+        small_close(&engine);
         if (runs) {
             run_alone();
             test_together();

@@ -3,8 +3,7 @@
 
 #include "runtime/base/thread.h"
 #include "runtime/engine/resident.h"
-#include "tests/check.h"
-#include "tests/support/synth.h"
+#include "tests/engine/small.h"
 
 static char model_path[64];
 static uint32_t n_vocab;
@@ -13,38 +12,17 @@ static const char *graph; /* under test */
 enum { N_PROMPT = 150, N_LONG = 2100, N_CONTEXT = 256 };
 static int32_t prompt[N_LONG];
 
-static bool validation(void) {
-    return getenv("REARANK_TEST_VALIDATION") != NULL;
-}
-
 static rr_engine *open_engine_for(uint32_t n_context, uint32_t n_sessions, uint32_t chunk) {
-    rr_diag diag = {0};
-    rr_engine *engine = NULL;
     const rr_engine_params params = {.model_path = model_path,
                                      .n_context = n_context,
                                      .n_sessions = n_sessions,
                                      .prompt_chunk = chunk,
-                                     .graph = graph,
-                                     .validation = validation()};
-    rr_status status = rr_engine_open(&params, &engine, &diag);
-    if (status == RR_E_DEVICE) {
-        CHECK_SKIP("%s", diag.text);
-    }
-    CHECK_OK(status, diag);
-    if (engine == NULL) {
-        exit(1);
-    }
-    return engine;
+                                     .graph = graph};
+    return small_open(&params);
 }
 
 static rr_engine *open_engine(uint32_t n_sessions, uint32_t chunk) {
     return open_engine_for(N_CONTEXT, n_sessions, chunk);
-}
-
-static void close_engine(rr_engine **engine) {
-    CHECK_INT(rr_engine_n_validation_messages(*engine), 0);
-    rr_engine_close(engine);
-    CHECK(*engine == NULL);
 }
 
 static rr_session *new_session(rr_engine *engine) {
@@ -78,7 +56,7 @@ static void test_chunks(size_t n, const uint32_t *chunks, size_t n_chunks, float
             check_same("prompt cut into chunks", expected, found);
         }
         rr_session_destroy(&session);
-        close_engine(&engine);
+        small_close(&engine);
     }
     free(found);
 }
@@ -102,7 +80,7 @@ static void test_reuse(const float *expected) {
     check_same("after a shorter prompt", expected, found);
     free(found);
     rr_session_destroy(&session);
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 /* Rows alone and in company: 32 sessions of different lengths decode the same steps together. */
@@ -153,7 +131,7 @@ static void test_company(void) {
     }
     free(alone);
     free(scratch);
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 /* A token alone takes a layer in one dispatch where workgroups meet. When they suddenly do not, the pass is done again without;
@@ -189,7 +167,7 @@ static void test_meeting(void) {
     free(before);
     free(found);
     rr_session_destroy(&session);
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 /* All logits in one call equal those of growing prompts to rounding: the head runs in another kernel family there. */
@@ -220,7 +198,7 @@ static void test_logits_all(const float *expected) {
     CHECK_INT(s.n, N_PROMPT);
     CHECK_MSG(s.worst < 1e-3, "the two families differ by %g", s.worst);
     rr_session_destroy(&session);
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 /* Tokens that a grammar wrote, in one pass with part of the head, against the same ones decoded token by token. */
@@ -277,7 +255,7 @@ static void test_written(void) {
     free(alone);
     free(scratch);
     rr_session_destroy(&session);
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 static bool stop_at_three(void *user, int32_t id) {
@@ -347,7 +325,7 @@ static void test_generate(void) {
     rr_tokens_destroy(&cut);
     rr_tokens_destroy(&full);
     rr_session_destroy(&session);
-    close_engine(&engine);
+    small_close(&engine);
 }
 
 static void test_errors(void) {
@@ -366,7 +344,7 @@ static void test_errors(void) {
     CHECK_OK(rr_session_sync(session, prompt, N_PROMPT, &diag), diag);
     rr_session_destroy(&session);
     CHECK(session == NULL);
-    close_engine(&engine);
+    small_close(&engine);
 
     rr_engine_params params = {.model_path = "/nonexistent/model.gguf"};
     CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_IO);
@@ -384,18 +362,8 @@ static void test_errors(void) {
 int main(void) {
     rr_diag diag = {0};
     const bool fast = check_is_fast();
-    const rr_synth synth = {.d_model = 256,
-                            .head_size = 64,
-                            .n_context = N_LONG + 4,
-                            .d_ffn = 512,
-                            .n_vocab = 400,
-                            .with_vocabulary = true,
-                            .embedding = RR_Q_Q8_0,
-                            .output = RR_Q_Q6_K,
-                            .qkv = RR_Q_Q5_0,
-                            .o = RR_Q_Q4_0,
-                            .gate_up = RR_Q_Q4_K,
-                            .down = RR_Q_Q5_K};
+    rr_synth synth = small_model;
+    synth.n_context = N_LONG + 4;
     snprintf(model_path, sizeof model_path, "/tmp/rearank_session_%ld.gguf", (long)getpid());
     CHECK_OK(rr_synth_write(&synth, model_path, &diag), diag);
     n_vocab = synth.n_vocab;
@@ -408,10 +376,8 @@ int main(void) {
     for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
         graph = graphs[g];
         rr_engine *engine = open_engine(1, 64);
-        /* fast: the kernels of q8 are checked there, its sessions on other devices */
-        const bool runs = strcmp(engine->graph->name, graph) == 0 && !(fast && strcmp(graph, "q8") == 0);
-        close_engine(&engine);
-        printf("graph: %s%s\n", graph, runs ? "" : ", not here");
+        const bool runs = small_runs(engine, graph);
+        small_close(&engine);
         if (runs) {
             if (!fast) {
                 test_chunks(N_LONG, long_chunks, sizeof long_chunks / sizeof long_chunks[0], expected);

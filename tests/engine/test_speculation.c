@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include "runtime/engine/draft_model.h"
-#include "runtime/engine/internal.h"
-#include "tests/check.h"
-#include "tests/support/synth.h"
+#include "tests/engine/small.h"
 
 static char model_path[64], other_path[64]; /* the same shape and vocabulary, other weights */
 static uint32_t n_vocab;
@@ -141,23 +139,12 @@ static void check_outcome(size_t w, drafter who, const outcome *o) {
 }
 
 static rr_engine *open_model(const char *path, uint32_t n_sessions) {
-    rr_diag diag = {0};
-    rr_engine *engine = NULL;
     const rr_engine_params params = {.model_path = path,
                                      .n_context = N_CONTEXT,
                                      .n_sessions = n_sessions,
                                      .prompt_chunk = 64,
-                                     .graph = graph,
-                                     .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
-    rr_status status = rr_engine_open(&params, &engine, &diag);
-    if (status == RR_E_DEVICE) {
-        CHECK_SKIP("%s", diag.text);
-    }
-    CHECK_OK(status, diag);
-    if (engine == NULL) {
-        exit(1);
-    }
-    return engine;
+                                     .graph = graph};
+    return small_open(&params);
 }
 
 static rr_engine *open_engine(uint32_t n_sessions) {
@@ -231,11 +218,11 @@ static void test_second_model(void) {
 }
 
 /* The same model, one token of which is written otherwise. */
-static void write_foreign(const rr_synth *synth, const char *path) {
+static void write_foreign(const char *path) {
     static const char token[] = "<|im_start|>";
     rr_diag diag = {0};
     rr_buf bytes = {0};
-    CHECK_OK(rr_synth_build(synth, &bytes, &diag), diag);
+    CHECK_OK(rr_synth_build(&small_model, &bytes, &diag), diag);
     for (size_t i = 0; i + sizeof token <= bytes.bytes; i++) {
         if (memcmp(bytes.data + i, token, sizeof token - 1) == 0) {
             bytes.data[i + 2] = 'X';
@@ -247,10 +234,10 @@ static void write_foreign(const rr_synth *synth, const char *path) {
     rr_buf_destroy(&bytes);
 }
 
-static void test_foreign_vocabulary(const rr_synth *synth) {
+static void test_foreign_vocabulary(void) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(1);
-    write_foreign(synth, other_path);
+    write_foreign(other_path);
     rr_engine *foreign = open_model(other_path, 1);
     CHECK_INT(rr_draft_model_check(foreign, engine, &diag), RR_E_UNSUPPORTED);
     CHECK_MSG(strstr(diag.text, "token 281 ") != NULL, "%s", diag.text);
@@ -304,39 +291,26 @@ static void test_together(void) {
            (int)stats.decode_rows);
     CHECK(2 * stats.n_decode_passes < n_tokens);
     free(outcomes);
-    CHECK_INT(rr_engine_n_validation_messages(engine), 0);
-    rr_engine_close(&engine);
+    small_close(&engine);
 }
 
 int main(void) {
     rr_diag diag = {0};
     const bool fast = check_is_fast();
-    const rr_synth synth = {.d_model = 256,
-                            .head_size = 64,
-                            .d_ffn = 512,
-                            .n_vocab = 400,
-                            .with_vocabulary = true,
-                            .embedding = RR_Q_Q8_0,
-                            .output = RR_Q_Q6_K,
-                            .qkv = RR_Q_Q5_0,
-                            .o = RR_Q_Q4_0,
-                            .gate_up = RR_Q_Q4_K,
-                            .down = RR_Q_Q5_K};
     snprintf(model_path, sizeof model_path, "/tmp/rearank_speculation_%ld.gguf", (long)getpid());
-    CHECK_OK(rr_synth_write(&synth, model_path, &diag), diag);
+    CHECK_OK(rr_synth_write(&small_model, model_path, &diag), diag);
     snprintf(other_path, sizeof other_path, "/tmp/rearank_speculation_other_%ld.gguf", (long)getpid());
-    rr_synth other = synth;
+    rr_synth other = small_model;
     other.seed = 9;
     CHECK_OK(rr_synth_write(&other, other_path, &diag), diag);
-    n_vocab = synth.n_vocab;
+    n_vocab = small_model.n_vocab;
     static const char *const graphs[] = {"lanes", "plain", "q8"}; /* lanes: where the device has it */
     bool many = false; /* windows: once, with the graph that comes first */
     for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
         graph = graphs[g];
         rr_engine *engine = open_engine(1);
-        const bool runs = strcmp(rr_graph_kind_name(engine->graph_kind), graph) == 0 && !(fast && strcmp(graph, "q8") == 0);
+        const bool runs = small_runs(engine, graph);
         rr_engine_close(&engine);
-        printf("graph: %s%s\n", graph, runs ? "" : ", not here");
         if (runs) {
             make_windows(fast ? N_FAST : many ? N_FEW : N_WINDOWS);
             test_alone();
@@ -349,7 +323,7 @@ int main(void) {
         }
     }
     graph = NULL;
-    test_foreign_vocabulary(&synth);
+    test_foreign_vocabulary();
     unlink(model_path);
     unlink(other_path);
     return CHECK_END();

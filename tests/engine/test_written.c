@@ -3,9 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "runtime/engine/internal.h"
-#include "tests/check.h"
-#include "tests/support/synth.h"
+#include "tests/engine/small.h"
 
 enum { N_THREADS = 6, N_PROMPT = 24, N_STEPS = 8, N_IDS = 5, N_CONTEXT = 160, N_GENERATED = 24 };
 static const int32_t choices[N_IDS] = {15, 16, 24, 60, 33};
@@ -50,15 +48,9 @@ static void *run(void *user) {
 
 static void check_graph(const char *path, const char *graph) {
     rr_diag diag = {0};
-    rr_engine *engine = NULL;
     pthread_t threads[N_THREADS];
-    const rr_engine_params params = {.model_path = path, .n_context = N_CONTEXT, .n_sessions = N_THREADS, .graph = graph,
-                                     .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
-    rr_status status = rr_engine_open(&params, &engine, &diag);
-    if (status == RR_E_DEVICE) {
-        CHECK_SKIP("%s", diag.text);
-    }
-    CHECK_OK(status, diag);
+    const rr_engine_params params = {.model_path = path, .n_context = N_CONTEXT, .n_sessions = N_THREADS, .graph = graph};
+    rr_engine *engine = small_open(&params);
     memset(jobs, 0, sizeof jobs);
     for (int i = 0; i < N_THREADS; i++) {
         job *j = &jobs[i];
@@ -83,18 +75,14 @@ static void check_graph(const char *path, const char *graph) {
         rr_tokens_destroy(&j->generated_alone);
         rr_session_destroy(&j->session);
     }
-    CHECK_INT(rr_engine_n_validation_messages(engine), 0);
-    rr_engine_close(&engine);
+    small_close(&engine);
 }
 
 int main(void) {
     char path[64];
     rr_diag diag = {0};
-    const rr_synth synth = {.d_model = 256, .head_size = 64, .d_ffn = 512, .n_vocab = 400, .with_vocabulary = true,
-                            .embedding = RR_Q_Q8_0, .output = RR_Q_Q6_K, .qkv = RR_Q_Q5_0, .o = RR_Q_Q4_0,
-                            .gate_up = RR_Q_Q4_K, .down = RR_Q_Q5_K};
     snprintf(path, sizeof path, "/tmp/rearank_written_%ld.gguf", (long)getpid());
-    CHECK_OK(rr_synth_write(&synth, path, &diag), diag);
+    CHECK_OK(rr_synth_write(&small_model, path, &diag), diag);
     check_graph(path, "lanes");
     check_graph(path, "plain");
     if (!check_is_fast()) {

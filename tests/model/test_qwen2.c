@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "runtime/model/qwen2.h"
 #include "tests/check.h"
+#include "tests/support/folder.h"
 #include "tests/support/gguf_edit.h"
 #include "tests/support/synth.h"
 
@@ -272,9 +273,7 @@ static void refuses_other_tensors(void) {
 static void opens_files(void) {
     rr_diag diag = {0};
     char folder[256], path[300];
-    const char *temp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/rearank_test_XXXXXX", temp != NULL ? temp : "/tmp");
-    CHECK(mkdtemp(folder) != NULL);
+    rr_test_folder(folder, sizeof folder);
     snprintf(path, sizeof path, "%s/tiny.gguf", folder);
     CHECK_OK(rr_synth_write(&(rr_synth){.tied = true}, path, &diag), diag);
     rr_model *model = NULL;

@@ -2,6 +2,7 @@
  * one that was not; other runs, damage and full disks are refused with nothing lost. */
 #define _GNU_SOURCE
 #include "tests/check.h"
+#include "tests/support/folder.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -467,12 +468,7 @@ static void test_facts(void) {
 }
 
 int main(void) {
-    const char *temp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%.100s/rearank_test_XXXXXX", temp != NULL ? temp : "/tmp");
-    if (mkdtemp(folder) == NULL) {
-        perror(folder);
-        return 1;
-    }
+    rr_test_folder(folder, sizeof folder);
     make_candidates();
     test_code();
     test_facts();

@@ -2,6 +2,7 @@
  * and malformed files. */
 #define _GNU_SOURCE
 #include "tests/check.h"
+#include "tests/support/folder.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -216,12 +217,7 @@ static void check_bright(void) {
 }
 
 int main(void) {
-    const char *temp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%.100s/rearank_test_XXXXXX", temp != NULL ? temp : "/tmp");
-    if (mkdtemp(folder) == NULL) {
-        perror(folder);
-        return 1;
-    }
+    rr_test_folder(folder, sizeof folder);
     check_docs();
     check_joins();
     check_bright();

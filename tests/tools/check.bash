@@ -24,6 +24,13 @@ expect() {
     check "$name exits with $wanted (found $code)" test "$code" -eq "$wanted"
 }
 
+# run EXPECTED_EXIT ARGUMENT…: the program, with nothing on standard input.
+run() {
+    local wanted=$1
+    shift
+    expect "$wanted" "$*" "$rearank" "$@" </dev/null
+}
+
 says() { grep -q -F -e "$1" err; }
 has() { grep -q -F -e "$1" out; }
 shows() { check "$1" diff - out; } # the expected output on standard input

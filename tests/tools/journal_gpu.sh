@@ -3,22 +3,8 @@
 # Usage: journal_gpu.sh REARANK (synth_model lies beside it)
 set -euo pipefail
 
-rearank=$(realpath -- "$1")
-synth=$(dirname -- "$rearank")/synth_model
-if [[ ! -x $synth ]]; then
-    echo "skipped: no synth_model beside $rearank"
-    exit 77
-fi
-# shellcheck source=tests/tools/check.bash
-source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
-export REARANK_MODEL=$work/model.gguf
-"$synth" model.gguf
-
-run() { # EXPECTED_EXIT ARGUMENT…
-    local wanted=$1
-    shift
-    expect "$wanted" "$*" "$rearank" "$@" </dev/null
-}
+# shellcheck source=tests/tools/model.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/model.bash"
 absent() { [[ ! -e $1 ]]; }
 
 n_queries=40 n_blows=20 n_in_the_middle=3

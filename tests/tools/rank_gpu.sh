@@ -3,22 +3,8 @@
 # Usage: rank_gpu.sh REARANK (synth_model lies beside it)
 set -euo pipefail
 
-rearank=$(realpath -- "$1")
-synth=$(dirname -- "$rearank")/synth_model
-if [[ ! -x $synth ]]; then
-    echo "skipped: no synth_model beside $rearank"
-    exit 77
-fi
-# shellcheck source=tests/tools/check.bash
-source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
-export REARANK_MODEL=$work/model.gguf
-"$synth" model.gguf
-
-run() { # EXPECTED_EXIT ARGUMENT…
-    local wanted=$1
-    shift
-    expect "$wanted" "$*" "$rearank" "$@" </dev/null
-}
+# shellcheck source=tests/tools/model.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/model.bash"
 
 cat >c.jsonl <<'EOF'
 {"qid": "q1", "query": "fleas", "hits": [{"docid": "a", "text": "Paris"}, {"docid": "b", "text": "Fleas live."}, {"docid": "c", "text": "Dogs"}]}

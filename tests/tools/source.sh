@@ -7,12 +7,6 @@ set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
 export REARANK_MODEL=$work/none.gguf # whatever needs a model must fail here
 
-run() { # EXPECTED_EXIT ARGUMENT…
-    local wanted=$1
-    shift
-    expect "$wanted" "$*" "$rearank" "$@" </dev/null
-}
-
 mkdir -p beir/qrels bright marco
 printf 'q1 Q0 d2 1 5 bm25\nq1 Q0 d1 2 4 bm25\nq1 Q0 d3 3 3 bm25\nq2 Q0 d3 1 1 bm25\n' >beir/bm25.trec
 printf '{"_id": "d1", "title": "Fleas", "text": "Fleas live for weeks."}\n{"_id": "d2", "title": "", "text": "Paris"}\n{"_id": "d3", "text": "Dogs"}\n' >beir/corpus.jsonl

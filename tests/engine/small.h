@@ -1,0 +1,53 @@
+/* Little engines for the tests of sessions: a model of mixed formats that every graph can run. */
+#ifndef RR_TESTS_ENGINE_SMALL_H
+#define RR_TESTS_ENGINE_SMALL_H
+
+#include "runtime/engine/internal.h"
+#include "tests/check.h"
+#include "tests/support/synth.h"
+
+static const rr_synth small_model = {.d_model = 256,
+                                     .head_size = 64,
+                                     .d_ffn = 512,
+                                     .n_vocab = 400,
+                                     .with_vocabulary = true,
+                                     .embedding = RR_Q_Q8_0,
+                                     .output = RR_Q_Q6_K,
+                                     .qkv = RR_Q_Q5_0,
+                                     .o = RR_Q_Q4_0,
+                                     .gate_up = RR_Q_Q4_K,
+                                     .down = RR_Q_Q5_K};
+
+/* With validation when the environment asks for it. Ends the test where there is no device, or no engine comes of it. */
+static inline rr_engine *small_open(const rr_engine_params *params) {
+    rr_diag diag = {0};
+    rr_engine *engine = NULL;
+    rr_engine_params validated = *params;
+    validated.validation = getenv("REARANK_TEST_VALIDATION") != NULL;
+    rr_status status = rr_engine_open(&validated, &engine, &diag);
+    if (status == RR_E_DEVICE) {
+        CHECK_SKIP("%s", diag.text);
+    }
+    CHECK_OK(status, diag);
+    if (engine == NULL) {
+        exit(1);
+    }
+    return engine;
+}
+
+static inline void small_close(rr_engine **engine) {
+    CHECK_INT(rr_engine_n_validation_messages(*engine), 0);
+    rr_engine_close(engine);
+    CHECK(*engine == NULL);
+}
+
+/* Whether an engine that was asked for `graph` runs it: lanes only where the device has it. Fast: the kernels of q8 are checked
+ * there, its sessions on other devices. Says so. */
+static inline bool small_runs(const rr_engine *engine, const char *graph) {
+    const bool runs = strcmp(rr_graph_kind_name(engine->graph_kind), graph) == 0 &&
+                      !(check_is_fast() && strcmp(graph, "q8") == 0);
+    printf("graph: %s%s\n", graph, runs ? "" : ", not here");
+    return runs;
+}
+
+#endif
