@@ -40,7 +40,8 @@ int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_pat
     int code = RR_CLI_GO_ON;
     for (size_t i = 0; i < sizeof others / sizeof others[0] && path != NULL && code == RR_CLI_GO_ON; i++) {
         if (others[i].path != NULL && rr_file_same(path, others[i].path)) {
-            code = rr_cli_usage_error("the journal and %s name the same file: %s", others[i].name, path);
+            code = rr_cli_usage_error("%s and %s name the same file: %s",
+                                      keep->journal_path != NULL ? "--journal" : "the output's journal", others[i].name, path);
         }
     }
     rr_buf_destroy(&beside);

@@ -126,6 +126,10 @@ run 2 "${ranking[@]}" --resume
 check "says what --resume needs" says '--resume needs the --output FILE or --journal FILE'
 run 2 "${ranking[@]}" -o x.trec --journal ./x.trec
 check "two files" says '--journal and --output name the same file'
+run 2 "${ranking[@]}" -o x.trec --log x.trec.journal
+check "the journal has its name for itself" says "the output's journal and --log name the same file: x.trec.journal"
+run 2 "${ranking[@]}" --journal x.journal --report ./x.journal
+check "the report is no journal" says '--journal and --report name the same file: x.journal'
 run 1 "${ranking[@]}" -o x.trec --journal nowhere/journal
 check "says where a journal cannot be" says 'nowhere/journal: cannot open'
 run 0 "${ranking[@]}" -o /dev/null
