@@ -8,6 +8,7 @@
 #include "rerank/eval.h"
 #include "rerank/eval_read.h"
 #include "runtime/base/file.h"
+#include "runtime/base/random.h"
 #include "tools/cli.h"
 
 /* Measuring --------------------------------------------------------------------------------------------------------- */
@@ -55,13 +56,6 @@ rr_status rr_reproduce_first_stage(const char *run, const char *qrels, double *n
     return status;
 }
 
-static uint64_t draw(uint64_t *state) { /* splitmix64: the same draws on every machine */
-    uint64_t z = *state += UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-    return z ^ z >> 31;
-}
-
 static int rising(const void *a, const void *b) {
     double left = *(const double *)a, right = *(const double *)b;
     return left < right ? -1 : left > right;
@@ -77,7 +71,7 @@ static rr_status interval(const double *values, size_t n, double *low, double *h
     for (size_t i = 0; i < N_RESAMPLES; i++) {
         double sum = 0.0;
         for (size_t k = 0; k < n; k++) {
-            sum += values[draw(&state) % n];
+            sum += values[rr_random(&state) % n];
         }
         means[i] = sum / (double)n;
     }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "runtime/base/random.h"
 #include "runtime/engine/internal.h"
 
 int32_t rr_argmax(const float *logits, uint32_t n_vocab) {
@@ -15,13 +16,9 @@ int32_t rr_argmax(const float *logits, uint32_t n_vocab) {
     return best < 0 ? 0 : best;
 }
 
-/* splitmix64; the top 53 bits as a number in [0, 1). */
+/* In [0, 1). */
 static double next_uniform(uint64_t *rng) {
-    uint64_t z = *rng += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    z ^= z >> 31;
-    return (double)(z >> 11) * 0x1.0p-53;
+    return (double)(rr_random(rng) >> 11) * 0x1.0p-53;
 }
 
 static int by_probability(const void *left, const void *right) {

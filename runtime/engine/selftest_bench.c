@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/random.h"
 #include "runtime/base/thread.h"
 #include "shaders/attention.h"
 #include "shaders/matmul.h"
@@ -40,12 +41,9 @@ struct rr_selftest_bench {
     float *truth, *found;
 };
 
-/* splitmix64, in [-1, 1). */
+/* In [-1, 1). */
 static float next(uint64_t *state) {
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (float)(int32_t)((z ^ z >> 31) >> 32) * 0x1p-31f;
+    return (float)(int32_t)(rr_random(state) >> 32) * 0x1p-31f;
 }
 
 /* A part of the memory behind those up to *end. */
