@@ -163,7 +163,13 @@ PY
     check "standard output holds data only with several jobs" test "$(wc -l <out)" -eq $((2 * n_docs))
     check "shows the progress of all" grep -q -a '[0-9]* of 6 windows, [0-9] of 2 queries | 2 jobs' err
     check "no text of a single window" test "$(grep -c -a -e '-- window' err)" -eq 0
-    code=$(python3 terminal.py '3 jobs | ' "$rearank" rank --candidates c.jsonl --no-strict --jobs 3 --max-tokens 4000 --format tsv --log part3.jsonl)
+    # Two queries of dozens of windows, so that no machine is through with them when the first line of progress shows.
+    python3 - >long.jsonl <<'PY'
+import json
+for qid, passages in ("q1", 60), ("q2", 1), ("q3", 60):
+    print(json.dumps({"qid": qid, "query": "fleas", "hits": [{"docid": f"d{i}", "text": f"t{i}"} for i in range(passages)]}))
+PY
+    code=$(python3 terminal.py '3 jobs | ' "$rearank" rank --candidates long.jsonl --depth 0 --window 2 --step 1 --jobs 3 --format tsv --log part3.jsonl)
     check "Ctrl-C with several jobs exits with 130 (found $code)" test "$code" -eq 130
     check "the finished query is kept" test "$(wc -l <out)" -eq 1
     check "and logged" grep -q '^{"qid":"q2",' part3.jsonl
