@@ -46,14 +46,17 @@ static size_t longest(const rr_eval_table *table) {
     return n;
 }
 
+static double log_for_mean(double value) {
+    return log(fmax(value, 0.00001));
+}
+
 static void average(rr_eval *eval) {
-    const double floor_of_geometric = 0.00001;
     for (size_t m = 0; m < eval->measures->n; m++) {
         rr_measure_mean mean = eval->measures->items[m].mean;
         double sum = 0.0;
         for (size_t i = 0; i < eval->n; i++) {
             double value = eval->values[i * eval->measures->n + m];
-            sum += mean == RR_MEAN_GEOMETRIC ? log(fmax(value, floor_of_geometric)) : value;
+            sum += mean == RR_MEAN_GEOMETRIC ? log_for_mean(value) : value;
         }
         eval->means[m] = mean == RR_MEAN_SUM         ? sum
                          : mean == RR_MEAN_GEOMETRIC ? exp(sum / (double)eval->n)
@@ -115,7 +118,37 @@ void rr_eval_destroy(rr_eval *eval) {
     *eval = (rr_eval){0};
 }
 
-rr_status rr_eval_compare_runs(const rr_eval *a, const rr_eval *b, size_t measure, rr_t_test *out, rr_diag *diag) {
+static rr_status bootstrap(const double *values, size_t n, const rr_eval_bootstrap *how, rr_interval *out, rr_diag *diag) {
+    if (rr_bootstrap_mean(values, n, how->n_samples, how->level, how->seed, out)) {
+        return RR_OK;
+    }
+    return rr_fail(diag, RR_E_MEMORY, "out of memory for %u samples", how->n_samples);
+}
+
+rr_status rr_eval_mean_interval(const rr_eval *eval, size_t measure, const rr_eval_bootstrap *how, rr_interval *out, rr_diag *diag) {
+    rr_measure_mean mean = eval->measures->items[measure].mean;
+    *out = (rr_interval){NAN, NAN};
+    if (mean == RR_MEAN_SUM || how->n_samples == 0) {
+        return RR_OK;
+    }
+    double *values = malloc((eval->n > 0 ? eval->n : 1) * sizeof *values);
+    if (values == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for %zu queries", eval->n);
+    }
+    for (size_t i = 0; i < eval->n; i++) {
+        double value = eval->values[i * eval->measures->n + measure];
+        values[i] = mean == RR_MEAN_GEOMETRIC ? log_for_mean(value) : value;
+    }
+    rr_status status = bootstrap(values, eval->n, how, out, diag);
+    if (mean == RR_MEAN_GEOMETRIC) { /* exp rises: it keeps quantiles */
+        *out = (rr_interval){exp(out->low), exp(out->high)};
+    }
+    free(values);
+    return status;
+}
+
+rr_status rr_eval_compare_runs(const rr_eval *a, const rr_eval *b, size_t measure, const rr_eval_bootstrap *how, rr_t_test *out,
+                               rr_interval *interval, rr_diag *diag) {
     size_t most = a->n < b->n ? a->n : b->n, n = 0, n_measures = a->measures->n;
     double *pairs = calloc(most > 0 ? most : 1, 2 * sizeof *pairs);
     if (pairs == NULL) {
@@ -132,6 +165,10 @@ rr_status rr_eval_compare_runs(const rr_eval *a, const rr_eval *b, size_t measur
         }
     }
     *out = rr_t_test_paired(pairs, pairs + most, n);
+    for (size_t i = 0; i < n; i++) {
+        pairs[i] = pairs[most + i] - pairs[i];
+    }
+    rr_status status = bootstrap(pairs, n, how, interval, diag);
     free(pairs);
-    return RR_OK;
+    return status;
 }

@@ -33,7 +33,19 @@ rr_status rr_eval_run(const rr_eval_table *run, const rr_eval_table *qrels, cons
                       const rr_eval_params *params, rr_eval *out, rr_diag *diag);
 void rr_eval_destroy(rr_eval *eval);
 
-/* Paired t-test of a measure over the queries that count in both: of b - a. Errors: RR_E_MEMORY. */
-rr_status rr_eval_compare_runs(const rr_eval *a, const rr_eval *b, size_t measure, rr_t_test *out, rr_diag *diag);
+/* How intervals are found: see rr_bootstrap_mean. n_samples = 0: not at all, all are NaN. */
+typedef struct rr_eval_bootstrap {
+    uint32_t n_samples;
+    double level;
+    uint64_t seed;
+} rr_eval_bootstrap;
+
+/* The interval of the mean of a measure over the queries; NaN for sums. Errors: RR_E_MEMORY. */
+rr_status rr_eval_mean_interval(const rr_eval *eval, size_t measure, const rr_eval_bootstrap *how, rr_interval *out, rr_diag *diag);
+
+/* Paired t-test of a measure over the queries that count in both: of b - a; and the interval of that difference.
+ * Errors: RR_E_MEMORY. */
+rr_status rr_eval_compare_runs(const rr_eval *a, const rr_eval *b, size_t measure, const rr_eval_bootstrap *how, rr_t_test *out,
+                               rr_interval *interval, rr_diag *diag);
 
 #endif

@@ -2,6 +2,9 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
+
+#include "runtime/base/random.h"
 
 /* The continued fraction of I_x(a, b); converges fast for x < (a + 1) / (a + b + 2). */
 static double beta_fraction(double a, double b, double x) {
@@ -73,4 +76,38 @@ rr_t_test rr_t_test_paired(const double *a, const double *b, size_t n) {
 double rr_bonferroni(double p, size_t n_tests) {
     double corrected = p * (double)n_tests;
     return corrected > 1.0 ? 1.0 : corrected;
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The quantile of sorted values, between two of them linearly. */
+static double quantile(const double *sorted, size_t n, double share) {
+    double at = share * (double)(n - 1), whole = floor(at);
+    size_t i = (size_t)whole;
+    return i + 1 < n ? sorted[i] + (at - whole) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
+}
+
+bool rr_bootstrap_mean(const double *values, size_t n, uint32_t n_samples, double level, uint64_t seed, rr_interval *out) {
+    *out = (rr_interval){NAN, NAN};
+    if (n < 2 || n_samples == 0) {
+        return true;
+    }
+    double *means = malloc(n_samples * sizeof *means);
+    if (means == NULL) {
+        return false;
+    }
+    for (uint32_t sample = 0; sample < n_samples; sample++) {
+        double sum = 0.0;
+        for (size_t i = 0; i < n; i++) {
+            sum += values[rr_random(&seed) % n]; /* n is far below 2^64: the bias of the remainder is nothing */
+        }
+        means[sample] = sum / (double)n;
+    }
+    qsort(means, n_samples, sizeof *means, by_size);
+    *out = (rr_interval){quantile(means, n_samples, (1.0 - level) / 2.0), quantile(means, n_samples, (1.0 + level) / 2.0)};
+    free(means);
+    return true;
 }

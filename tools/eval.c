@@ -51,14 +51,28 @@ static rr_status compare(rr_eval_report *report, int test, rr_diag *diag) {
     for (size_t a = 0; a < (test == TEST_ALL ? n : 1); a++) {
         for (size_t b = a + 1; b < n; b++) {
             rr_eval_pair *pair = &report->pairs[report->n_pairs++];
-            *pair = (rr_eval_pair){a, b, calloc(report->measures.n, sizeof *pair->tests)};
-            if (pair->tests == NULL) {
+            *pair = (rr_eval_pair){a, b, calloc(report->measures.n, sizeof *pair->tests),
+                                   calloc(report->measures.n, sizeof *pair->intervals)};
+            if (pair->tests == NULL || pair->intervals == NULL) {
                 return rr_fail(diag, RR_E_MEMORY, "out of memory");
             }
             for (size_t m = 0; m < report->measures.n; m++) {
-                RR_TRY(rr_eval_compare_runs(&report->runs[a], &report->runs[b], m, &pair->tests[m], diag));
+                RR_TRY(rr_eval_compare_runs(&report->runs[a], &report->runs[b], m, &report->bootstrap, &pair->tests[m],
+                                            &pair->intervals[m], diag));
             }
         }
+    }
+    return RR_OK;
+}
+
+static rr_status find_intervals(rr_eval_report *report, rr_diag *diag) {
+    size_t n = report->measures.n;
+    report->intervals = calloc(report->n_runs, n * sizeof *report->intervals);
+    if (report->intervals == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory");
+    }
+    for (size_t i = 0; i < report->n_runs * n; i++) {
+        RR_TRY(rr_eval_mean_interval(&report->runs[i / n], i % n, &report->bootstrap, &report->intervals[i], diag));
     }
     return RR_OK;
 }
@@ -75,6 +89,7 @@ static rr_status report_all(rr_eval_report *report, int format, int test, rr_dia
     for (size_t i = 0; i < report->n_runs; i++) {
         RR_TRY_GOTO(evaluate(report, &qrels, &excluded, i, diag));
     }
+    RR_TRY_GOTO(find_intervals(report, diag));
     RR_TRY_GOTO(compare(report, test, diag));
     for (size_t i = 0; i < report->n_runs; i++) {
         if (report->names[i].failed) {
@@ -104,7 +119,9 @@ static void release(rr_eval_report *report) {
     }
     for (size_t i = 0; i < report->n_pairs; i++) {
         free(report->pairs[i].tests);
+        free(report->pairs[i].intervals);
     }
+    free(report->intervals);
     free(report->runs);
     free(report->pairs);
 }
@@ -145,7 +162,7 @@ static rr_status find_qrels(rr_eval_report *report, rr_dataset *folder, rr_diag 
 }
 
 int rr_verb_eval(int argc, char **argv) {
-    rr_eval_report report = {.digits = 4};
+    rr_eval_report report = {.digits = 4, .bootstrap = {.level = 0.95, .seed = 1}};
     rr_cli_list runs = {0};
     const char *metrics = "ndcg@10,map,mrr,recall@100";
     uint32_t level = 1, depth = 0;
@@ -171,6 +188,9 @@ int rr_verb_eval(int argc, char **argv) {
          .help = "take passages without a judgement out of the runs first"},
         {.name = "test", .kind = RR_OPT_CHOICE, .target = &test, .choices = tests,
          .help = "paired t-tests of several runs: each against the first, all pairs, or none (default: first)"},
+        {.name = "bootstrap", .letter = 'b', .kind = RR_OPT_U32, .target = &report.bootstrap.n_samples, .value = "N", .min = 100,
+         .max = 10000000,
+         .help = "also the intervals that hold means and differences with 95 % chance, from N samples (such as 10000)"},
         {.name = "digits", .kind = RR_OPT_U32, .target = &report.digits, .value = "N", .min = 1, .max = 15,
          .help = "decimals in table and tex (default 4)"},
     };

@@ -1,6 +1,7 @@
 #include "tools/eval_out.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "rerank/clean.h"
@@ -69,6 +70,36 @@ static void put_value(const rr_eval_report *report, size_t measure, double value
     rr_out_printf("  %*.*f", (int)width, rr_measure_is_count(&report->measures.items[measure]) ? 0 : (int)report->digits, value);
 }
 
+/* "low, high", right-aligned in `width`; "-" for what has none. */
+static void put_interval(const rr_eval_report *report, rr_interval interval, size_t width) {
+    char text[64] = "-";
+    if (!isnan(interval.low)) {
+        (void)snprintf(text, sizeof text, "%.*f, %.*f", (int)report->digits, interval.low, (int)report->digits, interval.high);
+    }
+    rr_out_printf("  %*s", (int)width, text);
+}
+
+static void put_intervals(const rr_eval_report *report, const widths *w) {
+    const size_t least = 2 * report->digits + 6;
+    rr_out_printf("\n%g %% intervals of the means, bootstrap of %u samples\n%-*s", 100.0 * report->bootstrap.level,
+                  report->bootstrap.n_samples, (int)w->measure, "measure");
+    for (size_t r = 0; r < report->n_runs; r++) {
+        rr_out_text("  ");
+        put_cell(report->names[r].data, report->names[r].bytes, longer(w->runs[r], least), true);
+    }
+    rr_out_text("\n");
+    for (size_t m = 0; m < report->measures.n; m++) {
+        if (rr_measure_is_count(&report->measures.items[m])) {
+            continue;
+        }
+        rr_out_printf("%-*s", (int)w->measure, report->measures.items[m].name);
+        for (size_t r = 0; r < report->n_runs; r++) {
+            put_interval(report, report->intervals[r * report->measures.n + m], longer(w->runs[r], least));
+        }
+        rr_out_text("\n");
+    }
+}
+
 static const rr_t_test *best_test(const rr_eval_report *report, size_t run, size_t measure) {
     for (size_t i = 0; i < report->n_pairs; i++) {
         if (report->pairs[i].a == 0 && report->pairs[i].b == run) {
@@ -118,12 +149,17 @@ static void put_queries(const rr_eval_report *report, const widths *w) {
 
 static void put_tests(const rr_eval_report *report, const widths *w) {
     bool corrected = report->n_pairs > 1;
+    const size_t interval_width = 2 * report->digits + 8; /* two signs */
     rr_out_printf("\nPaired t-test, two-sided%s; * in the table: p < %g against %s\n",
                   corrected ? ", p after Bonferroni's correction" : "", significant, report->names[0].data);
     for (size_t i = 0; i < report->n_pairs; i++) {
         const rr_eval_pair *pair = &report->pairs[i];
-        rr_out_printf("\n%s - %s, %zu queries\n%-*s  difference         t         p\n", report->names[pair->b].data,
+        rr_out_printf("\n%s - %s, %zu queries\n%-*s  difference         t         p", report->names[pair->b].data,
                       report->names[pair->a].data, pair->tests[0].n, (int)w->measure, "measure");
+        if (report->bootstrap.n_samples > 0) {
+            rr_out_printf("  %*s", (int)interval_width, "interval");
+        }
+        rr_out_text("\n");
         for (size_t m = 0; m < report->measures.n; m++) {
             const rr_t_test *test = &pair->tests[m];
             if (rr_measure_is_count(&report->measures.items[m])) {
@@ -132,7 +168,11 @@ static void put_tests(const rr_eval_report *report, const widths *w) {
             rr_out_printf("%-*s  %+10.*f  %8.3f  ", (int)w->measure, report->measures.items[m].name, (int)report->digits,
                           test->difference, test->t);
             double p = rr_bonferroni(test->p, report->n_pairs);
-            rr_out_printf(isnan(p) ? "       -\n" : p < 0.0001 ? " <0.0001\n" : "%8.4f\n", p);
+            rr_out_printf(isnan(p) ? "       -" : p < 0.0001 ? " <0.0001" : "%8.4f", p);
+            if (report->bootstrap.n_samples > 0) {
+                put_interval(report, pair->intervals[m], interval_width);
+            }
+            rr_out_text("\n");
         }
     }
 }
@@ -161,6 +201,9 @@ void rr_eval_report_table(const rr_eval_report *report) {
             bool last = r + 1 == report->n_runs;
             rr_out_text(differs(report, r, m) ? last ? "*\n" : "*" : last ? "\n" : " ");
         }
+    }
+    if (report->bootstrap.n_samples > 0) {
+        put_intervals(report, &w);
     }
     if (report->n_pairs > 0) {
         put_tests(report, &w);
@@ -224,6 +267,10 @@ void rr_eval_report_tex(const rr_eval_report *report) {
             put_tex_value(report, m, run->means[m]);
             rr_out_text(best ? "}" : "");
             rr_out_text(differs(report, r, m) ? "$^\\dagger$" : "");
+            rr_interval interval = report->intervals[r * report->measures.n + m];
+            if (report->bootstrap.n_samples > 0 && !isnan(interval.low)) {
+                rr_out_printf(" {\\scriptsize [%.*f, %.*f]}", (int)report->digits, interval.low, (int)report->digits, interval.high);
+            }
         }
         rr_out_text(" \\\\\n");
     }

@@ -132,11 +132,33 @@ static void check_compare(void) {
     rr_t_test test;
     CHECK_OK(rr_eval_parse_run(other, strlen(other), "other", &table, &diag), diag);
     CHECK_OK(rr_eval_run(&table, &f.qrels, &f.measures, &usual, &eval, &diag), diag);
-    CHECK_OK(rr_eval_compare_runs(&f.eval, &eval, 0, &test, &diag), diag);
+    rr_interval interval;
+    const rr_eval_bootstrap none = {0}, how = {.n_samples = 1000, .level = 0.9, .seed = 1};
+    CHECK_OK(rr_eval_compare_runs(&f.eval, &eval, 0, &none, &test, &interval, &diag), diag);
     CHECK_INT(test.n, 3); /* differences 0, 1, -1 over queries 1 to 3 */
     CHECK(test.difference == 0.0 && test.t == 0.0 && test.p == 1.0);
+    CHECK(isnan(interval.low) && isnan(interval.high));
+    CHECK_OK(rr_eval_compare_runs(&f.eval, &eval, 0, &how, &test, &interval, &diag), diag);
+    CHECK(fabs(interval.low + 2.0 / 3.0) < 1e-12 && fabs(interval.high - 2.0 / 3.0) < 1e-12); /* of 27 samples one has the mean -1, three have -2/3 */
     rr_eval_destroy(&eval);
     rr_eval_table_destroy(&table);
+    release(&f);
+}
+
+static void check_intervals(void) {
+    rr_diag diag = {0};
+    fixture f;
+    evaluate(&f, "1 Q0 a 1 1 t\n2 Q0 b 1 1 t\n", "1 0 a 1\n2 0 a 1\n", "mrr,num_ret,gm_map", usual);
+    const rr_eval_bootstrap none = {0}, how = {.n_samples = 1000, .level = 0.9, .seed = 1};
+    rr_interval interval;
+    CHECK_OK(rr_eval_mean_interval(&f.eval, 0, &how, &interval, &diag), diag);
+    CHECK(interval.low == 0.0 && interval.high == 1.0);
+    CHECK_OK(rr_eval_mean_interval(&f.eval, 1, &how, &interval, &diag), diag);
+    CHECK(isnan(interval.low));
+    CHECK_OK(rr_eval_mean_interval(&f.eval, 2, &how, &interval, &diag), diag);
+    CHECK(fabs(interval.low - 1e-5) < 1e-12 && fabs(interval.high - 1.0) < 1e-12);
+    CHECK_OK(rr_eval_mean_interval(&f.eval, 0, &none, &interval, &diag), diag);
+    CHECK(isnan(interval.low));
     release(&f);
 }
 
@@ -162,6 +184,7 @@ int main(void) {
     check_edges();
     check_queries();
     check_compare();
+    check_intervals();
     check_names();
     return CHECK_END();
 }

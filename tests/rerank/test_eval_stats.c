@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "rerank/eval_stats.h"
+#include "runtime/base/random.h"
 
 static void near(double found, double expected, double within, const char *what) {
     CHECK_MSG(fabs(found - expected) <= within, "%s: found %.15g, expected %.15g", what, found, expected);
@@ -61,9 +62,40 @@ static void check_paired(void) {
     CHECK(rr_bonferroni(0.5, 3) == 1.0 && isnan(rr_bonferroni(NAN, 3)));
 }
 
+static void check_bootstrap(void) {
+    enum { N = 400, SAMPLES = 20000 };
+    double values[N], sum = 0.0, squares = 0.0;
+    uint64_t state = 7;
+    for (size_t i = 0; i < N; i++) {
+        values[i] = (double)(rr_random(&state) >> 11) / 9007199254740992.0;
+        sum += values[i];
+        squares += values[i] * values[i];
+    }
+    /* where the central limit holds, the interval is the normal one */
+    double mean = sum / N, error = sqrt(squares / N - mean * mean) / sqrt(N);
+    rr_interval interval, again;
+    CHECK(rr_bootstrap_mean(values, N, SAMPLES, 0.95, 1, &interval));
+    near(interval.low, mean - 1.959964 * error, 0.06 * error, "low end");
+    near(interval.high, mean + 1.959964 * error, 0.06 * error, "high end");
+    CHECK(rr_bootstrap_mean(values, N, SAMPLES, 0.95, 1, &again) && again.low == interval.low && again.high == interval.high);
+    CHECK(rr_bootstrap_mean(values, N, SAMPLES, 0.95, 2, &again) && again.low != interval.low);
+    CHECK(rr_bootstrap_mean(values, N, SAMPLES, 0.5, 1, &again) && again.low > interval.low && again.high < interval.high);
+    /* two values: the mean of a sample is 0, 1/2 or 1 with chances 1/4, 1/2, 1/4 */
+    const double two[] = {0.0, 1.0}, same[] = {0.3, 0.3, 0.3};
+    CHECK(rr_bootstrap_mean(two, 2, SAMPLES, 0.4, 1, &interval) && interval.low == 0.5 && interval.high == 0.5);
+    CHECK(rr_bootstrap_mean(two, 2, SAMPLES, 0.6, 1, &interval) && interval.low == 0.0 && interval.high == 1.0);
+    CHECK(rr_bootstrap_mean(same, 3, 100, 0.95, 1, &interval));
+    near(interval.low, 0.3, 1e-15, "no spread");
+    near(interval.high, 0.3, 1e-15, "no spread");
+    CHECK(rr_bootstrap_mean(two, 1, 100, 0.95, 1, &interval) && isnan(interval.low) && isnan(interval.high));
+    CHECK(rr_bootstrap_mean(NULL, 0, 100, 0.95, 1, &interval) && isnan(interval.low));
+    CHECK(rr_bootstrap_mean(two, 2, 0, 0.95, 1, &interval) && isnan(interval.low));
+}
+
 int main(void) {
     check_beta();
     check_student();
     check_paired();
+    check_bootstrap();
     return CHECK_END();
 }

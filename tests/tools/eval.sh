@@ -78,6 +78,35 @@ three - two, 3 queries
 measure  difference         t         p
 mrr           +0.00     0.000    1.0000
 EOT
+run 0 --qrels qrels one.trec two.tsv -m mrr,num_q --bootstrap 1000 --digits 3 </dev/null
+shows "intervals" <<'EOT'
+measure       one        two
+mrr         0.333      1.000
+num_q           3          3
+
+95 % intervals of the means, bootstrap of 1000 samples
+measure           one           two
+mrr      0.000, 0.500  1.000, 1.000
+
+Paired t-test, two-sided; * in the table: p < 0.05 against one
+
+two - one, 3 queries
+measure  difference         t         p        interval
+mrr          +0.667     4.000    0.0572    0.500, 1.000
+EOT
+run 0 --qrels qrels one.trec two.tsv -m mrr,num_q --bootstrap 1000 --digits 2 --format tex </dev/null
+check "intervals in latex" has 'one & 0.33 {\scriptsize [0.00, 0.50]} & 3 '
+run 0 --qrels qrels one.trec two.tsv -m mrr,num_q --bootstrap 1000 --format json </dev/null
+if command -v python3 >/dev/null; then
+    check "intervals in json" python3 - <<'PY'
+import json
+d = json.load(open("out"))
+assert d["bootstrap"] == {"samples": 1000, "level": 0.95}
+assert d["runs"][0]["interval"] == {"mrr": [0.0, 0.5]} and d["runs"][1]["interval"] == {"mrr": [1.0, 1.0]}
+assert d["comparisons"][0]["interval"] == [0.5, 1.0]
+PY
+fi
+run 2 --qrels qrels one.trec --bootstrap 10 </dev/null
 run 0 --qrels qrels one.trec two.tsv -m mrr,map,num_q --format tex </dev/null
 shows "latex" <<'EOT'
 \begin{tabular}{lrrr}
