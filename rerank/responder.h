@@ -6,7 +6,7 @@
 
 #include "rerank/grammar.h"
 #include "rerank/rerank.h"
-#include "runtime/engine/draft.h"
+#include "runtime/engine/draft_model.h"
 #include "runtime/engine/engine.h"
 
 enum { RR_RESPONDER_MAX_TOKENS = 2048, RR_THINK_BUDGET = 1024 };
@@ -44,6 +44,8 @@ typedef struct rr_model_responder {
     /* At temperature 0 what the model writes is guessed from the window's passages, from what it has written so far, and from what
      * it wrote last time (draft.h); guesses change no byte of the answer. */
     bool no_drafts;
+    rr_session *drafting; /* borrowed, used by nobody else: a smaller model that guesses where those texts have nothing
+                           * (draft_model.h); NULL = none */
     int32_t *earlier;    /* [earlier_room] the caller's: where the last answer is kept, its beginning when it is longer. NULL = it
                           * is forgotten */
     size_t earlier_room;

@@ -22,6 +22,9 @@ static rr_status model_prepare(void *user, const rr_call *call, uint64_t *n_comp
 static void model_cancel(void *user) {
     const rr_model_responder *model = user;
     rr_session_cancel(model->session);
+    if (model->drafting != NULL) {
+        rr_session_cancel(model->drafting);
+    }
 }
 
 rr_status rr_model_worker_make(rr_model_responder *model, rr_worker *out, rr_diag *diag) {

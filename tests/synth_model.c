@@ -1,12 +1,13 @@
-/* Writes a small synthetic model with a vocabulary, for tests of the program that need no real one.
- * Usage: synth_model FILE */
+/* Writes a small synthetic model with a vocabulary, for tests of the program that need no real one; another SEED (1) makes other
+ * weights. Usage: synth_model FILE [SEED] */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/support/synth.h"
 
 int main(int argc, char **argv) {
-    if (argc != 2) {
-        fputs("usage: synth_model FILE\n", stderr);
+    if (argc < 2 || argc > 3) {
+        fputs("usage: synth_model FILE [SEED]\n", stderr);
         return 2;
     }
     const rr_synth params = {
@@ -23,7 +24,7 @@ int main(int argc, char **argv) {
         .gate_up = RR_Q_Q4_K,
         .down = RR_Q_Q6_K,
         .with_vocabulary = true,
-        .seed = 1,
+        .seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1,
     };
     rr_diag diag = {0};
     if (rr_synth_write(&params, argv[1], &diag) != RR_OK) {

@@ -22,6 +22,8 @@ rr_opt_group rr_answering_group(rr_answering *answering) {
          .help = "answer = as written (default); logits = no reasoning: ids by their probability as the answer's first"},
         {.name = "no-drafts", .kind = RR_OPT_FLAG, .target = &answering->no_drafts,
          .help = "ask the model for every token; else it verifies guesses, several at once: the same answers, sooner"},
+        {.name = "draft-model", .kind = RR_OPT_TEXT, .target = &answering->draft_model, .value = "FILE",
+         .help = "a smaller model of the same family, on the same device, that guesses what no text does: the same answers"},
     };
     _Static_assert(sizeof options <= sizeof answering->options, "rr_answering.options is too small");
     memcpy(answering->options, options, sizeof options);
@@ -36,7 +38,14 @@ static const char *strict_option(const rr_answering *answering) {
                                                   : NULL;
 }
 
-int rr_answering_check(const rr_answering *answering) {
+int rr_answering_check(const rr_answering *answering, float temperature) {
+    const char *no_guess = answering->no_drafts                        ? "--no-drafts"
+                           : temperature > 0                           ? "--temperature"
+                           : answering->score_mode == MODE_LOGITS      ? "--score-mode logits"
+                                                                       : NULL;
+    if (answering->draft_model != NULL && no_guess != NULL) {
+        return rr_cli_usage_error("--draft-model guesses, %s leaves nothing to guess: leave out one of them", no_guess);
+    }
     const char *strict = strict_option(answering);
     const char *other = answering->free                        ? "--no-strict"
                         : answering->score_mode == MODE_LOGITS ? "--score-mode logits"

@@ -29,7 +29,7 @@ typedef struct rank_options {
 
 /* What ranks one window at a time. */
 typedef struct rank_worker {
-    rr_session *session;
+    rr_session *session, *drafting;
     rr_model_responder model;
     int32_t earlier[RR_EARLIER_TOKENS];
 } rank_worker;
@@ -37,7 +37,7 @@ typedef struct rank_worker {
 /* A run in progress. */
 typedef struct rank_job {
     rank_options *options;
-    rr_engine *engine;
+    rr_engine *engine, *drafting; /* NULL = no draft model */
     rank_worker workers[MAX_JOBS];
     rr_worker means[MAX_JOBS];
     size_t n_workers;
@@ -53,7 +53,7 @@ static void cancel(void *user) {
     rank_job *job = user;
     atomic_store(&job->stop, true);
     for (size_t i = 0; i < job->n_workers; i++) {
-        rr_session_cancel(job->workers[i].session);
+        job->means[i].cancel(job->means[i].responder.user);
     }
 }
 
@@ -72,13 +72,28 @@ static rr_status open_engine(rank_job *job, rr_diag *diag) {
     return status;
 }
 
+/* With a session for each of the model's. */
+static rr_status open_draft_model(rank_job *job, uint32_t n_sessions, rr_diag *diag) {
+    const char *path = job->options->answering.draft_model;
+    if (path == NULL) {
+        return RR_OK;
+    }
+    rr_engine_params params = job->options->engine.params;
+    params.model_path = path;
+    params.n_sessions = n_sessions;
+    RR_TRY(rr_engine_open(&params, &job->drafting, diag));
+    return rr_draft_model_check(job->drafting, job->engine, diag);
+}
+
 static rr_status make_worker(rank_job *job, size_t index, rr_diag *diag) {
     const rank_options *options = job->options;
     rank_worker *worker = &job->workers[index];
     RR_TRY(rr_session_create(job->engine, &worker->session, diag));
+    RR_TRY(job->drafting != NULL ? rr_session_create(job->drafting, &worker->drafting, diag) : RR_OK);
     worker->model = (rr_model_responder){
         .engine = job->engine,
         .session = worker->session,
+        .drafting = worker->drafting,
         .style = options->input.params.style,
         .max_tokens = options->max_tokens,
         .temperature = options->temperature,
@@ -104,6 +119,7 @@ static rr_status open_model(rank_job *job, rr_diag *diag) {
     RR_TRY(rr_cli_engine_ready(&options->engine, diag));
     RR_TRY(open_engine(job, diag));
     uint32_t n_sessions = rr_engine_plan(job->engine)->n_sessions;
+    RR_TRY(open_draft_model(job, n_sessions, diag));
     for (size_t i = 0; i < n_sessions; i++) {
         RR_TRY(make_worker(job, i, diag));
         job->n_workers = i + 1;
@@ -243,7 +259,9 @@ static int rank(rank_options *options) {
     rr_cli_on_interrupt(NULL, NULL);
     for (size_t i = 0; i < MAX_JOBS; i++) {
         rr_session_destroy(&job.workers[i].session);
+        rr_session_destroy(&job.workers[i].drafting);
     }
+    rr_engine_close(&job.drafting);
     rr_engine_close(&job.engine);
     rr_buf_destroy(&job.log);
     return code;
@@ -297,7 +315,7 @@ int rr_verb_rank(int argc, char **argv) {
         code = rr_keep_check(&options.keep, &spec, options.output.path, options.log_path, options.output.report_path);
     }
     if (code == RR_CLI_GO_ON) {
-        code = rr_answering_check(&options.answering);
+        code = rr_answering_check(&options.answering, options.temperature);
     }
     if (code == RR_CLI_GO_ON) {
         code = rr_ranking_input_read(&options.input, &args);

@@ -79,6 +79,26 @@ run 2 rank -q fleas --no-strict --think-budget 5 p.txt
 check "says what excludes what" grep -q -F -e '--think-budget is for strict answers: leave out it or --no-strict' err
 run 2 rank -q fleas --score-mode logits --strict p.txt
 
+# A second model guesses: one that is always right, and one that is hardly ever; the answers stay what they are.
+"$synth" other.gguf 2
+for mode in --strict --no-strict; do
+    run 0 rank --candidates many.jsonl $mode --max-tokens 24 --window 4 --step 2 --format jsonl --jobs 2
+    plain >alone
+    for draft in model.gguf other.gguf; do
+        run 0 rank --candidates many.jsonl $mode --max-tokens 24 --window 4 --step 2 --format jsonl --jobs 2 --draft-model $draft
+        plain >guessed
+        check "$mode: $draft guesses and changes nothing" cmp -s alone guessed
+    done
+done
+run 2 rank -q fleas p.txt --draft-model model.gguf --no-drafts
+check "says what excludes a draft model" says '--draft-model guesses, --no-drafts leaves nothing to guess'
+run 2 rank -q fleas p.txt --draft-model model.gguf --temperature 1
+LC_ALL=C sed 's/<|endoftext|>/<|endoftexu|>/' model.gguf >stranger.gguf
+run 2 rank -q fleas p.txt --draft-model stranger.gguf
+check "says that the families differ" says "is another in the draft model's vocabulary than in the model's"
+run 1 rank -q fleas p.txt --draft-model absent.gguf
+check "says which file is absent" says 'absent.gguf: cannot open'
+
 # logits: rows, raw rows, and what it refuses.
 echo '[1,2,3]' >ids.json
 run 0 logits --tokens ids.json --top 2 --raw raw.bin
