@@ -19,18 +19,28 @@ static rr_status open_to_read(const char *path, int flags, int *fd, rr_diag *dia
     return *fd >= 0 ? RR_OK : rr_fail(diag, RR_E_IO, "%s: cannot open: %s", path, strerror(errno));
 }
 
+static rr_status open_regular(const char *path, int *fd, struct stat *st, rr_diag *diag) {
+    RR_TRY(open_to_read(path, O_NONBLOCK, fd, diag)); /* a pipe is refused below, not waited for */
+    rr_status status = RR_OK;
+    if (fstat(*fd, st) != 0) {
+        status = rr_fail(diag, RR_E_IO, "%s: cannot stat: %s", path, strerror(errno));
+    } else if (!S_ISREG(st->st_mode)) {
+        status = rr_fail(diag, RR_E_INPUT, "%s: found a %s, expected a regular file", path,
+                         S_ISDIR(st->st_mode) ? "folder" : "special file");
+    }
+    if (status != RR_OK) {
+        close(*fd);
+    }
+    return status;
+}
+
 rr_status rr_file_map(const char *path, rr_mapping *out, rr_diag *diag) {
     int fd;
-    RR_TRY(open_to_read(path, O_NONBLOCK, &fd, diag)); /* a pipe is refused below, not waited for */
-    rr_status status = RR_OK;
     struct stat st;
+    RR_TRY(open_regular(path, &fd, &st, diag));
+    rr_status status = RR_OK;
     rr_mapping map = {0};
-    if (fstat(fd, &st) != 0) {
-        status = rr_fail(diag, RR_E_IO, "%s: cannot stat: %s", path, strerror(errno));
-    } else if (!S_ISREG(st.st_mode)) {
-        status = rr_fail(diag, RR_E_INPUT, "%s: found a %s, expected a regular file", path,
-                         S_ISDIR(st.st_mode) ? "folder" : "special file");
-    } else if (st.st_size > 0) {
+    if (st.st_size > 0) {
         map.bytes = (uint64_t)st.st_size;
         map.modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
         void *data = mmap(NULL, (size_t)map.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -62,6 +72,40 @@ void rr_file_will_read(const rr_mapping *mapping, uint64_t offset, uint64_t byte
     uint64_t begin = offset & ~(uint64_t)(sysconf(_SC_PAGESIZE) - 1); /* madvise wants whole pages */
     uint64_t end = bytes < mapping->bytes - offset ? offset + bytes : mapping->bytes;
     (void)madvise((void *)(uintptr_t)(mapping->data + begin), (size_t)(end - begin), MADV_WILLNEED);
+}
+
+rr_status rr_file_in_open(const char *path, rr_file_in *out, rr_diag *diag) {
+    int fd;
+    struct stat st;
+    *out = (rr_file_in){.fd = -1};
+    RR_TRY(open_regular(path, &fd, &st, diag));
+    *out = (rr_file_in){.fd = fd, .bytes = (uint64_t)st.st_size};
+    return RR_OK;
+}
+
+bool rr_file_in_read(const rr_file_in *file, uint64_t offset, void *to, size_t bytes) {
+    for (size_t done = 0; done < bytes;) {
+        ssize_t n = pread(file->fd, (char *)to + done, bytes - done, (off_t)(offset + done));
+        if (n == 0 || (n < 0 && errno != EINTR)) {
+            return false;
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+void rr_file_in_will_read(const rr_file_in *file, uint64_t offset, uint64_t bytes) {
+    if (offset < file->bytes) {
+        uint64_t left = file->bytes - offset;
+        (void)posix_fadvise(file->fd, (off_t)offset, (off_t)(bytes < left ? bytes : left), POSIX_FADV_WILLNEED);
+    }
+}
+
+void rr_file_in_close(rr_file_in *file) {
+    if (file->fd >= 0) {
+        close(file->fd);
+    }
+    *file = (rr_file_in){.fd = -1};
 }
 
 uint64_t rr_file_room(const char *path) {

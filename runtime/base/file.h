@@ -18,6 +18,20 @@ void rr_file_unmap(rr_mapping *mapping); /* accepts a zeroed mapping */
 /* These bytes (which may reach past the end) are wanted soon: the system starts to read them. */
 void rr_file_will_read(const rr_mapping *mapping, uint64_t offset, uint64_t bytes);
 
+/* A regular file that is read here and there, by any number of threads at once. */
+typedef struct rr_file_in {
+    int fd;         /* -1 = none */
+    uint64_t bytes; /* when it was opened */
+} rr_file_in;
+
+/* Errors: as rr_file_map; an empty file is none. */
+rr_status rr_file_in_open(const char *path, rr_file_in *out, rr_diag *diag);
+/* False: not all of these bytes could be read. */
+bool rr_file_in_read(const rr_file_in *file, uint64_t offset, void *to, size_t bytes);
+/* As rr_file_will_read. */
+void rr_file_in_will_read(const rr_file_in *file, uint64_t offset, uint64_t bytes);
+void rr_file_in_close(rr_file_in *file);
+
 /* Reads a whole stream ("-" = standard input) into `out` (appended). Errors: RR_E_IO, RR_E_INPUT
  * for a folder or past `max_bytes`, RR_E_USAGE for an empty path. */
 rr_status rr_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_diag *diag);

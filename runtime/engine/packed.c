@@ -1,18 +1,21 @@
 /* Reading: the key, the checks, the items. */
 #include "runtime/engine/packed.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "quant/quant.h"
+#include "runtime/base/file.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/log.h"
 #include "runtime/base/thread.h"
 #include "runtime/engine/packed_format.h"
 
-enum { SAMPLE_BYTES = 4096, SAMPLE_STEP = 16 << 20, PIECE_BYTES = 256 << 10, DATA_ALIGN = 4096, ITEM_ALIGN = 256 };
-enum { AHEAD_BYTES = 64 << 20 }; /* read ahead of the item at work */
+enum { SAMPLE_BYTES = 4096, SAMPLE_STEP = 16 << 20, DATA_ALIGN = 4096, ITEM_ALIGN = 256 };
+/* The system is asked for what comes next in steps, so far ahead that a fast disk is never idle. */
+enum { AHEAD_BYTES = 64 << 20, AHEAD_STEP = 4 << 20, MAX_WORKERS = 16 };
 
 static uint64_t hash_tensor(uint64_t hash, const rr_gguf_tensor *tensor) {
     uint64_t at = 0;
@@ -64,75 +67,67 @@ uint64_t rr_packed_head_checksum(const rr_packed_head *head, const rr_packed_ent
     return rr_hash(rr_hash(0, &bare, sizeof bare), table, head->n * sizeof *table);
 }
 
-typedef struct hash_job {
-    const uint8_t *data;
-    uint8_t *to;
-    uint64_t bytes;
-    uint64_t *hashes; /* of the pieces */
-} hash_job;
-
-static void hash_piece(void *user, size_t index) {
-    const hash_job *job = user;
-    uint64_t begin = (uint64_t)index * PIECE_BYTES;
-    uint64_t bytes = job->bytes - begin < PIECE_BYTES ? job->bytes - begin : PIECE_BYTES;
-    job->hashes[index] = rr_hash(index, job->data + begin, bytes);
-    if (job->to != NULL) {
-        memcpy(job->to + begin, job->data + begin, (size_t)bytes);
-    }
+uint64_t rr_packed_piece_checksum(uint64_t index, const void *data, size_t bytes) {
+    return rr_hash(index, data, bytes);
 }
 
-bool rr_packed_checksum(const void *data, uint64_t bytes, void *to, uint64_t *out) {
-    size_t n = (size_t)((bytes + PIECE_BYTES - 1) / PIECE_BYTES);
-    hash_job job = {.data = data, .to = to, .bytes = bytes, .hashes = malloc((n > 0 ? n : 1) * sizeof *job.hashes)};
-    if (job.hashes == NULL) {
-        return false;
-    }
-    rr_parallel_for(n, 0, hash_piece, &job);
-    *out = rr_hash(bytes, job.hashes, n * sizeof *job.hashes);
-    free(job.hashes);
-    return true;
+uint64_t rr_packed_item_checksum(uint64_t bytes, const uint64_t *pieces) {
+    return rr_hash(bytes, pieces, rr_packed_n_pieces(bytes) * sizeof *pieces);
 }
 
 struct rr_packed {
     rr_buf path;
-    rr_mapping map;
+    rr_file_in file;
     rr_packed_entry *table; /* the wanted one, with the checksums of the file's */
-    uint64_t asked_bytes;   /* of the file, read ahead so far */
+    uint64_t *pieces;       /* checksums of the item at work: room for the largest */
+    uint8_t *buffers;       /* [n_workers][RR_PACKED_PIECE] */
+    unsigned n_workers;
+    atomic_uint_fast64_t asked_bytes; /* of the file, so far */
 };
+
+static bool make_room(const rr_packed_wish *wish, rr_packed *packed) {
+    uint64_t most = 0;
+    for (size_t i = 0; i < wish->n; i++) {
+        most = wish->item_bytes[i] > most ? wish->item_bytes[i] : most;
+    }
+    packed->n_workers = rr_cpu_count() < MAX_WORKERS ? rr_cpu_count() : MAX_WORKERS;
+    packed->pieces = calloc(rr_packed_n_pieces(most) + 1, sizeof *packed->pieces);
+    packed->buffers = malloc((size_t)packed->n_workers * RR_PACKED_PIECE);
+    return packed->pieces != NULL && packed->buffers != NULL;
+}
 
 /* NULL when the file is good, else what is wrong with it. Fills packed->table. */
 static const char *check(const rr_packed_wish *wish, rr_packed *packed) {
-    const rr_mapping *map = &packed->map;
     rr_packed_head wanted, found;
     uint64_t file_bytes;
     packed->table = calloc(wish->n + 1, sizeof *packed->table);
     if (packed->table == NULL || !rr_packed_lay_out(wish, &wanted, packed->table, &file_bytes)) {
         return "cannot be checked";
     }
-    if (map->bytes < sizeof found) {
+    if (!rr_file_in_read(&packed->file, 0, &found, sizeof found)) {
         return "is too short";
     }
-    memcpy(&found, map->data, sizeof found);
     if (memcmp(found.magic, wanted.magic, sizeof found.magic) != 0) {
         return "holds no packed weights of this version";
     }
     if (found.key != wanted.key || found.n != wanted.n) {
         return "belongs to another model or layout";
     }
-    if (map->bytes != file_bytes) {
+    if (packed->file.bytes != file_bytes) {
         return "is truncated";
     }
-    /* the length says that the table is there, but its bytes need not be aligned as ours are */
-    const uint8_t *from = map->data + sizeof found;
-    for (size_t i = 0; i < wish->n; i++, from += sizeof *packed->table) {
+    for (size_t i = 0; i < wish->n; i++) {
         rr_packed_entry entry;
-        memcpy(&entry, from, sizeof entry);
-        if (entry.offset != packed->table[i].offset || entry.bytes != packed->table[i].bytes) {
+        if (!rr_file_in_read(&packed->file, sizeof found + i * sizeof entry, &entry, sizeof entry) ||
+            entry.offset != packed->table[i].offset || entry.bytes != packed->table[i].bytes) {
             return "is damaged";
         }
         packed->table[i].checksum = entry.checksum;
     }
-    return rr_packed_head_checksum(&found, packed->table) == found.checksum ? NULL : "is damaged";
+    if (rr_packed_head_checksum(&found, packed->table) != found.checksum) {
+        return "is damaged";
+    }
+    return make_room(wish, packed) ? NULL : "cannot be read for lack of memory";
 }
 
 rr_packed *rr_packed_open(const rr_packed_wish *wish) {
@@ -141,8 +136,9 @@ rr_packed *rr_packed_open(const rr_packed_wish *wish) {
     if (packed == NULL) {
         return NULL;
     }
+    packed->file.fd = -1;
     rr_packed_path(rr_gguf_path(wish->gguf), wish->layout, &packed->path);
-    if (packed->path.failed || rr_file_map(packed->path.data, &packed->map, &diag) != RR_OK) {
+    if (packed->path.failed || rr_file_in_open(packed->path.data, &packed->file, &diag) != RR_OK) {
         rr_log(RR_LOG_DEBUG, "packed weights: none: %s", diag.text);
         rr_packed_close(&packed, false);
         return NULL;
@@ -155,19 +151,53 @@ rr_packed *rr_packed_open(const rr_packed_wish *wish) {
     return packed;
 }
 
-const void *rr_packed_item(rr_packed *packed, size_t i, void *to) {
+typedef struct read_job {
+    rr_packed *packed;
+    uint64_t offset, bytes; /* in the file */
+    uint8_t *to;
+    size_t first;           /* piece of the item */
+    atomic_size_t n_taken;
+    atomic_bool failed;
+} read_job;
+
+/* One step is asked for at a time, by whichever thread comes first, so that the others go on. */
+static void ask_ahead(rr_packed *packed, uint64_t end) {
+    uint64_t asked = atomic_load(&packed->asked_bytes);
+    if (end + AHEAD_BYTES > asked && atomic_compare_exchange_strong(&packed->asked_bytes, &asked, asked + AHEAD_STEP)) {
+        rr_file_in_will_read(&packed->file, asked, AHEAD_STEP);
+    }
+}
+
+static void read_pieces(void *user, size_t worker) {
+    read_job *job = user;
+    uint8_t *buffer = job->packed->buffers + worker * RR_PACKED_PIECE;
+    for (;;) {
+        size_t i = atomic_fetch_add(&job->n_taken, 1);
+        uint64_t begin = (uint64_t)i * RR_PACKED_PIECE;
+        if (begin >= job->bytes || atomic_load(&job->failed)) {
+            return;
+        }
+        size_t bytes = job->bytes - begin < RR_PACKED_PIECE ? (size_t)(job->bytes - begin) : RR_PACKED_PIECE;
+        ask_ahead(job->packed, job->offset + begin);
+        if (!rr_file_in_read(&job->packed->file, job->offset + begin, buffer, bytes)) {
+            atomic_store(&job->failed, true);
+            return;
+        }
+        job->packed->pieces[job->first + i] = rr_packed_piece_checksum(job->first + i, buffer, bytes);
+        memcpy(job->to + begin, buffer, bytes);
+    }
+}
+
+bool rr_packed_read(rr_packed *packed, size_t i, uint64_t at, uint64_t bytes, void *to) {
     const rr_packed_entry *entry = &packed->table[i];
-    uint64_t end = entry->offset + entry->bytes + AHEAD_BYTES, checksum;
-    if (end > packed->asked_bytes) {
-        rr_file_will_read(&packed->map, packed->asked_bytes, end - packed->asked_bytes);
-        packed->asked_bytes = end;
-    }
-    const uint8_t *data = packed->map.data + entry->offset;
-    if (!rr_packed_checksum(data, entry->bytes, to, &checksum) || checksum != entry->checksum) {
+    read_job job = {.packed = packed, .offset = entry->offset + at, .bytes = bytes, .to = to, .first = (size_t)(at / RR_PACKED_PIECE)};
+    rr_parallel_for(packed->n_workers, packed->n_workers, read_pieces, &job);
+    bool last = at + bytes == entry->bytes;
+    if (job.failed || (last && rr_packed_item_checksum(entry->bytes, packed->pieces) != entry->checksum)) {
         rr_log(RR_LOG_DEBUG, "packed weights: %s: item %zu is damaged", packed->path.data, i);
-        return NULL;
+        return false;
     }
-    return data;
+    return true;
 }
 
 void rr_packed_close(rr_packed **pointer, bool damaged) {
@@ -178,9 +208,11 @@ void rr_packed_close(rr_packed **pointer, bool damaged) {
     if (damaged) {
         (void)unlink(packed->path.data);
     }
-    rr_file_unmap(&packed->map);
+    rr_file_in_close(&packed->file);
     rr_buf_destroy(&packed->path);
     free(packed->table);
+    free(packed->pieces);
+    free(packed->buffers);
     free(packed);
     *pointer = NULL;
 }

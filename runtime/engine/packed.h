@@ -33,9 +33,11 @@ typedef struct rr_packed rr_packed;
 
 /* NULL when there is no such file, or it is stale or damaged. */
 rr_packed *rr_packed_open(const rr_packed_wish *wish);
-/* Item i, checked, inside the mapping, and copied to `to` unless that is NULL; NULL when it is damaged (then `to` holds nothing of
- * use). In order. All threads work on it. */
-const void *rr_packed_item(rr_packed *packed, size_t i, void *to);
+/* Bytes [at, at + bytes) of item i to `to`, which may be slow to read: the parts of an item in turn, each but the last a multiple of
+ * RR_PACKED_PIECE, the items in order. False when they cannot be read, or the item, whose last part this is, is damaged: then all
+ * that was read of it is of no use. All threads work on it, each through a buffer of its own. */
+enum { RR_PACKED_PIECE = 256 << 10 };
+bool rr_packed_read(rr_packed *packed, size_t i, uint64_t at, uint64_t bytes, void *to);
 /* A damaged file is removed, so that the next start writes it anew. */
 void rr_packed_close(rr_packed **packed, bool damaged);
 

@@ -19,7 +19,11 @@ typedef struct rr_packed_entry {
 /* What the head and the table must be, but for checksums: `table` has n entries. False when it does not fit 64 bits. */
 bool rr_packed_lay_out(const rr_packed_wish *wish, rr_packed_head *head, rr_packed_entry *table, uint64_t *file_bytes);
 uint64_t rr_packed_head_checksum(const rr_packed_head *head, const rr_packed_entry *table);
-/* Of an item, on all threads; copied to `to` on the way unless that is NULL. False when out of memory. */
-bool rr_packed_checksum(const void *data, uint64_t bytes, void *to, uint64_t *out);
+/* The checksum of an item is that of the checksums of its pieces of RR_PACKED_PIECE bytes, the last one shorter. */
+uint64_t rr_packed_piece_checksum(uint64_t index, const void *data, size_t bytes);
+uint64_t rr_packed_item_checksum(uint64_t bytes, const uint64_t *pieces);
+static inline size_t rr_packed_n_pieces(uint64_t bytes) {
+    return (size_t)((bytes + RR_PACKED_PIECE - 1) / RR_PACKED_PIECE);
+}
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtime/base/log.h"
+#include "runtime/base/thread.h"
 #include "runtime/engine/packed_format.h"
 
 struct rr_packed_writer {
@@ -75,9 +76,34 @@ static rr_status skip_to(rr_packed_writer *writer, uint64_t offset, rr_diag *dia
     return RR_OK;
 }
 
+typedef struct sum_job {
+    const uint8_t *data;
+    uint64_t bytes;
+    uint64_t *pieces;
+} sum_job;
+
+static void sum_piece(void *user, size_t index) {
+    const sum_job *job = user;
+    uint64_t begin = (uint64_t)index * RR_PACKED_PIECE, left = job->bytes - begin;
+    job->pieces[index] =
+        rr_packed_piece_checksum(index, job->data + begin, left < RR_PACKED_PIECE ? (size_t)left : RR_PACKED_PIECE);
+}
+
+static bool checksum(const void *data, uint64_t bytes, uint64_t *out) {
+    size_t n = rr_packed_n_pieces(bytes);
+    sum_job job = {.data = data, .bytes = bytes, .pieces = malloc((n + 1) * sizeof *job.pieces)};
+    if (job.pieces == NULL) {
+        return false;
+    }
+    rr_parallel_for(n, 0, sum_piece, &job);
+    *out = rr_packed_item_checksum(bytes, job.pieces);
+    free(job.pieces);
+    return true;
+}
+
 static rr_status add(rr_packed_writer *writer, const void *bytes, rr_diag *diag) {
     rr_packed_entry *entry = &writer->table[writer->n_added++];
-    if (!rr_packed_checksum(bytes, entry->bytes, NULL, &entry->checksum)) {
+    if (!checksum(bytes, entry->bytes, &entry->checksum)) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
     RR_TRY(skip_to(writer, entry->offset, diag));

@@ -327,13 +327,26 @@ static void open_cache(const rr_model *model, rr_graph_kind graph, const rr_devi
     free(item_bytes);
 }
 
+typedef struct cached_item {
+    rr_packed *from;
+    size_t index;
+    bool damaged;
+} cached_item;
+
+static rr_status fill_from_cache(void *user, uint64_t at, uint64_t bytes, void *to, rr_diag *diag) {
+    cached_item *cached = user;
+    cached->damaged = !rr_packed_read(cached->from, cached->index, at, bytes, to);
+    return cached->damaged ? rr_fail(diag, RR_E_INPUT, "damaged packed weights") : RR_OK;
+}
+
 static rr_status load_item(rr_vk_device *device, packed_cache *cache, const item *it, size_t index, rr_vk_buffer *buffer,
                            rr_diag *diag) {
     void *mapped = buffer->mapped != NULL ? (char *)buffer->mapped + it->offset : NULL;
     if (cache->from != NULL) {
-        const void *bytes = rr_packed_item(cache->from, index, mapped);
-        if (bytes != NULL) {
-            return mapped != NULL ? RR_OK : rr_vk_upload(device, buffer, it->offset, bytes, it->bytes, diag);
+        cached_item cached = {.from = cache->from, .index = index};
+        rr_status status = rr_vk_upload_from(device, buffer, it->offset, it->bytes, fill_from_cache, &cached, diag);
+        if (!cached.damaged) {
+            return status;
         }
         rr_packed_close(&cache->from, true);
     }

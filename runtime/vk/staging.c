@@ -48,15 +48,15 @@ static rr_status check_range(const rr_vk_buffer *buffer, uint64_t offset, uint64
 }
 
 /* The host fills one half while the device copies the other. */
-static rr_status upload_pieces(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset, const char *data,
-                               uint64_t bytes, rr_diag *diag) {
+static rr_status upload_pieces(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset, uint64_t bytes, rr_vk_fill_fn fill,
+                               void *user, rr_diag *diag) {
     rr_status status = RR_OK;
     for (uint64_t done = 0, slot = 0; done < bytes; slot ^= 1) {
         uint64_t piece = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
         rr_vk_staging *staging = &device->staging[RR_VK_STAGING_UP0 + slot];
         RR_TRY_GOTO(wait_for(staging, diag));
         RR_TRY_GOTO(prepare(device, RR_VK_STAGING_UP0 + (int)slot, piece, diag));
-        memcpy(staging->buffer.mapped, data + done, (size_t)piece);
+        RR_TRY_GOTO(fill(user, done, piece, staging->buffer.mapped, diag));
         RR_TRY_GOTO(rr_vk_begin(staging->commands, diag));
         rr_vk_copy(staging->commands, &staging->buffer, 0, buffer, offset + done, piece);
         RR_TRY_GOTO(rr_vk_submit(staging->commands, diag));
@@ -72,20 +72,30 @@ fail:
     return status;
 }
 
-rr_status rr_vk_upload(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes,
-                       rr_diag *diag) {
+rr_status rr_vk_upload_from(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset, uint64_t bytes, rr_vk_fill_fn fill, void *user,
+                            rr_diag *diag) {
     RR_TRY(check_range(buffer, offset, bytes, "upload", diag));
     if (bytes == 0) {
         return RR_OK;
     }
     if (buffer->mapped != NULL) {
-        memcpy((char *)buffer->mapped + offset, data, (size_t)bytes);
-        return RR_OK;
+        return fill(user, 0, bytes, (char *)buffer->mapped + offset, diag);
     }
     pthread_mutex_lock(&device->staging_mutex);
-    rr_status status = upload_pieces(device, buffer, offset, data, bytes, diag);
+    rr_status status = upload_pieces(device, buffer, offset, bytes, fill, user, diag);
     pthread_mutex_unlock(&device->staging_mutex);
     return status;
+}
+
+static rr_status fill_from_memory(void *user, uint64_t at, uint64_t bytes, void *to, rr_diag *diag) {
+    (void)diag;
+    memcpy(to, (const char *)user + at, (size_t)bytes);
+    return RR_OK;
+}
+
+rr_status rr_vk_upload(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes,
+                       rr_diag *diag) {
+    return rr_vk_upload_from(device, buffer, offset, bytes, fill_from_memory, (void *)(uintptr_t)data, diag);
 }
 
 static rr_status download_piece(rr_vk_device *device, const rr_vk_buffer *buffer, uint64_t offset, char *data,

@@ -144,6 +144,12 @@ void rr_vk_buffer_destroy(rr_vk_device *device, rr_vk_buffer *buffer); /* accept
 uint64_t rr_vk_budget_left(const rr_vk_device *device);
 /* Copies into any buffer, through a staging buffer where it is not mapped; waits. Pieces of at most 32 MiB. */
 rr_status rr_vk_upload(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes, rr_diag *diag);
+/* The same of bytes that `fill` puts at `to`, which may be slow to read: bytes [at, at + bytes) of the whole, part by part in order, each
+ * part but the last 16 MiB or a multiple; where the buffer is mapped, all at once. A part is filled while the device copies the one
+ * before. What `fill` fails with ends it. */
+typedef rr_status (*rr_vk_fill_fn)(void *user, uint64_t at, uint64_t bytes, void *to, rr_diag *diag);
+rr_status rr_vk_upload_from(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset, uint64_t bytes, rr_vk_fill_fn fill, void *user,
+                            rr_diag *diag);
 rr_status rr_vk_download(rr_vk_device *device, const rr_vk_buffer *buffer, uint64_t offset, void *data, uint64_t bytes, rr_diag *diag);
 
 /* Kernels. A kernel = one SPIR-V module, entry "main", specialization constants with ids 0…n−1 (32-bit each), one push

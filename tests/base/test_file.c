@@ -207,6 +207,27 @@ static void maps_and_reads(void) {
     rr_buf_destroy(&buf);
 }
 
+static void reads_here_and_there(void) {
+    rr_diag diag = {0};
+    rr_file_in file;
+    char bytes[8] = "";
+    CHECK_OK(rr_file_in_open(in_folder("a.bin"), &file, &diag), diag);
+    CHECK_INT(file.bytes, 8);
+    rr_file_in_will_read(&file, 0, 8);
+    rr_file_in_will_read(&file, 5, UINT64_MAX); /* past the end: no harm */
+    rr_file_in_will_read(&file, 99, 1);
+    CHECK(rr_file_in_read(&file, 3, bytes, 5) && memcmp(bytes, "ond\0x", 5) == 0);
+    CHECK(rr_file_in_read(&file, 0, bytes, 3) && memcmp(bytes, "sec", 3) == 0);
+    CHECK(rr_file_in_read(&file, 8, bytes, 0));
+    CHECK(!rr_file_in_read(&file, 7, bytes, 2) && !rr_file_in_read(&file, 8, bytes, 1));
+    rr_file_in_close(&file);
+    CHECK_INT(file.fd, -1);
+    rr_file_in_close(&file);
+    CHECK_INT(rr_file_in_open(in_folder("absent"), &file, &diag), RR_E_IO);
+    CHECK_INT(file.fd, -1);
+    CHECK_INT(rr_file_in_open(folder, &file, &diag), RR_E_INPUT);
+}
+
 static void refuses_what_is_no_file(void) {
     rr_diag diag = {0};
     rr_mapping map = {.data = (const uint8_t *)"", .bytes = 77};
@@ -326,6 +347,7 @@ int main(void) {
     leaves_nothing_half();
     refuses_what_cannot_be_written();
     maps_and_reads();
+    reads_here_and_there();
     refuses_what_is_no_file();
     reads_standard_input();
     tells_one_file_from_two();

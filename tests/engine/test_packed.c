@@ -228,9 +228,11 @@ static bool reads_right(const rr_packed_wish *wish, uint8_t *const items[N_ITEMS
     rr_packed *packed = rr_packed_open(wish);
     bool right = packed != NULL || !whole;
     for (size_t i = 0; packed != NULL && i < N_ITEMS; i++) {
-        const void *bytes = rr_packed_item(packed, i, i % 2 == 0 ? to : NULL);
-        right &= bytes != NULL ? memcmp(bytes, items[i], item_bytes[i]) == 0 : !whole;
-        right &= bytes == NULL || i % 2 != 0 || memcmp(to, items[i], item_bytes[i]) == 0;
+        bool read = true; /* at once, or a piece at a time */
+        for (uint64_t at = 0, step = i < 3 ? item_bytes[i] : RR_PACKED_PIECE; read && at < item_bytes[i]; at += step) {
+            read = rr_packed_read(packed, i, at, item_bytes[i] - at < step ? item_bytes[i] - at : step, to + at);
+        }
+        right &= read ? memcmp(to, items[i], item_bytes[i]) == 0 : !whole;
     }
     rr_packed_close(&packed, false);
     return right;

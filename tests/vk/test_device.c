@@ -84,7 +84,53 @@ static void check_transfer(rr_vk_device *device, rr_vk_memory kind, uint64_t byt
     rr_vk_buffer_destroy(device, &buffer);
 }
 
+typedef struct filling {
+    const uint8_t *from;
+    uint64_t expected, most, fails_at; /* the next part's place; the largest part so far */
+} filling;
+
+static rr_status fill(void *user, uint64_t at, uint64_t bytes, void *to, rr_diag *diag) {
+    filling *f = user;
+    CHECK_INT(at, f->expected);
+    if (at >= f->fails_at) {
+        return rr_fail(diag, RR_E_INPUT, "nothing more");
+    }
+    memcpy(to, f->from + at, (size_t)bytes);
+    f->expected += bytes;
+    f->most = bytes > f->most ? bytes : f->most;
+    return RR_OK;
+}
+
+/* Parts in order; what has come before a failure may be there, the device goes on. */
+static void check_filling(rr_vk_device *device, uint64_t bytes, bool staged) {
+    rr_diag diag = {0};
+    rr_vk_buffer buffer = buffer_of(device, RR_VK_MEMORY_DEVICE, bytes);
+    rr_vk_buffer view = buffer;
+    view.mapped = staged ? NULL : view.mapped;
+    const bool parts = view.mapped == NULL;
+    uint8_t *up = malloc(bytes), *down = calloc(1, bytes);
+    for (uint64_t i = 0; i < bytes; i++) {
+        up[i] = pattern(i);
+    }
+    filling whole = {.from = up, .fails_at = UINT64_MAX}, broken = {.from = up, .fails_at = parts ? 32 << 20 : 0};
+    CHECK_OK(rr_vk_upload_from(device, &view, 0, bytes, fill, &whole, &diag), diag);
+    CHECK_INT(whole.expected, bytes);
+    CHECK_INT(whole.most, parts ? 16 << 20 : bytes);
+    CHECK_OK(rr_vk_download(device, &view, 0, down, bytes, &diag), diag);
+    CHECK(walking || memcmp(up, down, bytes) == 0);
+    CHECK_INT(rr_vk_upload_from(device, &view, 0, bytes, fill, &broken, &diag), RR_E_INPUT);
+    CHECK_TEXT(diag.text, "nothing more");
+    CHECK_INT(broken.expected, broken.fails_at);
+    CHECK_OK(rr_vk_upload(device, &view, 0, up, bytes, &diag), diag);
+    CHECK_INT(rr_vk_upload_from(device, &view, 1, bytes, fill, &whole, &diag), RR_E_USAGE);
+    free(up);
+    free(down);
+    rr_vk_buffer_destroy(device, &buffer);
+}
+
 static void test_transfers(rr_vk_device *device) {
+    check_filling(device, (50u << 20) + 3, false);
+    check_filling(device, (50u << 20) + 3, true);
     static const uint64_t sizes[] = {1, 3, 255, 4096, 65537, (16u << 20) + 7, (37u << 20) + 3};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         check_transfer(device, RR_VK_MEMORY_DEVICE, sizes[i], i * 3 % 7, false);
