@@ -3,10 +3,13 @@
 // attention.h. RR_DECODE: the rows are the (at most 8) query heads of one generated token; else they are rows token × group +
 // head of the group of a prompt. RR_CODES: the result is quantized as lanes.h says (WIDTH 8 or 16).
 // Keys in tiles of 4 WIDTH from position 0 with a running maximum. Scores: lane = key, 4 a lane, dimensions ascending.
-// Output: lane = dimension pairs lane, lane + WIDTH, …, keys ascending. Keys after a row's position weigh exactly 0, so a
+// Output: lane = four dimensions from 4 lane, 4 (lane + WIDTH), …, keys ascending. Keys after a row's position weigh exactly 0, so a
 // row's result depends on its own position alone. Grid: x = row tile (decode: row), y = KV head.
 #include "common.glsl"
 #ifdef RR_CODES
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer rr_longs { uint64_t at[]; };
+uint64_t rr_address(uvec2 a) { return pack64(a); }
 #include "lanes_attention.h"
 #include "lanes_code.glsl"
 #define RR_ATTENTION_ARGS rr_args_lanes_attention

@@ -2,27 +2,33 @@
 // HEAD_SIZE, ROWS, WIDTH and RR_ATTENTION_ARGS, the struct that the addresses come in.
 const uint KEYS = 4; // keys a lane
 const uint TILE = WIDTH * KEYS;
-const uint PAIRS = HEAD_SIZE / 2;
-const uint OUT = (PAIRS + WIDTH - 1) / WIDTH; // dimension pairs a lane
+const uint FOURS = HEAD_SIZE / 4;
+const uint OUT = (FOURS + WIDTH - 1) / WIDTH; // times four dimensions a lane
 const float NONE = -3.0e38;                   // below every score; a finite stand-in for −infinity
 
-vec2 mixed[ROWS][OUT];
+vec4 mixed[ROWS][OUT];
 float weight[ROWS]; // of the lane's key in the column of keys at hand
 uvec2 values;
 uint last_key;
 
+// Halves 4 i … 4 i + 3. (As one load of 64 bits it is slower: docs/speed-log.md.)
+vec4 load4(uvec2 base, uint i) {
+    rr_words row = rr_words(base);
+    return vec4(unpackHalf2x16(row.at[i * 2u]), unpackHalf2x16(row.at[i * 2u + 1u]));
+}
+
 // mixed += weight of key `key` (lane `from`'s) × its values
 #define ADD_KEY(from)                                                                              \
     {                                                                                              \
-        rr_words row = rr_words(rr_at(values, min(key0 + from, last_key), HEAD_SIZE * 2u));        \
-        vec2 v[OUT];                                                                               \
+        uvec2 row = rr_at(values, min(key0 + from, last_key), HEAD_SIZE * 2u);                     \
+        vec4 v[OUT];                                                                               \
         [[unroll]] for (uint k = 0; k < OUT; k++) {                                                \
-            v[k] = unpackHalf2x16(row.at[min(lane + k * WIDTH, PAIRS - 1u)]);                      \
+            v[k] = load4(row, min(lane + k * WIDTH, FOURS - 1u));                                  \
         }                                                                                          \
         [[unroll]] for (uint r = 0; r < ROWS; r++) {                                               \
             float e = subgroupBroadcast(weight[r], from);                                          \
             [[unroll]] for (uint k = 0; k < OUT; k++) {                                            \
-                mixed[r][k] = vec2(fma(e, v[k].x, mixed[r][k].x), fma(e, v[k].y, mixed[r][k].y));     \
+                mixed[r][k] = fma(vec4(e), v[k], mixed[r][k]);                                     \
             }                                                                                      \
         }                                                                                          \
     }
@@ -37,32 +43,43 @@ void add_keys(uint key0, uint lane) {
     }
 }
 
+// e^x for x <= 0, at least 2^-126, right to 2e-7 but for the rounding of x log2 e: 2^n times a polynomial in what is left, −1/2 … 1/2.
+// (The driver's own has a float maximum and a minimum.)
+float rr_exp(float x) {
+    float t = x * 1.44269504;
+    t = t < -126.0 ? -126.0 : t;
+    precise float shifted = t + 12582912.0; // rounds: see rr_code
+    int n = floatBitsToInt(shifted) - 0x4B400000;
+    float f = t - float(n);
+    float y = 1.5403530e-4;
+    y = fma(y, f, 1.3333558e-3);
+    y = fma(y, f, 9.6181291e-3);
+    y = fma(y, f, 5.5504109e-2);
+    y = fma(y, f, 2.4022651e-1);
+    y = fma(y, f, 6.9314718e-1);
+    y = fma(y, f, 1.0);
+    return intBitsToFloat(floatBitsToInt(y) + (n << 23));
+}
+
 #ifdef RR_CODES
-// Quantizes row r's result, times `factor`, in groups of 32 dimensions (16 pairs).
+// Quantizes row r's result, times `factor`, in groups of 32 dimensions, of which eight neighbouring lanes have four each.
 void store_codes(rr_args_lanes_attention p, uint token, uint head, uint lane, uint r, float factor) {
-    const uint COLUMNS = 16 / WIDTH; // pairs a lane in a group
     uint dims = p.n_heads * HEAD_SIZE;
-    rr_words codes = rr_words(rr_add(rr_at(p.codes, token, dims * 2u), head * (HEAD_SIZE * 2u)));
-    rr_words groups = rr_words(rr_add(rr_at(p.groups, token, dims / 4u), head * (HEAD_SIZE / 4u)));
-    [[unroll]] for (uint g = 0; g < PAIRS / 16; g++) {
-        float most = 0.0;
-        [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
-            vec2 v = abs(mixed[r][g * COLUMNS + c] * factor);
-            most = max(most, max(v.x, v.y));
-        }
-        most = rr_most(rr_max_of_lanes(most));
-        float inverse = most > 0.0 ? RR_MOST / most : 0.0;
-        int sum = 0;
-        [[unroll]] for (uint c = 0; c < COLUMNS; c++) {
-            vec2 v = mixed[r][g * COLUMNS + c] * factor * inverse;
-            ivec2 q = ivec2(rr_code(v.x), rr_code(v.y));
-            codes.at[(g * COLUMNS + c) * WIDTH + lane] = uint(q.x & 0xFFFF) | uint(q.y) << 16;
-            sum += (c * WIDTH + lane < 8u ? 1 : 65536) * (q.x + q.y);
-        }
-        sum = rr_sum_of_lanes(sum);
-        if (lane == 0u) {
-            groups.at[g * 2u] = floatBitsToUint(most / RR_MOST);
-            groups.at[g * 2u + 1u] = uint(sum);
+    rr_longs codes = rr_longs(rr_address(rr_add(rr_at(p.codes, token, dims * 2u), head * (HEAD_SIZE * 2u))));
+    rr_longs groups = rr_longs(rr_address(rr_add(rr_at(p.groups, token, dims / 4u), head * (HEAD_SIZE / 4u))));
+    [[unroll]] for (uint k = 0; k < OUT; k++) {
+        vec4 v = mixed[r][k] * factor;
+        int highest = max(max(rr_magnitude(v.x), rr_magnitude(v.y)), max(rr_magnitude(v.z), rr_magnitude(v.w)));
+        float most = rr_most(intBitsToFloat(rr_max_of_eight(highest)));
+        v *= most > 0.0 ? RR_MOST / most : 0.0;
+        ivec4 q = ivec4(rr_code(v.x), rr_code(v.y), rr_code(v.z), rr_code(v.w));
+        int sum = rr_sum_of_eight(((lane & 7u) < 4u ? 1 : 65536) * (q.x + q.y + q.z + q.w));
+        uint four = lane + k * WIDTH;
+        if (four < FOURS) {
+            codes.at[four] = pack64(uvec2(uint(q.x & 0xFFFF) | uint(q.y) << 16, uint(q.z & 0xFFFF) | uint(q.w) << 16));
+            if ((lane & 7u) == 0u) {
+                groups.at[four >> 3] = pack64(uvec2(floatBitsToUint(most / RR_MOST), uint(sum)));
+            }
         }
     }
 }
@@ -91,7 +108,7 @@ void rr_attend(RR_ATTENTION_ARGS p, uvec2 item) {
         top[r] = NONE;
         total[r] = 0.0;
         [[unroll]] for (uint k = 0; k < OUT; k++) {
-            mixed[r][k] = vec2(0.0);
+            mixed[r][k] = vec4(0.0);
         }
     }
     uvec2 slot = rr_add64(rr_rows(p.rows).at[token[0]].kv, p.kv_offset);
@@ -108,36 +125,35 @@ void rr_attend(RR_ATTENTION_ARGS p, uvec2 item) {
             }
         }
         for (uint d = 0; d < HEAD_SIZE; d += 8u) {
-            vec2 k[KEYS][4];
+            vec4 k[KEYS][2];
             [[unroll]] for (uint c = 0; c < KEYS; c++) {
-                [[unroll]] for (uint i = 0; i < 4; i++) {
-                    k[c][i] = unpackHalf2x16(rr_words(key[c]).at[d / 2u + i]);
-                }
+                k[c][0] = load4(key[c], d / 4u);
+                k[c][1] = load4(key[c], d / 4u + 1u);
             }
             [[unroll]] for (uint r = 0; r < ROWS; r++) {
                 float x[8];
                 rr_spread8(q[r], d, x);
-                [[unroll]] for (uint i = 0; i < 4; i++) {
+                [[unroll]] for (uint i = 0; i < 8; i++) {
                     [[unroll]] for (uint c = 0; c < KEYS; c++) {
-                        score[r][c] = fma(x[2 * i + 1], k[c][i].y, fma(x[2 * i], k[c][i].x, score[r][c]));
+                        score[r][c] = fma(x[i], k[c][i / 4][i % 4], score[r][c]);
                     }
                 }
             }
         }
         [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            float highest = NONE;
+            int highest = rr_order(top[r]);
             [[unroll]] for (uint c = 0; c < KEYS; c++) {
                 bool seen = key0 + c * WIDTH + lane <= position[r];
                 score[r][c] = seen ? score[r][c] * p.scale : NONE;
-                highest = max(highest, score[r][c]);
+                highest = max(highest, rr_order(score[r][c]));
             }
-            float now = max(top[r], rr_max_of_lanes(highest));
+            float now = rr_from_order(rr_max_of_lanes(highest));
             float sum = 0.0;
             [[unroll]] for (uint c = 0; c < KEYS; c++) {
-                score[r][c] = score[r][c] == NONE ? 0.0 : exp(score[r][c] - now);
+                score[r][c] = score[r][c] == NONE ? 0.0 : rr_exp(score[r][c] - now);
                 sum += score[r][c];
             }
-            float shrink = now == top[r] ? 1.0 : exp(top[r] - now);
+            float shrink = now == top[r] ? 1.0 : rr_exp(top[r] - now);
             top[r] = now;
             total[r] = fma(total[r], shrink, rr_sum_of_lanes(sum));
             [[unroll]] for (uint k = 0; k < OUT; k++) {
@@ -162,10 +178,10 @@ void rr_attend(RR_ATTENTION_ARGS p, uvec2 item) {
             store_codes(p, token[r], head[r], lane, r, 1.0 / total[r]);
         }
 #else
-        rr_pairs y = rr_pairs(rr_at(p.y, token[r], p.n_heads * HEAD_SIZE * 4u));
+        rr_floats4 y = rr_floats4(rr_at(p.y, token[r], p.n_heads * HEAD_SIZE * 4u));
         [[unroll]] for (uint k = 0; k < OUT; k++) {
-            if (wanted && lane + k * WIDTH < PAIRS) {
-                y.at[head[r] * PAIRS + lane + k * WIDTH] = mixed[r][k] / total[r];
+            if (wanted && lane + k * WIDTH < FOURS) {
+                y.at[head[r] * FOURS + lane + k * WIDTH] = mixed[r][k] / total[r];
             }
         }
 #endif

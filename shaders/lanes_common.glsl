@@ -33,11 +33,11 @@ uint64_t rr_row_at(uvec2 base, uint t, uint n_tokens, uint bytes) {
 
 // Quantizes values [0, HELD) of each lane, a unit of 32 neighbouring columns of a row of `cols`, and stores them.
 void rr_store_codes(uint64_t codes, uint64_t groups, uint unit, float v[HELD]) {
-    float most = 0.0;
+    int highest = 0;
     [[unroll]] for (uint u = 0; u < HELD; u++) {
-        most = max(most, abs(v[u]));
+        highest = max(highest, rr_magnitude(v[u]));
     }
-    most = rr_most(rr_max_of_lanes(most));
+    float most = rr_most(intBitsToFloat(rr_max_of_lanes(highest)));
     float inverse = most > 0.0 ? RR_MOST / most : 0.0;
     uint packed[HELD / 2];
     int sum = 0;
