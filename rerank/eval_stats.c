@@ -83,13 +83,6 @@ static int by_size(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* The quantile of sorted values, between two of them linearly. */
-static double quantile(const double *sorted, size_t n, double share) {
-    double at = share * (double)(n - 1), whole = floor(at);
-    size_t i = (size_t)whole;
-    return i + 1 < n ? sorted[i] + (at - whole) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
-}
-
 bool rr_bootstrap_mean(const double *values, size_t n, uint32_t n_samples, double level, uint64_t seed, rr_interval *out) {
     *out = (rr_interval){NAN, NAN};
     if (n < 2 || n_samples == 0) {
@@ -107,7 +100,8 @@ bool rr_bootstrap_mean(const double *values, size_t n, uint32_t n_samples, doubl
         means[sample] = sum / (double)n;
     }
     qsort(means, n_samples, sizeof *means, by_size);
-    *out = (rr_interval){quantile(means, n_samples, (1.0 - level) / 2.0), quantile(means, n_samples, (1.0 + level) / 2.0)};
+    const size_t n_outside = (size_t)((1.0 - level) / 2.0 * n_samples + 1e-6); /* on each side; 0.05 is a little less than that */
+    *out = (rr_interval){means[n_outside], means[n_samples - 1 - n_outside]};
     free(means);
     return true;
 }

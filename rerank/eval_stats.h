@@ -33,8 +33,8 @@ typedef struct rr_interval {
 } rr_interval;
 
 /* The interval that holds the mean of values[n] with the chance `level` (0 to 1), by the percentile bootstrap (Efron 1979; Sakai 2006 for
- * rankings): the quantiles of the means of n_samples samples of n values, drawn with replacement by splitmix64 from `seed`, so that the
- * same values give the same interval. False: out of memory. Cost: n × n_samples. */
+ * rankings): what is left of the means of n_samples samples of n values when the (1 - level) / 2 lowest and highest are gone; drawn with
+ * replacement by splitmix64 from `seed`, so that the same values give the same interval. False: out of memory. Cost: n × n_samples. */
 bool rr_bootstrap_mean(const double *values, size_t n, uint32_t n_samples, double level, uint64_t seed, rr_interval *out);
 
 #endif

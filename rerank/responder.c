@@ -69,9 +69,7 @@ rr_status rr_turn_sync(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
 rr_status rr_turn_generate(rr_turn *turn, size_t max_tokens, rr_reply *reply, rr_stop *stop, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     const rr_draft_text earlier = {model->earlier, model->n_earlier};
-    rr_draft_sources sources = {.texts = &earlier, .n = model->n_earlier > 0};
-    rr_draft_model by_model = {.session = model->drafting, .sources = sources};
-    const bool asks_model = model->drafting != NULL;
+    rr_draft_model drafts = {.session = model->drafting, .sources = {.texts = &earlier, .n = model->n_earlier > 0}};
     rr_generate_params params = {
         .max_tokens = (uint32_t)max_tokens,
         .temperature = model->temperature,
@@ -79,8 +77,8 @@ rr_status rr_turn_generate(rr_turn *turn, size_t max_tokens, rr_reply *reply, rr
         .seed = rr_turn_seed(turn),
         .on_token = on_token,
         .user = turn,
-        .draft = model->no_drafts ? NULL : asks_model ? rr_draft_by_model : rr_draft,
-        .draft_user = asks_model ? (void *)&by_model : (void *)&sources,
+        .draft = model->no_drafts ? NULL : rr_draft_by_model,
+        .draft_user = &drafts,
     };
     RR_TRY(rr_turn_sync(turn, reply, diag));
     uint64_t synced_ns = rr_time_ns();

@@ -7,9 +7,7 @@
 // row's result depends on its own position alone. Grid: x = row tile (decode: row), y = KV head.
 #include "common.glsl"
 #ifdef RR_CODES
-#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
-layout(buffer_reference, std430, buffer_reference_align = 8) buffer rr_longs { uint64_t at[]; };
-uint64_t rr_address(uvec2 a) { return pack64(a); }
+#include "longs.glsl"
 #include "lanes_attention.h"
 #include "lanes_code.glsl"
 #define RR_ATTENTION_ARGS rr_args_lanes_attention

@@ -2,21 +2,18 @@
 // One subgroup a workgroup, no shared memory: on a software device a load costs the same however many lanes take part and
 // barriers are dear, a broadcast from a literal lane is one instruction, and an integer product of two values that are known
 // to fit 16 bits, added to a sum, is one or two (a float one always two). Layouts: lanes.h, quant/lanes.h.
-#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
+#include "longs.glsl"
 layout(constant_id = 0) const uint WIDTH = 8; // subgroup size, 8 or 16
 layout(constant_id = 1) const uint TOKENS = 8;
 layout(local_size_x_id = 0) in;
-layout(buffer_reference, std430, buffer_reference_align = 8) buffer rr_longs { uint64_t at[]; };
 // what workgroups tell each other
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer rr_shared_floats { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer rr_shared_words { uint at[]; };
 
 const uint HELD = 32 / WIDTH;        // rows of a unit a lane
 const uint UNITS = 4 / HELD;         // units a pass
-
-uint64_t rr_address(uvec2 a) { return pack64(a); }
 
 uint lane, t0;
 float sums[TOKENS][4];           // of a pass: [token][unit of the pass * HELD + row of the lane]

@@ -14,8 +14,8 @@ typedef struct rr_answering {
     rr_opt options[7];
 } rr_answering;
 
-/* --strict, --no-strict, --think-budget, --answer-depth, --score-mode, --no-drafts, --draft-model. The group points into `answering`, which must stay
- * where it is. */
+/* --strict, --no-strict, --think-budget, --answer-depth, --score-mode, --no-drafts, --draft-model. The group points into
+ * `answering`, which must stay where it is. */
 rr_opt_group rr_answering_group(rr_answering *answering);
 
 /* RR_CLI_GO_ON, or the code to exit with (the message is printed) when options exclude each other; what is drawn at a temperature

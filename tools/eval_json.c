@@ -55,7 +55,8 @@ static bool add_run(yyjson_mut_doc *doc, yyjson_mut_val *runs, const rr_eval_rep
               yyjson_mut_obj_add_uint(doc, object, "unjudged_queries", run->n_unjudged) &&
               yyjson_mut_obj_add_uint(doc, object, "missing_queries", run->n_missing) &&
               add_values(doc, mean, &report->measures, run->means) && yyjson_mut_obj_add_val(doc, object, "mean", mean) &&
-              (report->bootstrap.n_samples == 0 || add_intervals(doc, object, report, index)) && queries != NULL && yyjson_mut_obj_add_val(doc, object, "per_query", queries);
+              (report->bootstrap.n_samples == 0 || add_intervals(doc, object, report, index)) && queries != NULL &&
+              yyjson_mut_obj_add_val(doc, object, "per_query", queries);
     for (size_t i = 0; i < run->n && ok; i++) {
         yyjson_mut_val *values = yyjson_mut_obj(doc);
         ok = add_values(doc, values, &report->measures, &run->values[i * report->measures.n]) &&

@@ -53,7 +53,8 @@ int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_pat
 /* Options that change no ranking, and those that add_facts gives in another form. */
 static const char *const idle[] = {
     "query", "candidates", "run", "corpus", "queries", "data", "limit-queries", "skip-missing",           /* what is ranked */
-    "format", "output", "explain", "explain-all", "report", "log", "journal", "resume", "cache", "jobs", "no-drafts", "draft-model", "no-packed-cache",        /* how it is written and made */
+    "format", "output", "explain", "explain-all", "report", "log", "journal", "resume", "cache", "jobs", /* how it is written and made */
+    "no-drafts", "draft-model", "no-packed-cache",
     "validation", "chunk",                                                                                /* the same bits */
     "model", "device", "window", "step", "depth", "no-think",                                             /* given apart */
 };

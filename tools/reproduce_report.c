@@ -8,7 +8,6 @@
 #include "rerank/eval.h"
 #include "rerank/eval_read.h"
 #include "runtime/base/file.h"
-#include "runtime/base/random.h"
 #include "tools/cli.h"
 
 /* Measuring --------------------------------------------------------------------------------------------------------- */
@@ -56,29 +55,14 @@ rr_status rr_reproduce_first_stage(const char *run, const char *qrels, double *n
     return status;
 }
 
-static int rising(const void *a, const void *b) {
-    double left = *(const double *)a, right = *(const double *)b;
-    return left < right ? -1 : left > right;
-}
-
-/* The interval that holds the middle 95 % of the means of resampled queries. */
+/* The interval that holds the middle 95 % of the means of resampled queries; of one query, its value. */
 static rr_status interval(const double *values, size_t n, double *low, double *high, rr_diag *diag) {
-    double *means = calloc(N_RESAMPLES, sizeof *means);
-    uint64_t state = 1;
-    if (means == NULL) {
+    rr_interval found = {values[0], values[0]};
+    if (n > 1 && !rr_bootstrap_mean(values, n, N_RESAMPLES, 0.95, 1, &found)) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
-    for (size_t i = 0; i < N_RESAMPLES; i++) {
-        double sum = 0.0;
-        for (size_t k = 0; k < n; k++) {
-            sum += values[rr_random(&state) % n];
-        }
-        means[i] = sum / (double)n;
-    }
-    qsort(means, N_RESAMPLES, sizeof *means, rising);
-    *low = 100.0 * means[N_RESAMPLES / 40];
-    *high = 100.0 * means[N_RESAMPLES - 1 - N_RESAMPLES / 40];
-    free(means);
+    *low = 100.0 * found.low;
+    *high = 100.0 * found.high;
     return RR_OK;
 }
 

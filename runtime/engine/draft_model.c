@@ -25,7 +25,7 @@ rr_status rr_draft_model_check(const rr_engine *drafting, const rr_engine *verif
 uint32_t rr_draft_by_model(void *user, const int32_t *tokens, size_t n, int32_t *out, uint32_t max) {
     rr_draft_model *model = user;
     uint32_t n_found = rr_draft(&model->sources, tokens, n, out, max);
-    if (n_found > 0) {
+    if (n_found > 0 || model->session == NULL) {
         return n_found;
     }
     const rr_engine *engine = model->session->engine;

@@ -7,7 +7,7 @@
 #include "runtime/engine/engine.h"
 
 typedef struct rr_draft_model {
-    rr_session *session;      /* borrowed; used by nobody else meanwhile */
+    rr_session *session;      /* borrowed; used by nobody else meanwhile; NULL = there is only the lookup */
     rr_draft_sources sources; /* asked first: a lookup costs nothing */
 } rr_draft_model;
 

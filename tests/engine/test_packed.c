@@ -7,11 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "runtime/engine/engine.h"
 #include "runtime/engine/packed.h"
-#include "tests/check.h"
+#include "tests/engine/small.h"
 #include "tests/support/blocks.h"
-#include "tests/support/synth.h"
+#include "tests/support/folder.h"
 
 enum { N_VOCAB = 400, N_PROMPT = 20, N_ANSWER = 6 };
 
@@ -320,13 +319,10 @@ static void test_hostile(void) {
 
 int main(void) {
     rr_diag diag = {0};
-    snprintf(folder, sizeof folder, "/tmp/rearank_packed_XXXXXX");
-    CHECK(mkdtemp(folder) != NULL);
+    rr_test_folder(folder, sizeof folder);
     snprintf(model_path, sizeof model_path, "%s/model.gguf", folder);
-    const rr_synth synth = {.d_model = 256, .head_size = 64, .d_ffn = 512, .n_vocab = N_VOCAB, .with_vocabulary = true,
-                            .embedding = RR_Q_Q8_0, .output = RR_Q_Q6_K, .qkv = RR_Q_Q5_0, .o = RR_Q_Q4_0,
-                            .gate_up = RR_Q_Q4_K, .down = RR_Q_Q5_K};
-    CHECK_OK(rr_synth_write(&synth, model_path, &diag), diag);
+    CHECK_INT(small_model.n_vocab, N_VOCAB);
+    CHECK_OK(rr_synth_write(&small_model, model_path, &diag), diag);
     if (has_unnamed_files()) {
         test_hostile();
         test_keys();
