@@ -5,9 +5,13 @@
 
 #include "runtime/engine/share.h"
 
-static void put_row(rr_pass *pass, uint32_t index, const rr_session *session, int32_t token, size_t position) {
+/* Behind the rows that the pass has. */
+static void put_row(rr_pass *pass, rr_family family, const rr_session *session, int32_t token, size_t position) {
     rr_engine *engine = session->engine;
-    pass->n_keys = position >= pass->n_keys ? (uint32_t)position + 1 : pass->n_keys;
+    const uint32_t index = rr_pass_n_rows(pass);
+    uint32_t *n_keys = &pass->n_keys[family];
+    *n_keys = position >= *n_keys ? (uint32_t)position + 1 : *n_keys;
+    pass->n_rows[family]++;
     ((rr_row *)engine->rows.mapped)[index] = (rr_row){.token = (uint32_t)token,
                                                       .position = (uint32_t)position,
                                                       .kv = engine->slots[session->slot].address};
@@ -26,8 +30,8 @@ static void take_results(rr_session *session, uint32_t row, bool with_logits) {
 
 /* The logits of all rows of a chunk, as many at a time as the readback buffer holds. */
 static rr_status give_each(rr_engine *engine, const rr_request *request, rr_pass *pass, size_t begin, rr_diag *diag) {
-    for (uint32_t at = 0; at < pass->n_rows; at += pass->head_rows) {
-        uint32_t left = pass->n_rows - at;
+    for (uint32_t at = 0; at < pass->n_rows[RR_PREFILL]; at += pass->head_rows) {
+        uint32_t left = pass->n_rows[RR_PREFILL] - at;
         pass->head_first = at;
         pass->head_rows = left < engine->limits.logits_rows ? left : engine->limits.logits_rows;
         pass->head_family = RR_PREFILL;
@@ -40,27 +44,18 @@ static rr_status give_each(rr_engine *engine, const rr_request *request, rr_pass
     return RR_OK;
 }
 
-static rr_status run_prompt(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
-    const rr_request *request = b->requests[0];
-    rr_session *session = request->session;
-    if (b->from != NULL) {
-        return rr_share_copy(engine, b->from, session, b->begin, b->end, diag);
-    }
-    rr_pass pass = {.family = RR_PREFILL, .n_rows = b->n_rows, .cancelled = &session->cancelled};
-    if (b->end == request->n && request->each == NULL) {
-        pass.head_first = b->n_rows - 1;
-        pass.head_rows = 1;
-        pass.head_family = RR_DECODE;
-        pass.read_logits = true;
-    }
+/* The chunk, first in the pass. */
+static void put_prompt(rr_pass *pass, const rr_batch *b) {
+    const rr_request *request = b->prompt;
     for (size_t i = b->begin; i < b->end; i++) {
-        put_row(&pass, (uint32_t)(i - b->begin), session, request->tokens[i], i);
+        put_row(pass, RR_PREFILL, request->session, request->tokens[i], i);
     }
-    RR_TRY(rr_graph_run(engine, &pass, diag));
-    if (pass.head_rows > 0) {
-        take_results(session, 0, true);
+    pass->cancelled = &request->session->cancelled;
+    if (b->end == request->n && request->each == NULL) {
+        pass->head_first = rr_pass_n_rows(pass) - 1;
+        pass->head_rows = 1;
+        pass->read_logits = true;
     }
-    return request->each != NULL ? give_each(engine, request, &pass, b->begin, diag) : RR_OK;
 }
 
 /* Rows of a request that need no head: of given ones all but the last, or that too. They come first in a pass. */
@@ -68,26 +63,30 @@ static size_t n_headless(const rr_request *request) {
     return !request->given ? 0 : request->head_cols == 0 ? request->n : request->n - 1;
 }
 
+/* Behind what the pass has, decode rows: first those without a head. */
 static void put_rows(rr_pass *pass, const rr_batch *b) {
-    uint32_t row = 0;
+    uint32_t first = 0; /* with a head */
     for (int with_head = 0; with_head < 2; with_head++) {
-        pass->head_first = row;
+        first = rr_pass_n_rows(pass);
         for (uint32_t i = 0; i < b->n; i++) {
-            const rr_request *request = b->requests[i];
+            const rr_request *request = b->rows[i];
             const size_t split = n_headless(request), end = with_head ? request->n : split;
             for (size_t k = with_head ? split : 0; k < end; k++) {
-                put_row(pass, row++, request->session, request->tokens[k], request->session->n_tokens + k);
+                put_row(pass, RR_DECODE, request->session, request->tokens[k], request->session->n_tokens + k);
             }
         }
     }
-    pass->head_rows = row - pass->head_first;
+    if (pass->head_rows == 0) {
+        pass->head_first = first;
+    } /* else the head takes rows that need none along, between a prompt's last and the others */
+    pass->head_rows = rr_pass_n_rows(pass) - pass->head_first;
 }
 
 /* Whatever any request wants of the head: ids from 0 on, 0 = all; logits, or the arg max alone. */
 static void want_of_head(rr_pass *pass, const rr_batch *b) {
-    bool whole = false;
+    bool whole = pass->read_logits;
     for (uint32_t i = 0; i < b->n; i++) {
-        const rr_request *request = b->requests[i];
+        const rr_request *request = b->rows[i];
         whole = whole || !request->given;
         pass->head_cols = request->head_cols > pass->head_cols ? request->head_cols : pass->head_cols;
         pass->read_logits = pass->read_logits || request->with_logits || request->head_cols > 0;
@@ -95,14 +94,10 @@ static void want_of_head(rr_pass *pass, const rr_batch *b) {
     pass->head_cols = whole ? 0 : pass->head_cols;
 }
 
-static rr_status run_rows(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
-    rr_pass pass = {.family = RR_DECODE, .n_rows = b->n_rows, .head_family = RR_DECODE};
-    put_rows(&pass, b);
-    want_of_head(&pass, b);
-    RR_TRY(rr_graph_run(engine, &pass, diag));
-    uint32_t row = 0; /* of the head */
+/* Results of decode rows, whose heads begin at head row `row`. */
+static void take_rows(rr_engine *engine, const rr_batch *b, uint32_t row) {
     for (uint32_t i = 0; i < b->n; i++) {
-        const rr_request *request = b->requests[i];
+        const rr_request *request = b->rows[i];
         if (request->given) {
             if (request->head_cols > 0) {
                 memcpy(request->session->logits, rr_graph_logits(engine, row++),
@@ -117,9 +112,41 @@ static rr_status run_rows(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
             }
         }
     }
-    return RR_OK;
 }
 
-rr_status rr_batch_run(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
-    return b->family == RR_PREFILL ? run_prompt(engine, b, diag) : run_rows(engine, b, diag);
+/* A pass of a chunk, of rows, or of both. */
+static rr_status run_pass(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
+    rr_pass pass = {.head_family = RR_DECODE};
+    bool ends = false;
+    if (b->prompt != NULL) {
+        put_prompt(&pass, b);
+        ends = pass.head_rows > 0;
+    }
+    if (b->n > 0) {
+        put_rows(&pass, b);
+        want_of_head(&pass, b);
+    }
+    RR_TRY(rr_graph_run(engine, &pass, diag));
+    if (ends) {
+        take_results(b->prompt->session, 0, true);
+    }
+    uint32_t n_headless_rows = 0;
+    for (uint32_t i = 0; i < b->n; i++) {
+        n_headless_rows += (uint32_t)n_headless(b->rows[i]);
+    }
+    take_rows(engine, b, ends ? 1 + n_headless_rows : 0);
+    return b->prompt != NULL && b->prompt->each != NULL ? give_each(engine, b->prompt, &pass, b->begin, diag) : RR_OK;
+}
+
+void rr_batch_run(rr_engine *engine, rr_batch *b, rr_diag *diag) {
+    if (b->from != NULL) {
+        b->prompt_status = rr_share_copy(engine, b->from, b->prompt->session, b->begin, b->end, diag);
+        return;
+    }
+    b->prompt_status = b->rows_status = run_pass(engine, b, diag);
+    if (b->prompt_status == RR_E_CANCELLED && b->n > 0) { /* the others' rows go on without it; what they wrote is written again */
+        rr_batch rest = *b;
+        rest.prompt = NULL;
+        b->rows_status = run_pass(engine, &rest, diag);
+    }
 }

@@ -5,16 +5,24 @@
 #include "runtime/engine/scheduler.h"
 
 typedef struct rr_batch {
-    rr_family family;
-    rr_request *requests[RR_DECODE_ROWS]; /* of a prompt one */
-    uint32_t n, n_rows;
-    /* Of a prompt: tokens [begin, end) are copied from `from`, else computed. */
+    rr_request *rows[RR_DECODE_ROWS]; /* decode requests [n] */
+    uint32_t n, n_rows;               /* … and how many rows they have */
+    /* A chunk of a prompt, NULL = none: tokens [begin, end) are copied from `from`, else computed. */
+    rr_request *prompt;
     const rr_vk_buffer *from; /* a slot: its session may be destroyed meanwhile */
     size_t begin, end;
+    rr_status prompt_status, rows_status; /* set by rr_batch_run */
 } rr_batch;
 
-/* Runs the pass and gives the sessions their results; timelines are the scheduler's. The caller leads and does not hold the lock:
- * the sessions' own threads wait. Errors: RR_E_DEVICE, RR_E_CANCELLED (a prompt), those of `each`. */
-rr_status rr_batch_run(rr_engine *engine, const rr_batch *b, rr_diag *diag);
+/* Whether the prompt takes a pass without rows: one that is copied, or whose logits are all wanted. */
+static inline bool rr_batch_prompt_is_alone(const rr_batch *b) {
+    return b->prompt != NULL && (b->from != NULL || b->prompt->each != NULL);
+}
+
+/* Runs the pass, a chunk and rows together, and gives the sessions their results; timelines are the scheduler's. The caller leads
+ * and does not hold the lock: the sessions' own threads wait. Sets both statuses: RR_OK, RR_E_DEVICE, RR_E_CANCELLED (the
+ * prompt alone: rows are then computed without it), those of `each`. A chunk that ends its prompt has at most RR_DECODE_ROWS − 1
+ * rows beside it. */
+void rr_batch_run(rr_engine *engine, rr_batch *b, rr_diag *diag);
 
 #endif

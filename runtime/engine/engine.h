@@ -160,7 +160,8 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
 
 /* What was computed since the engine was opened. */
 typedef struct rr_engine_stats {
-    uint64_t n_passes, n_prompt_passes, n_decode_passes;
+    uint64_t n_passes;
+    uint64_t n_prompt_passes, n_decode_passes; /* those with rows of a prompt, of decode: some have both */
     uint64_t decode_rows;   /* of all decode passes, drafted ones among them */
     uint64_t prompt_tokens; /* of all prompt passes */
     uint64_t shared_tokens; /* prompt tokens that were copied from another session instead */

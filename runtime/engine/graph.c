@@ -107,13 +107,12 @@ static bool is_cancelled(const rr_pass *pass) {
     return pass->cancelled != NULL && atomic_load(pass->cancelled);
 }
 
-/* How many of `n` equal parts, each of `rows` rows, go into a submit when a part's row cost `row_ns` last time. Unknown
- * costs go one part at a time. */
-static uint32_t parts_per_submit(double row_ns, uint32_t rows, uint32_t n) {
-    if (row_ns <= 0.0) {
+/* How many of `n` equal parts go into a submit when each is likely to take `part_ns`. Unknown costs (0) go one part at a time. */
+static uint32_t parts_per_submit(double part_ns, uint32_t n) {
+    if (part_ns <= 0.0) {
         return 1;
     }
-    double fit = SUBMIT_NS / (row_ns * (double)rows);
+    double fit = SUBMIT_NS / part_ns;
     return fit < 1.0 ? 1 : fit > (double)n ? n : (uint32_t)fit;
 }
 
@@ -141,7 +140,7 @@ rr_status rr_graph_head(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
     double *unit_ns = &engine->head_unit_ns[pass->head_family];
     for (uint32_t begin = 0; begin < pass->head_rows;) {
         uint32_t left = pass->head_rows - begin;
-        uint32_t n_units = parts_per_submit(*unit_ns, 1, rr_div_up(left, unit));
+        uint32_t n_units = parts_per_submit(*unit_ns, rr_div_up(left, unit));
         uint32_t n = n_units * unit < left ? n_units * unit : left;
         RR_TRY(rr_vk_begin(engine->commands, diag));
         record_head(engine, pass, begin, begin + n);
@@ -161,16 +160,47 @@ static double head_ns(const rr_engine *engine, const rr_pass *pass) {
     return share * engine->head_unit_ns[pass->head_family] * (double)rr_div_up(pass->head_rows, head_unit(pass));
 }
 
+/* What a layer will take, 0 when it is not known. */
+static double layer_ns(const rr_engine *engine, const rr_pass *pass) {
+    double sum = 0.0;
+    for (int f = 0; f < RR_N_FAMILIES; f++) {
+        if (pass->n_rows[f] > 0 && engine->layer_row_ns[f] <= 0.0) {
+            return 0.0;
+        }
+        sum += engine->layer_row_ns[f] * pass->n_rows[f];
+    }
+    return sum;
+}
+
+/* A layer took `took_ns`. Families that share a pass cost less together than apart, so such a pass shows no family's cost but
+ * one that is not known yet, and that what is known is too little. */
+static void learn_layer(rr_engine *engine, const rr_pass *pass, double took_ns) {
+    double *row_ns = engine->layer_row_ns;
+    const uint32_t *n = pass->n_rows;
+    const bool shared = n[RR_PREFILL] > 0 && n[RR_DECODE] > 0;
+    const double known = layer_ns(engine, pass);
+    for (int f = 0; f < RR_N_FAMILIES; f++) {
+        if (n[f] == 0) {
+            continue;
+        }
+        if (!shared || row_ns[f] <= 0.0) {
+            row_ns[f] = took_ns / rr_pass_n_rows(pass);
+        } else if (known > 0.0 && took_ns > known) {
+            row_ns[f] *= took_ns / known;
+        }
+    }
+}
+
 static rr_status run_layers(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
     const uint32_t n_layers = engine->model->config.n_layers;
-    double *row_ns = &engine->layer_row_ns[pass->family];
     const double head = head_ns(engine, pass);
     bool with_head = false;
     for (uint32_t l = 0; l < n_layers;) {
         if (is_cancelled(pass)) {
             return rr_fail(diag, RR_E_CANCELLED, "cancelled");
         }
-        uint32_t n = parts_per_submit(*row_ns, pass->n_rows, n_layers - l);
+        const double each_ns = layer_ns(engine, pass);
+        uint32_t n = parts_per_submit(each_ns, n_layers - l);
         uint32_t end = l + n;
         RR_TRY(rr_vk_begin(engine->commands, diag));
         if (l == 0) {
@@ -180,7 +210,7 @@ static rr_status run_layers(rr_engine *engine, const rr_pass *pass, rr_diag *dia
             engine->graph->record_layer(engine, pass, i);
         }
         /* a submit costs as much as some kernels: the head goes with the last layers where both fit */
-        with_head = end == n_layers && head > 0.0 && *row_ns * (double)n * (double)pass->n_rows + head <= SUBMIT_NS;
+        with_head = end == n_layers && head > 0.0 && each_ns * (double)n + head <= SUBMIT_NS;
         if (with_head) {
             record_head(engine, pass, 0, pass->head_rows);
         }
@@ -188,7 +218,7 @@ static rr_status run_layers(rr_engine *engine, const rr_pass *pass, rr_diag *dia
         RR_TRY(submit_and_wait(engine, diag));
         /* the first pass may include the driver's own compilation; the next one corrects it */
         double took = (double)(rr_time_ns() - begin_ns), share = with_head ? took - head : took;
-        *row_ns = (share > 0.1 * took ? share : 0.1 * took) / ((double)n * (double)pass->n_rows);
+        learn_layer(engine, pass, (share > 0.1 * took ? share : 0.1 * took) / (double)n);
         l = end;
     }
     return pass->head_rows > 0 && !with_head ? rr_graph_head(engine, pass, diag) : RR_OK;

@@ -1,6 +1,7 @@
 /* The Qwen2 graph of software devices: activations of 12 bits (shaders/lanes_code.h), everything fused around the products,
  * so that a layer is five dispatches (each wakes all threads of the driver).
  * One generated token alone takes a dispatch a layer where that pays (resident.h).
+ * The products serve both families at once; attention has a dispatch for each.
  * A layer: q, k, v with the norm's factor, bias, RoPE and KV write · attention · o with residual and next norm · gate and up
  * with SwiGLU · down with residual and next norm. */
 #include <math.h>
@@ -37,7 +38,7 @@ static void record_embed(rr_engine *engine, const rr_pass *pass) {
                                 .groups = base + at->h_groups,
                                 .rms = base + at->rms,
                                 .cols = w->planes.cols,
-                                .n_tokens = pass->n_rows,
+                                .n_tokens = rr_pass_n_rows(pass),
                                 .epsilon = engine->model->config.rms_epsilon};
     rr_graph_record(engine, RR_OP_lanes_embed, (rr_kern_key){.format = w->planes.type}, &push);
     rr_graph_barrier(engine);
@@ -65,13 +66,15 @@ static rr_push_lanes_qkv push_qkv(const rr_engine *engine, uint32_t n_rows, uint
                               .n_context = engine->limits.n_context};
 }
 
-static rr_push_lanes_attention push_attention(const rr_engine *engine, uint32_t n_rows, uint32_t index) {
+/* Rows [first, first + n_rows) of a pass. */
+static rr_push_lanes_attention push_attention(const rr_engine *engine, uint32_t first, uint32_t n_rows, uint32_t index) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
-    return (rr_push_lanes_attention){.q = base + engine->at.qkv,
-                                    .codes = base + engine->at.attn_codes,
-                                    .groups = base + engine->at.attn_groups,
-                                    .rows = engine->rows.address,
+    const uint64_t before = (uint64_t)first * c->n_heads * c->head_size; /* values of q, and of the result */
+    return (rr_push_lanes_attention){.q = base + engine->at.qkv + before * 4,
+                                    .codes = base + engine->at.attn_codes + before * 2,
+                                    .groups = base + engine->at.attn_groups + before / 4,
+                                    .rows = engine->rows.address + first * sizeof(rr_row),
                                     .kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine),
                                     .n_rows = n_rows,
                                     .n_heads = c->n_heads,
@@ -122,7 +125,7 @@ static struct rr_layer layer_of(const rr_engine *engine, uint32_t n_rows, uint32
     const bool last = index + 1 == engine->model->config.n_layers;
     return (struct rr_layer){
         .qkv = push_qkv(engine, n_rows, index),
-        .attention = push_attention(engine, n_rows, index),
+        .attention = push_attention(engine, 0, n_rows, index),
         .o = push_out(engine, n_rows, &layer->lanes.o, engine->at.attn_codes, engine->at.attn_groups, layer->ffn_norm),
         .gate_up = push_gate_up(engine, n_rows, &layer->lanes.gate_up),
         .down = push_out(engine, n_rows, &layer->lanes.down, engine->at.act_codes, engine->at.act_groups,
@@ -138,20 +141,32 @@ static rr_kern_key key_of_layer(const rr_engine *engine, const rr_device_layer *
     return key;
 }
 
+static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+    rr_span spans[RR_N_FAMILIES];
+    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    for (uint32_t i = 0; i < n_spans; i++) {
+        const rr_push_lanes_attention push = push_attention(engine, spans[i].first, spans[i].n, index);
+        rr_graph_record(engine, attention_op[spans[i].family], (rr_kern_key){.head_size = engine->model->config.head_size},
+                        &push);
+    }
+    rr_graph_barrier(engine);
+}
+
 static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index) {
     const rr_device_layer *weights = &engine->weights.layers[index];
     if (rr_resident_is_together(engine)) {
         rr_resident_record(engine, key_of_layer(engine, weights), index);
         return;
     }
-    const struct rr_layer layer = layer_of(engine, pass->n_rows, index);
+    const struct rr_layer layer = layer_of(engine, rr_pass_n_rows(pass), index);
+    rr_graph_record(engine, RR_OP_lanes_qkv, key_of_qkv(engine, &weights->lanes.qkv), &layer.qkv);
+    rr_graph_barrier(engine);
+    record_attention(engine, pass, index);
     const struct {
         rr_op op;
         rr_kern_key key;
         const void *push;
     } ops[] = {
-        {RR_OP_lanes_qkv, key_of_qkv(engine, &weights->lanes.qkv), &layer.qkv},
-        {attention_op[pass->family], {.head_size = engine->model->config.head_size}, &layer.attention},
         {RR_OP_lanes_out, key_of(&weights->lanes.o), &layer.o},
         {RR_OP_lanes_gate_up, key_of(&weights->lanes.gate_up), &layer.gate_up},
         {RR_OP_lanes_out, key_of(&weights->lanes.down), &layer.down},

@@ -81,6 +81,20 @@ static void record_matmul(rr_engine *engine, rr_family family, const rr_matrix *
     rr_graph_record(engine, matmul_op[family], (rr_kern_key){.format = w->planes.type}, &push);
 }
 
+/* The product over all rows of a pass, by each family's kernel. */
+static void record_rows(rr_engine *engine, const rr_pass *pass, const rr_matrix *w, const product *all) {
+    rr_span spans[RR_N_FAMILIES];
+    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    for (uint32_t i = 0; i < n_spans; i++) {
+        product a = *all;
+        a.x += (uint64_t)spans[i].first * a.x_stride * 4;
+        a.y += (uint64_t)spans[i].first * a.y_stride * 4;
+        a.residual += a.residual != 0 ? (uint64_t)spans[i].first * a.y_stride * 4 : 0;
+        a.n_tokens = spans[i].n;
+        record_matmul(engine, spans[i].family, w, &a);
+    }
+}
+
 static void record_embed(rr_engine *engine, const rr_pass *pass) {
     const rr_matrix *w = &engine->weights.embedding;
     rr_push_embed push = {.lo = w->address + w->planes.lo_offset,
@@ -90,8 +104,33 @@ static void record_embed(rr_engine *engine, const rr_pass *pass) {
                           .rows = engine->rows.address,
                           .y = engine->activations.address + engine->at.x,
                           .cols = w->planes.cols,
-                          .n_rows = pass->n_rows};
+                          .n_rows = rr_pass_n_rows(pass)};
     rr_graph_record(engine, RR_OP_embed, (rr_kern_key){.format = w->planes.type}, &push);
+    rr_graph_barrier(engine);
+}
+
+static void record_scores(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+    const rr_qwen2_config *c = &engine->model->config;
+    const uint64_t base = engine->activations.address;
+    const uint32_t q = c->n_heads * c->head_size, stride = q + 2 * c->n_kv_heads * c->head_size;
+    rr_span spans[RR_N_FAMILIES];
+    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    for (uint32_t i = 0; i < n_spans; i++) {
+        const uint64_t first = spans[i].first;
+        rr_push_attention push = {.q = base + engine->at.qkv + first * stride * 4,
+                                  .y = base + engine->at.attn + first * q * 4,
+                                  .rows = engine->rows.address + first * sizeof(rr_row),
+                                  .kv_offset = index * rr_kv_layer_bytes(engine),
+                                  .scratch = base + engine->at.split,
+                                  .n_rows = spans[i].n,
+                                  .n_keys = spans[i].n_keys,
+                                  .n_heads = c->n_heads,
+                                  .n_kv_heads = c->n_kv_heads,
+                                  .n_context = engine->limits.n_context,
+                                  .q_stride = stride,
+                                  .scale = 1.0f / sqrtf((float)c->head_size)};
+        rr_graph_record(engine, attention_op[spans[i].family], (rr_kern_key){.head_size = c->head_size}, &push);
+    }
     rr_graph_barrier(engine);
 }
 
@@ -102,53 +141,37 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t in
     const uint32_t q = c->n_heads * c->head_size;
     const uint32_t kv = c->n_kv_heads * c->head_size;
     const uint32_t stride = q + 2 * kv;
-    const uint64_t kv_offset = index * rr_kv_layer_bytes(engine);
     const rr_matrix *matrices[3] = {&layer->q, &layer->k, &layer->v};
     const uint32_t first[3] = {0, q, q + kv};
 
-    record_norm(engine, base + engine->at.x, layer->attn_norm, base + engine->at.h, pass->n_rows);
+    record_norm(engine, base + engine->at.x, layer->attn_norm, base + engine->at.h, rr_pass_n_rows(pass));
     rr_graph_barrier(engine);
     for (int i = 0; i < 3; i++) {
-        record_matmul(engine, pass->family, matrices[i],
-                      &(product){.x = base + engine->at.h,
-                                 .y = base + engine->at.qkv + (uint64_t)first[i] * 4,
-                                 .bias = layer->qkv_bias + (uint64_t)first[i] * 4,
-                                 .x_stride = c->d_model,
-                                 .y_stride = stride,
-                                 .n_tokens = pass->n_rows});
+        record_rows(engine, pass, matrices[i],
+                    &(product){.x = base + engine->at.h,
+                               .y = base + engine->at.qkv + (uint64_t)first[i] * 4,
+                               .bias = layer->qkv_bias + (uint64_t)first[i] * 4,
+                               .x_stride = c->d_model,
+                               .y_stride = stride});
     }
     rr_graph_barrier(engine);
     rr_push_rope rope = {.qkv = base + engine->at.qkv,
                          .rows = engine->rows.address,
                          .table = base + engine->at.table,
-                         .kv_offset = kv_offset,
-                         .n_rows = pass->n_rows,
+                         .kv_offset = index * rr_kv_layer_bytes(engine),
+                         .n_rows = rr_pass_n_rows(pass),
                          .n_heads = c->n_heads,
                          .n_kv_heads = c->n_kv_heads,
                          .n_context = engine->limits.n_context};
     rr_graph_record(engine, RR_OP_rope, (rr_kern_key){.head_size = c->head_size}, &rope);
     rr_graph_barrier(engine);
-    rr_push_attention attention = {.q = base + engine->at.qkv,
-                                   .y = base + engine->at.attn,
-                                   .rows = engine->rows.address,
-                                   .kv_offset = kv_offset,
-                                   .scratch = base + engine->at.split,
-                                   .n_rows = pass->n_rows,
-                                   .n_keys = pass->n_keys,
-                                   .n_heads = c->n_heads,
-                                   .n_kv_heads = c->n_kv_heads,
-                                   .n_context = engine->limits.n_context,
-                                   .q_stride = stride,
-                                   .scale = 1.0f / sqrtf((float)c->head_size)};
-    rr_graph_record(engine, attention_op[pass->family], (rr_kern_key){.head_size = c->head_size}, &attention);
-    rr_graph_barrier(engine);
-    record_matmul(engine, pass->family, &layer->o,
-                  &(product){.x = base + engine->at.attn,
-                             .y = base + engine->at.x,
-                             .residual = base + engine->at.x,
-                             .x_stride = q,
-                             .y_stride = c->d_model,
-                             .n_tokens = pass->n_rows});
+    record_scores(engine, pass, index);
+    record_rows(engine, pass, &layer->o,
+                &(product){.x = base + engine->at.attn,
+                           .y = base + engine->at.x,
+                           .residual = base + engine->at.x,
+                           .x_stride = q,
+                           .y_stride = c->d_model});
     rr_graph_barrier(engine);
 }
 
@@ -158,30 +181,28 @@ static void record_ffn(rr_engine *engine, const rr_pass *pass, uint32_t index) {
     const uint64_t base = engine->activations.address;
     const rr_matrix *matrices[2] = {&layer->gate, &layer->up};
 
-    record_norm(engine, base + engine->at.x, layer->ffn_norm, base + engine->at.h, pass->n_rows);
+    record_norm(engine, base + engine->at.x, layer->ffn_norm, base + engine->at.h, rr_pass_n_rows(pass));
     rr_graph_barrier(engine);
     for (uint64_t i = 0; i < 2; i++) {
-        record_matmul(engine, pass->family, matrices[i],
-                      &(product){.x = base + engine->at.h,
-                                 .y = base + engine->at.gate_up + i * c->d_ffn * 4,
-                                 .x_stride = c->d_model,
-                                 .y_stride = 2 * c->d_ffn,
-                                 .n_tokens = pass->n_rows});
+        record_rows(engine, pass, matrices[i],
+                    &(product){.x = base + engine->at.h,
+                               .y = base + engine->at.gate_up + i * c->d_ffn * 4,
+                               .x_stride = c->d_model,
+                               .y_stride = 2 * c->d_ffn});
     }
     rr_graph_barrier(engine);
     rr_push_swiglu swiglu = {.gate_up = base + engine->at.gate_up,
                              .y = base + engine->at.act,
                              .cols = c->d_ffn,
-                             .n_rows = pass->n_rows};
+                             .n_rows = rr_pass_n_rows(pass)};
     rr_graph_record(engine, RR_OP_swiglu, (rr_kern_key){0}, &swiglu);
     rr_graph_barrier(engine);
-    record_matmul(engine, pass->family, &layer->down,
-                  &(product){.x = base + engine->at.act,
-                             .y = base + engine->at.x,
-                             .residual = base + engine->at.x,
-                             .x_stride = c->d_ffn,
-                             .y_stride = c->d_model,
-                             .n_tokens = pass->n_rows});
+    record_rows(engine, pass, &layer->down,
+                &(product){.x = base + engine->at.act,
+                           .y = base + engine->at.x,
+                           .residual = base + engine->at.x,
+                           .x_stride = c->d_ffn,
+                           .y_stride = c->d_model});
     rr_graph_barrier(engine);
 }
 

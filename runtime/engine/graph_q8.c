@@ -53,7 +53,7 @@ static void record_embed(rr_engine *engine, const rr_pass *pass) {
                           .rows = engine->rows.address,
                           .y = engine->activations.address + engine->at.x,
                           .cols = w->planes.cols,
-                          .n_rows = pass->n_rows};
+                          .n_rows = rr_pass_n_rows(pass)};
     rr_graph_record(engine, RR_OP_embed, (rr_kern_key){.format = w->planes.type}, &push);
     rr_graph_barrier(engine);
 }
@@ -98,63 +98,116 @@ static void record_matmul(rr_engine *engine, rr_family family, const rr_matrix *
     rr_graph_record(engine, matmul_op[family], (rr_kern_key){.format = w->planes.type, .end = end}, push);
 }
 
-static void record_qkv(rr_engine *engine, const rr_pass *pass, uint32_t index, codes x) {
+/* Where row `row` of activations of `cols` values begins. */
+static codes codes_at(codes c, uint32_t row, uint32_t cols) {
+    return (codes){c.values + (uint64_t)row * cols, c.groups + (uint64_t)row * cols / 4};
+}
+
+/* Rows of the product of q, k and v that one family's kernel makes: those of matrix w, whose first is row `first` of all. */
+static void record_heads(rr_engine *engine, const rr_span *span, uint32_t index, const rr_matrix *w, uint32_t first, codes x) {
     const rr_qwen2_config *c = &engine->model->config;
-    const rr_device_layer *layer = &engine->weights.layers[index];
     const uint64_t base = engine->activations.address;
+    rr_push_matmul_q8 push = product(engine, w, codes_at(x, span->first, w->planes.cols), span->n);
+    push.y_stride = c->n_heads * c->head_size;
+    push.y = base + engine->at.qkv + ((uint64_t)span->first * push.y_stride + first) * 4;
+    push.bias = engine->weights.layers[index].qkv_bias + (uint64_t)first * 4;
+    push.rows = engine->rows.address + span->first * sizeof(rr_row);
+    push.table = base + engine->at.table;
+    push.kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine);
+    push.gap = c->head_size / 2;
+    push.first = first;
+    push.heads = c->n_heads | c->n_kv_heads << 16;
+    push.n_context = engine->limits.n_context;
+    record_matmul(engine, span->family, w, RR_END_ROPE, &push);
+}
+
+static void record_qkv(rr_engine *engine, const rr_pass *pass, uint32_t index, codes x) {
+    const rr_device_layer *layer = &engine->weights.layers[index];
+    rr_span spans[RR_N_FAMILIES];
+    const uint32_t n_spans = rr_pass_spans(pass, spans);
     uint32_t first = 0;
     for (uint32_t i = 0; i < layer->q8.n_qkv; i++) {
         const rr_matrix *w = &layer->q8.qkv[i];
-        rr_push_matmul_q8 push = product(engine, w, x, pass->n_rows);
-        push.y = base + engine->at.qkv + (uint64_t)first * 4;
-        push.y_stride = c->n_heads * c->head_size;
-        push.bias = layer->qkv_bias + (uint64_t)first * 4;
-        push.rows = engine->rows.address;
-        push.table = base + engine->at.table;
-        push.kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine);
-        push.gap = c->head_size / 2;
-        push.first = first;
-        push.heads = c->n_heads | c->n_kv_heads << 16;
-        push.n_context = engine->limits.n_context;
-        record_matmul(engine, pass->family, w, RR_END_ROPE, &push);
+        for (uint32_t s = 0; s < n_spans; s++) {
+            record_heads(engine, &spans[s], index, w, first, x);
+        }
         first += w->planes.rows;
     }
     rr_graph_barrier(engine);
 }
 
-/* Also quantizes the result, in the same dispatch where the kernel can. */
-static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t index, codes result) {
+/* Attention of one family's rows. True when the kernel also quantized the result; else it is in floats. */
+static bool record_scores(rr_engine *engine, const rr_span *span, uint32_t index, codes result) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
-    const rr_op op = attention_op[pass->family];
+    const uint32_t q = c->n_heads * c->head_size;
+    const rr_op op = attention_op[span->family];
     const rr_kern_key key = {.head_size = c->head_size};
+    const codes to = codes_at(result, span->first, q);
     bool quantizes = c->head_size % 32 == 0 && rr_attention_quantizes(rr_pick(op, &key, rr_vk_info(engine->device)));
-    rr_push_attention push = {.q = base + engine->at.qkv,
-                              .y = base + (quantizes ? result.values : engine->at.attn),
-                              .groups = quantizes ? base + result.groups : 0,
-                              .rows = engine->rows.address,
+    rr_push_attention push = {.q = base + engine->at.qkv + (uint64_t)span->first * q * 4,
+                              .y = base + (quantizes ? to.values : engine->at.attn + (uint64_t)span->first * q * 4),
+                              .groups = quantizes ? base + to.groups : 0,
+                              .rows = engine->rows.address + span->first * sizeof(rr_row),
                               .kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine),
                               .scratch = base + engine->at.split,
-                              .n_rows = pass->n_rows,
-                              .n_keys = pass->n_keys,
+                              .n_rows = span->n,
+                              .n_keys = span->n_keys,
                               .n_heads = c->n_heads,
                               .n_kv_heads = c->n_kv_heads,
                               .n_context = engine->limits.n_context,
-                              .q_stride = c->n_heads * c->head_size,
+                              .q_stride = q,
                               .scale = 1.0f / sqrtf((float)c->head_size)};
     rr_graph_record(engine, op, key, &push);
+    return quantizes;
+}
+
+/* Also quantizes the result, in the same dispatch where the kernel can. */
+static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t index, codes result) {
+    const rr_qwen2_config *c = &engine->model->config;
+    const uint32_t q = c->n_heads * c->head_size;
+    rr_span spans[RR_N_FAMILIES];
+    bool quantized[RR_N_FAMILIES];
+    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    for (uint32_t i = 0; i < n_spans; i++) {
+        quantized[i] = record_scores(engine, &spans[i], index, result);
+    }
     rr_graph_barrier(engine);
-    if (!quantizes) {
-        record_norm(engine, base + engine->at.attn, 0, result, pass->n_rows, c->n_heads * c->head_size, 1);
+    for (uint32_t i = 0; i < n_spans; i++) {
+        if (!quantized[i]) {
+            record_norm(engine, engine->activations.address + engine->at.attn + (uint64_t)spans[i].first * q * 4, 0,
+                        codes_at(result, spans[i].first, q), spans[i].n, q, 1);
+        }
     }
 }
 
 /* x += W a */
 static void record_out(rr_engine *engine, const rr_pass *pass, const rr_matrix *w, codes a) {
-    rr_push_matmul_q8 push = product(engine, w, a, pass->n_rows);
-    push.y = push.extra = engine->activations.address + engine->at.x;
-    push.y_stride = w->planes.rows;
-    record_matmul(engine, pass->family, w, RR_END_F32, &push);
+    rr_span spans[RR_N_FAMILIES];
+    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    for (uint32_t i = 0; i < n_spans; i++) {
+        rr_push_matmul_q8 push = product(engine, w, codes_at(a, spans[i].first, w->planes.cols), spans[i].n);
+        push.y_stride = w->planes.rows;
+        push.y = push.extra = engine->activations.address + engine->at.x + (uint64_t)spans[i].first * push.y_stride * 4;
+        record_matmul(engine, spans[i].family, w, RR_END_F32, &push);
+    }
+    rr_graph_barrier(engine);
+}
+
+/* to = q8(SwiGLU of gate and up) */
+static void record_gate_up(rr_engine *engine, const rr_pass *pass, const rr_matrix *w, codes h, codes to) {
+    const uint64_t base = engine->activations.address;
+    const uint32_t d_ffn = engine->model->config.d_ffn;
+    rr_span spans[RR_N_FAMILIES];
+    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    for (uint32_t i = 0; i < n_spans; i++) {
+        const codes out = codes_at(to, spans[i].first, d_ffn);
+        rr_push_matmul_q8 push = product(engine, w, codes_at(h, spans[i].first, w->planes.cols), spans[i].n);
+        push.y = base + out.values;
+        push.extra = base + out.groups;
+        push.gap = d_ffn;
+        record_matmul(engine, spans[i].family, w, RR_END_SWIGLU, &push);
+    }
     rr_graph_barrier(engine);
 }
 
@@ -165,17 +218,13 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
     const uint64_t base = engine->activations.address;
     const codes h = {at->h_codes, at->h_groups}, attn = {at->attn_codes, at->attn_groups},
                 act = {at->act_codes, at->act_groups};
-    record_norm(engine, base + at->x, layer->attn_norm, h, pass->n_rows, c->d_model, 1);
+    const uint32_t n_rows = rr_pass_n_rows(pass);
+    record_norm(engine, base + at->x, layer->attn_norm, h, n_rows, c->d_model, 1);
     record_qkv(engine, pass, index, h);
     record_attention(engine, pass, index, attn);
     record_out(engine, pass, &layer->o, attn);
-    record_norm(engine, base + at->x, layer->ffn_norm, h, pass->n_rows, c->d_model, 1);
-    rr_push_matmul_q8 push = product(engine, &layer->q8.gate_up, h, pass->n_rows);
-    push.y = base + act.values;
-    push.extra = base + act.groups;
-    push.gap = c->d_ffn;
-    record_matmul(engine, pass->family, &layer->q8.gate_up, RR_END_SWIGLU, &push);
-    rr_graph_barrier(engine);
+    record_norm(engine, base + at->x, layer->ffn_norm, h, n_rows, c->d_model, 1);
+    record_gate_up(engine, pass, &layer->q8.gate_up, h, act);
     record_out(engine, pass, &layer->down, act);
 }
 

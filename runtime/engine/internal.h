@@ -94,9 +94,9 @@ typedef struct rr_engine_limits {
     uint32_t n_context, n_sessions, prompt_chunk, logits_rows;
 } rr_engine_limits;
 
-/* Rows that a pass may have. */
+/* Rows that a pass may have: a chunk of a prompt and decode rows. */
 static inline uint64_t rr_pass_rows(const rr_engine_limits *limits) {
-    return limits->prompt_chunk > RR_DECODE_ROWS ? limits->prompt_chunk : RR_DECODE_ROWS;
+    return (uint64_t)limits->prompt_chunk + RR_DECODE_ROWS;
 }
 rr_engine_limits rr_engine_limits_of(const rr_model *model, const rr_device_info *info,
                                      const rr_engine_params *params);
@@ -134,7 +134,7 @@ struct rr_engine {
     rr_weights weights;
     rr_activations at;       /* offsets */
     rr_vk_buffer activations;
-    rr_vk_buffer rows;       /* rr_row [max(prompt_chunk, RR_DECODE_ROWS)], written by the host */
+    rr_vk_buffer rows;       /* rr_row [rr_pass_rows], written by the host */
     rr_vk_buffer readback;   /* f32 [logits_rows][n_vocab], then u32 [logits_rows] */
     rr_vk_buffer *slots;     /* KV of each session [n_sessions] */
     rr_session **sessions;   /* whose slot it is [n_sessions], NULL = free */
@@ -177,15 +177,38 @@ bool rr_session_take_cancel(rr_session *session);
 
 /* graph.c: one pass over rows that the host has written to engine->rows. */
 typedef struct rr_pass {
-    rr_family family;
-    uint32_t n_rows;
-    uint32_t n_keys;                /* largest position of the rows, plus 1 */
+    /* Rows of each family: those of a prompt, all of one session, then those of decode. What a row gets does not depend on the
+     * others. */
+    uint32_t n_rows[RR_N_FAMILIES];
+    uint32_t n_keys[RR_N_FAMILIES]; /* largest position of the rows, plus 1 */
     uint32_t head_first, head_rows; /* rows whose logits are made (may be 0); head_rows ≤ logits_rows */
     rr_family head_family;
     uint32_t head_cols;             /* logits of ids [0, head_cols) only, and their arg max; 0 = the whole vocabulary */
     bool read_logits;               /* copy them to the readback buffer; arg max is always copied */
     const atomic_bool *cancelled;   /* may be NULL */
 } rr_pass;
+
+static inline uint32_t rr_pass_n_rows(const rr_pass *pass) {
+    return pass->n_rows[RR_PREFILL] + pass->n_rows[RR_DECODE];
+}
+
+/* The rows of one family in a pass. */
+typedef struct rr_span {
+    rr_family family;
+    uint32_t first, n, n_keys;
+} rr_span;
+
+/* The spans of a pass that have rows; returns how many. */
+static inline uint32_t rr_pass_spans(const rr_pass *pass, rr_span out[RR_N_FAMILIES]) {
+    uint32_t n = 0, first = 0;
+    for (int f = 0; f < RR_N_FAMILIES; f++) {
+        if (pass->n_rows[f] > 0) {
+            out[n++] = (rr_span){(rr_family)f, first, pass->n_rows[f], pass->n_keys[f]};
+            first += pass->n_rows[f];
+        }
+    }
+    return n;
+}
 
 /* Compiles every pipeline that the model's passes use. */
 rr_status rr_graph_prepare(rr_engine *engine, rr_diag *diag);

@@ -99,7 +99,7 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
     plan.kv_bytes = slot_bytes * limits.n_sessions;
     plan.activations_bytes = rr_activations_plan(&model->config, graph, &limits).bytes;
     plan.staging_bytes = STAGING_BYTES + (uint64_t)limits.logits_rows * (model->config.n_vocab + 1) * 4 +
-                         (uint64_t)limits.prompt_chunk * sizeof(rr_row);
+                         rr_pass_rows(&limits) * sizeof(rr_row);
     plan.total_bytes = plan.weights_bytes + plan.kv_bytes + plan.activations_bytes + plan.staging_bytes;
     plan.fits = plan.total_bytes <= plan.budget_bytes && slot_bytes <= info->max_allocation_bytes &&
                 plan.activations_bytes <= info->max_allocation_bytes;

@@ -45,7 +45,7 @@ static void on_record(void *user, rr_vk_commands *commands, const rr_variant *va
     if (profile->n_marks + 1 >= RR_VK_TIMESTAMPS) {
         return; /* the last mark's row takes the time of what follows */
     }
-    rr_work_memory memory = {.rows = engine->rows.mapped};
+    rr_work_memory memory = {.rows = engine->rows.mapped, .rows_at = engine->rows.address};
     rr_resident_layers(engine, &memory.layers, &memory.layers_at);
     rr_work work = rr_work_of(variant->op, key, push, &memory);
     rr_profile_row like = {.op = rr_op_name(variant->op), .variant = variant->name, .n_out = work.n_out, .cols = work.cols};

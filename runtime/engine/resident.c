@@ -81,7 +81,7 @@ bool rr_resident_is_on(const rr_engine *engine) {
 
 void rr_resident_begin(rr_engine *engine, const rr_pass *pass) {
     rr_resident *resident = engine->resident;
-    const bool alone = pass->family == RR_DECODE && pass->n_rows == 1;
+    const bool alone = pass->n_rows[RR_PREFILL] == 0 && pass->n_rows[RR_DECODE] == 1;
     resident->together = alone && resident->on && (resident->insist || rr_two_ways_risk(&resident->ways));
     /* only passes of the same work are compared: not those with a part of the head */
     resident->begin_ns = alone && resident->on && pass->head_cols == 0 ? rr_time_ns() : 0;

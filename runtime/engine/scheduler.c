@@ -21,13 +21,14 @@ typedef struct queue {
 struct rr_scheduler {
     queue waiting[RR_N_FAMILIES];
     bool is_led;           /* a thread runs a pass, or is about to */
-    rr_family last;        /* family of the last pass */
+    bool goes_on;          /* the last pass had a prompt's chunk that was not its end */
+    bool was_alone;        /* … had a chunk and no room for rows that may have waited */
     uint32_t n_rows;       /* decode rows that wait */
     uint64_t round;        /* sessions whose `awaited` this is are waited for; never 0 */
     uint32_t n_awaited;
     pthread_cond_t gather; /* nobody is awaited any more, or the pass is full */
     bool gather_made;
-    rr_decode_costs costs;
+    rr_decode_costs costs[2]; /* of passes without a prompt's chunk, and with a whole one */
     rr_engine_stats stats;
 };
 
@@ -57,7 +58,6 @@ rr_status rr_scheduler_create(rr_scheduler **out, rr_diag *diag) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the scheduler");
     }
     s->round = 1;
-    s->last = RR_PREFILL;
     for (int f = 0; f < RR_N_FAMILIES; f++) {
         clear(&s->waiting[f]);
     }
@@ -130,13 +130,19 @@ static void complete(rr_request *request, rr_status status, const rr_diag *diag)
     pthread_cond_signal(request->wake);
 }
 
-/* Waits for generating sessions, unless a prompt's chunk comes first anyway. */
+/* The costs of passes with, or without, a chunk of a prompt, as the next one will be. */
+static rr_decode_costs *next_costs(rr_scheduler *s) {
+    return &s->costs[s->goes_on || s->waiting[RR_PREFILL].first != NULL];
+}
+
+/* Waits for sessions that generate, or whose prompt goes on. */
 static void gather(rr_engine *engine) {
     rr_scheduler *s = engine->scheduler;
-    if (s->n_awaited == 0 || (s->waiting[RR_PREFILL].first != NULL && s->last == RR_DECODE)) {
+    if (s->n_awaited == 0) {
         return;
     }
-    double wait_ns = WAIT_SHARE * s->costs.pass_ns[s->costs.last_rows];
+    const rr_decode_costs *costs = next_costs(s);
+    double wait_ns = WAIT_SHARE * costs->pass_ns[costs->last_rows];
     wait_ns = wait_ns < WAIT_LEAST_NS ? WAIT_LEAST_NS : wait_ns > WAIT_MOST_NS ? WAIT_MOST_NS : wait_ns;
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -151,16 +157,16 @@ static void gather(rr_engine *engine) {
     }
 }
 
-/* The first that waits is always taken, so nobody waits for ever. */
-static void collect_rows(rr_scheduler *s, rr_batch *b) {
+/* At most `room` rows. */
+static void collect_rows(rr_scheduler *s, rr_batch *b, uint32_t room) {
     queue *q = &s->waiting[RR_DECODE];
-    for (rr_request **link = &q->first; *link != NULL && b->n_rows < RR_DECODE_ROWS;) {
-        if (b->n_rows + (*link)->n > RR_DECODE_ROWS) {
+    for (rr_request **link = &q->first; *link != NULL && b->n_rows < room;) {
+        if (b->n_rows + (*link)->n > room) {
             link = &(*link)->next;
             continue;
         }
         rr_request *request = take(q, link);
-        b->requests[b->n++] = request;
+        b->rows[b->n++] = request;
         b->n_rows += (uint32_t)request->n;
         s->n_rows -= (uint32_t)request->n;
     }
@@ -168,7 +174,7 @@ static void collect_rows(rr_scheduler *s, rr_batch *b) {
 
 static void collect_prompt(rr_engine *engine, rr_batch *b) {
     queue *q = &engine->scheduler->waiting[RR_PREFILL];
-    while (q->first != NULL && b->n == 0) {
+    while (q->first != NULL && b->prompt == NULL) {
         rr_request *request = take(q, &q->first);
         rr_session *session = request->session;
         if (atomic_load(&session->cancelled)) {
@@ -177,10 +183,9 @@ static void collect_prompt(rr_engine *engine, rr_batch *b) {
             continue;
         }
         const size_t chunk = engine->limits.prompt_chunk;
-        b->requests[b->n++] = request;
+        b->prompt = request;
         b->begin = session->n_tokens;
         b->end = request->n - b->begin < chunk ? request->n : b->begin + chunk;
-        b->n_rows = (uint32_t)(b->end - b->begin);
         if (request->from != NULL) {
             b->from = &engine->slots[request->from->slot];
             b->end = request->n;
@@ -192,8 +197,12 @@ static void collect_prompt(rr_engine *engine, rr_batch *b) {
 }
 
 static void finish_prompt(rr_scheduler *s, const rr_batch *b) {
-    const rr_request *request = b->requests[0];
+    const rr_request *request = b->prompt;
     rr_session *session = request->session;
+    s->goes_on = b->end < request->n;
+    if (s->goes_on) {
+        expect(s, session);
+    }
     memmove(session->tokens + b->begin, request->tokens + b->begin, (b->end - b->begin) * sizeof *request->tokens);
     session->n_tokens = b->end;
     if (request->from != NULL) {
@@ -206,15 +215,27 @@ static void finish_prompt(rr_scheduler *s, const rr_batch *b) {
         s->stats.shared_tokens += b->end - b->begin;
         return;
     }
-    s->last = RR_PREFILL;
     s->stats.n_prompt_passes++;
-    s->stats.prompt_tokens += b->n_rows;
+    s->stats.prompt_tokens += b->end - b->begin;
 }
 
-static void finish_rows(rr_scheduler *s, const rr_batch *b, double took_ns) {
-    bool is_whole = true; /* every row had the whole head */
+/* A pass with a part of a chunk, or of the head, says nothing about others. Slow ones are mostly somebody else's doing. */
+static void learn_cost(rr_engine *engine, const rr_batch *b, bool is_whole, double took_ns) {
+    const bool with_prompt = b->prompt != NULL;
+    if (!is_whole || (with_prompt && b->end - b->begin < engine->limits.prompt_chunk)) {
+        return;
+    }
+    rr_decode_costs *costs = &engine->scheduler->costs[with_prompt];
+    double *cost = &costs->pass_ns[b->n_rows];
+    *cost = *cost <= 0.0 ? took_ns : *cost + (took_ns < *cost ? 0.5 : 0.125) * (took_ns - *cost);
+    costs->last_rows = b->n_rows;
+}
+
+static void finish_rows(rr_engine *engine, const rr_batch *b, double took_ns) {
+    rr_scheduler *s = engine->scheduler;
+    bool is_whole = b->prompt_status == RR_OK; /* every row had the whole head, and all was done once */
     for (uint32_t i = 0; i < b->n; i++) {
-        const rr_request *request = b->requests[i];
+        const rr_request *request = b->rows[i];
         rr_session *session = request->session;
         const size_t n = request->given ? request->n : 1;
         memmove(session->tokens + session->n_tokens, request->tokens, n * sizeof *request->tokens);
@@ -224,14 +245,44 @@ static void finish_rows(rr_scheduler *s, const rr_batch *b, double took_ns) {
             expect(s, session);
         }
     }
-    if (is_whole) { /* slow ones are mostly somebody else's doing */
-        double *cost = &s->costs.pass_ns[b->n_rows];
-        *cost = *cost <= 0.0 ? took_ns : *cost + (took_ns < *cost ? 0.5 : 0.125) * (took_ns - *cost);
-        s->costs.last_rows = b->n_rows;
-    }
-    s->last = RR_DECODE;
+    learn_cost(engine, b, is_whole, took_ns);
     s->stats.n_decode_passes++;
     s->stats.decode_rows += b->n_rows;
+}
+
+/* What the next pass takes. The first that waits of both families is always taken, so nobody waits for ever. */
+static void collect(rr_engine *engine, rr_batch *b) {
+    rr_scheduler *s = engine->scheduler;
+    const rr_request *first_rows = s->waiting[RR_DECODE].first;
+    if (!s->was_alone || first_rows == NULL) {
+        collect_prompt(engine, b);
+    }
+    /* the head takes RR_DECODE_ROWS, and a prompt's end needs one */
+    const uint32_t room = RR_DECODE_ROWS - (b->prompt != NULL && b->end == b->prompt->n);
+    s->was_alone = rr_batch_prompt_is_alone(b) || (first_rows != NULL && first_rows->n > room);
+    if (!s->was_alone) {
+        collect_rows(s, b, room);
+    }
+}
+
+/* Results are there, or an error: the requests of the batch are done. */
+static void finish(rr_engine *engine, const rr_batch *b, double took_ns, const rr_diag *diag) {
+    rr_scheduler *s = engine->scheduler;
+    const bool has_run = b->from == NULL;
+    s->goes_on = false;
+    if (b->prompt != NULL && b->prompt_status == RR_OK) {
+        finish_prompt(s, b);
+    }
+    if (b->n > 0 && b->rows_status == RR_OK) {
+        finish_rows(engine, b, took_ns);
+    }
+    s->stats.n_passes += has_run && (b->prompt_status == RR_OK || b->rows_status == RR_OK);
+    if (b->prompt != NULL) {
+        complete(b->prompt, b->prompt_status, diag);
+    }
+    for (uint32_t i = 0; i < b->n; i++) {
+        complete(b->rows[i], b->rows_status, diag);
+    }
 }
 
 /* One pass for those who wait. Lets go of the lock while the device works. */
@@ -240,28 +291,15 @@ static void lead(rr_engine *engine) {
     s->is_led = true;
     gather(engine);
     rr_batch b = {0};
-    const bool prompts = s->waiting[RR_PREFILL].first != NULL, rows = s->waiting[RR_DECODE].first != NULL;
-    b.family = prompts && (!rows || s->last == RR_DECODE) ? RR_PREFILL : RR_DECODE;
-    if (b.family == RR_PREFILL) {
-        collect_prompt(engine, &b);
-    } else {
-        collect_rows(s, &b);
-    }
-    if (b.n > 0) {
+    collect(engine, &b);
+    if (b.prompt != NULL || b.n > 0) {
         pthread_mutex_unlock(&engine->lock);
         rr_diag diag = {0};
         uint64_t begin_ns = rr_time_ns();
-        rr_status status = rr_batch_run(engine, &b, &diag);
+        rr_batch_run(engine, &b, &diag);
         double took_ns = (double)(rr_time_ns() - begin_ns);
         pthread_mutex_lock(&engine->lock);
-        if (status == RR_OK && b.family == RR_PREFILL) {
-            finish_prompt(s, &b);
-        } else if (status == RR_OK) {
-            finish_rows(s, &b, took_ns);
-        }
-        for (uint32_t i = 0; i < b.n; i++) {
-            complete(b.requests[i], status, &diag);
-        }
+        finish(engine, &b, took_ns, &diag);
     }
     s->is_led = false;
 }
@@ -327,13 +365,12 @@ void rr_scheduler_leave(rr_session *session, uint64_t n_drafted, uint64_t n_acce
 
 void rr_scheduler_costs(rr_engine *engine, rr_decode_costs *out) {
     pthread_mutex_lock(&engine->lock);
-    *out = engine->scheduler->costs;
+    *out = *next_costs(engine->scheduler);
     pthread_mutex_unlock(&engine->lock);
 }
 
 void rr_engine_stats_get(rr_engine *engine, rr_engine_stats *out) {
     pthread_mutex_lock(&engine->lock);
     *out = engine->scheduler->stats;
-    out->n_passes = out->n_prompt_passes + out->n_decode_passes;
     pthread_mutex_unlock(&engine->lock);
 }

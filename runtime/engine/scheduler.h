@@ -1,9 +1,10 @@
 /* Which rows the next pass takes. Calls of many threads hand their rows in as requests and wait; one of the waiting threads at
  * a time, the leader, collects what fits into a pass, runs it for all and hands the lead on. No thread of its own, nothing is
  * allocated for a pass.
- * - Decode rows of all who wait share a pass (up to RR_DECODE_ROWS). Sessions that are generating and were just given a token
- *   are waited for a moment, once, so that sessions in step stay so; one that generates alone waits for nobody.
- * - A prompt goes chunk by chunk, prompts take turns, and where both wait a chunk follows a decode pass and the reverse.
+ * - Decode rows of all who wait share a pass (up to RR_DECODE_ROWS). Sessions that were just given a token
+ *   or a chunk, and will come back for the next, are waited for a moment, once, so that sessions in step stay so; one that is alone
+ *   waits for nobody.
+ * - A prompt goes chunk by chunk, and prompts take turns. Where decode rows wait too, they and a chunk share a pass.
  * - A prompt's tokens that another session of the engine holds already are copied instead of computed (share.h).
  * Which rows meet in a pass changes no bit of any of them. Shared by the files of this folder only. */
 #ifndef RR_ENGINE_SCHEDULER_H
@@ -52,11 +53,12 @@ rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr
 void rr_scheduler_enter(rr_session *session);
 void rr_scheduler_leave(rr_session *session, uint64_t n_drafted, uint64_t n_accepted);
 
-/* Measured times of decode passes by rows [RR_DECODE_ROWS + 1], 0 = not yet, and how many rows the last one had. */
+/* Measured times of passes by decode rows [RR_DECODE_ROWS + 1], 0 = not yet, and how many the last one had. */
 typedef struct rr_decode_costs {
     double pass_ns[RR_DECODE_ROWS + 1];
     uint32_t last_rows;
 } rr_decode_costs;
+/* Those of passes like the one that comes next: with a whole chunk of a prompt beside the rows, or without. */
 void rr_scheduler_costs(rr_engine *engine, rr_decode_costs *out);
 
 #endif

@@ -74,6 +74,12 @@ static rr_work sum(rr_work a, rr_work b) {
     return (rr_work){.bytes = a.bytes + b.bytes, .flops = a.flops + b.flops};
 }
 
+/* Attention over the rows at device address `at`. */
+static rr_work attention_at(const rr_work_memory *memory, uint64_t at, uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads,
+                            uint32_t head_size) {
+    return attention(n_rows, n_heads, n_kv_heads, head_size, memory->rows + (at - memory->rows_at) / sizeof(rr_row));
+}
+
 /* The five ops of a layer for one token. */
 static rr_work layer(const rr_kern_key *key, const rr_push_lanes_layer *push, const rr_work_memory *memory) {
     if (memory->layers == NULL || push->layer == 0) {
@@ -121,7 +127,7 @@ rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_
     case RR_OP_attention_prefill:
     case RR_OP_attention_decode: {
         const rr_push_attention *p = push;
-        return attention(p->n_rows, p->n_heads, p->n_kv_heads, key->head_size, memory->rows);
+        return attention_at(memory, p->rows, p->n_rows, p->n_heads, p->n_kv_heads, key->head_size);
     }
     case RR_OP_swiglu: {
         const rr_push_swiglu *p = push;
@@ -142,7 +148,7 @@ rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_
     case RR_OP_lanes_attention_prefill:
     case RR_OP_lanes_attention_decode: {
         const rr_push_lanes_attention *p = push;
-        return attention(p->n_rows, p->n_heads, p->n_kv_heads, key->head_size, memory->rows);
+        return attention_at(memory, p->rows, p->n_rows, p->n_heads, p->n_kv_heads, key->head_size);
     }
     case RR_OP_lanes_out: {
         const rr_push_lanes_out *p = push;

@@ -12,7 +12,8 @@ typedef struct rr_work {
 
 /* What push blocks point at, as the host sees it. */
 typedef struct rr_work_memory {
-    const rr_row *rows;      /* of the pass */
+    const rr_row *rows;      /* of the pass, at device address rows_at */
+    uint64_t rows_at;
     const void *layers;      /* struct rr_layer of the device address layers_at; NULL = not seen: lanes_layer is not known */
     uint64_t layers_at;
 } rr_work_memory;

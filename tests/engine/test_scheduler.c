@@ -1,6 +1,6 @@
 #define _POSIX_C_SOURCE 200809L /* nanosleep */
-/* Threads that share passes: the same bits as alone, whoever is cancelled or fails; passes are shared, prompts and generating
- * sessions take turns, tokens of common prompts are computed once. */
+/* Threads that share passes: the same bits as alone, whoever is cancelled or fails; passes are shared, by prompts and generating
+ * sessions too, tokens of common prompts are computed once. */
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
@@ -215,6 +215,13 @@ static void check_outcome(int t, int r, const outcome *o) {
     CHECK_MSG(o->last_same, "thread %d round %d: the last logits are not those of alone", t, r);
 }
 
+/* Passes with rows of a prompt and of decode. */
+static int n_of_both(rr_engine *engine) {
+    rr_engine_stats stats;
+    rr_engine_stats_get(engine, &stats);
+    return (int)(stats.n_prompt_passes + stats.n_decode_passes - stats.n_passes);
+}
+
 static void test_together(void) {
     rr_engine *engine = open_engine(N_THREADS);
     worker workers[N_THREADS];
@@ -233,8 +240,10 @@ static void test_together(void) {
             n_prompt += jobs[t][r].n_prompt;
         }
     }
-    printf("%s: %d rows in %d decode passes, %d prompt tokens computed, %d copied\n", graph, (int)stats.decode_rows,
-           (int)stats.n_decode_passes, (int)stats.prompt_tokens, (int)stats.shared_tokens);
+    printf("%s: %d rows in %d decode passes, %d prompt tokens computed in %d, %d copied; %d passes were both\n", graph,
+           (int)stats.decode_rows, (int)stats.n_decode_passes, (int)stats.prompt_tokens, (int)stats.n_prompt_passes,
+           (int)stats.shared_tokens, n_of_both(engine));
+    CHECK(n_of_both(engine) > 0);
     CHECK_MSG(stats.decode_rows >= 2 * stats.n_decode_passes, "%d rows in %d passes: few passes are shared",
               (int)stats.decode_rows, (int)stats.n_decode_passes);
     CHECK(stats.shared_tokens > 0);
@@ -338,7 +347,8 @@ static void *talk(void *user) {
     return NULL;
 }
 
-/* While a long prompt is computed a generating session goes on, about a token a chunk, and the prompt ends before it does. */
+/* While a long prompt is computed a generating session goes on, about a token a chunk and in its pass, and the prompt ends before
+ * it does. */
 static void test_turns(void) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(2);
@@ -362,7 +372,9 @@ static void test_turns(void) {
     atomic_store(&t.stop, true);
     pthread_join(thread, NULL);
     CHECK_OK(t.status, diag);
-    printf("%s: %d tokens generated beside %d chunks\n", graph, during, N_LONG / CHUNK);
+    printf("%s: %d tokens generated beside %d chunks, %d in their passes\n", graph, during, N_LONG / CHUNK,
+           n_of_both(engine));
+    CHECK(n_of_both(engine) >= N_LONG / CHUNK / 2);
     CHECK_MSG(during >= N_LONG / CHUNK / 2 && before + during < N_CONTEXT - 5, "%d tokens beside %d chunks", during,
               N_LONG / CHUNK);
     rr_session_destroy(&t.session);
