@@ -44,6 +44,9 @@ typedef struct rr_model_responder {
     /* At temperature 0 what the model writes is guessed from the window's passages, from what it has written so far, and from what
      * it wrote last time (draft.h); guesses change no byte of the answer. */
     bool no_drafts;
+    /* Strict: every token of the answer is asked of the model, brackets and tags too, one a pass and over the whole vocabulary, as
+     * a plain loop would. The same answer, later: to measure against. */
+    bool every_token;
     rr_session *drafting; /* borrowed, used by nobody else: a smaller model that guesses where those texts have nothing
                            * (draft_model.h); NULL = none */
     int32_t *earlier;    /* [earlier_room] the caller's: where the last answer is kept, its beginning when it is longer. NULL = it

@@ -58,8 +58,24 @@ static rr_status open_answer(rr_turn *turn, rr_diag *diag) {
     return turn->timeline.failed ? out_of_memory(diag) : RR_OK;
 }
 
-/* Writes the list of ids: what is to be chosen is chosen by its logits. */
-static rr_status write_list(rr_turn *turn, rr_grammar *grammar, rr_diag *diag) {
+/* The logits of `choices` [n] behind the timeline, as a plain loop has them: of the last `n_new` tokens each takes a pass of its own,
+ * with the whole head. */
+static rr_status ask_plainly(const rr_turn *turn, size_t n_new, const int32_t *choices, uint32_t n, float *out, rr_diag *diag) {
+    const rr_model_responder *model = turn->model;
+    const rr_tokens *timeline = &turn->timeline;
+    int32_t ids[RR_GRAMMAR_CHOICES + 1] = {(int32_t)rr_engine_model(model->engine)->config.n_vocab - 1};
+    float logits[RR_GRAMMAR_CHOICES + 1];
+    for (size_t i = n_new; i > 1; i--) {
+        RR_TRY(rr_session_logits_of(model->session, timeline->ids, timeline->n - i + 1, ids, 1, logits, diag));
+    }
+    memcpy(ids + 1, choices, n * sizeof *choices);
+    RR_TRY(rr_session_logits_of(model->session, timeline->ids, timeline->n, ids, n + 1, logits, diag));
+    memcpy(out, logits + 1, n * sizeof *out);
+    return RR_OK;
+}
+
+/* Writes the list of ids behind `n_new` tokens that the model has not seen: what is to be chosen is chosen by its logits. */
+static rr_status write_list(rr_turn *turn, rr_grammar *grammar, size_t n_new, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     int32_t choices[RR_GRAMMAR_CHOICES];
     float logits[RR_GRAMMAR_CHOICES];
@@ -67,13 +83,19 @@ static rr_status write_list(rr_turn *turn, rr_grammar *grammar, rr_diag *diag) {
     uint64_t rng = rr_turn_seed(turn) ^ UINT64_C(0xA0761D6478BD642F); /* not the draws of the thinking once more */
     while ((n = rr_grammar_next(grammar, choices)) > 0) {
         size_t chosen = 0;
+        if (n > 1 || model->every_token) {
+            RR_TRY(model->every_token
+                       ? ask_plainly(turn, n_new, choices, n, logits, diag)
+                       : rr_session_logits_of(model->session, turn->timeline.ids, turn->timeline.n, choices, n, logits, diag));
+            n_new = 0;
+        }
         if (n > 1) {
-            RR_TRY(rr_session_logits_of(model->session, turn->timeline.ids, turn->timeline.n, choices, n, logits, diag));
             chosen = rr_choose(logits, n, model->temperature, model->top_p, &rng);
             turn->n_generated++;
         }
         rr_grammar_take(grammar, choices[chosen]);
         rr_tokens_push(&turn->timeline, choices[chosen]);
+        n_new++;
         if (turn->timeline.failed) {
             return out_of_memory(diag);
         }
@@ -112,8 +134,9 @@ rr_status rr_turn_strict(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
     rr_grammar_begin(&grammar, &model->answer, turn->call->n, model->answer_depth);
     RR_TRY(think(turn, rr_answer_tokens_most(&model->answer, turn->call->n, model->answer_depth), reply, diag));
     uint64_t start_ns = rr_time_ns();
+    const size_t n_thought = turn->timeline.n;
     RR_TRY(open_answer(turn, diag));
-    RR_TRY(write_list(turn, &grammar, diag));
+    RR_TRY(write_list(turn, &grammar, turn->timeline.n + 1 - n_thought, diag));
     reply->generate_ns += rr_time_ns() - start_ns;
     reply->generated_tokens = turn->n_generated;
     reply->n_wanted = grammar.n_wanted;

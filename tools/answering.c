@@ -24,6 +24,8 @@ rr_opt_group rr_answering_group(rr_answering *answering) {
          .help = "ask the model for every token; else it verifies guesses, several at once: the same answers, sooner"},
         {.name = "draft-model", .kind = RR_OPT_TEXT, .target = &answering->draft_model, .value = "FILE",
          .help = "a smaller model of the same family, on the same device, that guesses what no text does: the same answers"},
+        {.name = "plain", .kind = RR_OPT_FLAG, .target = &answering->plain,
+         .help = "one window after another, and a pass for every token, brackets too: the same answers, later; to measure against"},
     };
     _Static_assert(sizeof options <= sizeof answering->options, "rr_answering.options is too small");
     memcpy(answering->options, options, sizeof options);
@@ -38,8 +40,12 @@ static const char *strict_option(const rr_answering *answering) {
                                                   : NULL;
 }
 
-int rr_answering_check(const rr_answering *answering, float temperature) {
+int rr_answering_check(const rr_answering *answering, float temperature, uint32_t n_jobs) {
+    if (answering->plain && n_jobs > 1) {
+        return rr_cli_usage_error("--plain is one window after another, --jobs %u several at once: leave out one of them", n_jobs);
+    }
     const char *no_guess = answering->no_drafts                        ? "--no-drafts"
+                           : answering->plain                          ? "--plain"
                            : temperature > 0                           ? "--temperature"
                            : answering->score_mode == MODE_LOGITS      ? "--score-mode logits"
                                                                        : NULL;
@@ -62,6 +68,7 @@ void rr_answering_apply(const rr_answering *answering, const char *model_name, r
     model->think_budget = answering->think_budget == not_given ? 0
                           : answering->think_budget == 0       ? -1
                                                                : (int32_t)answering->think_budget;
-    model->no_drafts = answering->no_drafts;
+    model->no_drafts = answering->no_drafts || answering->plain;
+    model->every_token = answering->plain;
     model->answer_depth = answering->answer_depth == not_given ? 0 : answering->answer_depth;
 }

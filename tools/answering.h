@@ -7,20 +7,20 @@
 #include "tools/cli.h"
 
 typedef struct rr_answering {
-    bool strict, free, no_drafts;
+    bool strict, free, no_drafts, plain;
     const char *draft_model; /* NULL = none */
     uint32_t think_budget, answer_depth; /* UINT32_MAX = not given */
     int score_mode;
-    rr_opt options[7];
+    rr_opt options[8];
 } rr_answering;
 
-/* --strict, --no-strict, --think-budget, --answer-depth, --score-mode, --no-drafts, --draft-model. The group points into
+/* --strict, --no-strict, --think-budget, --answer-depth, --score-mode, --no-drafts, --draft-model, --plain. The group points into
  * `answering`, which must stay where it is. */
 rr_opt_group rr_answering_group(rr_answering *answering);
 
 /* RR_CLI_GO_ON, or the code to exit with (the message is printed) when options exclude each other; what is drawn at a temperature
- * cannot be guessed. */
-int rr_answering_check(const rr_answering *answering, float temperature);
+ * cannot be guessed. `n_jobs`: 0 = not given. */
+int rr_answering_check(const rr_answering *answering, float temperature, uint32_t n_jobs);
 
 /* Fills in `model`'s members that say how it answers. Strict unless the model's name speaks against it (rr_strict_suits), where
  * no option says otherwise. */

@@ -54,7 +54,7 @@ int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_pat
 static const char *const idle[] = {
     "query", "candidates", "run", "corpus", "queries", "data", "limit-queries", "skip-missing",           /* what is ranked */
     "format", "output", "explain", "explain-all", "report", "log", "journal", "resume", "cache", "jobs", /* how it is written and made */
-    "no-drafts", "draft-model", "no-packed-cache",
+    "no-drafts", "draft-model", "plain", "no-packed-cache",
     "validation", "chunk",                                                                                /* the same bits */
     "model", "device", "window", "step", "depth", "no-think",                                             /* given apart */
 };

@@ -63,7 +63,7 @@ static rr_status open_engine(rank_job *job, rr_diag *diag) {
     size_t n_queries = options->input.candidates.n;
     uint32_t usual = n_queries < USUAL_JOBS ? (uint32_t)n_queries : USUAL_JOBS;
     rr_engine_params *params = &options->engine.params;
-    params->n_sessions = options->jobs != 0 ? options->jobs : usual;
+    params->n_sessions = options->answering.plain ? 1 : options->jobs != 0 ? options->jobs : usual;
     rr_status status = rr_engine_open(params, &job->engine, diag);
     while (status == RR_E_MEMORY && options->jobs == 0 && params->n_sessions > 1) {
         params->n_sessions--;
@@ -163,17 +163,25 @@ static rr_status take_ranking(void *user, size_t index, rr_ranking *ranking, rr_
 }
 
 /* What working ahead was worth. */
-static void tell_counts(const rr_rank_counts *counts, size_t n_workers) {
+static void tell_counts(const rank_job *job) {
+    const rr_rank_counts *counts = &job->counts;
     rr_log(RR_LOG_INFO,
            "%llu windows with %zu jobs in %.1f s: %llu prompt tokens, of which %llu reused; computed %llu when their window "
            "was next, %llu while the answer before was written; %llu ahead of %llu windows; %llu tokens generated",
-           (unsigned long long)counts->n_windows, n_workers, (double)counts->time_ns * 1e-9,
+           (unsigned long long)counts->n_windows, job->n_workers, (double)counts->time_ns * 1e-9,
            (unsigned long long)counts->prompt_tokens, (unsigned long long)counts->reused_tokens,
            (unsigned long long)counts->critical_tokens, (unsigned long long)counts->early_tokens,
            (unsigned long long)counts->ahead_tokens, (unsigned long long)counts->n_prepared,
            (unsigned long long)counts->generated_tokens);
     rr_log(RR_LOG_INFO, "%llu windows begun early, %llu done again (%llu tokens lost)", (unsigned long long)counts->n_early,
            (unsigned long long)counts->n_redone, (unsigned long long)counts->lost_tokens);
+    if (job->engine != NULL) {
+        rr_engine_stats stats;
+        rr_engine_stats_get(job->engine, &stats);
+        rr_log(RR_LOG_INFO, "%llu passes over the model: %llu with prompt tokens, %llu with tokens of answers (%llu rows)",
+               (unsigned long long)stats.n_passes, (unsigned long long)stats.n_prompt_passes,
+               (unsigned long long)stats.n_decode_passes, (unsigned long long)stats.decode_rows);
+    }
 }
 
 static rr_status check_queries(const rr_ranking_input *input, rr_diag *diag) {
@@ -212,7 +220,7 @@ static rr_status rank_all(rank_job *job, rr_diag *diag) {
     execute.rank.user = &job->view;
     rr_status status = rr_execute(&execute, diag);
     rr_rank_view_finish(&job->view);
-    tell_counts(&job->counts, job->n_workers);
+    tell_counts(job);
     RR_TRY(job->reader_gone ? RR_OK : status); /* main tells of a failed write */
     return rr_ranking_output_end(&job->options->output, diag);
 }
@@ -315,7 +323,7 @@ int rr_verb_rank(int argc, char **argv) {
         code = rr_keep_check(&options.keep, &spec, options.output.path, options.log_path, options.output.report_path);
     }
     if (code == RR_CLI_GO_ON) {
-        code = rr_answering_check(&options.answering, options.temperature);
+        code = rr_answering_check(&options.answering, options.temperature, options.jobs);
     }
     if (code == RR_CLI_GO_ON) {
         code = rr_ranking_input_read(&options.input, &args);

@@ -89,9 +89,15 @@ for mode in --strict --no-strict; do
         plain >guessed
         check "$mode: $draft guesses and changes nothing" cmp -s alone guessed
     done
+    run 0 rank --candidates many.jsonl $mode --max-tokens 24 --window 4 --step 2 --format jsonl --plain -v
+    check "$mode: --plain tells its passes" grep -q 'passes over the model: [0-9]* with prompt tokens' err
+    plain >guessed
+    check "$mode: --plain changes nothing" cmp -s alone guessed
 done
 run 2 rank -q fleas p.txt --draft-model model.gguf --no-drafts
 check "says what excludes a draft model" says '--draft-model guesses, --no-drafts leaves nothing to guess'
+run 2 rank -q fleas p.txt --plain --jobs 2
+check "says that a plain loop has one window at a time" says '--plain is one window after another, --jobs 2 several at once'
 run 2 rank -q fleas p.txt --draft-model model.gguf --temperature 1
 LC_ALL=C sed 's/<|endoftext|>/<|endoftexu|>/' model.gguf >stranger.gguf
 run 2 rank -q fleas p.txt --draft-model stranger.gguf
