@@ -51,6 +51,7 @@ static void put_prompt(rr_pass *pass, const rr_batch *b) {
         put_row(pass, RR_PREFILL, request->session, request->tokens[i], i);
     }
     pass->cancelled = &request->session->cancelled;
+    pass->keep_rows = request->each != NULL;
     if (b->end == request->n && request->each == NULL) {
         pass->head_first = rr_pass_n_rows(pass) - 1;
         pass->head_rows = 1;

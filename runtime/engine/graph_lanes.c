@@ -66,17 +66,16 @@ static rr_push_lanes_qkv push_qkv(const rr_engine *engine, uint32_t n_rows, uint
                               .n_context = engine->limits.n_context};
 }
 
-/* Rows [first, first + n_rows) of a pass. */
-static rr_push_lanes_attention push_attention(const rr_engine *engine, uint32_t first, uint32_t n_rows, uint32_t index) {
+static rr_push_lanes_attention push_attention(const rr_engine *engine, rr_range rows, uint32_t index) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
-    const uint64_t before = (uint64_t)first * c->n_heads * c->head_size; /* values of q, and of the result */
+    const uint64_t before = (uint64_t)rows.first * c->n_heads * c->head_size; /* values of q, and of the result */
     return (rr_push_lanes_attention){.q = base + engine->at.qkv + before * 4,
                                     .codes = base + engine->at.attn_codes + before * 2,
                                     .groups = base + engine->at.attn_groups + before / 4,
-                                    .rows = engine->rows.address + first * sizeof(rr_row),
+                                    .rows = engine->rows.address + rows.first * sizeof(rr_row),
                                     .kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine),
-                                    .n_rows = n_rows,
+                                    .n_rows = rows.n,
                                     .n_heads = c->n_heads,
                                     .n_kv_heads = c->n_kv_heads,
                                     .n_context = engine->limits.n_context,
@@ -85,51 +84,56 @@ static rr_push_lanes_attention push_attention(const rr_engine *engine, uint32_t 
 }
 
 /* x += W a; what follows is normed by `norm`. */
-static rr_push_lanes_out push_out(const rr_engine *engine, uint32_t n_rows, const rr_lanes_matrix *w, uint64_t codes,
+static rr_push_lanes_out push_out(const rr_engine *engine, rr_range rows, const rr_lanes_matrix *w, uint64_t codes,
                                   uint64_t groups, uint64_t norm) {
     const uint64_t base = engine->activations.address;
+    const uint64_t in = (uint64_t)rows.first * w->layout.cols, out = (uint64_t)rows.first * w->layout.rows; /* values before */
     return (rr_push_lanes_out){.w = w->address,
                               .s = w->address + w->layout.scale_offset,
-                              .codes = base + codes,
-                              .groups = base + groups,
-                              .x = base + engine->at.x,
+                              .codes = base + codes + in * 2,
+                              .groups = base + groups + in / 4,
+                              .x = base + engine->at.x + out * 4,
                               .norm = norm,
-                              .out_codes = base + engine->at.h_codes,
-                              .out_groups = base + engine->at.h_groups,
-                              .out_rms = base + engine->at.rms,
+                              .out_codes = base + engine->at.h_codes + out * 2,
+                              .out_groups = base + engine->at.h_groups + out / 4,
+                              .out_rms = base + engine->at.rms + rows.first * 4,
                               .squares = base + engine->at.squares,
                               .tickets = base + engine->at.tickets,
                               .cols = w->layout.cols,
-                              .n_tokens = n_rows,
+                              .n_tokens = rows.n,
                               .n_rows = w->layout.rows,
                               .epsilon = engine->model->config.rms_epsilon};
 }
 
-static rr_push_lanes_gate_up push_gate_up(const rr_engine *engine, uint32_t n_rows, const rr_lanes_matrix *w) {
+static rr_push_lanes_gate_up push_gate_up(const rr_engine *engine, rr_range rows, const rr_lanes_matrix *w) {
     const uint64_t base = engine->activations.address;
+    const uint64_t in = (uint64_t)rows.first * w->layout.cols, out = (uint64_t)rows.first * engine->model->config.d_ffn;
     return (rr_push_lanes_gate_up){.w = w->address,
                                   .s = w->address + w->layout.scale_offset,
-                                  .codes = base + engine->at.h_codes,
-                                  .groups = base + engine->at.h_groups,
-                                  .rms = base + engine->at.rms,
-                                  .out_codes = base + engine->at.act_codes,
-                                  .out_groups = base + engine->at.act_groups,
+                                  .codes = base + engine->at.h_codes + in * 2,
+                                  .groups = base + engine->at.h_groups + in / 4,
+                                  .rms = base + engine->at.rms + rows.first * 4,
+                                  .out_codes = base + engine->at.act_codes + out * 2,
+                                  .out_groups = base + engine->at.act_groups + out / 4,
                                   .cols = w->layout.cols,
-                                  .n_tokens = n_rows,
+                                  .n_tokens = rows.n,
                                   .d_ffn = engine->model->config.d_ffn};
 }
 
-/* Every op of a layer for passes of n_rows. */
-static struct rr_layer layer_of(const rr_engine *engine, uint32_t n_rows, uint32_t index) {
+static bool is_last(const rr_engine *engine, uint32_t index) {
+    return index + 1 == engine->model->config.n_layers;
+}
+
+/* Every op of a layer: q, k and v of n_rows, the others of `rows`. */
+static struct rr_layer layer_of(const rr_engine *engine, uint32_t n_rows, rr_range rows, uint32_t index) {
     const rr_device_layer *layer = &engine->weights.layers[index];
-    const bool last = index + 1 == engine->model->config.n_layers;
     return (struct rr_layer){
         .qkv = push_qkv(engine, n_rows, index),
-        .attention = push_attention(engine, 0, n_rows, index),
-        .o = push_out(engine, n_rows, &layer->lanes.o, engine->at.attn_codes, engine->at.attn_groups, layer->ffn_norm),
-        .gate_up = push_gate_up(engine, n_rows, &layer->lanes.gate_up),
-        .down = push_out(engine, n_rows, &layer->lanes.down, engine->at.act_codes, engine->at.act_groups,
-                         last ? engine->weights.output_norm : layer[1].attn_norm),
+        .attention = push_attention(engine, rows, index),
+        .o = push_out(engine, rows, &layer->lanes.o, engine->at.attn_codes, engine->at.attn_groups, layer->ffn_norm),
+        .gate_up = push_gate_up(engine, rows, &layer->lanes.gate_up),
+        .down = push_out(engine, rows, &layer->lanes.down, engine->at.act_codes, engine->at.act_groups,
+                         is_last(engine, index) ? engine->weights.output_norm : layer[1].attn_norm),
     };
 }
 
@@ -141,11 +145,11 @@ static rr_kern_key key_of_layer(const rr_engine *engine, const rr_device_layer *
     return key;
 }
 
-static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+static void record_attention(rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index) {
     rr_span spans[RR_N_FAMILIES];
-    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    const uint32_t n_spans = rr_pass_spans(pass, rows, spans);
     for (uint32_t i = 0; i < n_spans; i++) {
-        const rr_push_lanes_attention push = push_attention(engine, spans[i].first, spans[i].n, index);
+        const rr_push_lanes_attention push = push_attention(engine, (rr_range){spans[i].first, spans[i].n}, index);
         rr_graph_record(engine, attention_op[spans[i].family], (rr_kern_key){.head_size = engine->model->config.head_size},
                         &push);
     }
@@ -158,10 +162,14 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
         rr_resident_record(engine, key_of_layer(engine, weights), index);
         return;
     }
-    const struct rr_layer layer = layer_of(engine, rr_pass_n_rows(pass), index);
+    const rr_range rows = rr_pass_beyond_kv(pass, is_last(engine, index));
+    const struct rr_layer layer = layer_of(engine, rr_pass_n_rows(pass), rows, index);
     rr_graph_record(engine, RR_OP_lanes_qkv, key_of_qkv(engine, &weights->lanes.qkv), &layer.qkv);
     rr_graph_barrier(engine);
-    record_attention(engine, pass, index);
+    if (rows.n == 0) {
+        return;
+    }
+    record_attention(engine, pass, rows, index);
     const struct {
         rr_op op;
         rr_kern_key key;
@@ -212,7 +220,7 @@ static rr_status start(rr_engine *engine, rr_diag *diag) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the table of layers");
     }
     for (uint32_t l = 0; l < n; l++) {
-        layers[l] = layer_of(engine, 1, l);
+        layers[l] = layer_of(engine, 1, (rr_range){0, 1}, l);
     }
     rr_status status = rr_resident_create(engine, key_of_layer(engine, &engine->weights.layers[0]), layers, n, diag);
     free(layers);

@@ -81,10 +81,10 @@ static void record_matmul(rr_engine *engine, rr_family family, const rr_matrix *
     rr_graph_record(engine, matmul_op[family], (rr_kern_key){.format = w->planes.type}, &push);
 }
 
-/* The product over all rows of a pass, by each family's kernel. */
-static void record_rows(rr_engine *engine, const rr_pass *pass, const rr_matrix *w, const product *all) {
+/* The product over rows of a pass, by each family's kernel; `all` begins at row 0. */
+static void record_rows(rr_engine *engine, const rr_pass *pass, rr_range rows, const rr_matrix *w, const product *all) {
     rr_span spans[RR_N_FAMILIES];
-    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    const uint32_t n_spans = rr_pass_spans(pass, rows, spans);
     for (uint32_t i = 0; i < n_spans; i++) {
         product a = *all;
         a.x += (uint64_t)spans[i].first * a.x_stride * 4;
@@ -109,12 +109,12 @@ static void record_embed(rr_engine *engine, const rr_pass *pass) {
     rr_graph_barrier(engine);
 }
 
-static void record_scores(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+static void record_scores(rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
     const uint32_t q = c->n_heads * c->head_size, stride = q + 2 * c->n_kv_heads * c->head_size;
     rr_span spans[RR_N_FAMILIES];
-    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    const uint32_t n_spans = rr_pass_spans(pass, rows, spans);
     for (uint32_t i = 0; i < n_spans; i++) {
         const uint64_t first = spans[i].first;
         rr_push_attention push = {.q = base + engine->at.qkv + first * stride * 4,
@@ -134,7 +134,8 @@ static void record_scores(rr_engine *engine, const rr_pass *pass, uint32_t index
     rr_graph_barrier(engine);
 }
 
-static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+/* K and V of all rows, attention and its product of `rows`. */
+static void record_attention(rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index) {
     const rr_qwen2_config *c = &engine->model->config;
     const rr_device_layer *layer = &engine->weights.layers[index];
     const uint64_t base = engine->activations.address;
@@ -147,7 +148,7 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t in
     record_norm(engine, base + engine->at.x, layer->attn_norm, base + engine->at.h, rr_pass_n_rows(pass));
     rr_graph_barrier(engine);
     for (int i = 0; i < 3; i++) {
-        record_rows(engine, pass, matrices[i],
+        record_rows(engine, pass, rr_pass_all(pass), matrices[i],
                     &(product){.x = base + engine->at.h,
                                .y = base + engine->at.qkv + (uint64_t)first[i] * 4,
                                .bias = layer->qkv_bias + (uint64_t)first[i] * 4,
@@ -165,8 +166,11 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t in
                          .n_context = engine->limits.n_context};
     rr_graph_record(engine, RR_OP_rope, (rr_kern_key){.head_size = c->head_size}, &rope);
     rr_graph_barrier(engine);
-    record_scores(engine, pass, index);
-    record_rows(engine, pass, &layer->o,
+    if (rows.n == 0) {
+        return;
+    }
+    record_scores(engine, pass, rows, index);
+    record_rows(engine, pass, rows, &layer->o,
                 &(product){.x = base + engine->at.attn,
                            .y = base + engine->at.x,
                            .residual = base + engine->at.x,
@@ -175,29 +179,30 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t in
     rr_graph_barrier(engine);
 }
 
-static void record_ffn(rr_engine *engine, const rr_pass *pass, uint32_t index) {
+static void record_ffn(rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index) {
     const rr_qwen2_config *c = &engine->model->config;
     const rr_device_layer *layer = &engine->weights.layers[index];
     const uint64_t base = engine->activations.address;
     const rr_matrix *matrices[2] = {&layer->gate, &layer->up};
 
-    record_norm(engine, base + engine->at.x, layer->ffn_norm, base + engine->at.h, rr_pass_n_rows(pass));
+    const uint64_t before = (uint64_t)rows.first * c->d_model * 4;
+    record_norm(engine, base + engine->at.x + before, layer->ffn_norm, base + engine->at.h + before, rows.n);
     rr_graph_barrier(engine);
     for (uint64_t i = 0; i < 2; i++) {
-        record_rows(engine, pass, matrices[i],
+        record_rows(engine, pass, rows, matrices[i],
                     &(product){.x = base + engine->at.h,
                                .y = base + engine->at.gate_up + i * c->d_ffn * 4,
                                .x_stride = c->d_model,
                                .y_stride = 2 * c->d_ffn});
     }
     rr_graph_barrier(engine);
-    rr_push_swiglu swiglu = {.gate_up = base + engine->at.gate_up,
-                             .y = base + engine->at.act,
+    rr_push_swiglu swiglu = {.gate_up = base + engine->at.gate_up + (uint64_t)rows.first * 2 * c->d_ffn * 4,
+                             .y = base + engine->at.act + (uint64_t)rows.first * c->d_ffn * 4,
                              .cols = c->d_ffn,
-                             .n_rows = rr_pass_n_rows(pass)};
+                             .n_rows = rows.n};
     rr_graph_record(engine, RR_OP_swiglu, (rr_kern_key){0}, &swiglu);
     rr_graph_barrier(engine);
-    record_rows(engine, pass, &layer->down,
+    record_rows(engine, pass, rows, &layer->down,
                 &(product){.x = base + engine->at.act,
                            .y = base + engine->at.x,
                            .residual = base + engine->at.x,
@@ -207,8 +212,11 @@ static void record_ffn(rr_engine *engine, const rr_pass *pass, uint32_t index) {
 }
 
 static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index) {
-    record_attention(engine, pass, index);
-    record_ffn(engine, pass, index);
+    const rr_range rows = rr_pass_beyond_kv(pass, index + 1 == engine->model->config.n_layers);
+    record_attention(engine, pass, rows, index);
+    if (rows.n > 0) {
+        record_ffn(engine, pass, rows, index);
+    }
 }
 
 /* Logits and arg max of head rows [begin, end). */

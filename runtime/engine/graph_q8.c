@@ -124,7 +124,7 @@ static void record_heads(rr_engine *engine, const rr_span *span, uint32_t index,
 static void record_qkv(rr_engine *engine, const rr_pass *pass, uint32_t index, codes x) {
     const rr_device_layer *layer = &engine->weights.layers[index];
     rr_span spans[RR_N_FAMILIES];
-    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    const uint32_t n_spans = rr_pass_spans(pass, rr_pass_all(pass), spans);
     uint32_t first = 0;
     for (uint32_t i = 0; i < layer->q8.n_qkv; i++) {
         const rr_matrix *w = &layer->q8.qkv[i];
@@ -163,12 +163,12 @@ static bool record_scores(rr_engine *engine, const rr_span *span, uint32_t index
 }
 
 /* Also quantizes the result, in the same dispatch where the kernel can. */
-static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t index, codes result) {
+static void record_attention(rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index, codes result) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint32_t q = c->n_heads * c->head_size;
     rr_span spans[RR_N_FAMILIES];
     bool quantized[RR_N_FAMILIES];
-    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    const uint32_t n_spans = rr_pass_spans(pass, rows, spans);
     for (uint32_t i = 0; i < n_spans; i++) {
         quantized[i] = record_scores(engine, &spans[i], index, result);
     }
@@ -182,9 +182,9 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, uint32_t in
 }
 
 /* x += W a */
-static void record_out(rr_engine *engine, const rr_pass *pass, const rr_matrix *w, codes a) {
+static void record_out(rr_engine *engine, const rr_pass *pass, rr_range rows, const rr_matrix *w, codes a) {
     rr_span spans[RR_N_FAMILIES];
-    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    const uint32_t n_spans = rr_pass_spans(pass, rows, spans);
     for (uint32_t i = 0; i < n_spans; i++) {
         rr_push_matmul_q8 push = product(engine, w, codes_at(a, spans[i].first, w->planes.cols), spans[i].n);
         push.y_stride = w->planes.rows;
@@ -195,11 +195,11 @@ static void record_out(rr_engine *engine, const rr_pass *pass, const rr_matrix *
 }
 
 /* to = q8(SwiGLU of gate and up) */
-static void record_gate_up(rr_engine *engine, const rr_pass *pass, const rr_matrix *w, codes h, codes to) {
+static void record_gate_up(rr_engine *engine, const rr_pass *pass, rr_range rows, const rr_matrix *w, codes h, codes to) {
     const uint64_t base = engine->activations.address;
     const uint32_t d_ffn = engine->model->config.d_ffn;
     rr_span spans[RR_N_FAMILIES];
-    const uint32_t n_spans = rr_pass_spans(pass, spans);
+    const uint32_t n_spans = rr_pass_spans(pass, rows, spans);
     for (uint32_t i = 0; i < n_spans; i++) {
         const codes out = codes_at(to, spans[i].first, d_ffn);
         rr_push_matmul_q8 push = product(engine, w, codes_at(h, spans[i].first, w->planes.cols), spans[i].n);
@@ -218,14 +218,18 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
     const uint64_t base = engine->activations.address;
     const codes h = {at->h_codes, at->h_groups}, attn = {at->attn_codes, at->attn_groups},
                 act = {at->act_codes, at->act_groups};
-    const uint32_t n_rows = rr_pass_n_rows(pass);
-    record_norm(engine, base + at->x, layer->attn_norm, h, n_rows, c->d_model, 1);
+    const rr_range rows = rr_pass_beyond_kv(pass, index + 1 == c->n_layers);
+    record_norm(engine, base + at->x, layer->attn_norm, h, rr_pass_n_rows(pass), c->d_model, 1);
     record_qkv(engine, pass, index, h);
-    record_attention(engine, pass, index, attn);
-    record_out(engine, pass, &layer->o, attn);
-    record_norm(engine, base + at->x, layer->ffn_norm, h, n_rows, c->d_model, 1);
-    record_gate_up(engine, pass, &layer->q8.gate_up, h, act);
-    record_out(engine, pass, &layer->down, act);
+    if (rows.n == 0) {
+        return;
+    }
+    record_attention(engine, pass, rows, index, attn);
+    record_out(engine, pass, rows, &layer->o, attn);
+    record_norm(engine, base + at->x + (uint64_t)rows.first * c->d_model * 4, layer->ffn_norm,
+                codes_at(h, rows.first, c->d_model), rows.n, c->d_model, 1);
+    record_gate_up(engine, pass, rows, &layer->q8.gate_up, h, act);
+    record_out(engine, pass, rows, &layer->down, act);
 }
 
 /* Logits and arg max of head rows [begin, end). lm_head's rounding goes straight into the logits, where it would be a third

@@ -185,6 +185,7 @@ typedef struct rr_pass {
     rr_family head_family;
     uint32_t head_cols;             /* logits of ids [0, head_cols) only, and their arg max; 0 = the whole vocabulary */
     bool read_logits;               /* copy them to the readback buffer; arg max is always copied */
+    bool keep_rows;                 /* rr_graph_head will be called over any of the rows */
     const atomic_bool *cancelled;   /* may be NULL */
 } rr_pass;
 
@@ -198,14 +199,31 @@ typedef struct rr_span {
     uint32_t first, n, n_keys;
 } rr_span;
 
-/* The spans of a pass that have rows; returns how many. */
-static inline uint32_t rr_pass_spans(const rr_pass *pass, rr_span out[RR_N_FAMILIES]) {
-    uint32_t n = 0, first = 0;
+/* Rows [first, first + n) of a pass. */
+typedef struct rr_range {
+    uint32_t first, n;
+} rr_range;
+
+static inline rr_range rr_pass_all(const rr_pass *pass) {
+    return (rr_range){0, rr_pass_n_rows(pass)};
+}
+
+/* The rows that a layer takes further than K and V: of the last layer only those with a head, maybe none. */
+static inline rr_range rr_pass_beyond_kv(const rr_pass *pass, bool is_last) {
+    return is_last && !pass->keep_rows ? (rr_range){pass->head_first, pass->head_rows} : rr_pass_all(pass);
+}
+
+/* The rows of a range by families; returns how many spans have some. */
+static inline uint32_t rr_pass_spans(const rr_pass *pass, rr_range range, rr_span out[RR_N_FAMILIES]) {
+    uint32_t n = 0, begin = 0;
     for (int f = 0; f < RR_N_FAMILIES; f++) {
-        if (pass->n_rows[f] > 0) {
-            out[n++] = (rr_span){(rr_family)f, first, pass->n_rows[f], pass->n_keys[f]};
-            first += pass->n_rows[f];
+        const uint32_t end = begin + pass->n_rows[f];
+        const uint32_t from = begin > range.first ? begin : range.first;
+        const uint32_t to = end < range.first + range.n ? end : range.first + range.n;
+        if (from < to) {
+            out[n++] = (rr_span){(rr_family)f, from, to - from, pass->n_keys[f]};
         }
+        begin = end;
     }
     return n;
 }
