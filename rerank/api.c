@@ -21,7 +21,8 @@ SAME(E_INTERNAL);
 _Static_assert((int)REARANK_SLIDING == (int)RR_SCHEDULE_SLIDING && (int)REARANK_TOPDOWN == (int)RR_SCHEDULE_TOPDOWN &&
                    (int)REARANK_SINGLE == (int)RR_SCHEDULE_SINGLE && (int)REARANK_SINGLE + 1 == (int)RR_SCHEDULE_COUNT,
                "every schedule has a public name");
-_Static_assert((int)REARANK_E_INTERNAL + 1 == (int)RR_STATUS_COUNT, "every status has a public name");
+_Static_assert((int)REARANK_E_INTERNAL + 1 == (int)RR_E_DEADLINE && (int)RR_E_DEADLINE + 1 == (int)RR_STATUS_COUNT,
+               "every status has a public name, but for RR_E_DEADLINE: a ranking that meets its deadline is no error");
 
 struct rearank_engine {
     rr_engine *engine;

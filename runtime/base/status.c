@@ -40,6 +40,7 @@ rr_status rr_fail_context(rr_diag *diag, rr_status status, const char *format, .
 
 const char *rr_status_name(rr_status status) {
     static const char *const names[RR_STATUS_COUNT] = {
-        "ok", "usage", "input", "io", "memory", "device", "unsupported", "cancelled", "internal"};
+        "ok", "usage", "input", "io", "memory", "device", "unsupported", "cancelled", "internal",
+        "deadline"};
     return (unsigned)status < RR_STATUS_COUNT ? names[status] : "?";
 }

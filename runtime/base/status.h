@@ -19,6 +19,7 @@ typedef enum rr_status {
     RR_E_UNSUPPORTED, /* well formed, but this build or device cannot do it */
     RR_E_CANCELLED,   /* stopped on request */
     RR_E_INTERNAL,    /* an invariant of ours is broken */
+    RR_E_DEADLINE,    /* the time that was given is over */
     RR_STATUS_COUNT
 } rr_status;
 

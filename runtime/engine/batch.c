@@ -51,6 +51,7 @@ static void put_prompt(rr_pass *pass, const rr_batch *b) {
         put_row(pass, RR_PREFILL, request->session, request->tokens[i], i);
     }
     pass->cancelled = &request->session->cancelled;
+    pass->deadline_ns = request->session->deadline_ns;
     pass->keep_rows = request->each != NULL;
     if (b->end == request->n && request->each == NULL) {
         pass->head_first = rr_pass_n_rows(pass) - 1;
@@ -145,7 +146,8 @@ void rr_batch_run(rr_engine *engine, rr_batch *b, rr_diag *diag) {
         return;
     }
     b->prompt_status = b->rows_status = run_pass(engine, b, diag);
-    if (b->prompt_status == RR_E_CANCELLED && b->n > 0) { /* the others' rows go on without it; what they wrote is written again */
+    const bool was_stopped = b->prompt_status == RR_E_CANCELLED || b->prompt_status == RR_E_DEADLINE;
+    if (was_stopped && b->n > 0) { /* the others' rows go on without it; what they wrote is written again */
         rr_batch rest = *b;
         rest.prompt = NULL;
         b->rows_status = run_pass(engine, &rest, diag);

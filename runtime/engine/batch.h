@@ -20,8 +20,8 @@ static inline bool rr_batch_prompt_is_alone(const rr_batch *b) {
 }
 
 /* Runs the pass, a chunk and rows together, and gives the sessions their results; timelines are the scheduler's. The caller leads
- * and does not hold the lock: the sessions' own threads wait. Sets both statuses: RR_OK, RR_E_DEVICE, RR_E_CANCELLED (the
- * prompt alone: rows are then computed without it), those of `each`. A chunk that ends its prompt has at most RR_DECODE_ROWS − 1
+ * and does not hold the lock: the sessions' own threads wait. Sets both statuses: RR_OK, RR_E_DEVICE, RR_E_CANCELLED and
+ * RR_E_DEADLINE (the prompt alone: rows are then computed without it), those of `each`. A chunk that ends its prompt has at most RR_DECODE_ROWS − 1
  * rows beside it. */
 void rr_batch_run(rr_engine *engine, rr_batch *b, rr_diag *diag);
 

@@ -1,8 +1,8 @@
 /* One engine = one model on one device. A session = one token timeline with its KV cache.
  * Owns: device, kernels, device memory, sessions. Knows nothing of ranking.
  * Several sessions may be used from several threads, whose calls share passes: what one session computes has the same bits
- * alone and in company, and a call that fails or is cancelled changes nothing for the others (a lost device fails all). One
- * session is used by one thread at a time, except rr_session_cancel. */
+ * alone and in company, and a call that fails, is cancelled or meets its deadline changes nothing for the others (a lost device
+ * fails all). One session is used by one thread at a time, except rr_session_cancel. */
 #ifndef RR_ENGINE_ENGINE_H
 #define RR_ENGINE_ENGINE_H
 
@@ -70,8 +70,8 @@ void rr_session_destroy(rr_session **session);
 /* Makes the session's timeline equal `tokens`: keeps the longest common prefix, computes the rest in chunks, or copies what
  * another session of the engine has computed of the same prompt (the same bits). Calls of several threads take turns chunk by
  * chunk, with passes for sessions that generate between them. After it the logits of the last token can be sampled. Errors:
- * RR_E_USAGE (n == 0, n > n_context, id out of range), RR_E_CANCELLED, RR_E_DEVICE. After an error the session is still valid
- * and holds a prefix of `tokens`. */
+ * RR_E_USAGE (n == 0, n > n_context, id out of range), RR_E_CANCELLED, RR_E_DEADLINE, RR_E_DEVICE. After an error the session is
+ * still valid and holds a prefix of `tokens`. */
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag);
 size_t rr_session_n_tokens(const rr_session *session);
 size_t rr_session_n_reused(const rr_session *session); /* of the last sync: what the session itself had */
@@ -80,7 +80,7 @@ size_t rr_session_n_shared(const rr_session *session); /* of the last sync: copi
 /* Makes the session's timeline equal the first n tokens of `from`'s, by a copy on the device. A sync that goes on from there
  * reuses them. Needed only for tokens that `from` generated: what is prompt there, sync finds by itself. Neither session may be
  * in a call of another thread meanwhile. Errors: RR_E_USAGE (n beyond from's timeline, another engine's, itself), RR_E_DEVICE,
- * RR_E_CANCELLED. */
+ * RR_E_CANCELLED, RR_E_DEADLINE. */
 rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n, rr_diag *diag);
 
 /* Called during sync after each chunk with the prompt tokens computed so far and in all (of this sync). */
@@ -124,8 +124,8 @@ typedef struct rr_generate_result {
 } rr_generate_result;
 
 /* Generates after a sync until <|im_end|>, <|endoftext|>, max_tokens or the context's end. Appends ids to `out`; the
- * timeline then holds all of them but perhaps the last. Errors: RR_E_CANCELLED (what was generated stays in `out`),
- * RR_E_DEVICE, RR_E_USAGE (no sync before). */
+ * timeline then holds all of them but perhaps the last. Errors: RR_E_CANCELLED and RR_E_DEADLINE (what was generated stays in
+ * `out`), RR_E_DEVICE, RR_E_USAGE (no sync before). */
 rr_status rr_session_generate(rr_session *session, const rr_generate_params *params, rr_tokens *out,
                               rr_generate_result *result, rr_diag *diag);
 
@@ -144,6 +144,11 @@ size_t rr_choose(const float *logits, size_t n, float temperature, float top_p, 
 
 /* Makes a running or the next sync/generate of this session return RR_E_CANCELLED soon. Any thread; signal-safe. */
 void rr_session_cancel(rr_session *session);
+
+/* From `time_ns` on (rr_time_ns) every call that runs passes over this session returns RR_E_DEADLINE, and what runs then soon
+ * does: a prompt between two submits, a generation between two tokens, what waits for a pass once the running one ends. Stays
+ * until it is set anew; 0 = none. Not while a call of the session runs. */
+void rr_session_deadline(rr_session *session, uint64_t time_ns);
 
 /* Teacher forcing: syncs to `tokens` from scratch and calls `row` for every position with its logits [n_vocab], in order,
  * maybe from another thread that uses the engine; `row` must not call the engine. */

@@ -125,9 +125,7 @@ static rr_status generate(generation *g, rr_tokens *out, rr_diag *diag) {
     const rr_engine *engine = g->session->engine;
     RR_TRY(begin(g, diag));
     while (params->max_tokens == 0 || found->n_tokens < params->max_tokens) {
-        if (rr_session_take_cancel(g->session)) {
-            return rr_fail(diag, RR_E_CANCELLED, "cancelled");
-        }
+        RR_TRY(rr_session_check(g->session, diag));
         int32_t id = choose_next(g);
         if (!params->ignore_end && is_end(engine, id)) {
             found->stop = RR_STOP_END;

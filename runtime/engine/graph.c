@@ -199,6 +199,7 @@ static rr_status run_layers(rr_engine *engine, const rr_pass *pass, rr_diag *dia
         if (is_cancelled(pass)) {
             return rr_fail(diag, RR_E_CANCELLED, "cancelled");
         }
+        RR_TRY(rr_deadline_check(pass->deadline_ns, diag));
         const double each_ns = layer_ns(engine, pass);
         uint32_t n = parts_per_submit(each_ns, n_layers - l);
         uint32_t end = l + n;

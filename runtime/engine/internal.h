@@ -164,6 +164,7 @@ struct rr_session {
     bool best_ready;
     rr_depth depth; /* how drafts of its generated tokens fared */
     atomic_bool cancelled;
+    uint64_t deadline_ns; /* 0 = none; set between calls, read by whoever runs a pass */
     rr_sync_progress_fn on_progress;
     void *on_progress_user;
     pthread_cond_t wake; /* of the thread that waits for a pass over this session */
@@ -174,6 +175,10 @@ struct rr_session {
 
 /* True once for each cancel. */
 bool rr_session_take_cancel(rr_session *session);
+/* Whether a call may go on: RR_E_CANCELLED once for each cancel, RR_E_DEADLINE from the deadline on. */
+rr_status rr_session_check(rr_session *session, rr_diag *diag);
+/* RR_E_DEADLINE when the time is over; deadline_ns 0 = none. */
+rr_status rr_deadline_check(uint64_t deadline_ns, rr_diag *diag);
 
 /* graph.c: one pass over rows that the host has written to engine->rows. */
 typedef struct rr_pass {
@@ -186,7 +191,8 @@ typedef struct rr_pass {
     uint32_t head_cols;             /* logits of ids [0, head_cols) only, and their arg max; 0 = the whole vocabulary */
     bool read_logits;               /* copy them to the readback buffer; arg max is always copied */
     bool keep_rows;                 /* rr_graph_head will be called over any of the rows */
-    const atomic_bool *cancelled;   /* may be NULL */
+    const atomic_bool *cancelled;   /* may be NULL; ends the pass between submits, for all of its rows */
+    uint64_t deadline_ns;           /* the same; 0 = none */
 } rr_pass;
 
 static inline uint32_t rr_pass_n_rows(const rr_pass *pass) {
@@ -231,7 +237,7 @@ static inline uint32_t rr_pass_spans(const rr_pass *pass, rr_range range, rr_spa
 /* Compiles every pipeline that the model's passes use. */
 rr_status rr_graph_prepare(rr_engine *engine, rr_diag *diag);
 /* Runs all layers over the rows, then the head. Caller leads (scheduler.h). Submits are cut so that none is expected to run
- * longer than 0.2 s. Errors: RR_E_DEVICE, RR_E_CANCELLED (between submits; KV of these rows is then undefined). */
+ * longer than 0.2 s. Errors: RR_E_DEVICE; RR_E_CANCELLED, RR_E_DEADLINE (between submits; KV of these rows is then undefined). */
 rr_status rr_graph_run(rr_engine *engine, const rr_pass *pass, rr_diag *diag);
 /* The head alone over rows whose layers ran last. */
 rr_status rr_graph_head(rr_engine *engine, const rr_pass *pass, rr_diag *diag);

@@ -130,6 +130,23 @@ static void complete(rr_request *request, rr_status status, const rr_diag *diag)
     pthread_cond_signal(request->wake);
 }
 
+/* Whoever waits past the deadline of its session waits no longer. */
+static void end_late(rr_scheduler *s) {
+    for (int f = 0; f < RR_N_FAMILIES; f++) {
+        for (rr_request **link = &s->waiting[f].first; *link != NULL;) {
+            rr_diag diag;
+            rr_status status = rr_deadline_check((*link)->session->deadline_ns, &diag);
+            if (status == RR_OK) {
+                link = &(*link)->next;
+                continue;
+            }
+            rr_request *request = take(&s->waiting[f], link);
+            s->n_rows -= request->family == RR_DECODE ? (uint32_t)request->n : 0;
+            complete(request, status, &diag);
+        }
+    }
+}
+
 /* The costs of passes with, or without, a chunk of a prompt, as the next one will be. */
 static rr_decode_costs *next_costs(rr_scheduler *s) {
     return &s->costs[s->goes_on || s->waiting[RR_PREFILL].first != NULL];
@@ -290,6 +307,7 @@ static void lead(rr_engine *engine) {
     rr_scheduler *s = engine->scheduler;
     s->is_led = true;
     gather(engine);
+    end_late(s);
     rr_batch b = {0};
     collect(engine, &b);
     if (b.prompt != NULL || b.n > 0) {

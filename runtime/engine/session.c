@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/thread.h"
 #include "runtime/engine/scheduler.h"
 
 rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) {
@@ -83,6 +84,21 @@ bool rr_session_take_cancel(rr_session *session) {
     return atomic_exchange(&session->cancelled, false);
 }
 
+void rr_session_deadline(rr_session *session, uint64_t time_ns) {
+    session->deadline_ns = time_ns;
+}
+
+rr_status rr_deadline_check(uint64_t deadline_ns, rr_diag *diag) {
+    return deadline_ns != 0 && rr_time_ns() >= deadline_ns ? rr_fail(diag, RR_E_DEADLINE, "the deadline is over") : RR_OK;
+}
+
+rr_status rr_session_check(rr_session *session, rr_diag *diag) {
+    if (rr_session_take_cancel(session)) {
+        return rr_fail(diag, RR_E_CANCELLED, "cancelled");
+    }
+    return rr_deadline_check(session->deadline_ns, diag);
+}
+
 static rr_status check_tokens(const rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
     const rr_engine *engine = session->engine;
     if (n == 0) {
@@ -141,10 +157,7 @@ rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, 
     session->n_shared = 0;
     session->n_tokens = common;
     RR_TRY(run_prompt(session, tokens, n, (rr_request){0}, diag));
-    if (rr_session_take_cancel(session)) {
-        return rr_fail(diag, RR_E_CANCELLED, "cancelled");
-    }
-    return RR_OK;
+    return rr_session_check(session, diag);
 }
 
 rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n, rr_diag *diag) {
@@ -229,9 +242,7 @@ rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_
     done -= done == n && !ready; /* the last token's logits are wanted */
     session->n_tokens = done;
     while (done < n) {
-        if (rr_session_take_cancel(session)) {
-            return rr_fail(diag, RR_E_CANCELLED, "cancelled");
-        }
+        RR_TRY(rr_session_check(session, diag));
         const size_t end = n - done < RR_DECODE_ROWS ? n : done + RR_DECODE_ROWS;
         rr_request request = {.session = session,
                               .family = RR_DECODE,
@@ -242,9 +253,7 @@ rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_
         RR_TRY(rr_scheduler_run(session->engine, &request, 1, diag));
         done = end;
     }
-    if (rr_session_take_cancel(session)) {
-        return rr_fail(diag, RR_E_CANCELLED, "cancelled");
-    }
+    RR_TRY(rr_session_check(session, diag));
     for (size_t i = 0; i < n_ids; i++) {
         out[i] = session->logits[ids[i]];
     }

@@ -1,10 +1,11 @@
 #define _POSIX_C_SOURCE 200809L /* nanosleep */
-/* Threads that share passes: the same bits as alone, whoever is cancelled or fails; passes are shared, by prompts and generating
- * sessions too, tokens of common prompts are computed once. */
+/* Threads that share passes: the same bits as alone, whoever is cancelled, is late or fails; passes are shared, by prompts and
+ * generating sessions too, tokens of common prompts are computed once. */
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/thread.h"
 #include "tests/engine/small.h"
 
 static char model_path[64];
@@ -83,7 +84,7 @@ static rr_status run_job(rr_session *session, const job *j, outcome *o) {
     RR_TRY_GOTO(rr_session_logits(session, &logits, &o->diag));
     o->last_same = memcmp(logits, j->last_logits, bytes) == 0;
 fail:
-    /* of a cancelled one the beginning */
+    /* of one that was cut the beginning */
     o->answer_same = found.n == 0 ? status != RR_OK
                                   : found.n <= j->answer.n && (status != RR_OK || found.n == j->answer.n) &&
                                         memcmp(found.ids, j->answer.ids, found.n * sizeof *found.ids) == 0;
@@ -166,14 +167,21 @@ typedef struct worker {
     pthread_t thread;
     int index;
     bool writes;
-    outcome outcomes[N_ROUNDS];
+    uint64_t most_ns; /* each job is first begun with a deadline no later than this; 0 = none is */
+    outcome outcomes[N_ROUNDS], hurried[N_ROUNDS];
 } worker;
 
 static atomic_int n_at_work;
 
 static void *work(void *user) {
     worker *w = user;
+    uint64_t random = 5u + (uint64_t)w->index;
     for (int r = 0; r < n_rounds; r++) {
+        if (w->most_ns > 0) {
+            rr_session_deadline(w->session, rr_time_ns() + next_random(&random) % w->most_ns);
+            run_job(w->session, &jobs[w->index][r], &w->hurried[r]);
+            rr_session_deadline(w->session, 0);
+        }
         if (w->writes) {
             write_job(w->session, &jobs[w->index][r], (uint64_t)(w->index * N_ROUNDS + r), &w->outcomes[r]);
         } else {
@@ -184,17 +192,21 @@ static void *work(void *user) {
     return NULL;
 }
 
-/* `n_writers`: so many of the threads write their answers. */
-static void start_with(rr_engine *engine, worker *workers, int n_writers) {
+/* `n_writers`: so many of the threads write their answers; `n_hurried`: so many of them, at most `most_ns` a time. */
+static void start_all(rr_engine *engine, worker *workers, int n_writers, int n_hurried, uint64_t most_ns) {
     rr_diag diag = {0};
     atomic_store(&n_at_work, N_THREADS);
     for (int t = 0; t < N_THREADS; t++) {
-        workers[t] = (worker){.index = t, .writes = t < n_writers};
+        workers[t] = (worker){.index = t, .writes = t < n_writers, .most_ns = t < n_hurried ? most_ns : 0};
         CHECK_OK(rr_session_create(engine, &workers[t].session, &diag), diag);
     }
     for (int t = 0; t < N_THREADS; t++) {
         CHECK(pthread_create(&workers[t].thread, NULL, work, &workers[t]) == 0);
     }
+}
+
+static void start_with(rr_engine *engine, worker *workers, int n_writers) {
+    start_all(engine, workers, n_writers, 0, 0);
 }
 
 static void start(rr_engine *engine, worker *workers) {
@@ -300,6 +312,99 @@ static void test_cancels(void) {
     small_close(&engine);
 }
 
+/* Threads 0 … 3 meet deadlines at any moment: what they have is the beginning of what they would have had, soon after they have
+ * all of it with the same bits, and the others see nothing of it. */
+static void test_deadlines(void) {
+    enum { N_VICTIMS = N_THREADS / 2 };
+    rr_engine *engine = open_engine(N_THREADS);
+    worker workers[N_THREADS];
+    int n_late = 0;
+    uint64_t begin_ns = rr_time_ns();
+    start(engine, workers);
+    finish(workers);
+    start_all(engine, workers, 0, N_VICTIMS, (rr_time_ns() - begin_ns) / (uint64_t)n_rounds);
+    finish(workers);
+    for (int t = 0; t < N_THREADS; t++) {
+        for (int r = 0; r < n_rounds; r++) {
+            const outcome *o = &workers[t].hurried[r];
+            check_outcome(t, r, &workers[t].outcomes[r]);
+            if (t >= N_VICTIMS || o->status == RR_OK) {
+                check_outcome(t, r, t >= N_VICTIMS ? &workers[t].outcomes[r] : o);
+                continue;
+            }
+            n_late++;
+            CHECK_INT(o->status, RR_E_DEADLINE);
+            CHECK_MSG(o->answer_same, "thread %d round %d: a late answer is not the beginning of the whole", t, r);
+        }
+    }
+    printf("%s: %d calls were late\n", graph, n_late);
+    CHECK(n_late > 0);
+    small_close(&engine);
+}
+
+/* Holds a pass up. */
+typedef struct holder {
+    rr_session *session;
+    const int32_t *tokens;
+    atomic_bool holds, let_go;
+    rr_status status;
+} holder;
+
+static rr_status hold(void *user, size_t position, const float *logits, rr_diag *diag) {
+    (void)logits;
+    (void)diag;
+    holder *h = user;
+    atomic_store(&h->holds, true);
+    while (position == 0 && !atomic_load(&h->let_go)) {
+        sleep_us(1000);
+    }
+    return RR_OK;
+}
+
+static void *run_holder(void *user) {
+    holder *h = user;
+    rr_diag diag;
+    h->status = rr_session_logits_all(h->session, h->tokens, CHUNK, hold, h, &diag);
+    return NULL;
+}
+
+static void *run_late(void *user) {
+    worker *w = user;
+    w->outcomes[0].status = rr_session_sync(w->session, jobs[0][0].prompt, jobs[0][0].n_prompt, &w->outcomes[0].diag);
+    return NULL;
+}
+
+/* Waiting for a pass counts: whoever is late by then is not computed. */
+static void test_late_in_queue(void) {
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(2);
+    rr_engine_stats stats;
+    static const int32_t any[CHUNK] = {1, 2, 3};
+    holder h = {.tokens = any};
+    worker w = {0};
+    pthread_t thread;
+    CHECK_OK(rr_session_create(engine, &h.session, &diag), diag);
+    CHECK_OK(rr_session_create(engine, &w.session, &diag), diag);
+    CHECK(pthread_create(&thread, NULL, run_holder, &h) == 0);
+    while (!atomic_load(&h.holds)) {
+        sleep_us(100);
+    }
+    rr_session_deadline(w.session, rr_time_ns() + 20000000);
+    CHECK(pthread_create(&w.thread, NULL, run_late, &w) == 0);
+    sleep_us(60000);
+    atomic_store(&h.let_go, true);
+    pthread_join(thread, NULL);
+    pthread_join(w.thread, NULL);
+    CHECK_OK(h.status, diag);
+    CHECK_INT(w.outcomes[0].status, RR_E_DEADLINE);
+    CHECK_INT(rr_session_n_tokens(w.session), 0);
+    rr_engine_stats_get(engine, &stats);
+    CHECK_INT(stats.prompt_tokens, CHUNK);
+    rr_session_destroy(&h.session);
+    rr_session_destroy(&w.session);
+    small_close(&engine);
+}
+
 /* A device that takes no work fails every call, none hangs; then all goes on. */
 static void test_failure(void) {
     rr_diag diag = {0};
@@ -401,6 +506,8 @@ int main(void) {
             test_together();
             test_writers();
             test_cancels();
+            test_deadlines();
+            test_late_in_queue();
             test_failure();
             test_turns();
             forget_jobs();

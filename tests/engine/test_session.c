@@ -1,4 +1,4 @@
-/* Sessions on a synthetic model: the same bits whatever the chunking, the company and the reuse; errors; cancel. */
+/* Sessions on a synthetic model: the same bits whatever the chunking, the company and the reuse; errors; cancel and deadline. */
 #include <unistd.h>
 
 #include "runtime/base/thread.h"
@@ -328,6 +328,109 @@ static void test_generate(void) {
     small_close(&engine);
 }
 
+static void end_time(void *user, size_t done, size_t total) {
+    (void)done;
+    (void)total;
+    rr_session_deadline(user, 1);
+}
+
+static bool end_time_at_token(void *user, int32_t id) {
+    (void)id;
+    rr_session_deadline(user, 1);
+    return true;
+}
+
+/* Deadlines before and within every call; afterwards the session gives the bits that it would have given. */
+static void test_deadlines(const float *expected) {
+    enum { CHUNK = 16, START = 40 };
+    static const int32_t few[] = {60, 3};
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(2, CHUNK);
+    rr_session *session = new_session(engine), *other = new_session(engine);
+    rr_session *const both[] = {session, other};
+    float *found = malloc(n_vocab * sizeof *found), two[2];
+    rr_engine_stats stats;
+    rr_session_deadline(session, 1);
+    CHECK_INT(rr_session_sync(session, prompt, N_PROMPT, &diag), RR_E_DEADLINE);
+    CHECK_INT(rr_session_logits_of(session, prompt, START, few, 2, two, &diag), RR_E_DEADLINE);
+    rr_engine_stats_get(engine, &stats);
+    CHECK(stats.n_passes == 0 && rr_session_n_tokens(session) == 0);
+    rr_session_deadline(session, 0);
+    rr_session_on_sync_progress(session, end_time, session);
+    for (size_t chunk = 1; chunk <= 3; chunk++) {
+        CHECK_INT(rr_session_sync(session, prompt, N_PROMPT, &diag), RR_E_DEADLINE);
+        CHECK_INT(rr_session_n_tokens(session), chunk * CHUNK);
+        rr_session_deadline(session, 0);
+    }
+    rr_session_on_sync_progress(session, NULL, NULL);
+    rr_session_deadline(session, rr_time_ns() + (uint64_t)3600 * 1000000000); /* far */
+    sync_logits(session, N_PROMPT, found);
+    CHECK_INT(rr_session_n_reused(session), 3 * CHUNK);
+    check_same("after deadlines in the prompt", expected, found);
+
+    rr_generate_params params = {.max_tokens = 12, .ignore_end = true};
+    rr_generate_result result;
+    rr_tokens whole = {0}, cut = {0};
+    sync_logits(session, START, found);
+    CHECK_OK(rr_session_generate(session, &params, &whole, &result, &diag), diag);
+    sync_logits(session, START, found);
+    params.on_token = end_time_at_token;
+    params.user = session;
+    CHECK_INT(rr_session_generate(session, &params, &cut, &result, &diag), RR_E_DEADLINE);
+    CHECK(cut.n == 1 && result.n_tokens == 1 && cut.ids[0] == whole.ids[0]);
+    CHECK_INT(rr_session_n_tokens(session), START);
+    params.on_token = NULL;
+    CHECK_INT(rr_session_generate(session, &params, &cut, &result, &diag), RR_E_DEADLINE);
+    CHECK_INT(cut.n, 1);
+
+    /* the other row of the same call is not held up */
+    rr_session_deadline(session, 0);
+    sync_logits(session, START, found);
+    sync_logits(other, START, found);
+    rr_session_deadline(session, 1);
+    CHECK_INT(rr_engine_decode(engine, both, prompt + START, 2, &diag), RR_E_DEADLINE);
+    CHECK(rr_session_n_tokens(session) == START && rr_session_n_tokens(other) == START + 1);
+    rr_session_deadline(session, 0);
+    rr_tokens_destroy(&cut);
+    sync_logits(session, START, found);
+    CHECK_OK(rr_session_generate(session, &params, &cut, &result, &diag), diag);
+    CHECK(cut.n == whole.n && memcmp(cut.ids, whole.ids, cut.n * sizeof *cut.ids) == 0);
+    sync_logits(session, N_PROMPT, found);
+    check_same("after a deadline in what was generated", expected, found);
+    rr_tokens_destroy(&whole);
+    rr_tokens_destroy(&cut);
+    free(found);
+    rr_session_destroy(&session);
+    rr_session_destroy(&other);
+    small_close(&engine);
+}
+
+/* Within a chunk: a pass ends between two of its submits, wherever the deadline falls. */
+static void test_deadline_in_a_pass(const float *expected) {
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(1, 256);
+    rr_session *session = new_session(engine);
+    float *found = malloc(n_vocab * sizeof *found);
+    sync_logits(session, N_PROMPT, found); /* unknown costs: a layer a submit; then several */
+    uint64_t begin_ns = rr_time_ns();
+    CHECK_OK(rr_session_sync(session, prompt + 1, N_PROMPT, &diag), diag);
+    const uint64_t took_ns = rr_time_ns() - begin_ns;
+    engine->layer_row_ns[RR_PREFILL] = 1e9; /* a layer a submit again */
+    for (uint64_t i = 1; i < 8; i++) {
+        rr_session_deadline(session, rr_time_ns() + took_ns * i / 8);
+        rr_status status = rr_session_sync(session, prompt + i % 2, N_PROMPT, &diag);
+        CHECK(status == RR_OK || (status == RR_E_DEADLINE && rr_session_n_tokens(session) % N_PROMPT == 0));
+        engine->layer_row_ns[RR_PREFILL] = 1e9;
+    }
+    rr_session_deadline(session, 0);
+    sync_logits(session, 1, found);
+    sync_logits(session, N_PROMPT, found);
+    check_same("after a deadline in a pass", expected, found);
+    free(found);
+    rr_session_destroy(&session);
+    small_close(&engine);
+}
+
 static void test_errors(void) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(1, 64);
@@ -389,6 +492,8 @@ int main(void) {
             test_meeting();
             test_logits_all(expected);
             test_generate();
+            test_deadlines(expected);
+            test_deadline_in_a_pass(expected);
         }
     }
     graph = NULL;

@@ -149,7 +149,8 @@ static void check_nearest(void) {
 static void check_codes(void) {
     static const int expected[RR_STATUS_COUNT] = {[RR_OK] = 0,       [RR_E_USAGE] = 2,  [RR_E_INPUT] = 2,
                                                   [RR_E_IO] = 1,     [RR_E_MEMORY] = 1, [RR_E_DEVICE] = 1,
-                                                  [RR_E_UNSUPPORTED] = 2, [RR_E_CANCELLED] = 130, [RR_E_INTERNAL] = 1};
+                                                  [RR_E_UNSUPPORTED] = 2, [RR_E_CANCELLED] = 130, [RR_E_INTERNAL] = 1,
+                                                  [RR_E_DEADLINE] = 1};
     for (int s = 0; s < RR_STATUS_COUNT; s++) {
         CHECK_INT(rr_cli_exit_code((rr_status)s), expected[s]);
     }
