@@ -158,6 +158,7 @@ static rr_status publish(rearank_ranking *out, const rearank_passage *passages) 
             .generated_tokens = window->generated_tokens,
             .prompt_ns = window->prompt_ns,
             .generate_ns = window->generate_ns,
+            .late = window->late,
         };
         ok = out->windows[i].reasoning != NULL && out->windows[i].answer != NULL;
     }
@@ -196,7 +197,11 @@ static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_opt
         return rr_fail(&last_error, RR_E_USAGE, "schedule: found %d, expected 0 to %d", (int)options->schedule,
                        RR_SCHEDULE_COUNT - 1);
     }
+    if (!(options->deadline_s >= 0.0)) {
+        return rr_fail(&last_error, RR_E_USAGE, "deadline_s: found %g, expected 0 or more seconds", options->deadline_s);
+    }
     rr_rank_params params = {
+        .deadline_after_ns = rr_rank_deadline(options->deadline_s),
         .window = options->window,
         .step = options->step,
         .depth = options->depth,

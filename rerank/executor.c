@@ -90,9 +90,13 @@ static bool on_text(void *listener, const char *text, size_t bytes) {
     return !atomic_load(&worker->unwanted);
 }
 
-/* The call that a task means, over the worker's own copy of the passages. */
+/* The call that a task means, over the worker's own copy of the passages. A query's time begins with the first. */
 static rr_call call_of(rr_worker_state *worker, rr_task what) {
     rr_job *job = what.at.job;
+    const uint64_t after_ns = worker->executor->rank.deadline_after_ns, now_ns = rr_time_ns();
+    if (job->deadline_ns == 0 && after_ns != 0) {
+        job->deadline_ns = after_ns < UINT64_MAX - now_ns ? now_ns + after_ns : UINT64_MAX;
+    }
     const rr_planned *planned = rr_schedule_at(job->schedule, what.at.index);
     memcpy(worker->order, planned->passages, planned->n * sizeof *worker->order);
     return (rr_call){
@@ -102,6 +106,7 @@ static rr_call call_of(rr_worker_state *worker, rr_task what) {
         .window = planned->window,
         .order = worker->order,
         .n = planned->n,
+        .deadline_ns = job->deadline_ns,
     };
 }
 
@@ -149,7 +154,12 @@ static void end_call(rr_worker_state *worker, rr_task what, const call_end *end)
     }
     rr_window_result result = {.prompt_tokens = reply->prompt_tokens,
                                .reused_tokens = reply->reused_tokens,
-                               .generated_tokens = reply->generated_tokens};
+                               .generated_tokens = reply->generated_tokens,
+                               .prompt_ns = reply->prompt_ns,
+                               .generate_ns = reply->generate_ns,
+                               .time_ns = end->time_ns};
+    const bool late = status == RR_E_DEADLINE && job->deadline_ns != 0;
+    job->late = job->late || late;
     if (status == RR_OK && !planned->stale) {
         status = rr_window_read(&job->ranking.arena, end->call, reply, &kept->result, &read_diag);
         kept->result.time_ns = end->time_ns;
@@ -168,6 +178,12 @@ static void end_call(rr_worker_state *worker, rr_task what, const call_end *end)
         rr_job_lose(&executor->counts, &result);
         kept->wait_till_settled = true;
         rr_schedule_forget(job->schedule, what.at.index);
+    } else if (late) {
+        status = rr_job_leave(job, what.at.index, &result, &read_diag);
+        if (status != RR_OK) {
+            fail_job(executor, job, status, &read_diag);
+            return;
+        }
     } else {
         rr_job_note_failure(job, what.at.index, status, end->diag);
     }
@@ -271,6 +287,18 @@ static void deliver(rr_run_state *executor) {
     }
 }
 
+/* Queries whose time is over. Their running calls know it themselves. */
+static void note_late(rr_run_state *executor) {
+    const uint64_t now_ns = executor->rank.deadline_after_ns != 0 ? rr_time_ns() : 0;
+    for (size_t i = executor->first_open; i < executor->next && i < executor->limit && now_ns != 0; i++) {
+        rr_job *job = &executor->jobs[i];
+        if (job->state == RR_JOB_OPEN && !job->late && job->deadline_ns != 0 && now_ns >= job->deadline_ns) {
+            job->late = true;
+            advance(executor, job);
+        }
+    }
+}
+
 /* One task; false when there is none at the moment. Holds the lock before and after. */
 static bool work_once(rr_worker_state *worker) {
     rr_run_state *executor = worker->executor;
@@ -278,6 +306,7 @@ static bool work_once(rr_worker_state *worker) {
         rr_diag diag = {.text = "cancelled"};
         rr_executor_give_up(executor, 0, RR_E_CANCELLED, &diag);
     }
+    note_late(executor);
     rr_task what = is_over(executor) ? (rr_task){RR_TASK_NONE, {NULL, 0}} : rr_executor_choose(executor, worker);
     if (what.kind == RR_TASK_NONE) {
         return false;

@@ -5,7 +5,10 @@
  * With more workers than windows that are ready, and a schedule that lets windows wait for each other,
  *  - a waiting window's prompt is computed as far as its passages are known (window pipelining, rr_worker.prepare);
  *  - a window begins on the first ids of the answer before it, while that is still being written (early hand-over); it is
- *    done again if the finished answer says otherwise. */
+ *    done again if the finished answer says otherwise.
+ *
+ * A query with a deadline (rr_rank_params) that comes too soon ends as a whole ranking all the same: which of its windows are late
+ * depends on how fast they were, on nothing else; the other queries' rankings are what they are without one. */
 #ifndef RR_RERANK_EXECUTOR_H
 #define RR_RERANK_EXECUTOR_H
 
@@ -17,7 +20,7 @@
 typedef struct rr_worker {
     rr_responder responder;
     /* Makes ready for a window of which the first passages are known: call->prompt is its start (rr_prompt_build_start). It will
-     * be asked of this worker later, or not at all. *n_computed gets the tokens that were computed. Errors end nothing. NULL =
+     * be asked of this worker later, or not at all. call->deadline_ns holds here too. *n_computed gets the tokens that were computed. Errors end nothing. NULL =
      * it cannot. */
     rr_status (*prepare)(void *user, const rr_call *call, uint64_t *n_computed, rr_diag *diag);
     /* Makes what runs return RR_E_CANCELLED soon, or else what runs next. From any thread. NULL = it cannot. */

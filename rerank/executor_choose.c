@@ -19,7 +19,7 @@ static bool is_reserved(const rr_run_state *executor, const rr_worker_state *sel
 static bool can_begin(rr_job *job, size_t index, bool settled) {
     const rr_planned *planned = rr_schedule_at(job->schedule, index);
     return planned->state == RR_WINDOW_WAITING && planned->n_known == planned->n && planned->settled == settled &&
-           index < job->failed_at && (settled || !rr_job_call_at(job, index)->wait_till_settled);
+           index < job->failed_at && !job->late && (settled || !rr_job_call_at(job, index)->wait_till_settled);
 }
 
 /* The window of the job that may begin and comes first in the plain order; what this worker prepared comes before. */
@@ -53,7 +53,7 @@ static rr_task find_task(rr_run_state *executor, const rr_worker_state *self, bo
 
 /* Whether a window `ahead` of the job's first one has a prompt that can be computed in part. */
 static bool is_preparable(const rr_run_state *executor, const rr_worker_state *self, rr_job *job, size_t ahead) {
-    if (job->state != RR_JOB_OPEN || ahead >= rr_schedule_end(job->schedule) - rr_schedule_first(job->schedule)) {
+    if (job->state != RR_JOB_OPEN || job->late || ahead >= rr_schedule_end(job->schedule) - rr_schedule_first(job->schedule)) {
         return false;
     }
     rr_place at = {job, rr_schedule_first(job->schedule) + ahead};

@@ -62,6 +62,41 @@ void rr_job_note_failure(rr_job *job, size_t index, rr_status status, const rr_d
     rr_schedule_forget(job->schedule, index);
 }
 
+rr_status rr_job_leave(rr_job *job, size_t index, const rr_window_result *spent, rr_diag *diag) {
+    const rr_planned *planned = rr_schedule_at(job->schedule, index);
+    uint32_t *passages = rr_arena_alloc(&job->ranking.arena, planned->n, sizeof *passages);
+    uint32_t *permutation = rr_arena_alloc(&job->ranking.arena, planned->n, sizeof *permutation);
+    if (passages == NULL || permutation == NULL) {
+        return out_of_memory(diag);
+    }
+    memcpy(passages, planned->passages, planned->n * sizeof *passages);
+    for (uint32_t i = 0; i < planned->n; i++) {
+        permutation[i] = i + 1;
+    }
+    rr_window_result *result = &rr_job_call_at(job, index)->result;
+    *result = *spent;
+    result->window = planned->window;
+    result->passages = passages;
+    result->permutation = permutation;
+    result->n = planned->n;
+    result->late = true;
+    result->response = result->reasoning = result->answer = (rr_text){"", 0};
+    rr_schedule_done(job->schedule, index, permutation);
+    return RR_OK;
+}
+
+/* The first window of a late job that is not confirmed, where nobody is at it. */
+static rr_status leave_first(rr_job *job, rr_diag *diag) {
+    size_t index = rr_schedule_first(job->schedule);
+    if (!job->late || index == rr_schedule_end(job->schedule) || index >= job->failed_at ||
+        rr_schedule_at(job->schedule, index)->state != RR_WINDOW_WAITING) {
+        return RR_OK;
+    }
+    rr_schedule_begin(job->schedule, index); /* it waits for nothing, since all before it are confirmed */
+    *rr_job_call_at(job, index) = (rr_job_call){0};
+    return rr_job_leave(job, index, &(rr_window_result){0}, diag);
+}
+
 void rr_job_lose(rr_rank_counts *counts, const rr_window_result *result) {
     counts->n_redone++;
     counts->lost_tokens += result->prompt_tokens - result->reused_tokens + result->generated_tokens;
@@ -116,8 +151,9 @@ static void drop_stale(rr_job *job, rr_rank_counts *counts) {
 }
 
 rr_status rr_job_advance(rr_job *job, const rr_rank_params *params, rr_rank_counts *counts, rr_diag *diag) {
-    drop_stale(job, counts);
     for (;;) {
+        RR_TRY(leave_first(job, diag));
+        drop_stale(job, counts);
         size_t index = rr_schedule_first(job->schedule);
         if (!rr_schedule_confirm(job->schedule)) {
             break;

@@ -27,6 +27,8 @@ typedef struct rr_job {
     rr_ranking ranking; /* whole when finished */
     size_t n_room;      /* of ranking.windows while open, which lies outside the arena */
     uint64_t start_ns;
+    uint64_t deadline_ns; /* 0 = none, or not asked about yet */
+    bool late;            /* the deadline is over: no more windows begin */
     bool told;          /* on_finished has had the ranking */
 } rr_job;
 
@@ -34,12 +36,17 @@ typedef struct rr_job {
 rr_status rr_job_open(rr_job *job, const rr_query *query, const rr_rank_params *params, rr_diag *diag);
 rr_job_call *rr_job_call_at(rr_job *job, size_t index);
 
-/* Drops what turned out to be of no use and confirms what can be; the last window finishes the job. Windows that run in vain
- * are left to the caller (rr_planned.stale). Errors: RR_E_MEMORY, and the failure that was noted. */
+/* Drops what turned out to be of no use and confirms what can be, in a late job also windows that nobody is at; the last window
+ * finishes the job. Windows that run in vain are left to the caller (rr_planned.stale). Errors: RR_E_MEMORY, and the failure that was
+ * noted. */
 rr_status rr_job_advance(rr_job *job, const rr_rank_params *params, rr_rank_counts *counts, rr_diag *diag);
 
 /* A settled window failed. The job fails by it once all before it are confirmed, as the plain order would. */
 void rr_job_note_failure(rr_job *job, size_t index, rr_status status, const rr_diag *diag);
+
+/* A settled running window of a late job ends without an answer: its passages keep their order. `spent`: what it cost. Errors:
+ * RR_E_MEMORY. */
+rr_status rr_job_leave(rr_job *job, size_t index, const rr_window_result *spent, rr_diag *diag);
 
 /* Notes a result's tokens as lost. */
 void rr_job_lose(rr_rank_counts *counts, const rr_window_result *result);

@@ -321,6 +321,9 @@ rr_status rr_journal_find(rr_journal *journal, const rr_query *query, rr_ranking
 rr_status rr_journal_store(rr_journal *journal, const rr_query *query, const rr_ranking *ranking, rr_diag *diag) {
     uint8_t key[KEY_BYTES];
     rr_buf content = {0};
+    if (rr_ranking_n_late(ranking) > 0) { /* nor does its form have a place for them */
+        return rr_fail(diag, RR_E_USAGE, "%s: query \"%.100s\" met its deadline: such a ranking is not kept", journal->path, query->qid);
+    }
     key_of(journal, query, key);
     rr_journal_encode(ranking, &content);
     if (content.failed) {

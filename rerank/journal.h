@@ -39,7 +39,8 @@ rr_status rr_journal_has(rr_journal *journal, const rr_query *query, bool *out, 
 /* The ranking as it was stored, times and all; *found = false and *out zeroed when it is not there. `out` must be destroyed whatever
  * happens. Errors: RR_E_INPUT when its bytes are damaged, RR_E_IO, RR_E_MEMORY. */
 rr_status rr_journal_find(rr_journal *journal, const rr_query *query, rr_ranking *out, bool *found, rr_diag *diag);
-/* Keeps it: once this returns it is on the disk, whole. Errors: RR_E_IO (what was stored before is safe), RR_E_MEMORY. */
+/* Keeps it: once this returns it is on the disk, whole. Errors: RR_E_IO (what was stored before is safe), RR_E_MEMORY, RR_E_USAGE for a
+ * ranking with late windows: with more time it would be another. */
 rr_status rr_journal_store(rr_journal *journal, const rr_query *query, const rr_ranking *ranking, rr_diag *diag);
 
 /* Rankings that a journal holds. */

@@ -6,7 +6,7 @@
 #include "runtime/base/hash.h"
 
 /* The numbers of a window, each as 64 bits; its arrays and texts follow them. A field that is added to rr_window_result or rr_ranking
- * belongs here: without it a resumed run would lose it. */
+ * belongs here: without it a resumed run would lose it. (But for `late`: such rankings are not kept.) */
 typedef struct field {
     const char *name;
     size_t offset, bytes;

@@ -109,6 +109,10 @@ typedef struct rearank_options {
                             * below 0 = none */
     uint32_t answer_depth; /* strict: ids that an answer lists, the others follow in their order; 0 = all */
     rearank_score_mode score_mode;
+    /* Seconds that the ranking may take from when its first window is asked about; 0 = any. Then what is running is cut short, and
+     * windows that are not ranked by then keep the order that they were given: the ranking is whole, its status REARANK_OK, and
+     * rearank_window.late says which they are. */
+    double deadline_s;
 } rearank_options;
 
 /* Ranks passages given best first, where there is an order. 0 and 1 passages need no model's answer. `options` NULL = the
@@ -138,6 +142,7 @@ typedef struct rearank_window {
     int truncated;               /* the answer or the thinking was cut, or the answer finished by force */
     uint64_t prompt_tokens, reused_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
+    int late;                    /* the deadline came before it was ranked: its passages kept their order, the texts are "" */
 } rearank_window;
 
 /* Owned by the ranking; *n gets their number. Results stand best first, windows in the order of the calls. */

@@ -123,6 +123,7 @@ static void note_item(rr_report *report, const rr_run_item *item) {
         const rr_window_result *window = &item->ranking.windows[i];
         report->n_repaired += window->repaired;
         report->n_truncated += window->truncated;
+        report->n_late += window->late;
         report->prompt_tokens += window->prompt_tokens;
         report->reused_tokens += window->reused_tokens;
         report->generated_tokens += window->generated_tokens;
@@ -182,6 +183,7 @@ static void write_summary(rr_report *report, const rr_run_item *item, const judg
     }
     write_count_chip(report, n_repaired, "repaired");
     write_count_chip(report, n_truncated, "cut");
+    write_count_chip(report, rr_ranking_n_late(&item->ranking), "late");
     write(report, "query-more-end", NULL);
     report->body.failed = report->body.failed || text.failed;
     rr_buf_destroy(&text);
@@ -241,6 +243,10 @@ static void write_flags(const rr_report *report, rr_buf *out) {
     }
     if (report->n_windows > 0) {
         write_fact(report, "Faulty answers", text, out);
+    }
+    if (report->n_late > 0) {
+        snprintf(text, sizeof text, "%zu, as they were when the deadline came", report->n_late);
+        write_fact(report, "Late windows", text, out);
     }
 }
 

@@ -22,7 +22,7 @@ typedef struct rr_report {
     rr_buf body;
     char first_query[256];
     char model[128], device[128], options[128]; /* of the first query; "several" when others differ */
-    size_t n_queries, n_passages, n_windows, n_repaired, n_truncated, n_judged, n_without_texts;
+    size_t n_queries, n_passages, n_windows, n_repaired, n_truncated, n_late, n_judged, n_without_texts;
     uint64_t prompt_tokens, reused_tokens, generated_tokens, time_ns;
     double before, after; /* sums of nDCG@10 over the judged queries */
 } rr_report;

@@ -235,16 +235,19 @@ static rr_status write_window(const rr_report_query *query, size_t index, uint64
     if (window->truncated) {
         write_chip(query, "answer cut");
     }
+    if (window->late) {
+        write_chip(query, "late: as it was");
+    }
     write(query, "window-head-end", NULL);
     write_cost(query, window, longest_ns);
     if (window->reasoning.bytes > 0) {
         write(query, "reasoning", NULL);
         RR_TRY(write_linked(query, window, window->reasoning, diag));
         write(query, "reasoning-end", NULL);
-    } else {
+    } else if (!window->late) {
         write(query, "no-reasoning", NULL);
     }
-    RR_TRY(write_answers(query, window, diag));
+    RR_TRY(window->late ? RR_OK : write_answers(query, window, diag));
     write(query, "window-end", NULL);
     return RR_OK;
 }

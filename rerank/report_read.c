@@ -155,6 +155,7 @@ static rr_status read_window(const rr_jsonl *jsonl, yyjson_val *object, size_t i
     window->n_listed = (uint32_t)listed;
     window->repaired = is_true(object, "repaired");
     window->truncated = is_true(object, "truncated");
+    window->late = is_true(object, "late");
     return read_costs(jsonl, object, where.text, window, diag);
 }
 

@@ -23,6 +23,11 @@ rr_status rr_rank_params_check(const rr_rank_params *params, rr_rank_params *out
     return RR_OK;
 }
 
+uint64_t rr_rank_deadline(double seconds) {
+    double ns = seconds * 1e9;
+    return ns <= 0.0 ? 0 : ns < 1.0 ? 1 : ns < 1.8e19 ? (uint64_t)ns : UINT64_MAX;
+}
+
 size_t rr_rank_n(const rr_query *query, const rr_rank_params *params) {
     return params->depth == 0 || params->depth > query->n ? query->n : params->depth;
 }
@@ -98,6 +103,14 @@ rr_status rr_rank(const rr_query *query, const rr_rank_params *params, const rr_
 void rr_ranking_destroy(rr_ranking *ranking) {
     rr_arena_destroy(&ranking->arena);
     *ranking = (rr_ranking){0};
+}
+
+size_t rr_ranking_n_late(const rr_ranking *ranking) {
+    size_t n_late = 0;
+    for (size_t i = 0; i < ranking->n_windows; i++) {
+        n_late += ranking->windows[i].late;
+    }
+    return n_late;
 }
 
 /* Replay ------------------------------------------------------------------------------------------------------------ */

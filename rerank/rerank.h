@@ -20,6 +20,7 @@ typedef struct rr_call {
     const uint32_t *order; /* [n] passages of the query shown as [1], [2], … */
     uint32_t n;
     const rr_prompt *prompt;
+    uint64_t deadline_ns; /* from then on (rr_time_ns): end with RR_E_DEADLINE; 0 = none */
     /* To be told the answer's text while it is written: all of it so far. False = it is no longer wanted: end with
      * RR_E_CANCELLED. NULL = nobody listens. */
     bool (*on_text)(void *listener, const char *text, size_t bytes);
@@ -50,6 +51,7 @@ typedef struct rr_window_result {
     uint32_t n_listed;           /* ids that the answer itself gave */
     bool repaired;               /* the answer was no permutation and was made one */
     bool truncated;              /* the answer or the thinking was cut, or the answer finished by force */
+    bool late;                   /* the deadline came before it was ranked: the passages keep their order, no text is kept */
     rr_text response;            /* all that was written */
     rr_text reasoning, answer;   /* its parts */
     uint64_t prompt_tokens, reused_tokens, generated_tokens;
@@ -73,6 +75,9 @@ typedef struct rr_rank_params {
     size_t passes; /* 0 = 1 */
     size_t depth;  /* only this many from the top are ranked, the rest stays behind in its order; 0 = all */
     rr_prompt_style style;
+    /* Time that a query may take from when its first window is asked about; 0 = any. Then windows in progress are cut short, and
+     * those that are not ranked are late. What was begun early and is ranked by then counts where it is right. */
+    uint64_t deadline_after_ns;
     /* After each window of a query, in the plain order; `call` has no prompt. One at a time, on any worker's thread; it must
      * not call back into the ranking. May be NULL. */
     void (*on_window)(void *user, const rr_call *call, const rr_window_result *result);
@@ -81,6 +86,9 @@ typedef struct rr_rank_params {
 
 /* Fills in the defaults and checks. Errors: as rr_windows_check and rr_schedule_check (but for a query's passages). */
 rr_status rr_rank_params_check(const rr_rank_params *params, rr_rank_params *out, rr_diag *diag);
+
+/* rr_rank_params.deadline_after_ns of a number of seconds: 0 of 0, at least 1 of more. */
+uint64_t rr_rank_deadline(double seconds);
 
 /* How many of the query's passages are ranked, and how: for filled-in parameters. */
 size_t rr_rank_n(const rr_query *query, const rr_rank_params *params);
@@ -95,6 +103,9 @@ rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *r
 rr_status rr_rank(const rr_query *query, const rr_rank_params *params, const rr_responder *responder, rr_ranking *out,
                   rr_diag *diag);
 void rr_ranking_destroy(rr_ranking *ranking); /* accepts a zeroed one */
+
+/* Windows that are late; not 0 = the ranking is whole, and not what it would have been with more time. */
+size_t rr_ranking_n_late(const rr_ranking *ranking);
 
 /* The score of rank `rank` (from 1) of `n`: strictly decreasing, in (0, 1]. A permutation has no calibrated score. */
 double rr_rank_score(size_t rank, size_t n);

@@ -83,7 +83,9 @@ rr_status rr_turn_generate(rr_turn *turn, size_t max_tokens, rr_reply *reply, rr
     RR_TRY(rr_turn_sync(turn, reply, diag));
     uint64_t synced_ns = rr_time_ns();
     rr_generate_result result;
-    RR_TRY(rr_session_generate(model->session, &params, &turn->timeline, &result, diag));
+    rr_status status = rr_session_generate(model->session, &params, &turn->timeline, &result, diag);
+    reply->generate_ns += rr_time_ns() - synced_ns;
+    RR_TRY(status);
     rr_turn_take(turn, NULL, 0, true);
     if (turn->timeline.failed || turn->text->failed) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for an answer");
@@ -91,7 +93,6 @@ rr_status rr_turn_generate(rr_turn *turn, size_t max_tokens, rr_reply *reply, rr
     if (turn->refused) {
         return rr_fail(diag, RR_E_CANCELLED, "cancelled");
     }
-    reply->generate_ns += rr_time_ns() - synced_ns;
     reply->generated_tokens = turn->n_generated;
     *stop = result.stop;
     return RR_OK;
@@ -165,10 +166,18 @@ static void remember(rr_model_responder *model, const rr_turn *turn) {
     }
 }
 
+static void set_deadline(const rr_model_responder *model, uint64_t time_ns) {
+    rr_session_deadline(model->session, time_ns);
+    if (model->drafting != NULL) {
+        rr_session_deadline(model->drafting, time_ns);
+    }
+}
+
 static rr_status model_respond(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
     rr_model_responder *model = user;
     rr_turn turn = {.model = model, .call = call, .text = &reply->text};
     rr_status status = RR_OK;
+    set_deadline(model, call->deadline_ns);
     if (model->events.prompt != NULL) {
         rr_session_on_sync_progress(model->session, on_prompt, &turn);
     }
@@ -190,7 +199,9 @@ static rr_status model_respond(void *user, const rr_call *call, rr_reply *reply,
         remember(model, &turn);
     }
 fail:
+    reply->generated_tokens = turn.n_generated; /* also of an answer that was not finished */
     rr_session_on_sync_progress(model->session, NULL, NULL);
+    set_deadline(model, 0);
     rr_tokens_destroy(&turn.timeline);
     return status;
 }

@@ -118,6 +118,7 @@ static bool add_window(yyjson_mut_doc *doc, yyjson_mut_val *windows, const rr_wi
     return ok && yyjson_mut_obj_add_bool(doc, item, "repaired", window->repaired) &&
            yyjson_mut_obj_add_bool(doc, item, "truncated", window->truncated) &&
            yyjson_mut_obj_add_uint(doc, item, "listed", window->n_listed) &&
+           yyjson_mut_obj_add_bool(doc, item, "late", window->late) &&
            yyjson_mut_obj_add_uint(doc, item, "prompt_tokens", window->prompt_tokens) &&
            yyjson_mut_obj_add_uint(doc, item, "reused_tokens", window->reused_tokens) &&
            yyjson_mut_obj_add_uint(doc, item, "generated_tokens", window->generated_tokens) &&
@@ -150,7 +151,8 @@ static bool fill_document(const rr_run_out *run, yyjson_mut_doc *doc, const rr_q
     for (size_t i = 0; i < ranking->n_windows && ok; i++) {
         ok = add_window(doc, windows, &ranking->windows[i]);
     }
-    return ok && yyjson_mut_obj_add_real(doc, root, "time_ms", ms(ranking->time_ns));
+    return ok && yyjson_mut_obj_add_bool(doc, root, "late", rr_ranking_n_late(ranking) > 0) &&
+           yyjson_mut_obj_add_real(doc, root, "time_ms", ms(ranking->time_ns));
 }
 
 /* Writes a filled document and frees it. */

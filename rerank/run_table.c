@@ -210,12 +210,15 @@ static size_t write_windows(const rr_run_out *run, const rr_ranking *ranking, si
         if (!whole) {
             n_left_out += window->reasoning.bytes > 0;
         }
-        if (!whole && !window->truncated && !window->repaired) {
+        if (!whole && !window->truncated && !window->repaired && !window->late) {
             continue;
         }
-        rr_buf_printf(out, "\nWindow %zu of %zu: ranks %zu to %zu%s%s\n", i + 1, ranking->n_windows,
+        rr_buf_printf(out, "\nWindow %zu of %zu: ranks %zu to %zu%s%s%s\n", i + 1, ranking->n_windows,
                       window->window.begin + 1, window->window.end, window->truncated ? ", answer cut" : "",
-                      window->repaired ? ", answer repaired" : "");
+                      window->repaired ? ", answer repaired" : "", window->late ? ", late: as it was" : "");
+        if (window->late) {
+            continue;
+        }
         if (whole && window->reasoning.bytes > 0) {
             rr_buf_text(out, "  Reasoning\n");
             n_left_out += write_folded(window->reasoning, columns, 4, run->explain_all ? 0 : RR_TABLE_LINES, out);
@@ -266,6 +269,10 @@ rr_status rr_run_table(const rr_run_out *run, const rr_query *query, const rr_ra
         rr_buf_text(out, "  ");
         write_passage(passage, columns - 13 - id_width, out); /* columns is at least 40 and an id takes at most 24 */
         rr_buf_text(out, "\n");
+    }
+    size_t n_late = rr_ranking_n_late(ranking);
+    if (n_late > 0) {
+        rr_buf_printf(out, "\nThe deadline came first: of %zu windows %zu are as they were.\n", ranking->n_windows, n_late);
     }
     return run->explain ? write_explain(run, query, ranking, columns, out, diag) : RR_OK;
 }

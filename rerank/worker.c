@@ -10,7 +10,9 @@ static rr_status model_prepare(void *user, const rr_call *call, uint64_t *n_comp
     rr_tokens tokens = {0};
     rr_status status = rr_prompt_start_tokens(model->tokenizer, call->prompt, &tokens, diag);
     if (status == RR_OK) {
+        rr_session_deadline(model->session, call->deadline_ns);
         status = rr_session_sync(model->session, tokens.ids, tokens.n, diag);
+        rr_session_deadline(model->session, 0);
     }
     if (status == RR_OK) {
         *n_computed = tokens.n - rr_session_n_reused(model->session);

@@ -1,5 +1,6 @@
 /* Equality: whatever the number of workers and the order of events, the bytes of the plain sequential run. A scripted model
- * writes well-formed, malformed, repeated, out-of-range and truncated answers piece by piece, and yields at random. */
+ * writes well-formed, malformed, repeated, out-of-range and truncated answers piece by piece, and yields at random. With deadlines:
+ * whole rankings, in which what is not late is what it would be. */
 #define _GNU_SOURCE
 #include "tests/check.h"
 
@@ -8,6 +9,7 @@
 
 #include "rerank/executor.h"
 #include "rerank/run_out.h"
+#include "runtime/base/thread.h"
 
 enum { MAX_QUERIES = 16, MAX_PASSAGES = 60, MAX_WORKERS = 8, MAX_MESSAGES = 2 * MAX_PASSAGES + 4 };
 
@@ -26,6 +28,9 @@ typedef struct script_state {
     uint32_t seed;
     bool can_fail;
     size_t stop_at; /* the stop flag is raised in this many calls; 0 = never */
+    bool stalls;    /* some windows never come to an end, and some do not look at the time */
+    const rr_query *slow; /* the windows of this query from slow_from on never come to an end */
+    size_t slow_from;
     bool first_waits; /* the first window's answer waits (10 s at most) until a prompt is prepared */
     atomic_size_t n_calls, n_prepares;
     atomic_bool stop;
@@ -119,6 +124,25 @@ static rr_status cancelled(rr_diag *diag) {
     return rr_fail(diag, RR_E_CANCELLED, "cancelled");
 }
 
+static bool is_late(const rr_call *call) {
+    return call->deadline_ns != 0 && rr_time_ns() >= call->deadline_ns;
+}
+
+static rr_status late(rr_diag *diag) {
+    return rr_fail(diag, RR_E_DEADLINE, "late");
+}
+
+/* Ends with the deadline, or when it is told to. */
+static rr_status stall(actor_state *actor, const rr_call *call, rr_diag *diag) {
+    bool wanted = true, told_to_end = false;
+    while (!is_late(call) && wanted && !told_to_end) {
+        nanosleep(&(struct timespec){0, 100000}, NULL);
+        wanted = call->on_text == NULL || call->on_text(call->listener, "", 0);
+        told_to_end = is_cancelled(actor);
+    }
+    return is_late(call) ? late(diag) : cancelled(diag);
+}
+
 static rr_status respond(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
     actor_state *actor = user;
     script_state *script = actor->script;
@@ -142,6 +166,10 @@ static rr_status respond(void *user, const rr_call *call, rr_reply *reply, rr_di
     if (is_cancelled(actor)) {
         return cancelled(diag);
     }
+    if ((script->stalls && state % 11 == 0) || (script->slow == call->query && call->index >= script->slow_from)) {
+        return stall(actor, call, diag);
+    }
+    bool looks = !script->stalls || state % 5 != 0;
     if (script->can_fail && state % 61 == 0) {
         return rr_fail(diag, RR_E_INPUT, "%s: window %zu is too long", call->query->qid, call->index);
     }
@@ -154,7 +182,7 @@ static rr_status respond(void *user, const rr_call *call, rr_reply *reply, rr_di
         reply->generated_tokens = reply->text.bytes;
         yield_at_random(actor);
         bool wanted = call->on_text == NULL || call->on_text(call->listener, reply->text.data, reply->text.bytes);
-        status = !wanted || is_cancelled(actor) ? cancelled(diag) : RR_OK;
+        status = !wanted || is_cancelled(actor) ? cancelled(diag) : looks && is_late(call) ? late(diag) : RR_OK;
     }
     rr_buf_destroy(&whole);
     return status;
@@ -169,7 +197,7 @@ static rr_status prepare(void *user, const rr_call *call, uint64_t *n_computed, 
     actor->n_prepared = call->prompt->n;
     atomic_fetch_add(&actor->script->n_prepares, 1);
     yield_at_random(actor);
-    return is_cancelled(actor) ? cancelled(diag) : RR_OK;
+    return is_cancelled(actor) ? cancelled(diag) : is_late(call) ? late(diag) : RR_OK;
 }
 
 static void cancel(void *user) {
@@ -186,6 +214,9 @@ typedef struct outcome_state {
     rr_diag diag;
     rr_rank_counts counts;
     size_t n_windows_told, n_bad;
+    const script_state *script;
+    const rr_rank_params *rank;
+    size_t n_late[MAX_QUERIES]; /* windows */
 } outcome_state;
 
 /* Rankings that are known from elsewhere: in check_known. */
@@ -204,6 +235,51 @@ static rr_status tell(void *user, size_t query, const rr_ranking *ranking, rr_di
     return RR_OK;
 }
 
+/* The same windows once more, one after another: those that are late answer nothing. */
+typedef struct again_state {
+    const rr_ranking *ranking;
+    const script_state *script;
+    size_t n_bad;
+} again_state;
+
+static rr_status respond_again(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
+    (void)diag;
+    again_state *again = user;
+    if (call->index >= again->ranking->n_windows) {
+        again->n_bad++;
+        return RR_OK;
+    }
+    const rr_window_result *window = &again->ranking->windows[call->index];
+    again->n_bad += window->n != call->n || memcmp(window->passages, call->order, call->n * sizeof *call->order) != 0 ||
+                    window->window.begin != call->window.begin || window->window.end != call->window.end;
+    if (!window->late) {
+        write_answer(call, hash_call(again->script, call), &reply->text);
+    }
+    return RR_OK;
+}
+
+/* A ranking with late windows is whole, and what it would be if these left their passages as they are. */
+static void check_late(const outcome_state *out, size_t query, const rr_ranking *ranking) {
+    again_state again = {.ranking = ranking, .script = out->script};
+    const rr_responder responder = {respond_again, &again};
+    rr_rank_params rank = *out->rank;
+    rr_ranking expected;
+    rr_diag diag = {0};
+    rank.deadline_after_ns = 0;
+    CHECK_OK(rr_rank(&queries[query], &rank, &responder, &expected, &diag), diag);
+    bool same = again.n_bad == 0 && expected.n == ranking->n && expected.n_windows == ranking->n_windows &&
+                memcmp(expected.order, ranking->order, ranking->n * sizeof *ranking->order) == 0;
+    for (size_t i = 0; i < ranking->n_windows && same; i++) {
+        const rr_window_result *window = &ranking->windows[i], *other = &expected.windows[i];
+        same = memcmp(window->permutation, other->permutation, window->n * sizeof *window->permutation) == 0 &&
+               window->n_listed == other->n_listed && (window->late ? !window->repaired : window->repaired == other->repaired) &&
+               window->response.bytes == other->response.bytes && !(window->late && window->truncated);
+    }
+    CHECK_MSG(same, "seed %u: query %zu, %zu windows late, is no ranking that it could be", out->script->seed, query,
+              rr_ranking_n_late(ranking));
+    rr_ranking_destroy(&expected);
+}
+
 static rr_status deliver(void *user, size_t query, rr_ranking *ranking, rr_diag *diag) {
     outcome_state *out = user;
     CHECK_MSG(out->last == SIZE_MAX || query > out->last, "query %zu after %zu", query, out->last);
@@ -216,6 +292,10 @@ static rr_status deliver(void *user, size_t query, rr_ranking *ranking, rr_diag 
     }
     if (query == out->fail_at) {
         return rr_fail(diag, RR_E_IO, "no room");
+    }
+    out->n_late[query] = rr_ranking_n_late(ranking);
+    if (out->n_late[query] > 0) {
+        check_late(out, query, ranking);
     }
     ranking->time_ns = 0;
     for (size_t i = 0; i < ranking->n_windows; i++) { /* measurements */
@@ -246,7 +326,7 @@ static void run(script_state *script, const rr_rank_params *rank, size_t n_queri
     }
     size_t fail_at = out->fail_at;
     *out = (outcome_state){.json = {.format = RR_RUN_JSONL, .many = true}, .trec = {.format = RR_RUN_TREC}, .last = SIZE_MAX,
-                     .fail_at = fail_at};
+                     .fail_at = fail_at, .script = script, .rank = rank};
     rr_execute_params params = {
         .queries = queries,
         .n_queries = n_queries,
@@ -309,6 +389,7 @@ static rr_rank_params make_params(uint32_t *random) {
 typedef struct totals_state {
     rr_rank_counts counts;
     size_t n_failed, n_stopped, n_delivered_behind;
+    size_t n_late_queries, n_late_windows, n_in_time;
 } totals_state;
 
 static void add_counts(totals_state *totals, const rr_rank_counts *counts) {
@@ -416,6 +497,61 @@ static void check_stopped(uint32_t seed, totals_state *totals) {
     destroy_outcome(&other);
 }
 
+/* Deadlines that come at any moment. */
+static void check_deadlines(uint32_t seed, totals_state *totals) {
+    uint32_t random = seed;
+    static outcome_state plain, other;
+    size_t n_queries = choose_n_queries(&random), n_workers = 1 + random_next(&random) % MAX_WORKERS;
+    make_queries(&random, n_queries, false);
+    rr_rank_params rank = make_params(&random);
+    script_state script = {.seed = seed};
+    plain.fail_at = other.fail_at = MAX_QUERIES;
+    run(&script, &rank, n_queries, 1, false, &plain);
+    bool rough = seed % 6 == 0; /* windows fail and the run is stopped as well */
+    script.stalls = random_next(&random) % 2 == 0;
+    script.can_fail = rough;
+    script.stop_at = rough ? random_next(&random) % 40 : 0;
+    rank.deadline_after_ns = random_next(&random) % 8 == 0 ? 1 : 1 + random_next(&random) % 4000000;
+    run(&script, &rank, n_queries, n_workers, random_next(&random) % 8 != 0, &other);
+    CHECK_MSG(rough || other.status == RR_OK, "seed %u: status %d: %s", seed, other.status, other.diag.text);
+    for (size_t i = 0; i < n_queries; i++) {
+        CHECK(plain.n_late[i] == 0 && (rough || other.text[i].bytes > 0));
+        if (other.n_late[i] == 0 && other.text[i].bytes > 0) {
+            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]), "seed %u, %zu workers, query %zu: other bytes", seed, n_workers, i);
+            totals->n_in_time += queries[i].n > 1;
+        }
+        totals->n_late_queries += other.n_late[i] > 0;
+        totals->n_late_windows += other.n_late[i];
+    }
+    CHECK(rough || other.counts.n_windows == other.n_windows_told);
+    destroy_outcome(&plain);
+    destroy_outcome(&other);
+}
+
+/* One query does not come to an end: its windows up to there count, the rest stays; the others see nothing of it. */
+static void check_slow_query(size_t n_workers, rr_schedule_kind kind) {
+    static outcome_state plain, other;
+    uint32_t random = 3;
+    script_state script = {.seed = 9};
+    rr_rank_params rank = {.window = 10, .step = 5, .schedule = kind};
+    make_queries(&random, 3, true);
+    queries[1].n = 35;
+    plain.fail_at = other.fail_at = MAX_QUERIES;
+    run(&script, &rank, 3, 1, false, &plain);
+    script.slow = &queries[1];
+    script.slow_from = 2;
+    rank.deadline_after_ns = 400000000;
+    run(&script, &rank, 3, n_workers, true, &other);
+    CHECK_OK(other.status, other.diag);
+    CHECK_MSG(other.n_late[1] == plain.counts.n_windows - 2 - 2, "%zu workers: %zu windows are late", n_workers, other.n_late[1]);
+    CHECK(other.n_late[0] == 0 && other.n_late[2] == 0);
+    CHECK(is_equal(&plain.text[0], &other.text[0]) && is_equal(&plain.text[2], &other.text[2]));
+    CHECK(strstr(other.text[0].data, "\"late\":true") == NULL && strstr(other.text[1].data, "\"late\":true") != NULL);
+    CHECK(other.counts.time_ns < UINT64_C(3000000000)); /* not a deadline for each window */
+    destroy_outcome(&plain);
+    destroy_outcome(&other);
+}
+
 /* One query of four windows on two workers: while the first is at it, the second's known half is computed. */
 static void check_pipeline(void) {
     static outcome_state out;
@@ -443,10 +579,15 @@ int main(void) {
     }
     totals_state totals = {0};
     check_pipeline();
+    for (size_t n_workers = 1; n_workers <= 4; n_workers += 3) {
+        check_slow_query(n_workers, RR_SCHEDULE_SLIDING);
+        check_slow_query(n_workers, RR_SCHEDULE_TOPDOWN);
+    }
     for (uint32_t seed = 1; seed <= n_cases; seed++) {
         check_equal(seed, false, &totals);
         if (seed % 2 == 0) {
             check_known(seed);
+            check_deadlines(seed, &totals);
         }
         if (seed % 4 == 0) {
             check_equal(seed, true, &totals);
@@ -457,6 +598,9 @@ int main(void) {
            "%zu queries delivered behind a failure, %zu runs stopped\n",
            n_cases, (size_t)totals.counts.n_windows, (size_t)totals.counts.n_early, (size_t)totals.counts.n_redone,
            (size_t)totals.counts.n_prepared, n_prepared_used, totals.n_failed, totals.n_delivered_behind, totals.n_stopped);
+    printf("with deadlines: %zu windows of %zu queries late, %zu queries in time\n", totals.n_late_windows, totals.n_late_queries,
+           totals.n_in_time);
+    CHECK(totals.n_late_queries > n_cases / 4 && totals.n_in_time > n_cases / 20);
     CHECK(totals.counts.n_early > n_cases && totals.counts.n_redone > n_cases / 10 && n_prepared_used > n_cases);
     CHECK(totals.n_failed > n_cases / 20 && totals.n_stopped > n_cases / 20);
     return CHECK_END();

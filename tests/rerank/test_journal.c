@@ -92,6 +92,22 @@ static rr_ranking rank_one(size_t query) {
     return ranking;
 }
 
+/* A ranking that met its deadline is not kept: whoever gives it more time gets another. */
+static void test_late(void) {
+    rr_ranking ranking = rank_one(3);
+    rr_diag diag = {0};
+    rr_journal *cache = NULL;
+    bool has = true;
+    const rr_journal_params params = {.path = in_folder("late.sqlite"), .facts = facts, .n_facts = 2};
+    CHECK_OK(rr_journal_open_cache(&params, &cache, &diag), diag);
+    ranking.windows[1].late = true;
+    CHECK_INT(rr_journal_store(cache, &candidates.queries[3], &ranking, &diag), RR_E_USAGE);
+    CHECK_OK(rr_journal_has(cache, &candidates.queries[3], &has, &diag), diag);
+    CHECK(!has);
+    rr_journal_close(&cache);
+    rr_ranking_destroy(&ranking);
+}
+
 static void test_code(void) {
     rr_ranking ranking = rank_one(3), back;
     rr_diag diag = {0};
@@ -471,6 +487,7 @@ int main(void) {
     rr_test_folder(folder, sizeof folder);
     make_candidates();
     test_code();
+    test_late();
     test_facts();
     test_other_runs();
     test_cache();

@@ -3,10 +3,12 @@
 #define _GNU_SOURCE
 #include "tests/check.h"
 
+#include <math.h>
 #include <unistd.h>
 
 #include "rerank/rearank.h"
 #include "rerank/responder.h"
+#include "runtime/base/thread.h"
 #include "tests/support/synth.h"
 
 static const rr_passage passages[] = {
@@ -89,6 +91,43 @@ static void check_stops(rr_model_responder *model, heard_text *heard) {
     rr_ranking_destroy(&ranking);
 }
 
+/* Deadlines anywhere in a ranking: it is whole, what was ranked before is what it would be, and the session works on. */
+static void check_deadlines(rr_model_responder *model) {
+    enum { N = 8 };
+    static const rr_answer_mode modes[] = {RR_ANSWER_FREE, RR_ANSWER_STRICT, RR_ANSWER_LOGITS};
+    size_t n_late = 0;
+    model->style = RR_PROMPT_REARANK;
+    for (size_t m = 0; m < sizeof modes / sizeof modes[0]; m++) {
+        rr_responder responder;
+        rr_rank_params params = {.window = 2, .step = 1};
+        rr_ranking whole, ranking;
+        rr_diag diag = {0};
+        model->mode = modes[m];
+        CHECK_OK(rr_model_responder_make(model, &responder, &diag), diag);
+        CHECK_OK(rr_rank(&query, &params, &responder, &whole, &diag), diag);
+        for (uint64_t i = 0; i <= N; i++) {
+            const bool last = i == N;
+            params.deadline_after_ns = last ? 0 : whole.time_ns * i / N + 1;
+            uint64_t begin_ns = rr_time_ns();
+            CHECK_OK(rr_rank(&query, &params, &responder, &ranking, &diag), diag);
+            CHECK(last || rr_time_ns() - begin_ns < params.deadline_after_ns + 20 * whole.time_ns);
+            n_late += rr_ranking_n_late(&ranking);
+            CHECK(ranking.n == 3 && ranking.n_windows == 2 && (i > 0 || rr_ranking_n_late(&ranking) == 2));
+            CHECK(ranking.windows[1].late || !ranking.windows[0].late);
+            for (size_t w = 0; w < 2; w++) {
+                const rr_window_result *found = &ranking.windows[w], *expected = &whole.windows[w];
+                CHECK(found->late ? found->response.bytes == 0 && found->permutation[0] == 1
+                                  : strcmp(found->response.data, expected->response.data) == 0);
+            }
+            CHECK(!last || rr_ranking_n_late(&ranking) == 0);
+            rr_ranking_destroy(&ranking);
+        }
+        rr_ranking_destroy(&whole);
+    }
+    CHECK(n_late >= 6);
+    model->mode = RR_ANSWER_FREE;
+}
+
 static void check_model(const char *path) {
     rr_diag diag = {0};
     rr_engine *engine = NULL;
@@ -102,6 +141,7 @@ static void check_model(const char *path) {
                                     .events = {.prompt = on_prompt, .text = on_text, .user = &heard}};
         check_forced(&model, &heard);
         check_stops(&model, &heard);
+        check_deadlines(&model);
     }
     rr_session_destroy(&session);
     rr_engine_close(&engine);
@@ -221,6 +261,23 @@ static void check_api(const char *path) {
     CHECK(rearank_ranking_windows(ranking, &n) != NULL && n == 2); /* the same window once more */
     rearank_ranking_free(ranking);
     ranking = NULL;
+    static const double no_times[] = {-1.0, -INFINITY, NAN};
+    for (size_t i = 0; i < 3; i++) {
+        options.deadline_s = no_times[i];
+        CHECK_INT(rearank_rank(engine, "q", two, 2, &options, &ranking), REARANK_E_USAGE);
+        CHECK(strstr(rearank_last_error(), "expected 0 or more seconds") != NULL);
+    }
+    static const double times[] = {1e-12, 1e6, INFINITY};
+    for (size_t i = 0; i < 3; i++) {
+        options.deadline_s = times[i];
+        CHECK_INT(rearank_rank(engine, "q", two, 2, &options, &ranking), REARANK_OK);
+        const rearank_window *windows = rearank_ranking_windows(ranking, &n);
+        CHECK(n == 2 && windows[0].late == (i == 0) && windows[1].late == (i == 0));
+        CHECK(i > 0 || (rearank_ranking_results(ranking, &n)[0].index == 0 && windows[1].response[0] == '\0'));
+        rearank_ranking_free(ranking);
+        ranking = NULL;
+    }
+    options.deadline_s = 0.0;
     rearank_passage none[] = {{.text = "x"}, {.text = NULL}};
     CHECK_INT(rearank_rank(engine, "q", none, 2, NULL, &ranking), REARANK_E_USAGE);
     CHECK_TEXT(rearank_last_error(), "passage 1: found no text");

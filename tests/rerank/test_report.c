@@ -224,6 +224,27 @@ static void check_many(void) {
     rr_buf_destroy(&again);
 }
 
+/* A window that met its deadline: read back from the run and shown. */
+static void check_late(void) {
+    rr_buf run = {0}, page = {0};
+    rr_report_params params = {.many = true};
+    make_run(RR_RUN_JSONL, true, 2, &run);
+    make_page(&run, &params, &page);
+    CHECK(strstr(page.data, "Late windows") == NULL && strstr(page.data, "late: as it was") == NULL);
+    char *at = strstr(run.data, "\"late\":false");
+    CHECK(at != NULL);
+    if (at != NULL) {
+        memcpy(at, "\"late\": true", strlen("\"late\": true"));
+    }
+    make_page(&run, &params, &page);
+    check_page(page.data);
+    CHECK(strstr(page.data, "<dt>Late windows</dt><dd>1, as they were when the deadline came</dd>") != NULL);
+    CHECK_INT(count(page.data, ">late: as it was<"), 1);
+    CHECK_INT(count(page.data, ">1 late<"), 1);
+    rr_buf_destroy(&run);
+    rr_buf_destroy(&page);
+}
+
 static void check_one(void) {
     rr_buf run = {0}, page = {0};
     rr_report_params params = {0};
@@ -316,6 +337,7 @@ int main(void) {
     check_runs();
     check_many();
     check_one();
+    check_late();
     check_quotes();
     return CHECK_END();
 }

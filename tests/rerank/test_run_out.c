@@ -76,6 +76,7 @@ static void check_object(yyjson_val *root, bool many, bool explain) {
     CHECK_INT(yyjson_get_uint(yyjson_arr_get_first(yyjson_obj_get(window, "permutation"))), 3);
     CHECK(yyjson_get_bool(yyjson_obj_get(window, "repaired")) && yyjson_get_bool(yyjson_obj_get(window, "truncated")));
     CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "listed")), 2);
+    CHECK(yyjson_is_false(yyjson_obj_get(window, "late")) && yyjson_is_false(yyjson_obj_get(root, "late")));
     CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "prompt_tokens")), 11);
     CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "reused_tokens")), 5);
     CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "generated_tokens")), 3);
@@ -193,6 +194,53 @@ static void check_table(void) {
     rr_buf_destroy(&text);
 }
 
+static rr_status answer_second(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
+    (void)user;
+    if (call->index == 1) {
+        rr_buf_text(&reply->text, "<think>[2] then"); /* is not kept */
+        reply->generated_tokens = 7;
+        return rr_fail(diag, RR_E_DEADLINE, "late");
+    }
+    rr_buf_text(&reply->text, "<answer>[2] > [1]</answer>");
+    return RR_OK;
+}
+
+/* A ranking that met its deadline says so, wherever it is written. */
+static void check_late(void) {
+    rr_responder responder = {answer_second, NULL};
+    rr_rank_params params = {.window = 2, .step = 1, .deadline_after_ns = UINT64_MAX};
+    rr_ranking ranking;
+    rr_diag diag = {0};
+    rr_buf text = {0};
+    CHECK_OK(rr_rank(&query, &params, &responder, &ranking, &diag), diag);
+    CHECK(rr_ranking_n_late(&ranking) == 1 && !ranking.windows[0].late && ranking.windows[1].late);
+    CHECK(ranking.order[0] == 0 && ranking.order[1] == 2 && ranking.order[2] == 1 && ranking.n == 3);
+    rr_run_out run = {.format = RR_RUN_JSONL};
+    write(&run, &ranking, 1, &text);
+    CHECK(strstr(text.data, "\"permutation\":[2,1],\"repaired\":false,\"truncated\":false,\"listed\":2,\"late\":false,") != NULL);
+    CHECK(strstr(text.data, "\"reasoning\":\"\",\"answer\":\"\",\"passages\":[0,2],\"permutation\":[1,2],\"repaired\":false,"
+                            "\"truncated\":false,\"listed\":0,\"late\":true,") != NULL);
+    CHECK(strstr(text.data, "],\"late\":true,\"time_ms\":") != NULL);
+    run = (rr_run_out){.format = RR_RUN_TABLE, .columns = 40};
+    write(&run, &ranking, 1, &text);
+    CHECK(strstr(text.data, "\n\nThe deadline came first: of 2 windows 1 are as they were.\n") != NULL);
+    run.explain = true;
+    write(&run, &ranking, 1, &text);
+    CHECK(strstr(text.data, "\nWindow 2 of 2: ranks 1 to 2, late: as it was\n") != NULL);
+    rr_buf_clear(&text);
+    CHECK_OK(rr_run_record(&query, &ranking, &text, &diag), diag);
+    CHECK_TEXT(text.data, "{\"qid\":\"q1\",\"responses\":[\"<answer>[2] > [1]</answer>\",\"\"]}\n");
+    rr_ranking_destroy(&ranking);
+
+    /* without a deadline it is a failure as any other */
+    params.deadline_after_ns = 0;
+    CHECK_INT(rr_rank(&query, &params, &responder, &ranking, &diag), RR_E_DEADLINE);
+    rr_ranking_destroy(&ranking);
+    rr_buf_destroy(&text);
+    CHECK(rr_rank_deadline(0) == 0 && rr_rank_deadline(1e-12) == 1 && rr_rank_deadline(1.5) == 1500000000 &&
+          rr_rank_deadline(1e300) == UINT64_MAX);
+}
+
 /* What the reasoning says, at 60 columns: the most telling sentences, folded, and what was left out. */
 static void check_explain(void) {
     rr_ranking ranking;
@@ -291,6 +339,7 @@ int main(void) {
     check_runs();
     check_scores();
     check_table();
+    check_late();
     check_explain();
     check_width();
     check_record();
