@@ -1,13 +1,14 @@
 /* Writes a small synthetic model with a vocabulary, for tests of the program that need no real one; another SEED (1) makes other
- * weights. Usage: synth_model FILE [SEED] */
+ * weights, `flat` one whose logits are all equal. Usage: synth_model FILE [SEED|flat] */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/support/synth.h"
 
 int main(int argc, char **argv) {
     if (argc < 2 || argc > 3) {
-        fputs("usage: synth_model FILE [SEED]\n", stderr);
+        fputs("usage: synth_model FILE [SEED|flat]\n", stderr);
         return 2;
     }
     const rr_synth params = {
@@ -24,6 +25,7 @@ int main(int argc, char **argv) {
         .gate_up = RR_Q_Q4_K,
         .down = RR_Q_Q6_K,
         .with_vocabulary = true,
+        .flat = argc > 2 && strcmp(argv[2], "flat") == 0,
         .seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1,
     };
     rr_diag diag = {0};

@@ -62,6 +62,10 @@ int rr_answering_check(const rr_answering *answering, float temperature, uint32_
     return RR_CLI_GO_ON;
 }
 
+bool rr_answering_by_logits(const rr_answering *answering) {
+    return answering->score_mode == MODE_LOGITS;
+}
+
 void rr_answering_apply(const rr_answering *answering, const char *model_name, rr_model_responder *model) {
     const bool strict = strict_option(answering) != NULL || (!answering->free && rr_strict_suits(model_name));
     model->mode = answering->score_mode == MODE_LOGITS ? RR_ANSWER_LOGITS : strict ? RR_ANSWER_STRICT : RR_ANSWER_FREE;

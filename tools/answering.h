@@ -22,6 +22,9 @@ rr_opt_group rr_answering_group(rr_answering *answering);
  * cannot be guessed. `n_jobs`: 0 = not given. */
 int rr_answering_check(const rr_answering *answering, float temperature, uint32_t n_jobs);
 
+/* Rankings come from logits alone. */
+bool rr_answering_by_logits(const rr_answering *answering);
+
 /* Fills in `model`'s members that say how it answers. Strict unless the model's name speaks against it (rr_strict_suits), where
  * no option says otherwise. */
 void rr_answering_apply(const rr_answering *answering, const char *model_name, rr_model_responder *model);

@@ -55,6 +55,7 @@ static const char *const idle[] = {
     "query", "candidates", "run", "corpus", "queries", "data", "limit-queries", "skip-missing",           /* what is ranked */
     "format", "output", "explain", "explain-all", "report", "log", "journal", "resume", "cache", "jobs", /* how it is written and made */
     "no-drafts", "draft-model", "plain", "no-packed-cache",
+    "deadline",                                                                                           /* late rankings are not kept */
     "validation", "chunk",                                                                                /* the same bits */
     "model", "device", "window", "step", "depth", "no-think",                                             /* given apart */
 };
@@ -313,6 +314,10 @@ rr_status rr_keep_find(rr_keep *keep, const rr_query *query, rr_ranking *out, bo
 }
 
 rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *ranking, rr_diag *diag) {
+    if (rr_ranking_n_late(ranking) > 0) {
+        keep->n_late++;
+        return RR_OK;
+    }
     if (keep->journal != NULL) {
         RR_TRY(rr_journal_store(keep->journal, query, ranking, diag));
     }
@@ -327,6 +332,15 @@ void rr_keep_tell(const rr_keep *keep) {
 }
 
 rr_status rr_keep_finish(rr_keep *keep, rr_diag *diag) {
+    if (keep->n_late > 0) {
+        if (keep->journal != NULL && rr_journal_n_kept(keep->journal) > 0) {
+            rr_log(RR_LOG_WARN, "%s keeps the %zu queries that had time enough: the same command with --resume and another --deadline ranks "
+                   "the %zu others anew; remove it when they may stay as they are", keep->journal_path, rr_journal_n_kept(keep->journal),
+                   keep->n_late);
+        }
+        rr_journal_close(&keep->journal);
+        return RR_OK;
+    }
     return keep->journal != NULL ? rr_journal_finish(&keep->journal, diag) : RR_OK;
 }
 

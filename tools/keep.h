@@ -19,6 +19,7 @@ typedef struct rr_keep {
     size_t n_facts;
     const char *model_name, *device_name; /* NULL while neither is open */
     bool *is_kept;               /* [queries] there already */
+    size_t n_late;               /* rankings that were not kept, since they met their deadline */
     rr_opt options[4];
 } rr_keep;
 
@@ -34,11 +35,12 @@ rr_status rr_keep_open(rr_keep *keep, const rr_ranking_input *input, rr_cli_engi
 size_t rr_keep_n_windows(const rr_keep *keep, const rr_ranking_input *input);
 /* The ranking of a query from journal or cache, into the journal too when only the cache had it; *found = false and *out zeroed when there is none. */
 rr_status rr_keep_find(rr_keep *keep, const rr_query *query, rr_ranking *out, bool *found, rr_diag *diag);
-/* Keeps a ranking that rr_keep_find did not give. */
+/* Keeps a ranking that rr_keep_find did not give, unless it met its deadline: whoever gives it more time gets another. */
 rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *ranking, rr_diag *diag);
 /* After a failure: tells what is kept and how to go on; nothing when nothing is. */
 void rr_keep_tell(const rr_keep *keep);
-/* The output is whole: the journal goes. */
+/* The output is whole: the journal goes. When rankings met their deadline it stays with the others, so that --resume ranks those anew, and
+ * this is said. */
 rr_status rr_keep_finish(rr_keep *keep, rr_diag *diag);
 void rr_keep_release(rr_keep *keep);
 

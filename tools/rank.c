@@ -8,6 +8,7 @@
 #include "tools/keep.h"
 #include "tools/rank_view.h"
 #include "tools/ranking.h"
+#include "tools/tally.h"
 
 enum {
     MAX_JOBS = 64,
@@ -22,6 +23,7 @@ typedef struct rank_options {
     rr_answering answering;
     rr_keep keep;
     uint32_t max_tokens;
+    float deadline_s; /* a query; 0 = none */
     float temperature, top_p;
     uint64_t seed;
     const char *log_path;
@@ -45,6 +47,7 @@ typedef struct rank_job {
     bool reader_gone;
     rr_rank_view view;
     rr_rank_counts counts;
+    rr_tally tally;
     rr_buf log;
     size_t n_done; /* queries */
 } rank_job;
@@ -151,7 +154,13 @@ static rr_status take_ranking(void *user, size_t index, rr_ranking *ranking, rr_
                            query->qid);
         }
     }
+    size_t n_late = rr_ranking_n_late(ranking);
     rr_rank_view_hide(&job->view);
+    rr_tally_add(&job->tally, ranking);
+    if (n_late > 0) {
+        rr_log(RR_LOG_INFO, "query \"%.100s\" met its deadline: of %zu windows %zu stay as they were", query->qid, ranking->n_windows,
+               n_late);
+    }
     rr_status status = rr_ranking_output_add(&job->options->output, query, ranking, diag);
     if (status == RR_OK && job->options->log_path != NULL) {
         status = rr_run_record(query, ranking, &job->log, diag);
@@ -162,9 +171,10 @@ static rr_status take_ranking(void *user, size_t index, rr_ranking *ranking, rr_
     return status == RR_OK && job->reader_gone ? rr_fail(diag, RR_E_IO, "nobody reads") : status;
 }
 
-/* What working ahead was worth. */
+/* What working ahead was worth, and what came of the windows. */
 static void tell_counts(const rank_job *job) {
     const rr_rank_counts *counts = &job->counts;
+    const rr_tally *tally = &job->tally;
     rr_log(RR_LOG_INFO,
            "%llu windows with %zu jobs in %.1f s: %llu prompt tokens, of which %llu reused; computed %llu when their window "
            "was next, %llu while the answer before was written; %llu ahead of %llu windows; %llu tokens generated",
@@ -175,6 +185,8 @@ static void tell_counts(const rank_job *job) {
            (unsigned long long)counts->generated_tokens);
     rr_log(RR_LOG_INFO, "%llu windows begun early, %llu done again (%llu tokens lost)", (unsigned long long)counts->n_early,
            (unsigned long long)counts->n_redone, (unsigned long long)counts->lost_tokens);
+    rr_log(RR_LOG_INFO, "of %zu windows %zu changed the order shown, %zu repeated it, %zu are late", tally->n_windows, tally->n_moved,
+           tally->n_echoes, tally->n_late);
     if (job->engine != NULL) {
         rr_engine_stats stats;
         rr_engine_stats_get(job->engine, &stats);
@@ -222,6 +234,9 @@ static rr_status rank_all(rank_job *job, rr_diag *diag) {
     rr_rank_view_finish(&job->view);
     tell_counts(job);
     RR_TRY(job->reader_gone ? RR_OK : status); /* main tells of a failed write */
+    if (!job->reader_gone) {
+        rr_tally_tell(&job->tally, (double)job->options->deadline_s, rr_answering_by_logits(&job->options->answering));
+    }
     return rr_ranking_output_end(&job->options->output, diag);
 }
 
@@ -283,6 +298,9 @@ int rr_verb_rank(int argc, char **argv) {
                  "(default 1 for one query, up to 4 for several)", .min = 1, .max = MAX_JOBS},
         {.name = "max-tokens", .kind = RR_OPT_U32, .target = &options.max_tokens, .value = "N",
          .help = "tokens a window may take before its answer is finished by force (default 2048)", .min = 1, .max = 1 << 20},
+        {.name = "deadline", .kind = RR_OPT_FLOAT, .target = &options.deadline_s, .value = "SECONDS",
+         .help = "time each query may take from its first window on; windows that are not ranked by then keep their order, and the "
+                 "ranking is flagged late; --resume with more time ranks such queries anew (default 0 = any)", .min = 0, .max = 1e9},
         {.name = "temperature", .kind = RR_OPT_FLOAT, .target = &options.temperature, .value = "T",
          .help = "0 = always the likeliest token (default)", .min = 0, .max = 10},
         {.name = "top-p", .kind = RR_OPT_FLOAT, .target = &options.top_p, .value = "P",
@@ -329,6 +347,7 @@ int rr_verb_rank(int argc, char **argv) {
         code = rr_ranking_input_read(&options.input, &args);
     }
     if (code == RR_CLI_GO_ON) {
+        options.input.params.deadline_after_ns = rr_rank_deadline((double)options.deadline_s);
         code = rank(&options);
     }
     rr_keep_release(&options.keep);

@@ -219,18 +219,24 @@ rr_responder_events rr_rank_view_events(rr_rank_view *view) {
 }
 
 /* Closes a window's text with a line about it. */
-static void show_window(rr_rank_view *view, const rr_window_result *result) {
+static void show_window(rr_rank_view *view, const rr_call *call, const rr_window_result *result) {
     char line[160];
     double seconds = (double)result->generate_ns * 1e-9;
     int n = snprintf(line, sizeof line, "-- %llu tokens, %.1f tokens/s%s%s", (unsigned long long)result->generated_tokens,
                      seconds > 0.0 ? (double)result->generated_tokens / seconds : 0.0,
                      result->truncated ? ", answer cut" : "", result->repaired ? ", answer repaired" : "");
+    if (result->late) { /* as all behind it are */
+        n = snprintf(line, sizeof line, "-- the deadline came: windows %zu to %zu stay as they were", call->index + 1, call->n_calls);
+    }
     begin_update(view);
     if (view->partial_width > 0) {
         end_line(view);
     }
-    add_text(view, line, (size_t)n);
-    end_line(view);
+    if (!result->late || view->late != call->query) {
+        add_text(view, line, (size_t)n);
+        end_line(view);
+    }
+    view->late = result->late ? call->query : NULL;
     view->n_tokens = view->prompt_done = view->prompt_total = 0;
     if (view->n_windows_done < view->n_windows) {
         end_update(view);
@@ -256,7 +262,7 @@ void rr_rank_view_window_done(void *user, const rr_call *call, const rr_window_r
     if (view->n_jobs > 1) {
         update_progress(view);
     } else {
-        show_window(view, result);
+        show_window(view, call, result);
     }
     pthread_mutex_unlock(&view->lock);
 }

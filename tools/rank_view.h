@@ -16,6 +16,7 @@ typedef struct rr_rank_view {
     size_t n_windows, n_windows_done; /* of all queries */
     const rr_query *queries;
     size_t n_queries, query, n_queries_done;
+    const rr_query *late; /* told of its late windows; NULL = none */
     size_t prompt_done, prompt_total, n_tokens; /* of this window; n_tokens: of all, with several jobs */
     uint64_t start_ns, window_ns, first_token_ns, drawn_ns;
     rr_buf partial;       /* the line that is being written */

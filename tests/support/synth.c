@@ -225,7 +225,9 @@ rr_status rr_synth_build(const rr_synth *params, rr_buf *out, rr_diag *diag) {
         add_layer(&b, layer);
     }
     add_norm(&b, "output_norm.weight");
-    if (!p->tied) {
+    if (!p->tied && p->flat) {
+        add(&b, "output.weight", p->output, p->n_vocab, p->d_model, INFINITY, 0.0f);
+    } else if (!p->tied) {
         add_matrix(&b, "output.weight", p->output, p->n_vocab, p->d_model, 4);
     }
     rr_status written = rr_gw_finish(&b.writer, out);

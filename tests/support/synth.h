@@ -33,6 +33,7 @@ typedef struct rr_synth {
      * multiple of 32, and of 256 for the K types. */
     rr_qtype embedding, output, qkv, o, gate_up, down;
     bool tied;            /* no output.weight */
+    bool flat;            /* output.weight is 0, and so is every logit */
     bool with_vocabulary; /* byte-level BPE keys: 256 bytes, merges, three special tokens, padding tokens up to n_vocab */
     uint32_t alignment;   /* 32, and then without the key */
     uint64_t seed;

@@ -149,5 +149,35 @@ run 0 rank --candidates renamed.jsonl --max-tokens 9 --window 2 --step 1 -f json
 printf 'junk of any kind, long enough to be read as a head of a file.........................................\n' >cache/rankings.sqlite
 run 2 "${ranking[@]}" --cache cache
 check "says that the cache is damaged" says 'cache/rankings.sqlite: damaged, or no cache of rearank ('
+
+# Queries that met their deadline are kept nowhere: --resume, or the same cache, with more time ranks them. The query of one passage has
+# no windows, so that it is never late.
+{ head -n 2 c.jsonl && printf '{"qid": "one", "query": "one", "hits": [{"docid": "a", "text": "alone"}]}\n'; } >few.jsonl
+few=(rank --candidates few.jsonl --no-think --max-tokens 8 --window 2 --step 1 -f trec)
+run 0 "${few[@]}" -o few.trec --log few.log
+run 0 "${few[@]}" -o late.trec --log late.log --deadline 1e-6
+check "the output is there" test "$(wc -l <late.trec)" -eq 7
+check "the journal stays" test -s late.trec.journal
+check "it is said" says 'late.trec.journal keeps the 1 queries that had time enough: the same command with --resume and another --deadline ranks the 2 others'
+cp late.trec late.was
+run 2 "${few[@]}" -o late.trec --log late.log --deadline 5
+check "says --resume" says 'late.trec.journal: holds 1 of 3 queries of this very run'
+run 0 "${few[@]}" -o late.trec --log late.log --deadline 1e-6 --resume
+check "no more time, the same again" cmp -s late.trec late.was
+run 0 "${few[@]}" -o late.trec --log late.log --deadline 1e6 --resume
+check "with more time the run's bytes" cmp -s late.trec few.trec
+check "and the log's" cmp -s late.log few.log
+check "then the journal goes" absent late.trec.journal
+check "and nothing is said" silent
+head -n 2 few.jsonl >late.jsonl
+run 0 rank --candidates late.jsonl --no-think --max-tokens 8 --window 2 --step 1 -f trec -o all.trec --deadline 1e-6
+check "a journal of nothing goes" absent all.trec.journal
+rm -rf cache
+run 0 "${few[@]}" --cache cache --deadline 1e-6
+cmp -s out late.was || check "late with a cache" false
+run 0 "${few[@]}" --cache cache
+check "what is late is not in the cache" cmp -s out few.trec
+run 0 "${few[@]}" --cache cache --deadline 1e-6
+check "what is in the cache is not late" cmp -s out few.trec
 printf 'kills: %d, with several queries done: %d, runs that were whole before: %d\n' "$n_kills" "$n_partial" "$n_whole"
 summary

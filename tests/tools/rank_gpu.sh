@@ -79,6 +79,70 @@ run 2 rank -q fleas --no-strict --think-budget 5 p.txt
 check "says what excludes what" grep -q -F -e '--think-budget is for strict answers: leave out it or --no-strict' err
 run 2 rank -q fleas --score-mode logits --strict p.txt
 
+# Deadlines: none that is met changes anything; one that is over at once leaves all as it was; the ranking is whole either way.
+run 0 rank --candidates many.jsonl --max-tokens 8 --window 4 --step 2 --format jsonl
+plain >whole
+check "nothing is said of a ranking" silent
+check "which is not late" test "$(grep -c -e '"late":true' out)" -eq 0
+for none in 0 1e9; do
+    run 0 rank --candidates many.jsonl --max-tokens 8 --window 4 --step 2 --format jsonl --deadline $none
+    plain >timed
+    check "--deadline $none changes nothing" cmp -s whole timed
+    check "--deadline $none says nothing" silent
+done
+for bad in -1 -1e-9 nan NAN inf -inf 1e10 1e300 1e999 '' 1s 0x; do
+    run 2 rank --candidates many.jsonl --deadline "$bad"
+    check "--deadline '$bad' is refused" says '--deadline: found '
+done
+run 2 rank --candidates many.jsonl --deadline
+for jobs in 1 3; do
+    run 0 rank --candidates many.jsonl --max-tokens 8 --window 4 --step 2 --format jsonl --deadline 1e-6 --jobs $jobs --log late.jsonl -v
+    check "$jobs jobs, no time: every query is flagged" test "$(grep -c -e '"late":true,"time_ms"' out)" -eq 2
+    check "$jobs jobs, no time: every window is flagged" test "$(grep -o -e '"late":true,"prompt_tokens"' out | wc -l)" -eq 6
+    check "$jobs jobs, no time: the order is as it was" \
+        test "$(grep -o -e '"results":.*"windows"' out | grep -o -e '"id":"[^"]*"' | tr -dc '0-9\n' | tr -d '\n')" = 12345671234567
+    check "it is said" says 'warning: queries that met their --deadline of 1e-06 s: 2 of 2; windows that stay as they were: 6 of 6'
+    check "-v says which" says 'query "q2" met its deadline: of 3 windows 3 stay as they were'
+    check "-v counts windows" says 'of 6 windows 0 changed the order shown, 0 repeated it, 6 are late'
+done
+run 0 rank --candidates many.jsonl --max-tokens 8 --window 4 --step 2 --format table --deadline 1e-6 --report late.html
+check "the table says so" test "$(grep -c -F 'The deadline came first: of 3 windows 3 are as they were.' out)" -eq 2
+check "the page says so" test "$(grep -o -F '>late: as it was<' late.html | wc -l)" -eq 6
+# One query has far more windows than it has time for, beside one that has time enough.
+{
+    printf '{"qid": "long", "query": "fleas", "hits": [{"docid": "d1", "text": "t1"}'
+    for d in {2..2000}; do printf ', {"docid": "d%d", "text": "t%d"}' "$d" "$d"; done
+    printf ']}\n'
+    head -n 1 many.jsonl
+} >two.jsonl
+start=$(date +%s%N)
+run 0 rank --candidates many.jsonl --limit-queries 1 --max-tokens 8 --window 2 --step 1 --depth 0 --format jsonl
+enough=$(($(date +%s%N) - start))
+plain >alone
+seconds=$(awk -v ns=$enough 'BEGIN {print 1 + 2 * ns / 1e9}')
+start=$(date +%s%N)
+run 0 rank --candidates two.jsonl --max-tokens 8 --window 2 --step 1 --depth 0 --format jsonl --deadline "$seconds" --jobs 3 --log two.log
+took=$(awk -v ns=$(($(date +%s%N) - start)) 'BEGIN {print ns / 1e9}')
+plain | sed -n 2p >beside
+check "a query beside a late one is what it is alone" cmp -s alone beside
+check "the other one is late" test "$(grep -c -e '"late":true,"time_ms"' out)" -eq 1
+check "some windows were ranked" grep -q -e '"late":false,"prompt_tokens"' out
+check "it ended with its time ($took s, $seconds s were given)" awk -v a="$took" -v b="$seconds" 'BEGIN {exit !(a < 2 * b + 3)}'
+grep -o -e '"results":.*"windows"' out | grep -o -e '"id":"[^"]*"' | cut -d'"' -f4 >order
+check "every passage has its place" test "$(head -n 2000 order | sort -u | wc -l)" -eq 2000
+run 0 replay --candidates two.jsonl --answers two.log --window 2 --step 1 --depth 0 --format trec
+check "the log of late windows replays to the same order" cmp -s order <(cut -d' ' -f3 out)
+
+# A model that says [1] > [2] > … whatever it is shown: told once (test_tally.c: when).
+"$synth" flat.gguf flat
+run 0 rank -m flat.gguf --candidates many.jsonl --think-budget 2 --window 4 --step 2 --format trec -v
+check "an echo is told" says 'warning: all 6 answers repeat the order in which the passages were shown ([1] > [2] > [3] ...): this model ranked'
+check "and what to do" says 'take another model, or try --score-mode logits (docs/quality.md)'
+check "once" test "$(grep -c -F 'warning: ' err)" -eq 1
+check "-v counts" says 'of 6 windows 0 changed the order shown, 6 repeated it, 0 are late'
+run 0 rank -m flat.gguf --candidates many.jsonl --score-mode logits --window 4 --step 2 --format trec
+check "not to try what was tried" says 'take another model (docs/quality.md)'
+
 # A second model guesses: one that is always right, and one that is hardly ever; the answers stay what they are.
 "$synth" other.gguf 2
 for mode in --strict --no-strict; do
@@ -165,6 +229,9 @@ rest.decode("utf-8")
 rows = [len(row.decode("utf-8")) for row in re.split(rb"[\r\n]+", rest)]
 raise SystemExit(0 if sys_ok and 60 < max(rows) < 100 else 1)
 PY
+    code=$(python3 terminal.py "" "$rearank" rank --candidates many.jsonl --jobs 1 --window 4 --step 2 --deadline 1e-6 --format tsv)
+    check "a deadline ends well on a terminal (found $code)" test "$code" -eq 0
+    check "it is told once a query" test "$(grep -c -a -e '-- the deadline came: windows 1 to 3 stay as they were' err)" -eq 2
     code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --jobs 1 --max-tokens 4000 --format tsv --log part.jsonl)
     check "Ctrl-C exits with 130 (found $code)" test "$code" -eq 130
     check "finished queries are kept" test "$(wc -l <out)" -eq 4

@@ -1,0 +1,43 @@
+/* When a run is said to echo. */
+#include "tests/check.h"
+#include "tools/tally.h"
+
+enum { N = 5 };
+static const uint32_t as_shown[] = {1, 2, 3, 4, 5}, moved[] = {1, 2, 3, 5, 4};
+
+static rr_window_result window(const uint32_t *permutation, uint32_t n, uint32_t n_listed, bool late) {
+    return (rr_window_result){.permutation = permutation, .n = n, .n_listed = n_listed, .repaired = n_listed < n && !late, .late = late};
+}
+
+/* `n_times` a ranking of two windows. */
+static rr_tally tally_of(rr_window_result a, rr_window_result b, int n_times) {
+    rr_tally tally = {0};
+    rr_window_result windows[] = {a, b};
+    const rr_ranking ranking = {.windows = windows, .n_windows = 2};
+    for (int i = 0; i < n_times; i++) {
+        rr_tally_add(&tally, &ranking);
+    }
+    return tally;
+}
+
+static bool echoes(rr_window_result a, rr_window_result b, int n_times) {
+    rr_tally tally = tally_of(a, b, n_times);
+    return rr_tally_echoes(&tally);
+}
+
+int main(void) {
+    const rr_window_result echo = window(as_shown, N, N, false), silent = window(as_shown, N, 0, false);
+    const rr_window_result late = window(as_shown, N, 0, true), other = window(moved, N, N, false);
+    CHECK(echoes(echo, echo, 2) && !echoes(echo, echo, 1));
+    CHECK(!echoes(echo, other, 9));
+    CHECK(!echoes(silent, silent, 9) && !echoes(late, late, 9)); /* no answers at all */
+    CHECK(echoes(echo, silent, 3) && !echoes(echo, silent, 2) && echoes(echo, late, 3));
+    CHECK(echoes(window(as_shown, N, 3, false), window(as_shown, 3, 3, false), 2)); /* the best three; three */
+    CHECK(!echoes(window(as_shown, N, 2, false), window(as_shown, 2, 2, false), 9));
+    CHECK(!echoes(echo, window((const uint32_t[]){2, 1}, 2, 2, false), 9)); /* a pair that was turned is an order */
+    rr_tally tally = tally_of(late, other, 2);
+    CHECK(tally.n_queries == 2 && tally.n_windows == 4 && tally.n_late == 2 && tally.n_late_queries == 2);
+    CHECK(tally.n_moved == 2 && tally.n_echoes == 0);
+    CHECK(!rr_tally_echoes(&(rr_tally){0}));
+    return CHECK_END();
+}
