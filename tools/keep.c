@@ -13,7 +13,7 @@ rr_opt_group rr_keep_group(rr_keep *keep) {
     memset(keep, 0, sizeof *keep);
     const rr_opt options[] = {
         {.name = "resume", .kind = RR_OPT_FLAG, .target = &keep->resume,
-         .help = "go on with a run that was stopped or killed; its finished queries are not ranked again"},
+         .help = "go on with a run that was stopped or killed; its finished queries are not ranked again, those that met a --deadline are"},
         {.name = "journal", .kind = RR_OPT_TEXT, .target = &keep->journal_path, .value = "FILE",
          .help = "keep finished queries there until the output is whole (default: OUTPUT.journal for many queries with -o)"},
         {.name = "cache", .kind = RR_OPT_TEXT, .target = &keep->cache_folder, .value = "FOLDER",

@@ -299,8 +299,8 @@ int rr_verb_rank(int argc, char **argv) {
         {.name = "max-tokens", .kind = RR_OPT_U32, .target = &options.max_tokens, .value = "N",
          .help = "tokens a window may take before its answer is finished by force (default 2048)", .min = 1, .max = 1 << 20},
         {.name = "deadline", .kind = RR_OPT_FLOAT, .target = &options.deadline_s, .value = "SECONDS",
-         .help = "time each query may take from its first window on; windows that are not ranked by then keep their order, and the "
-                 "ranking is flagged late; --resume with more time ranks such queries anew (default 0 = any)", .min = 0, .max = 1e9},
+         .help = "time each query may take from its first window on; what is not ranked by then keeps its order and is flagged late "
+                 "(default 0 = any)", .min = 0, .max = 1e9},
         {.name = "temperature", .kind = RR_OPT_FLOAT, .target = &options.temperature, .value = "T",
          .help = "0 = always the likeliest token (default)", .min = 0, .max = 10},
         {.name = "top-p", .kind = RR_OPT_FLOAT, .target = &options.top_p, .value = "P",
