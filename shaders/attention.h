@@ -9,9 +9,9 @@ RR_PUSH(attention,
     RR_ADDR(y)         /* f32 [n_rows][n_heads * head_size], int8 when there are groups */
     RR_ADDR(groups)    /* of int8 activations (q8.glsl), head_size a multiple of 32; 0 = y is f32. Not of every row: kern.h */
     RR_ADDR(rows)      /* rr_row [n_rows] */
-    RR_ADDR(kv_offset) /* as in rope.h */
     RR_ADDR(scratch)   /* decode: RR_ATTENTION_SCRATCH words; the counters are zero before and after */
-    RR_U32(n_rows) RR_U32(n_heads) RR_U32(n_kv_heads) RR_U32(n_context) RR_U32(q_stride) RR_F32(scale)
+    RR_U32(kv_offset)  /* as in rope.h */
+    RR_U32(n_rows) RR_U32(n_heads) RR_U32(n_kv_heads) RR_U32(q_stride) RR_F32(scale)
     RR_U32(n_keys))    /* of the row that sees the most: its position + 1 */
 
 /* The decode family's split. A row that sees n_keys cuts them into chunks of RR_ATTENTION_CHUNK(n_keys), the last one shorter:

@@ -15,6 +15,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #include "common.glsl"
 #include "attention.h"
+#include "kv.glsl"
 #include "attention_end.glsl"
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
 layout(constant_id = 1) const uint M = 16;
@@ -34,17 +35,15 @@ void main() {
     group = p.n_heads / p.n_kv_heads;
     kv_head = gl_WorkGroupID.y;
     row0 = (gl_NumWorkGroups.x - 1u - gl_WorkGroupID.x) * BLOCK;
-    uvec2 slot = rr_add64(rr_rows(p.rows).at[0].kv, p.kv_offset);
-    uint plane = p.n_context * HEAD_SIZE * 2u;
-    uvec2 keys = rr_at(slot, kv_head, plane);
-    uvec2 values = rr_at(slot, p.n_kv_heads + kv_head, plane);
+    uvec2 pages = rr_rows(p.rows).at[0].pages;
+    uvec2 page = rr_kv_page(pages, 0u);
     n_keys = rr_rows(p.rows).at[min((row0 + BLOCK - 1u) / group, p.n_rows - 1u)].position + 1u;
     // the softmax: a row, and keys `first_key` … + ROW_KEYS − 1 of a tile
     uint row = lane / ROW_LANES, first_key = lane % ROW_LANES * ROW_KEYS;
     uint position = rr_rows(p.rows).at[min((row0 + row) / group, p.n_rows - 1u)].position;
     float top = NONE, total = 0.0;
     if (EARLY != 0) {
-        load_keys(keys, 0);
+        load_keys(rr_kv_row(page, p.kv_offset, kv_head, 0u, HEAD_SIZE), n_keys);
     }
 
     for (uint i = lane; i < BLOCK * PIECES; i += LANES) {
@@ -68,13 +67,16 @@ void main() {
 
     for (uint key0 = 0; key0 < n_keys; key0 += TILE) {
         if (EARLY == 0) {
-            load_keys(keys, key0);
+            load_keys(rr_kv_row(page, p.kv_offset, kv_head, key0, HEAD_SIZE), n_keys - key0);
         }
         store_keys();
         barrier();
+        uvec2 values = rr_kv_row(page, p.kv_offset, p.n_kv_heads + kv_head, key0, HEAD_SIZE);
+        uint next = key0 + TILE < n_keys ? key0 + TILE : key0; // behind the last tile: that one again, for nothing
+        page = rr_kv_page(pages, next);
         if (EARLY != 0) {
             [[unroll]] for (uint i = 0; i < V_LOADS; i++) {
-                load_value(values, key0, i, v_loaded[i]);
+                load_value(values, n_keys - key0, i, v_loaded[i]);
             }
         }
         s = MATRIX_SUM(0.0);
@@ -96,7 +98,7 @@ void main() {
         } else {
             uvec4 w[2];
             [[dont_unroll]] for (uint i = 0; i < V_LOADS; i++) {
-                load_value(values, key0, i, w);
+                load_value(values, n_keys - key0, i, w);
                 store_value(i, w);
             }
         }
@@ -122,7 +124,7 @@ void main() {
         total = fma(total, factor, sum);
         barrier();
         if (EARLY != 0) {
-            load_keys(keys, key0 + TILE);
+            load_keys(rr_kv_row(page, p.kv_offset, kv_head, next, HEAD_SIZE), n_keys - next);
         }
         coopMatLoad(s, score, team * M * S_STRIDE + TILE, S_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint n = 0; n < OUT; n++) {

@@ -24,9 +24,11 @@ shared float score[BLOCK * S_STRIDE];
 uint lane, group, kv_head, row0, n_keys;
 uvec4 k_loaded[K_LOADS], v_loaded[V_LOADS][2];
 
-void load_keys(uvec2 keys, uint key0) {
+// `from`: the tile's first row; `n`: its keys, or more.
+void load_keys(uvec2 from, uint n) {
+    uint last = min(TILE, n) * PIECES - 1u;
     [[unroll]] for (uint i = 0; i < K_LOADS; i++) {
-        k_loaded[i] = rr_words4(keys).at[min(key0 * PIECES + lane + i * LANES, n_keys * PIECES - 1u)];
+        k_loaded[i] = rr_words4(from).at[min(lane + i * LANES, last)];
     }
 }
 
@@ -52,11 +54,11 @@ uvec2 v_place(uint i) {
     return uvec2((at & 3u) + at / (TILE * 2u) * 4u, at / 4u % (TILE / 2u));
 }
 
-void load_value(uvec2 values, uint key0, uint i, out uvec4 w[2]) {
+void load_value(uvec2 from, uint n, uint i, out uvec4 w[2]) {
     uvec2 place = v_place(i);
     [[unroll]] for (uint j = 0; j < 2; j++) {
-        uint key = min(key0 + place.y * 2u + j, n_keys - 1u);
-        w[j] = rr_words4(values).at[key * PIECES + min(place.x, PIECES - 1u)];
+        uint key = min(place.y * 2u + j, n - 1u);
+        w[j] = rr_words4(from).at[key * PIECES + min(place.x, PIECES - 1u)];
     }
 }
 

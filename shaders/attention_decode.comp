@@ -5,6 +5,7 @@
 // order is fixed by the row's own position alone. Grid: x = row, y = KV head.
 #include "common.glsl"
 #include "attention.h"
+#include "kv.glsl"
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
 layout(local_size_x = 64) in;
 const uint TILE = 64;
@@ -23,10 +24,6 @@ void main() {
     uint r = gl_WorkGroupID.x;
     uint kv_head = gl_WorkGroupID.y;
     rr_row row = rr_rows(p.rows).at[r];
-    uvec2 slot = rr_add64(row.kv, p.kv_offset);
-    uint plane = p.n_context * HEAD_SIZE * 2u;
-    uvec2 keys = rr_at(slot, kv_head, plane);
-    uvec2 values = rr_at(slot, p.n_kv_heads + kv_head, plane);
     rr_floats4 q = rr_floats4(rr_add(rr_at(p.q, r, p.q_stride * 4u), kv_head * group * HEAD_SIZE * 4u));
     for (uint i = lane; i < HEADS * HEAD_SIZE / 4u; i += 64u) {
         uint head = min(i / (HEAD_SIZE / 4u), group - 1u);
@@ -44,7 +41,10 @@ void main() {
     uint n_keys = row.position + 1u;
     for (uint key0 = 0; key0 < n_keys; key0 += TILE) {
         barrier();
-        rr_words4 k = rr_words4(rr_at(keys, min(key0 + lane, n_keys - 1u), HEAD_SIZE * 2u));
+        uvec2 page = rr_kv_page(row.pages, key0);
+        uvec2 keys = rr_kv_row(page, p.kv_offset, kv_head, key0, HEAD_SIZE);
+        rr_words values = rr_words(rr_kv_row(page, p.kv_offset, p.n_kv_heads + kv_head, key0, HEAD_SIZE));
+        rr_words4 k = rr_words4(rr_add(keys, min(lane, n_keys - 1u - key0) * HEAD_SIZE * 2u));
         float score[HEADS];
         [[unroll]] for (uint h = 0; h < HEADS; h++) {
             score[h] = 0.0;
@@ -87,7 +87,7 @@ void main() {
             sums[h] *= shrink[h];
         }
         for (uint j = slice; j < min(TILE, n_keys - key0); j += SLICES) {
-            vec2 v = unpackHalf2x16(rr_words(rr_at(values, key0 + j, HEAD_SIZE * 2u)).at[pair]);
+            vec2 v = unpackHalf2x16(values.at[j * PAIRS + pair]);
             [[unroll]] for (uint h = 0; h < HEADS; h++) {
                 float e = weight[h * TILE + j];
                 sums[h] = vec2(fma(e, v.x, sums[h].x), fma(e, v.y, sums[h].y));

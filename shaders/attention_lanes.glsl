@@ -1,5 +1,6 @@
 // Attention as attention_lanes.comp describes it, for one item: x = row tile (decode: row), y = KV head. The includer sets
 // HEAD_SIZE, ROWS, WIDTH and RR_ATTENTION_ARGS, the struct that the addresses come in.
+#include "kv.glsl"
 const uint KEYS = 4; // keys a lane
 const uint TILE = WIDTH * KEYS;
 const uint FOURS = HEAD_SIZE / 4;
@@ -8,8 +9,8 @@ const float NONE = -3.0e38;                   // below every score; a finite sta
 
 vec4 mixed[ROWS][OUT];
 float weight[ROWS]; // of the lane's key in the column of keys at hand
-uvec2 values;
-uint last_key;
+uvec2 values;       // of the tile's first key
+uint last_key, last; // that any row sees: its position, and counted from the tile's first
 
 // Halves 4 i … 4 i + 3. (As one load of 64 bits it is slower: docs/speed-log.md.)
 vec4 load4(uvec2 base, uint i) {
@@ -17,10 +18,10 @@ vec4 load4(uvec2 base, uint i) {
     return vec4(unpackHalf2x16(row.at[i * 2u]), unpackHalf2x16(row.at[i * 2u + 1u]));
 }
 
-// mixed += weight of key `key` (lane `from`'s) × its values
+// mixed += weight of the tile's key first + from (lane `from`'s) × its values
 #define ADD_KEY(from)                                                                              \
     {                                                                                              \
-        uvec2 row = rr_at(values, min(key0 + from, last_key), HEAD_SIZE * 2u);                     \
+        uvec2 row = rr_add(values, min(first + from, last) * HEAD_SIZE * 2u);                      \
         vec4 v[OUT];                                                                               \
         [[unroll]] for (uint k = 0; k < OUT; k++) {                                                \
             v[k] = load4(row, min(lane + k * WIDTH, FOURS - 1u));                                  \
@@ -33,7 +34,7 @@ vec4 load4(uvec2 base, uint i) {
         }                                                                                          \
     }
 
-void add_keys(uint key0, uint lane) {
+void add_keys(uint first, uint lane) {
     ADD_KEY(0) ADD_KEY(1) ADD_KEY(2) ADD_KEY(3)
     if (WIDTH >= 8) {
         ADD_KEY(4) ADD_KEY(5) ADD_KEY(6) ADD_KEY(7)
@@ -111,15 +112,16 @@ void rr_attend(RR_ATTENTION_ARGS p, uvec2 item) {
             mixed[r][k] = vec4(0.0);
         }
     }
-    uvec2 slot = rr_add64(rr_rows(p.rows).at[token[0]].kv, p.kv_offset);
-    uint plane = p.n_context * HEAD_SIZE * 2u;
-    uvec2 keys = rr_at(slot, kv_head, plane);
-    values = rr_at(slot, p.n_kv_heads + kv_head, plane);
+    uvec2 pages = rr_rows(p.rows).at[token[0]].pages;
     for (uint key0 = 0; key0 <= last_key; key0 += TILE) {
+        uvec2 page = rr_kv_page(pages, key0);
+        uvec2 keys = rr_kv_row(page, p.kv_offset, kv_head, key0, HEAD_SIZE);
+        values = rr_kv_row(page, p.kv_offset, p.n_kv_heads + kv_head, key0, HEAD_SIZE);
+        last = last_key - key0;
         float score[ROWS][KEYS];
         uvec2 key[KEYS];
         [[unroll]] for (uint c = 0; c < KEYS; c++) {
-            key[c] = rr_at(keys, min(key0 + c * WIDTH + lane, last_key), HEAD_SIZE * 2u);
+            key[c] = rr_add(keys, min(c * WIDTH + lane, last) * HEAD_SIZE * 2u);
             [[unroll]] for (uint r = 0; r < ROWS; r++) {
                 score[r][c] = 0.0;
             }
@@ -160,11 +162,11 @@ void rr_attend(RR_ATTENTION_ARGS p, uvec2 item) {
                 mixed[r][k] *= shrink;
             }
         }
-        for (uint c = 0; c < KEYS && key0 + c * WIDTH <= last_key; c++) {
+        for (uint c = 0; c < KEYS && c * WIDTH <= last; c++) {
             [[unroll]] for (uint r = 0; r < ROWS; r++) {
                 weight[r] = c == 0 ? score[r][0] : c == 1 ? score[r][1] : c == 2 ? score[r][2] : score[r][3];
             }
-            add_keys(key0 + c * WIDTH, lane);
+            add_keys(c * WIDTH, lane);
         }
     }
     [[unroll]] for (uint r = 0; r < ROWS; r++) {

@@ -7,6 +7,7 @@
 // does not depend on how the prompt was cut. Grid: x = tile of query rows, y = KV head.
 #include "common.glsl"
 #include "attention.h"
+#include "kv.glsl"
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
 layout(constant_id = 1) const uint ROWS = 32; // 8, 16, 24 or 32: a lane holds ROWS / 8 rows of HEAD_SIZE / 8 sums
 layout(local_size_x = 64) in;
@@ -23,10 +24,9 @@ shared float top[ROWS], total[ROWS], shrink[ROWS];
 uint group;
 uint row_token(uint row) { return min(row / group, p.n_rows - 1u); }
 
-void load_tile(uvec2 base, uint key0, uint n_keys) {
+void load_tile(uvec2 from, uint n) {
     for (uint i = gl_LocalInvocationID.x; i < TILE * PAIRS; i += 64u) {
-        uint key = key0 + i / PAIRS;
-        tile[i] = key < n_keys ? rr_words(rr_at(base, key, HEAD_SIZE * 2u)).at[i % PAIRS] : 0u;
+        tile[i] = i < n * PAIRS ? rr_words(from).at[i] : 0u;
     }
 }
 
@@ -36,10 +36,7 @@ void main() {
     group = p.n_heads / p.n_kv_heads;
     uint kv_head = gl_WorkGroupID.y;
     uint row0 = gl_WorkGroupID.x * ROWS;
-    uvec2 slot = rr_add64(rr_rows(p.rows).at[0].kv, p.kv_offset);
-    uint plane = p.n_context * HEAD_SIZE * 2u;
-    uvec2 keys = rr_at(slot, kv_head, plane);
-    uvec2 values = rr_at(slot, p.n_kv_heads + kv_head, plane);
+    uvec2 pages = rr_rows(p.rows).at[0].pages;
     for (uint i = lane; i < ROWS * PAIRS; i += 64u) {
         uint row = row0 + i / PAIRS;
         uint head = kv_head * group + row % group;
@@ -60,7 +57,8 @@ void main() {
     uint n_keys = rr_rows(p.rows).at[row_token(row0 + ROWS - 1u)].position + 1u;
     for (uint key0 = 0; key0 < n_keys; key0 += TILE) {
         barrier();
-        load_tile(keys, key0, n_keys);
+        uvec2 page = rr_kv_page(pages, key0);
+        load_tile(rr_kv_row(page, p.kv_offset, kv_head, key0, HEAD_SIZE), n_keys - key0);
         barrier();
         float score[HELD][4];
         [[unroll]] for (uint i = 0; i < HELD * 4u; i++) {
@@ -85,7 +83,7 @@ void main() {
             }
         }
         barrier();
-        load_tile(values, key0, n_keys);
+        load_tile(rr_kv_row(page, p.kv_offset, p.n_kv_heads + kv_head, key0, HEAD_SIZE), n_keys - key0);
         if (lane < ROWS) {
             float before = top[lane];
             float now = before;

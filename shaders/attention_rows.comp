@@ -11,6 +11,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "common.glsl"
 #include "attention.h"
+#include "kv.glsl"
 #include "attention_end.glsl"
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
 layout(constant_id = 1) const uint SPREAD = 8; // 2, 4 or 8 lanes; divides HEAD_SIZE / 8
@@ -35,10 +36,13 @@ float top[ROWS], total[ROWS]; // total: of the lane's own keys
 uint position[ROWS], n_keys;
 uvec4 loaded[LOADS];
 
-void load(bool now, uvec2 base, uint key0) {
-    [[unroll]] for (uint i = 0; i < LOADS; i++) {
-        if (now) {
-            loaded[i] = rr_words4(base).at[min(key0 * PIECES + lane + i * LANES, n_keys * PIECES - 1u)];
+// A tile of K or V (`plane`), from key0 on.
+void load(bool now, uvec2 page, uint plane, uint key0) {
+    if (now) {
+        rr_words4 from = rr_words4(rr_kv_row(page, p.kv_offset, plane, key0, HEAD_SIZE));
+        uint last = min(TILE, n_keys - key0) * PIECES - 1u;
+        [[unroll]] for (uint i = 0; i < LOADS; i++) {
+            loaded[i] = from.at[min(lane + i * LANES, last)];
         }
     }
 }
@@ -143,12 +147,11 @@ void main() {
     uint group = p.n_heads / p.n_kv_heads;
     uint kv_head = gl_WorkGroupID.y;
     uint row0 = (gl_NumWorkGroups.x - 1u - gl_WorkGroupID.x) * BLOCK;
-    uvec2 slot = rr_add64(rr_rows(p.rows).at[0].kv, p.kv_offset);
-    uint plane = p.n_context * HEAD_SIZE * 2u;
-    uvec2 keys = rr_at(slot, kv_head, plane);
-    uvec2 values = rr_at(slot, p.n_kv_heads + kv_head, plane);
+    uint keys = kv_head, values = p.n_kv_heads + kv_head;
+    uvec2 pages = rr_rows(p.rows).at[0].pages;
+    uvec2 page = rr_kv_page(pages, 0u);
     n_keys = rr_rows(p.rows).at[min((row0 + BLOCK - 1u) / group, p.n_rows - 1u)].position + 1u;
-    load(EARLY != 0, keys, 0);
+    load(EARLY != 0, page, keys, 0u);
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
         uint row = row0 + part * ROWS + r;
         uint token = min(row / group, p.n_rows - 1u), head = kv_head * group + row % group;
@@ -165,18 +168,21 @@ void main() {
         total[r] = 0.0;
     }
     for (uint key0 = 0; key0 < n_keys; key0 += TILE) {
-        load(EARLY == 0, keys, key0);
+        load(EARLY == 0, page, keys, key0);
         STORE(k_tile)
         barrier();
-        load(EARLY != 0, values, key0);
+        load(EARLY != 0, page, values, key0);
+        uint next = key0 + TILE < n_keys ? key0 + TILE : key0; // behind the last tile: that one again, for nothing
+        uvec2 next_page = rr_kv_page(pages, next);
         [[dont_unroll]] for (uint first = 0; first < TILE; first += SPREAD) {
             make_scores(first);
         }
         softmax(key0);
-        load(EARLY == 0, values, key0);
+        load(EARLY == 0, page, values, key0);
         STORE(v_tile)
         barrier();
-        load(EARLY != 0, keys, key0 + TILE);
+        page = next_page;
+        load(EARLY != 0, page, keys, next);
         add_values();
     }
     [[unroll]] for (uint r = 0; r < ROWS; r++) {

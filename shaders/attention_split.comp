@@ -9,21 +9,22 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "common.glsl"
 #include "attention.h"
+#include "kv.glsl"
 #include "attention_end.glsl"
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
 layout(constant_id = 1) const uint AHEAD = 1; // divides VALUES
 layout(local_size_x = 256) in;
 #include "attention_split.glsl"
 
-uvec2 keys, values;
+uvec2 keys, values; // the tile's first rows
 uvec2 v[AHEAD][4];
 vec2 score[KEYS]; // of heads sub, sub + 4
 
-// The slice's keys that stand together in weight [first, first + AHEAD), four each.
-void load_values(uint key0, uint first, uint end) {
+// Of a tile of n keys, the slice's that stand together in weight [first, first + AHEAD), four each.
+void load_values(uint n, uint first) {
     [[unroll]] for (uint i = 0; i < AHEAD; i++) {
         [[unroll]] for (uint c = 0; c < 4; c++) {
-            uint key = min(key0 + (slice * VALUES + first + i) * 2u + c / 2u + c % 2u * QUADS, end - 1u);
+            uint key = min((slice * VALUES + first + i) * 2u + c / 2u + c % 2u * QUADS, n - 1u);
             v[i][c] = rr_word_pairs(values).at[key * DIMS4 + min(dim4, DIMS4 - 1u)];
         }
     }
@@ -45,11 +46,11 @@ vec2 sum_quad(float part[HEADS]) {
     return sum;
 }
 
-void make_scores(uint key0, uint end) {
+void make_scores(uint n) {
     uvec4 k[KEYS][STEPS];
     float part[KEYS][HEADS];
     [[unroll]] for (uint c = 0; c < KEYS; c++) {
-        uint key = min(key0 + quad + QUADS * c, end - 1u) * PIECES;
+        uint key = min(quad + QUADS * c, n - 1u) * PIECES;
         [[unroll]] for (uint s = 0; s < STEPS; s++) {
             k[c][s] = rr_words4(keys).at[key + min(s * 4u + sub, PIECES - 1u)];
         }
@@ -74,7 +75,7 @@ void make_scores(uint key0, uint end) {
     }
     [[unroll]] for (uint c = 0; c < KEYS; c++) {
         vec2 s = sum_quad(part[c]);
-        score[c] = key0 + quad + QUADS * c < end ? s : vec2(NONE);
+        score[c] = quad + QUADS * c < n ? s : vec2(NONE);
     }
 }
 
@@ -127,7 +128,7 @@ void add_loaded(uint first) {
     }
 }
 
-void add_values(uint key0, uint end) {
+void add_values(uint n) {
     [[unroll]] for (uint h = 0; h < HEADS; h++) {
         sums[h] *= shrink[h];
     }
@@ -136,7 +137,7 @@ void add_values(uint key0, uint end) {
         return;
     }
     [[dont_unroll]] for (uint first = 0; first < VALUES; first += AHEAD) {
-        load_values(key0, first, end);
+        load_values(n, first);
         add_loaded(first);
     }
 }
@@ -158,10 +159,6 @@ void main() {
         return;
     }
     uint begin = gl_WorkGroupID.x * chunk, end = min(begin + chunk, n_keys);
-    uvec2 slot = rr_add64(row.kv, p.kv_offset);
-    uint plane = p.n_context * HEAD_SIZE * 2u;
-    keys = rr_at(slot, kv_head, plane);
-    values = rr_at(slot, p.n_kv_heads + kv_head, plane);
     rr_floats4 q = rr_floats4(rr_add(rr_at(p.q, r, p.q_stride * 4u), kv_head * group * HEAD_SIZE * 4u));
     for (uint i = lane; i < HEADS * STEPS * 8u; i += LANES) {
         uint head = min(i / (STEPS * 8u), group - 1u), at = i % (STEPS * 8u);
@@ -173,12 +170,15 @@ void main() {
     top = vec2(NONE);
     total = vec2(0.0);
     for (uint key0 = begin; key0 < end; key0 += TILE) {
-        make_scores(key0, end);
+        uvec2 page = rr_kv_page(row.pages, key0);
+        keys = rr_kv_row(page, p.kv_offset, kv_head, key0, HEAD_SIZE);
+        values = rr_kv_row(page, p.kv_offset, p.n_kv_heads + kv_head, key0, HEAD_SIZE);
+        make_scores(end - key0);
         if (AHEAD == VALUES) {
-            load_values(key0, 0, end);
+            load_values(end - key0, 0);
         }
         softmax();
-        add_values(key0, end);
+        add_values(end - key0);
     }
     finish_chunk(n_chunks);
     if (n_chunks > 1u && comes_last(n_chunks)) {

@@ -14,7 +14,7 @@ layout(buffer_reference, std430, buffer_reference_align = 16) buffer rr_words4 {
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer rr_floats { float at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer rr_floats4 { vec4 at[]; };
 layout(buffer_reference, std430, buffer_reference_align = 8) buffer rr_pairs { vec2 at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) buffer rr_rows { rr_row at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer rr_rows { rr_row at[]; };
 
 // base + bytes
 uvec2 rr_add(uvec2 base, uint bytes) {

@@ -1,4 +1,5 @@
 // The ends of an int8 matmul (matmul_q8.h): which rows of W a workgroup takes, and what becomes of their sums.
+#include "kv.glsl"
 layout(constant_id = 1) const uint END = RR_END_F32;
 
 // Row r of W's first halves: pair number `pair` is the rows rr_pair_row(pair) and that + p.gap.
@@ -36,8 +37,7 @@ void rr_store_rope(uint r, uint token, vec2 a, vec2 b) {
         y.at[(r + p.gap) / 2u] = b;
         return;
     }
-    uint plane_row = (head - n_heads) * p.n_context + row.position;
-    rr_words kv = rr_words(rr_at(rr_add64(row.kv, p.kv_offset), plane_row, p.gap * 4u));
+    rr_words kv = rr_words(rr_kv_row(row.page, p.kv_offset, head - n_heads, row.position, p.gap * 2u));
     kv.at[i / 2u] = packHalf2x16(a);
     kv.at[(i + p.gap) / 2u] = packHalf2x16(b);
 }

@@ -6,6 +6,6 @@ RR_PUSH(lanes_attention,
     RR_ADDR(q)                     /* f32 [n_rows][q_stride], head h at h * head_size; already rotated */
     RR_ADDR(codes) RR_ADDR(groups) /* [n_rows][n_heads * head_size] */
     RR_ADDR(rows)                  /* rr_row [n_rows] */
-    RR_ADDR(kv_offset)             /* as in rope.h */
-    RR_U32(n_rows) RR_U32(n_heads) RR_U32(n_kv_heads) RR_U32(n_context) RR_U32(q_stride) RR_F32(scale))
+    RR_U32(kv_offset)              /* as in rope.h */
+    RR_U32(n_rows) RR_U32(n_heads) RR_U32(n_kv_heads) RR_U32(q_stride) RR_F32(scale))
 #endif

@@ -1,5 +1,6 @@
 // q, k and v with bias, RoPE and KV write. Formula and layouts: lanes.h, rope.h.
 // Item: (head, unit of its first half); the second half's unit goes with it.
+#include "kv.glsl"
 const uint HALF = HEAD_SIZE / 2;
 
 void rr_qkv(rr_args_lanes_qkv p, uint item) {
@@ -37,8 +38,7 @@ void rr_qkv(rr_args_lanes_qkv p, uint item) {
                     q.at[HALF + u] = b[u];
                 }
             } else {
-                uint plane_row = (head - p.n_heads) * p.n_context + row.position;
-                rr_words kv = rr_words(rr_at(rr_add64(row.kv, p.kv_offset), plane_row, HEAD_SIZE * 2u));
+                rr_words kv = rr_words(rr_kv_row(row.page, p.kv_offset, head - p.n_heads, row.position, HEAD_SIZE));
                 [[unroll]] for (uint u = 0; u < HELD; u += 2) {
                     kv.at[(i + u) / 2u] = packHalf2x16(vec2(a[u], a[u + 1]));
                     kv.at[(HALF + i + u) / 2u] = packHalf2x16(vec2(b[u], b[u + 1]));

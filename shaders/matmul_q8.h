@@ -20,10 +20,9 @@ RR_PUSH(matmul_q8,
     RR_ADDR(bias)      /* F32, ROPE: f32 [n_out], or 0 */
     RR_ADDR(rows)      /* ROPE: rr_row [n_tokens] */
     RR_ADDR(table)     /* ROPE: as in rope.h */
-    RR_ADDR(kv_offset) /* ROPE: as in rope.h */
+    RR_U32(kv_offset)  /* ROPE: as in rope.h */
+    RR_U32(heads)      /* ROPE: n_heads + n_kv_heads * 65536 */
     RR_U32(n_out) RR_U32(cols) RR_U32(n_tokens) RR_U32(y_stride)
     RR_U32(gap)        /* rows r and r + gap belong together: half a head; SWIGLU: n_out / 2 */
-    RR_U32(first)      /* ROPE: row 0 of W is row `first` of all of q, k, v; y begins there too */
-    RR_U32(heads)      /* ROPE: n_heads + n_kv_heads * 65536 */
-    RR_U32(n_context))
+    RR_U32(first))     /* ROPE: row 0 of W is row `first` of all of q, k, v; y begins there too */
 #endif

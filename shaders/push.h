@@ -28,19 +28,21 @@
 #define RR_PUSHED RR_PUSH
 #endif
 
-/* What a pass knows of each of its rows (a row = one token of one session): 16 bytes.
- * kv = address of the session's KV slot. */
+/* What a pass knows of each of its rows (a row = one token of one session): 24 bytes.
+ * page = address of the KV page of its position, pages = that of the session's table of pages (kv.h). */
 #ifdef RR_GLSL
 struct rr_row {
     uint token;
     uint position;
-    uvec2 kv;
+    uvec2 page;
+    uvec2 pages;
 };
 #else
 typedef struct rr_row {
     uint32_t token;
     uint32_t position;
-    uint64_t kv;
+    uint64_t page;
+    uint64_t pages;
 } rr_row;
 #endif
 

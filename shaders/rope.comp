@@ -2,6 +2,7 @@
 // RoPE and KV write. Formula and layouts: rope.h. One invocation = dimensions 2j, 2j+1 and their partners half a head
 // later, of one head of one row: x = (head, j), y = row. Nothing is summed; k and v are rounded to f16.
 #include "common.glsl"
+#include "kv.glsl"
 #include "rope.h"
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
 layout(local_size_x = 64) in;
@@ -35,9 +36,7 @@ void main() {
         v.at[at + HALF / 2u] = b;
         return;
     }
-    // K heads, then V heads: both planes are [n_kv_heads][n_context][HEAD_SIZE] one after the other
-    uint plane_row = (head - p.n_heads) * p.n_context + row.position;
-    rr_words kv = rr_words(rr_at(rr_add64(row.kv, p.kv_offset), plane_row, HEAD_SIZE * 2u));
+    rr_words kv = rr_words(rr_kv_row(row.page, p.kv_offset, head - p.n_heads, row.position, HEAD_SIZE));
     kv.at[j] = packHalf2x16(a);
     kv.at[j + HALF / 2u] = packHalf2x16(b);
 }

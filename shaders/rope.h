@@ -7,6 +7,6 @@ RR_PUSH(rope,
     RR_ADDR(qkv)       /* f32 [n_rows][stride]: n_heads + 2 n_kv_heads heads of head_size: q, k, v */
     RR_ADDR(rows)      /* rr_row [n_rows] */
     RR_ADDR(table)     /* f32 [n_context][head_size / 2][2]: cos, sin */
-    RR_ADDR(kv_offset) /* bytes from a session's slot to this layer: f16 K [n_kv_heads][n_context][head_size], then V alike */
-    RR_U32(n_rows) RR_U32(n_heads) RR_U32(n_kv_heads) RR_U32(n_context))
+    RR_U32(kv_offset)  /* bytes from the start of a page (kv.h) to this layer */
+    RR_U32(n_rows) RR_U32(n_heads) RR_U32(n_kv_heads))
 #endif

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "runtime/engine/share.h"
+#include "runtime/engine/pages.h"
 
 /* Behind the rows that the pass has. */
 static void put_row(rr_pass *pass, rr_family family, const rr_session *session, int32_t token, size_t position) {
@@ -14,7 +14,8 @@ static void put_row(rr_pass *pass, rr_family family, const rr_session *session, 
     pass->n_rows[family]++;
     ((rr_row *)engine->rows.mapped)[index] = (rr_row){.token = (uint32_t)token,
                                                       .position = (uint32_t)position,
-                                                      .kv = engine->slots[session->slot].address};
+                                                      .page = rr_pages_page(engine, session->slot, position),
+                                                      .pages = rr_pages_table(engine, session->slot)};
 }
 
 /* Keeps what the last head found for head row `row`. */
@@ -116,9 +117,22 @@ static void take_rows(rr_engine *engine, const rr_batch *b, uint32_t row) {
     }
 }
 
+/* Gives every session pages of its own for what it is about to write. */
+static rr_status own_pages(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
+    if (b->prompt != NULL) {
+        RR_TRY(rr_pages_own(engine, b->prompt->session->slot, b->begin, b->prompt->n, diag));
+    }
+    for (uint32_t i = 0; i < b->n; i++) {
+        const rr_session *session = b->rows[i]->session;
+        RR_TRY(rr_pages_own(engine, session->slot, session->n_tokens, session->n_tokens + b->rows[i]->n, diag));
+    }
+    return RR_OK;
+}
+
 /* A pass of a chunk, of rows, or of both. */
 static rr_status run_pass(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
     rr_pass pass = {.head_family = RR_DECODE};
+    RR_TRY(own_pages(engine, b, diag));
     bool ends = false;
     if (b->prompt != NULL) {
         put_prompt(&pass, b);
@@ -141,10 +155,6 @@ static rr_status run_pass(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
 }
 
 void rr_batch_run(rr_engine *engine, rr_batch *b, rr_diag *diag) {
-    if (b->from != NULL) {
-        b->prompt_status = rr_share_copy(engine, b->from, b->prompt->session, b->begin, b->end, diag);
-        return;
-    }
     b->prompt_status = b->rows_status = run_pass(engine, b, diag);
     const bool was_stopped = b->prompt_status == RR_E_CANCELLED || b->prompt_status == RR_E_DEADLINE;
     if (was_stopped && b->n > 0) { /* the others' rows go on without it; what they wrote is written again */

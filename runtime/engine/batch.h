@@ -7,16 +7,14 @@
 typedef struct rr_batch {
     rr_request *rows[RR_DECODE_ROWS]; /* decode requests [n] */
     uint32_t n, n_rows;               /* … and how many rows they have */
-    /* A chunk of a prompt, NULL = none: tokens [begin, end) are copied from `from`, else computed. */
-    rr_request *prompt;
-    const rr_vk_buffer *from; /* a slot: its session may be destroyed meanwhile */
+    rr_request *prompt;               /* whose tokens [begin, end) are computed, a chunk; NULL = none */
     size_t begin, end;
     rr_status prompt_status, rows_status; /* set by rr_batch_run */
 } rr_batch;
 
-/* Whether the prompt takes a pass without rows: one that is copied, or whose logits are all wanted. */
+/* Whether the prompt takes a pass without rows: one whose logits are all wanted. */
 static inline bool rr_batch_prompt_is_alone(const rr_batch *b) {
-    return b->prompt != NULL && (b->from != NULL || b->prompt->each != NULL);
+    return b->prompt != NULL && b->prompt->each != NULL;
 }
 
 /* Runs the pass, a chunk and rows together, and gives the sessions their results; timelines are the scheduler's. The caller leads

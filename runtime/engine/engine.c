@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/engine/graph.h"
+#include "runtime/engine/pages.h"
 #include "runtime/engine/resident.h"
 #include "runtime/engine/scheduler.h"
 #include "runtime/engine/selftest.h"
@@ -91,16 +92,13 @@ rr_status rr_engine_clear_counters(rr_engine *engine, rr_diag *diag) {
 static rr_status allocate(rr_engine *engine, rr_diag *diag) {
     const rr_engine_limits *limits = &engine->limits;
     engine->at = rr_activations_plan(&engine->model->config, engine->graph_kind, limits);
-    engine->slots = calloc(limits->n_sessions, sizeof *engine->slots);
     engine->sessions = calloc(limits->n_sessions, sizeof *engine->sessions);
-    if (engine->slots == NULL || engine->sessions == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "out of memory for the KV slots");
+    if (engine->sessions == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory for the list of sessions");
     }
-    for (uint32_t i = 0; i < limits->n_sessions; i++) {
-        RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE,
-                                   engine->plan.kv_bytes_per_token * limits->n_context, "KV cache",
-                                   &engine->slots[i], diag));
-    }
+    const rr_pages_plan pages =
+        rr_pages_plan_make(&engine->model->config, limits, rr_vk_info(engine->device));
+    RR_TRY(rr_pages_create(engine, &pages, diag));
     RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE, engine->at.bytes, "activations",
                                &engine->activations, diag));
     RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_UPLOAD, rr_pass_rows(limits) * sizeof(rr_row), "rows",
@@ -164,13 +162,10 @@ void rr_engine_close(rr_engine **pointer) {
         rr_vk_buffer_destroy(engine->device, &engine->activations);
         rr_vk_buffer_destroy(engine->device, &engine->rows);
         rr_vk_buffer_destroy(engine->device, &engine->readback);
-        for (uint32_t i = 0; engine->slots != NULL && i < engine->limits.n_sessions; i++) {
-            rr_vk_buffer_destroy(engine->device, &engine->slots[i]);
-        }
+        rr_pages_destroy(engine);
         rr_vk_device_close(&engine->device);
     }
     rr_profile_destroy(&engine->profile);
-    free(engine->slots);
     free(engine->sessions);
     rr_scheduler_destroy(&engine->scheduler);
     rr_vk_instance_destroy(&engine->instance);

@@ -19,7 +19,7 @@ typedef struct rr_engine_params {
     const char *device;      /* rr_vk_pick's wish */
     const char *caps;        /* rr_caps_mask's mask; NULL = $REARANK_CAPS */
     uint32_t n_context;      /* tokens a session can hold; 0 = min(8192, the model's) */
-    uint32_t n_sessions;     /* KV slots; 0 = 1 */
+    uint32_t n_sessions;     /* at once; 0 = 1 */
     uint32_t prompt_chunk;   /* prompt tokens a pass; 0 = 256 (64 on software devices) */
     uint32_t logits_rows;    /* prompt rows a pass whose logits can be asked for; 0 = 32 */
     bool exact;              /* keep activations in float, whatever it costs */
@@ -64,10 +64,10 @@ const rr_device_info *rr_engine_device(const rr_engine *engine);
 const rr_memory_plan *rr_engine_plan(const rr_engine *engine);
 uint64_t rr_engine_n_validation_messages(const rr_engine *engine);
 
-rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag); /* RR_E_MEMORY: no free slot */
+rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag); /* RR_E_MEMORY: n_sessions are there already */
 void rr_session_destroy(rr_session **session);
 
-/* Makes the session's timeline equal `tokens`: keeps the longest common prefix, computes the rest in chunks, or copies what
+/* Makes the session's timeline equal `tokens`: keeps the longest common prefix, computes the rest in chunks, or shares what
  * another session of the engine has computed of the same prompt (the same bits). Calls of several threads take turns chunk by
  * chunk, with passes for sessions that generate between them. After it the logits of the last token can be sampled. Errors:
  * RR_E_USAGE (n == 0, n > n_context, id out of range), RR_E_CANCELLED, RR_E_DEADLINE, RR_E_DEVICE. After an error the session is
@@ -75,9 +75,9 @@ void rr_session_destroy(rr_session **session);
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag);
 size_t rr_session_n_tokens(const rr_session *session);
 size_t rr_session_n_reused(const rr_session *session); /* of the last sync: what the session itself had */
-size_t rr_session_n_shared(const rr_session *session); /* of the last sync: copied from other sessions */
+size_t rr_session_n_shared(const rr_session *session); /* of the last sync: shared with other sessions */
 
-/* Makes the session's timeline equal the first n tokens of `from`'s, by a copy on the device. A sync that goes on from there
+/* Makes the session's timeline equal the first n tokens of `from`'s, which they share from then on. A sync that goes on from there
  * reuses them. Needed only for tokens that `from` generated: what is prompt there, sync finds by itself. Neither session may be
  * in a call of another thread meanwhile. Errors: RR_E_USAGE (n beyond from's timeline, another engine's, itself), RR_E_DEVICE,
  * RR_E_CANCELLED, RR_E_DEADLINE. */
@@ -169,8 +169,9 @@ typedef struct rr_engine_stats {
     uint64_t n_prompt_passes, n_decode_passes; /* those with rows of a prompt, of decode: some have both */
     uint64_t decode_rows;   /* of all decode passes, drafted ones among them */
     uint64_t prompt_tokens; /* of all prompt passes */
-    uint64_t shared_tokens; /* prompt tokens that were copied from another session instead */
+    uint64_t shared_tokens; /* prompt tokens that another session had already */
     uint64_t drafted_tokens, accepted_tokens; /* of generate calls that are over: accepted ones took no pass of their own */
+    uint32_t pages_used, pages_shared; /* pages of the KV cache that sessions hold now; of these, those that several hold */
 } rr_engine_stats;
 /* Any thread. Passes that failed are not counted. */
 void rr_engine_stats_get(rr_engine *engine, rr_engine_stats *out);

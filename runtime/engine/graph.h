@@ -4,6 +4,7 @@
 #define RR_ENGINE_GRAPH_H
 
 #include "runtime/engine/internal.h"
+#include "shaders/kv.h"
 
 struct rr_graph {
     const char *name;
@@ -28,10 +29,10 @@ extern const rr_graph rr_graph_plain;
 extern const rr_graph rr_graph_q8;
 extern const rr_graph rr_graph_lanes;
 
-/* Bytes of a layer's K and V in a session's slot. */
-static inline uint64_t rr_kv_layer_bytes(const rr_engine *engine) {
+/* Where a layer begins in a page of the KV cache. */
+static inline uint32_t rr_kv_offset(const rr_engine *engine, uint32_t layer) {
     const rr_qwen2_config *c = &engine->model->config;
-    return (uint64_t)2 * c->n_kv_heads * c->head_size * 2 * engine->limits.n_context;
+    return layer * RR_KV_LAYER_BYTES(c->n_kv_heads, c->head_size);
 }
 
 /* Logits a head row of this pass. */

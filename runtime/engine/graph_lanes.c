@@ -58,12 +58,11 @@ static rr_push_lanes_qkv push_qkv(const rr_engine *engine, uint32_t n_rows, uint
                               .q = base + engine->at.qkv,
                               .rows = engine->rows.address,
                               .table = base + engine->at.table,
-                              .kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine),
+                              .kv_offset = rr_kv_offset(engine, index),
                               .cols = c->d_model,
                               .n_tokens = n_rows,
                               .n_heads = c->n_heads,
-                              .n_kv_heads = c->n_kv_heads,
-                              .n_context = engine->limits.n_context};
+                              .n_kv_heads = c->n_kv_heads};
 }
 
 static rr_push_lanes_attention push_attention(const rr_engine *engine, rr_range rows, uint32_t index) {
@@ -74,11 +73,10 @@ static rr_push_lanes_attention push_attention(const rr_engine *engine, rr_range 
                                     .codes = base + engine->at.attn_codes + before * 2,
                                     .groups = base + engine->at.attn_groups + before / 4,
                                     .rows = engine->rows.address + rows.first * sizeof(rr_row),
-                                    .kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine),
+                                    .kv_offset = rr_kv_offset(engine, index),
                                     .n_rows = rows.n,
                                     .n_heads = c->n_heads,
                                     .n_kv_heads = c->n_kv_heads,
-                                    .n_context = engine->limits.n_context,
                                     .q_stride = c->n_heads * c->head_size,
                                     .scale = 1.0f / sqrtf((float)c->head_size)};
 }

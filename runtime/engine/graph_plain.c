@@ -120,13 +120,12 @@ static void record_scores(rr_engine *engine, const rr_pass *pass, rr_range rows,
         rr_push_attention push = {.q = base + engine->at.qkv + first * stride * 4,
                                   .y = base + engine->at.attn + first * q * 4,
                                   .rows = engine->rows.address + first * sizeof(rr_row),
-                                  .kv_offset = index * rr_kv_layer_bytes(engine),
+                                  .kv_offset = rr_kv_offset(engine, index),
                                   .scratch = base + engine->at.split,
                                   .n_rows = spans[i].n,
                                   .n_keys = spans[i].n_keys,
                                   .n_heads = c->n_heads,
                                   .n_kv_heads = c->n_kv_heads,
-                                  .n_context = engine->limits.n_context,
                                   .q_stride = stride,
                                   .scale = 1.0f / sqrtf((float)c->head_size)};
         rr_graph_record(engine, attention_op[spans[i].family], (rr_kern_key){.head_size = c->head_size}, &push);
@@ -159,11 +158,10 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, rr_range ro
     rr_push_rope rope = {.qkv = base + engine->at.qkv,
                          .rows = engine->rows.address,
                          .table = base + engine->at.table,
-                         .kv_offset = index * rr_kv_layer_bytes(engine),
+                         .kv_offset = rr_kv_offset(engine, index),
                          .n_rows = rr_pass_n_rows(pass),
                          .n_heads = c->n_heads,
-                         .n_kv_heads = c->n_kv_heads,
-                         .n_context = engine->limits.n_context};
+                         .n_kv_heads = c->n_kv_heads};
     rr_graph_record(engine, RR_OP_rope, (rr_kern_key){.head_size = c->head_size}, &rope);
     rr_graph_barrier(engine);
     if (rows.n == 0) {

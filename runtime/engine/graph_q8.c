@@ -113,11 +113,10 @@ static void record_heads(rr_engine *engine, const rr_span *span, uint32_t index,
     push.bias = engine->weights.layers[index].qkv_bias + (uint64_t)first * 4;
     push.rows = engine->rows.address + span->first * sizeof(rr_row);
     push.table = base + engine->at.table;
-    push.kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine);
+    push.kv_offset = rr_kv_offset(engine, index);
     push.gap = c->head_size / 2;
     push.first = first;
     push.heads = c->n_heads | c->n_kv_heads << 16;
-    push.n_context = engine->limits.n_context;
     record_matmul(engine, span->family, w, RR_END_ROPE, &push);
 }
 
@@ -149,13 +148,12 @@ static bool record_scores(rr_engine *engine, const rr_span *span, uint32_t index
                               .y = base + (quantizes ? to.values : engine->at.attn + (uint64_t)span->first * q * 4),
                               .groups = quantizes ? base + to.groups : 0,
                               .rows = engine->rows.address + span->first * sizeof(rr_row),
-                              .kv_offset = (uint64_t)index * rr_kv_layer_bytes(engine),
+                              .kv_offset = rr_kv_offset(engine, index),
                               .scratch = base + engine->at.split,
                               .n_rows = span->n,
                               .n_keys = span->n_keys,
                               .n_heads = c->n_heads,
                               .n_kv_heads = c->n_kv_heads,
-                              .n_context = engine->limits.n_context,
                               .q_stride = q,
                               .scale = 1.0f / sqrtf((float)c->head_size)};
     rr_graph_record(engine, op, key, &push);

@@ -118,6 +118,7 @@ typedef enum rr_family { RR_PREFILL, RR_DECODE, RR_N_FAMILIES } rr_family;
 typedef struct rr_graph rr_graph; /* graph.h */
 typedef struct rr_resident rr_resident; /* resident.h */
 typedef struct rr_scheduler rr_scheduler; /* scheduler.h */
+typedef struct rr_pages rr_pages; /* pages.h */
 
 struct rr_engine {
     rr_graph_kind graph_kind;
@@ -136,8 +137,8 @@ struct rr_engine {
     rr_vk_buffer activations;
     rr_vk_buffer rows;       /* rr_row [rr_pass_rows], written by the host */
     rr_vk_buffer readback;   /* f32 [logits_rows][n_vocab], then u32 [logits_rows] */
-    rr_vk_buffer *slots;     /* KV of each session [n_sessions] */
-    rr_session **sessions;   /* whose slot it is [n_sessions], NULL = free */
+    rr_pages *pages;         /* the KV cache: pages.h */
+    rr_session **sessions;   /* in each slot [n_sessions], NULL = free */
     pthread_mutex_t lock;    /* guards sessions, the scheduler, and what rr_session says */
     bool lock_made;
     rr_scheduler *scheduler; /* which thread may use the device: scheduler.h */
@@ -153,7 +154,7 @@ struct rr_engine {
  * read tokens[0 … n_prompt) alone, under the engine's lock. */
 struct rr_session {
     rr_engine *engine;
-    uint32_t slot;
+    uint32_t slot;   /* its index in engine->sessions, and its list of pages */
     int32_t *tokens; /* [n_context]: the timeline whose KV is valid up to n_tokens */
     size_t n_tokens;
     size_t n_prompt; /* so many from the start went through the prompt's kernels; changes under the engine's lock */

@@ -4,10 +4,14 @@
 #include "runtime/engine/engine.h"
 #include "runtime/engine/kern_rows.h"
 #include "shaders/attention.h"
+#include "shaders/kv.h"
 
 _Static_assert(RR_ATTENTION_ROWS == RR_DECODE_ROWS, "a counter a row of a decode pass");
 
 enum { ROWS_LANES = 128 }; /* of a workgroup of attention_rows.comp */
+enum { COOP_BLOCK = 32, COOP_TILE = 64 }; /* attention_coop.comp: BLOCK rows, TILE keys at a time */
+
+_Static_assert(RR_KV_PAGE % RR_ATTENTION_TILE == 0 && RR_KV_PAGE % COOP_TILE == 0, "a tile of keys lies in one page");
 
 /* Where subgroups may be of 8 or 16, a lane has few registers. */
 static bool few_registers(const rr_site *at) {
@@ -69,10 +73,7 @@ static const rr_code_row rows[] = {
 
 const rr_code_table rr_code_attention = {.rows = rows, .n = sizeof rows / sizeof rows[0]};
 
-/* attention_coop.comp: BLOCK rows, TILE keys at a time, by whichever matrices the device has. */
-enum { COOP_BLOCK = 32, COOP_TILE = 64 };
-
-/* The first size of the driver's list that the kernel can use. */
+/* attention_coop.comp: the first size of the driver's list of matrices that it can use. */
 static bool coop_size(const rr_device_info *info, rr_coop_shape *out) {
     for (uint32_t i = 0; i < info->coop_f16.n; i++) {
         rr_coop_shape size = info->coop_f16.at[i];

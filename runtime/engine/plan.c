@@ -1,5 +1,5 @@
 /* The memory plan: what the four arenas need, before anything is allocated. Pure. */
-#include "runtime/engine/internal.h"
+#include "runtime/engine/pages.h"
 #include "shaders/attention.h"
 
 enum { STAGING_BYTES = 32 << 20 }; /* upload pieces, see runtime/vk/vk.h */
@@ -85,7 +85,7 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
                        model->config.n_context);
     }
     if (limits.n_sessions > 4096 || limits.prompt_chunk > 4096 || limits.logits_rows > 4096) {
-        return rr_fail(diag, RR_E_USAGE, "%u KV slots, prompt chunks of %u, %u rows of logits: at most 4096 of each",
+        return rr_fail(diag, RR_E_USAGE, "%u sessions, prompt chunks of %u, %u rows of logits: at most 4096 of each",
                        limits.n_sessions, limits.prompt_chunk, limits.logits_rows);
     }
     rr_memory_plan plan = {.n_context = limits.n_context,
@@ -95,13 +95,13 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
                            .kv_bytes_per_token = rr_kv_bytes_per_token(&model->config)};
     rr_graph_kind graph = rr_graph_choose(model, info, params);
     RR_TRY(rr_weights_plan(model, graph, info, &plan.weights_bytes, diag));
-    uint64_t slot_bytes = plan.kv_bytes_per_token * limits.n_context; /* < 2^21 * 2^20 by the configuration's bounds */
-    plan.kv_bytes = slot_bytes * limits.n_sessions;
+    const rr_pages_plan pages = rr_pages_plan_make(&model->config, &limits, info);
+    plan.kv_bytes = pages.bytes;
     plan.activations_bytes = rr_activations_plan(&model->config, graph, &limits).bytes;
     plan.staging_bytes = STAGING_BYTES + (uint64_t)limits.logits_rows * (model->config.n_vocab + 1) * 4 +
                          rr_pass_rows(&limits) * sizeof(rr_row);
     plan.total_bytes = plan.weights_bytes + plan.kv_bytes + plan.activations_bytes + plan.staging_bytes;
-    plan.fits = plan.total_bytes <= plan.budget_bytes && slot_bytes <= info->max_allocation_bytes &&
+    plan.fits = plan.total_bytes <= plan.budget_bytes && pages.n_each > 0 &&
                 plan.activations_bytes <= info->max_allocation_bytes;
     *out = plan;
     if (plan.fits) {
@@ -109,10 +109,9 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
     }
     if (plan.total_bytes <= plan.budget_bytes) {
         return rr_fail(diag, RR_E_MEMORY,
-                       "%s allocates at most %.0f MiB at once; a KV slot of %u tokens takes %.0f MiB and the "
-                       "activations %.0f MiB: use a smaller --context",
-                       info->name, mib(info->max_allocation_bytes), limits.n_context, mib(slot_bytes),
-                       mib(plan.activations_bytes));
+                       "%s allocates at most %.0f MiB at once; a page of the KV cache takes %.0f MiB and the activations "
+                       "%.0f MiB: use a smaller --context, a smaller model, or another --device",
+                       info->name, mib(info->max_allocation_bytes), mib(pages.page_bytes), mib(plan.activations_bytes));
     }
     return rr_fail(diag, RR_E_MEMORY,
                    "%s has %.0f MiB free, the plan needs %.0f MiB: weights %.0f, KV %.0f (%u tokens × %u), "

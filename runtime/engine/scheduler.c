@@ -9,6 +9,7 @@
 
 #include "runtime/base/thread.h"
 #include "runtime/engine/batch.h"
+#include "runtime/engine/pages.h"
 #include "runtime/engine/share.h"
 
 /* How long a pass waits for generating sessions: a part of what it will take itself, within these bounds. */
@@ -189,6 +190,38 @@ static void collect_rows(rr_scheduler *s, rr_batch *b, uint32_t room) {
     }
 }
 
+/* The timeline takes the request's tokens up to `end`. */
+static void extend(const rr_request *request, size_t end) {
+    rr_session *session = request->session;
+    const size_t begin = session->n_tokens;
+    memmove(session->tokens + begin, request->tokens + begin, (end - begin) * sizeof *request->tokens);
+    session->n_tokens = end;
+    if (request->from != NULL) {
+        session->n_prompt = request->from->n_prompt < end ? request->from->n_prompt : end;
+    } else if (session->n_prompt == begin) {
+        session->n_prompt = end;
+    }
+}
+
+/* Takes what another session has of the prompt's next tokens; false when there is none. */
+static bool share(rr_engine *engine, const rr_request *request) {
+    rr_session *session = request->session;
+    const size_t begin = session->n_tokens;
+    const rr_session *from = request->from;
+    size_t end = request->n;
+    if (from == NULL && request->each == NULL) {
+        from = rr_share_find(engine, session, request->tokens, request->n, &end);
+    }
+    if (from == NULL) {
+        return false;
+    }
+    rr_pages_share(engine, session->slot, from->slot, end);
+    extend(request, end);
+    session->n_shared += end - begin;
+    engine->scheduler->stats.shared_tokens += end - begin;
+    return true;
+}
+
 static void collect_prompt(rr_engine *engine, rr_batch *b) {
     queue *q = &engine->scheduler->waiting[RR_PREFILL];
     while (q->first != NULL && b->prompt == NULL) {
@@ -199,39 +232,23 @@ static void collect_prompt(rr_engine *engine, rr_batch *b) {
             complete(request, rr_fail(&diag, RR_E_CANCELLED, "cancelled"), &diag);
             continue;
         }
+        if (share(engine, request)) {
+            complete(request, RR_OK, NULL);
+            continue;
+        }
         const size_t chunk = engine->limits.prompt_chunk;
         b->prompt = request;
         b->begin = session->n_tokens;
         b->end = request->n - b->begin < chunk ? request->n : b->begin + chunk;
-        if (request->from != NULL) {
-            b->from = &engine->slots[request->from->slot];
-            b->end = request->n;
-        } else if (request->each == NULL) {
-            const rr_session *other = rr_share_find(engine, session, request->tokens, request->n, &b->end);
-            b->from = other != NULL ? &engine->slots[other->slot] : NULL;
-        }
     }
 }
 
 static void finish_prompt(rr_scheduler *s, const rr_batch *b) {
-    const rr_request *request = b->prompt;
-    rr_session *session = request->session;
-    s->goes_on = b->end < request->n;
+    s->goes_on = b->end < b->prompt->n;
     if (s->goes_on) {
-        expect(s, session);
+        expect(s, b->prompt->session);
     }
-    memmove(session->tokens + b->begin, request->tokens + b->begin, (b->end - b->begin) * sizeof *request->tokens);
-    session->n_tokens = b->end;
-    if (request->from != NULL) {
-        session->n_prompt = request->from->n_prompt < b->end ? request->from->n_prompt : b->end;
-    } else if (session->n_prompt == b->begin) {
-        session->n_prompt = b->end;
-    }
-    if (b->from != NULL) {
-        session->n_shared += b->end - b->begin;
-        s->stats.shared_tokens += b->end - b->begin;
-        return;
-    }
+    extend(b->prompt, b->end);
     s->stats.n_prompt_passes++;
     s->stats.prompt_tokens += b->end - b->begin;
 }
@@ -285,7 +302,6 @@ static void collect(rr_engine *engine, rr_batch *b) {
 /* Results are there, or an error: the requests of the batch are done. */
 static void finish(rr_engine *engine, const rr_batch *b, double took_ns, const rr_diag *diag) {
     rr_scheduler *s = engine->scheduler;
-    const bool has_run = b->from == NULL;
     s->goes_on = false;
     if (b->prompt != NULL && b->prompt_status == RR_OK) {
         finish_prompt(s, b);
@@ -293,7 +309,7 @@ static void finish(rr_engine *engine, const rr_batch *b, double took_ns, const r
     if (b->n > 0 && b->rows_status == RR_OK) {
         finish_rows(engine, b, took_ns);
     }
-    s->stats.n_passes += has_run && (b->prompt_status == RR_OK || b->rows_status == RR_OK);
+    s->stats.n_passes += b->prompt_status == RR_OK || b->rows_status == RR_OK;
     if (b->prompt != NULL) {
         complete(b->prompt, b->prompt_status, diag);
     }
@@ -390,5 +406,6 @@ void rr_scheduler_costs(rr_engine *engine, rr_decode_costs *out) {
 void rr_engine_stats_get(rr_engine *engine, rr_engine_stats *out) {
     pthread_mutex_lock(&engine->lock);
     *out = engine->scheduler->stats;
+    rr_pages_count(engine, &out->pages_used, &out->pages_shared);
     pthread_mutex_unlock(&engine->lock);
 }

@@ -5,7 +5,7 @@
  *   or a chunk, and will come back for the next, are waited for a moment, once, so that sessions in step stay so; one that is alone
  *   waits for nobody.
  * - A prompt goes chunk by chunk, and prompts take turns. Where decode rows wait too, they and a chunk share a pass.
- * - A prompt's tokens that another session of the engine holds already are copied instead of computed (share.h).
+ * - A prompt's tokens that another session of the engine holds already are shared instead of computed (share.h).
  * Which rows meet in a pass changes no bit of any of them. Shared by the files of this folder only. */
 #ifndef RR_ENGINE_SCHEDULER_H
 #define RR_ENGINE_SCHEDULER_H
@@ -31,7 +31,7 @@ struct rr_request {
      * whichever thread runs the pass; then nothing is shared and the last token has no results. May be NULL. */
     rr_logits_fn each;
     void *each_user;
-    const rr_session *from; /* prompt: all of it is copied from this session, which no other thread uses. May be NULL */
+    const rr_session *from; /* prompt: all of it is this session's, which no other thread uses, and shared. May be NULL */
     /* Set by the scheduler. */
     bool done;
     rr_status status;

@@ -10,12 +10,14 @@
 #include "runtime/base/random.h"
 #include "runtime/base/thread.h"
 #include "shaders/attention.h"
+#include "shaders/kv.h"
 #include "shaders/matmul.h"
 #include "shaders/matmul_q8.h"
 
 enum {
     ROWS = 4096, COLS = 1024, PROMPT = 128, /* products */
     HEADS = 28, KV_HEADS = 4, HEAD = 128, KEYS = 512, QUERIES = 128, /* attention */
+    PAGES = KEYS / RR_KV_PAGE, PAGE_BYTES = RR_KV_LAYER_BYTES(KV_HEADS, HEAD),
     GENERATED = 4, /* tokens of the decode family */
     FORMATS = 3, ROUNDS = 4, REPEATS = 4,
     SLOW_NS = 5000000
@@ -36,7 +38,7 @@ struct rr_selftest_bench {
     rr_vk_commands *commands;
     rr_vk_buffer memory;
     rr_planes planes[FORMATS];
-    uint64_t w[FORMATS], x, codes, groups, y, q, kv, rows[2], scratch; /* addresses; rows: by family */
+    uint64_t w[FORMATS], x, codes, groups, y, q, kv, pages, rows[2], scratch; /* addresses; rows: by family */
     uint64_t y_offset, y_bytes;
     float *truth, *found;
 };
@@ -66,19 +68,19 @@ static void make_activations(float *x, int8_t *codes, group *groups) {
     }
 }
 
-static void make_attention(float *q, uint16_t *kv, rr_row *prompt, rr_row *generated, uint64_t kv_address) {
+static void make_attention(float *q, uint16_t *kv, rr_row *prompt, rr_row *generated, uint64_t pages) {
     uint64_t state = 2;
     for (size_t i = 0; i < (size_t)QUERIES * HEADS * HEAD; i++) {
         q[i] = 2 * next(&state);
     }
-    for (size_t i = 0; i < (size_t)2 * KV_HEADS * KEYS * HEAD; i++) {
+    for (size_t i = 0; i < (size_t)PAGES * PAGE_BYTES / sizeof *kv; i++) {
         kv[i] = rr_f32_to_f16(2 * next(&state));
     }
     for (uint32_t i = 0; i < QUERIES; i++) {
-        prompt[i] = (rr_row){.position = KEYS - QUERIES + i, .kv = kv_address};
+        prompt[i] = (rr_row){.position = KEYS - QUERIES + i, .pages = pages};
     }
     for (uint32_t i = 0; i < GENERATED; i++) {
-        generated[i] = (rr_row){.position = KEYS - 1 - 37 * i, .kv = kv_address};
+        generated[i] = (rr_row){.position = KEYS - 1 - 37 * i, .pages = pages};
     }
 }
 
@@ -98,7 +100,11 @@ static rr_status fill(rr_selftest_bench *b, uint8_t *host, uint64_t bytes, rr_di
     make_activations((float *)(void *)(host + (b->x - base)), (int8_t *)(host + (b->codes - base)),
                      (group *)(void *)(host + (b->groups - base)));
     make_attention((float *)(void *)(host + (b->q - base)), (uint16_t *)(void *)(host + (b->kv - base)),
-                   (rr_row *)(void *)(host + (b->rows[0] - base)), (rr_row *)(void *)(host + (b->rows[1] - base)), b->kv);
+                   (rr_row *)(void *)(host + (b->rows[0] - base)), (rr_row *)(void *)(host + (b->rows[1] - base)), b->pages);
+    uint64_t *pages = (uint64_t *)(void *)(host + (b->pages - base));
+    for (uint64_t i = 0; i < PAGES; i++) {
+        pages[i] = b->kv + (PAGES - 1 - i) * PAGE_BYTES;
+    }
     return rr_vk_upload(b->device, &b->memory, 0, host, bytes, diag);
 }
 
@@ -111,7 +117,8 @@ static rr_status make(rr_selftest_bench *b, rr_diag *diag) {
     const uint64_t n = (uint64_t)PROMPT * COLS, n_q = (uint64_t)QUERIES * HEADS * HEAD;
     b->y_bytes = (uint64_t)PROMPT * ROWS * 4;
     const uint64_t x = place(&end, 4 * n), codes = place(&end, n), groups = place(&end, n / 32 * sizeof(group)),
-                   q = place(&end, 4 * n_q), kv = place(&end, (uint64_t)2 * KV_HEADS * KEYS * HEAD * 2),
+                   q = place(&end, 4 * n_q), kv = place(&end, (uint64_t)PAGES * PAGE_BYTES),
+                   pages = place(&end, PAGES * sizeof(uint64_t)),
                    prompt = place(&end, QUERIES * sizeof(rr_row)), generated = place(&end, GENERATED * sizeof(rr_row)),
                    scratch = place(&end, RR_ATTENTION_SCRATCH((uint64_t)GENERATED, HEADS, KV_HEADS, HEAD, KEYS) * 4),
                    filled = end;
@@ -126,6 +133,7 @@ static rr_status make(rr_selftest_bench *b, rr_diag *diag) {
     b->groups = base + groups;
     b->q = base + q;
     b->kv = base + kv;
+    b->pages = base + pages;
     b->rows[0] = base + prompt;
     b->rows[1] = base + generated;
     b->scratch = base + scratch;
@@ -193,7 +201,7 @@ static way fast_way(const rr_selftest_bench *b, uint32_t index) {
         way a = {.op = decode ? RR_OP_attention_decode : RR_OP_attention_prefill, .key = {.head_size = HEAD}};
         a.push.attention = (rr_push_attention){.q = b->q, .y = b->y, .rows = b->rows[decode], .scratch = b->scratch,
                                                .n_rows = decode ? GENERATED : QUERIES, .n_heads = HEADS,
-                                               .n_kv_heads = KV_HEADS, .n_context = KEYS, .q_stride = HEADS * HEAD,
+                                               .n_kv_heads = KV_HEADS, .q_stride = HEADS * HEAD,
                                                .scale = 1 / sqrtf(HEAD), .n_keys = KEYS};
         return a;
     }

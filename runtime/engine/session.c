@@ -1,9 +1,10 @@
-/* Sessions: one token timeline each, with its KV slot. Owns: the timeline and the last logits. Every call that runs passes does
+/* Sessions: one token timeline each, with its KV. Owns: the timeline and the last logits. Every call that runs passes does
  * so through the scheduler, which lets the calls of several threads share them. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/thread.h"
+#include "runtime/engine/pages.h"
 #include "runtime/engine/scheduler.h"
 
 rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) {
@@ -30,7 +31,7 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
     }
     pthread_mutex_unlock(&engine->lock);
     if (session->slot == UINT32_MAX) {
-        status = rr_fail(diag, RR_E_MEMORY, "all %u KV slots of this engine are taken", engine->limits.n_sessions);
+        status = rr_fail(diag, RR_E_MEMORY, "all %u sessions that this engine was opened for are there", engine->limits.n_sessions);
         goto fail;
     }
     *out = session;
@@ -48,6 +49,7 @@ void rr_session_destroy(rr_session **pointer) {
     if (session->slot != UINT32_MAX) {
         pthread_mutex_lock(&session->engine->lock);
         session->engine->sessions[session->slot] = NULL;
+        rr_pages_cut(session->engine, session->slot, 0);
         pthread_mutex_unlock(&session->engine->lock);
     }
     if (session->wake_made) {

@@ -1,4 +1,4 @@
-/* Prompts that begin alike: the KV of tokens that another session of the engine has is copied instead of computed. Only what
+/* Prompts that begin alike: the KV of tokens that another session of the engine has is shared instead of computed. Only what
  * went through the prompt's kernels on both sides is, so the bits are those that computing would give. Shared by the files of
  * this folder only. */
 #ifndef RR_ENGINE_SHARE_H
@@ -6,12 +6,9 @@
 
 #include "runtime/engine/internal.h"
 
-/* Another session that holds more of the prompt `tokens` [n] than `session` does, by enough to be worth a copy; NULL when there
+/* Another session that holds more of the prompt `tokens` [n] than `session` does, by enough to be worth sharing; NULL when there
  * is none. *end: how far it goes, at most n − 1; untouched when there is none. The caller holds the lock. O(sessions · n). */
 const rr_session *rr_share_find(const rr_engine *engine, const rr_session *session, const int32_t *tokens, size_t n,
                                 size_t *end);
-/* Copies the KV of positions [begin, end) from a slot on the device and waits. The caller leads. Errors: RR_E_DEVICE. */
-rr_status rr_share_copy(rr_engine *engine, const rr_vk_buffer *from, const rr_session *to, size_t begin, size_t end,
-                        rr_diag *diag);
 
 #endif

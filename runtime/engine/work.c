@@ -63,7 +63,7 @@ static rr_work attention(uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads,
     double pairs = 0.0, keys = 0.0, width = (double)n_heads * head_size;
     for (uint32_t i = 0; i < n_rows; i++) {
         pairs += rows[i].position + 1.0;
-        if (i + 1 == n_rows || rows[i + 1].kv != rows[i].kv) {
+        if (i + 1 == n_rows || rows[i + 1].pages != rows[i].pages) {
             keys += rows[i].position + 1.0;
         }
     }

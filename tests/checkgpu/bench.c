@@ -102,10 +102,10 @@ static rr_status measure_copy(rr_cg *cg, rr_diag *diag) {
     return RR_OK;
 }
 
-/* Slots of a case, uploaded; bytes of 0 = not used. X, ROWS and TABLE are filled by the caller before. */
-static rr_status upload(rr_cg *cg, size_t x, size_t y, size_t kv, rr_diag *diag) {
+/* Slots of a case, uploaded; bytes of 0 = not used. Others are filled by the caller before. */
+static rr_status upload(rr_cg *cg, size_t x, size_t y, rr_diag *diag) {
     bool too_big;
-    const size_t bytes[RR_CG_SLOTS] = {[RR_CG_X] = x, [RR_CG_Y] = y, [RR_CG_KV] = kv};
+    const size_t bytes[RR_CG_SLOTS] = {[RR_CG_X] = x, [RR_CG_Y] = y};
     for (int i = 0; i < RR_CG_SLOTS; i++) {
         float *data = bytes[i] == 0 ? NULL : rr_cg_buffer(cg, (rr_cg_slot_id)i, RR_CG_IN, bytes[i]);
         if (bytes[i] != 0 && data == NULL) {
@@ -119,6 +119,17 @@ static rr_status upload(rr_cg *cg, size_t x, size_t y, size_t kv, rr_diag *diag)
     return too_big ? rr_fail(diag, RR_E_MEMORY, "%s: larger than the device allows", cg->label) : RR_OK;
 }
 
+/* The KV cache of one session: of zeros. */
+static rr_status make_cache(rr_cg *cg, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_context, rr_diag *diag) {
+    const rr_cg_cache shape = {.n_sessions = 1, .n_layers = 1, .n_kv_heads = n_kv_heads, .head_size = head_size,
+                               .n_context = n_context};
+    if (!rr_cg_cache_make(cg, &shape)) {
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+    }
+    memset(cg->slots[RR_CG_KV].host, 0, cg->slots[RR_CG_KV].bytes);
+    return RR_OK;
+}
+
 /* All rows belong to the cache's one session; positions are consecutive from `first`. */
 static rr_status upload_rows(rr_cg *cg, uint32_t n, uint32_t first, uint32_t n_vocab, rr_diag *diag) {
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n * sizeof *rows);
@@ -126,9 +137,13 @@ static rr_status upload_rows(rr_cg *cg, uint32_t n, uint32_t first, uint32_t n_v
     if (rows == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
+    const bool cache = cg->slots[RR_CG_KV].role != RR_CG_UNUSED;
+    if (cache) {
+        rr_cg_cache_link(cg);
+    }
     for (uint32_t r = 0; r < n; r++) {
-        rows[r] = (rr_row){.token = (uint32_t)(rr_cg_random(cg) % n_vocab), .position = first + r,
-                           .kv = cg->slots[RR_CG_KV].role != RR_CG_UNUSED ? rr_cg_address(cg, RR_CG_KV) : 0};
+        rows[r] = cache ? rr_cg_cache_row(cg, 0, first + r) : (rr_row){.position = first + r};
+        rows[r].token = (uint32_t)(rr_cg_random(cg) % n_vocab);
     }
     return rr_cg_upload(cg, &too_big, diag);
 }
@@ -139,7 +154,7 @@ static rr_status bench_matmul(rr_cg *cg, rr_qtype format, uint32_t n_out, uint32
     rr_cg_begin(cg, "%s %ux%u tokens %u", rr_qtype_get((uint32_t)format)->name, n_out, cols, n_tokens);
     RR_TRY(rr_cg_matrix(cg, format, n_out, cols, &planes, diag));
     size_t x = (size_t)cols * n_tokens * sizeof(float), y = (size_t)n_out * n_tokens * sizeof(float);
-    RR_TRY(upload(cg, x, y, 0, diag));
+    RR_TRY(upload(cg, x, y, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
     rr_push_matmul push = {.lo = w + planes.lo_offset, .hi = w + planes.hi_offset, .scale = w + planes.scale_offset,
                            .super = w + planes.super_offset, .x = rr_cg_address(cg, RR_CG_X),
@@ -218,7 +233,8 @@ static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_head
                                  uint32_t n_keys, rr_diag *diag) {
     size_t width = (size_t)n_heads * head_size, cache = (size_t)2 * n_kv_heads * n_keys * head_size * 2;
     rr_cg_begin(cg, "heads %u/%u of %u, rows %u, keys %u", n_heads, n_kv_heads, head_size, n_rows, n_keys);
-    RR_TRY(upload(cg, n_rows * width * sizeof(float), n_rows * width * sizeof(float), cache, diag));
+    RR_TRY(make_cache(cg, n_kv_heads, head_size, n_keys, diag));
+    RR_TRY(upload(cg, n_rows * width * sizeof(float), n_rows * width * sizeof(float), diag));
     size_t scratch_bytes = RR_ATTENTION_SCRATCH((size_t)n_rows, n_heads, n_kv_heads, head_size, n_keys) * sizeof(uint32_t);
     if (rr_cg_buffer(cg, RR_CG_SCRATCH, RR_CG_IN, scratch_bytes) == NULL) { /* zeros, as its counters begin */
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
@@ -226,11 +242,11 @@ static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_head
     RR_TRY(upload_rows(cg, n_rows, n_keys - n_rows, 1, diag));
     rr_push_attention push = {.scratch = rr_cg_address(cg, RR_CG_SCRATCH), .n_keys = n_keys, .q = rr_cg_address(cg, RR_CG_X), .y = rr_cg_address(cg, RR_CG_Y),
                               .rows = rr_cg_address(cg, RR_CG_ROWS), .n_rows = n_rows, .n_heads = n_heads,
-                              .n_kv_heads = n_kv_heads, .n_context = n_keys, .q_stride = (uint32_t)width,
+                              .n_kv_heads = n_kv_heads, .q_stride = (uint32_t)width,
                               .scale = 1 / sqrtf((float)head_size)};
     rr_push_lanes_attention lanes_push = {.q = push.q, .codes = push.y, .groups = push.y + n_rows * width * sizeof(int16_t),
                                           .rows = push.rows, .n_rows = n_rows, .n_heads = n_heads,
-                                          .n_kv_heads = n_kv_heads, .n_context = n_keys, .q_stride = (uint32_t)width,
+                                          .n_kv_heads = n_kv_heads, .q_stride = (uint32_t)width,
                                           .scale = push.scale};
     bool lanes = cg->variant->op == RR_OP_lanes_attention_prefill || cg->variant->op == RR_OP_lanes_attention_decode;
     double keys = n_keys - (n_rows - 1) / 2.0; /* a row, on average */
@@ -267,11 +283,12 @@ static rr_status bench_rope(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, ui
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
     rr_ref_rope_table(1e6f, head_size, CONTEXT, table);
-    RR_TRY(upload(cg, 0, n_rows * width * sizeof(float), (size_t)4 * n_kv_heads * CONTEXT * head_size, diag));
+    RR_TRY(make_cache(cg, n_kv_heads, head_size, CONTEXT, diag));
+    RR_TRY(upload(cg, 0, n_rows * width * sizeof(float), diag));
     RR_TRY(upload_rows(cg, n_rows, 0, 1, diag));
     rr_push_rope push = {.qkv = rr_cg_address(cg, RR_CG_Y), .rows = rr_cg_address(cg, RR_CG_ROWS),
                          .table = rr_cg_address(cg, RR_CG_TABLE), .n_rows = n_rows, .n_heads = n_heads,
-                         .n_kv_heads = n_kv_heads, .n_context = CONTEXT};
+                         .n_kv_heads = n_kv_heads};
     double rotated = (double)n_rows * (n_heads + n_kv_heads) * head_size;
     work done = {(double)n_rows * (double)width * 4 + (double)n_rows * head_size * (4.0 * n_heads + 4.0 * n_kv_heads),
                  3 * rotated};
@@ -291,7 +308,7 @@ static rr_status bench_embed(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
          rr_cg_buffer(cg, RR_CG_OUT_RMS, RR_CG_OUT, n_rows * sizeof(float)) == NULL)) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
-    RR_TRY(upload(cg, 0, n * sizeof(float), 0, diag));
+    RR_TRY(upload(cg, 0, n * sizeof(float), diag));
     RR_TRY(upload_rows(cg, n_rows, 0, N_VOCAB, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
     rr_push_embed push = {.lo = w + planes.lo_offset, .hi = w + planes.hi_offset, .scale = w + planes.scale_offset,
@@ -322,7 +339,7 @@ static rr_status bench_plain(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
     rr_cg_normals(cg, 1, weight, cols);
-    RR_TRY(upload(cg, cg->variant->op == RR_OP_swiglu ? 2 * bytes : bytes, bytes, 0, diag));
+    RR_TRY(upload(cg, cg->variant->op == RR_OP_swiglu ? 2 * bytes : bytes, bytes, diag));
     uint64_t x = rr_cg_address(cg, RR_CG_X), y = rr_cg_address(cg, RR_CG_Y);
     if (cg->variant->op == RR_OP_rmsnorm) {
         rr_push_rmsnorm push = {.x = x, .weight = rr_cg_address(cg, RR_CG_W), .y = y, .cols = cols, .n_rows = n_rows,

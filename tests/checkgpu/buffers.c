@@ -132,12 +132,14 @@ void rr_cg_free(rr_cg *cg) {
         free(slot->first);
         *slot = (rr_cg_slot){0};
     }
+    free(cg->cache.pages);
+    cg->cache = (rr_cg_cache){0};
 }
 
 /* The canaries are intact and an input is what was sent. */
 static void check_slot(rr_cg *cg, const rr_cg_slot *slot, int id) {
     static const char *const names[RR_CG_SLOTS] = {"W", "x", "y", "bias", "residual", "rows", "table", "kv",
-                                                    "x groups", "y groups", "scratch",
+                                                    "x groups", "y groups", "scratch", "pages",
                                                     "codes", "groups", "rms", "output codes", "output groups",
                                                     "output rms", "norm", "squares", "tickets"};
     uint8_t canary[CANARY_BYTES];

@@ -33,6 +33,7 @@ typedef struct attention_data {
     float *expected;
     double *values, *bound;         /* [n_rows][n_heads * head_size] */
     double *scores, *scratch;
+    uint16_t *kv;                   /* of one session's layer, [K, V][n_kv_heads][n_context][head_size] */
     rr_push_attention push;
     rr_push_lanes_attention lanes_push;
 } attention_data;
@@ -70,14 +71,6 @@ static size_t group_bytes(const rr_cg *cg, const attention_case *c) {
     return has_codes(cg, c) ? (size_t)c->n_heads * c->head_size / 4 : 0;
 }
 
-static size_t plane_halves(const attention_case *c) {
-    return (size_t)c->n_kv_heads * c->n_context * c->head_size;
-}
-
-static size_t slot_bytes(const attention_case *c) {
-    return LAYERS * 2 * plane_halves(c) * sizeof(uint16_t);
-}
-
 static void data_free(attention_data *data) {
     free(data->positions);
     free(data->sessions);
@@ -86,16 +79,17 @@ static void data_free(attention_data *data) {
     free(data->bound);
     free(data->scores);
     free(data->scratch);
+    free(data->kv);
 }
 
 /* Random K and V at positions 0 … last of a session's layer; all else is NaN and must not count. */
 static void fill_cache(rr_cg *cg, const attention_case *c, uint32_t session, uint32_t last) {
-    uint16_t *slot = (uint16_t *)(void *)(cg->slots[RR_CG_KV].host + session * slot_bytes(c));
-    uint16_t *layer = slot + LAYER * 2 * plane_halves(c);
-    for (size_t head = 0; head < 2 * (size_t)c->n_kv_heads; head++) {
+    uint16_t *cache = (uint16_t *)(void *)cg->slots[RR_CG_KV].host;
+    for (uint32_t plane = 0; plane < 2 * c->n_kv_heads; plane++) {
         for (uint32_t p = 0; p <= last; p++) {
+            uint16_t *row = cache + rr_cg_cache_at(cg, session, LAYER, plane, p);
             for (uint32_t i = 0; i < c->head_size; i++) {
-                layer[(head * c->n_context + p) * c->head_size + i] = rr_f32_to_f16(rr_cg_normal(cg));
+                row[i] = rr_f32_to_f16(rr_cg_normal(cg));
             }
         }
     }
@@ -118,7 +112,8 @@ static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *d
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, c->n_rows * sizeof *rows);
     void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, c->n_rows * y_bytes(cg, c));
     /* an output for its fill; the kernels must leave it alone, which rr_cg_compare_bits checks */
-    void *cache = rr_cg_buffer(cg, RR_CG_KV, RR_CG_OUT, n_sessions * slot_bytes(c));
+    bool cache = rr_cg_cache_make(cg, &(rr_cg_cache){.n_sessions = n_sessions, .n_layers = LAYERS, .n_kv_heads = c->n_kv_heads,
+                                                     .head_size = c->head_size, .n_context = c->n_context});
     if (cg->variant->op == RR_OP_attention_decode && scratch_make(cg, c) == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
@@ -130,12 +125,13 @@ static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *d
     data->bound = malloc(n * sizeof *data->bound);
     data->scores = malloc((size_t)c->n_rows * c->n_heads * sizeof *data->scores);
     data->scratch = malloc(rr_ref_attention_scratch(&kv) * sizeof *data->scratch);
+    data->kv = malloc((size_t)2 * c->n_kv_heads * c->n_context * c->head_size * sizeof *data->kv);
     if (has_codes(cg, c) && rr_cg_buffer(cg, groups_slot(cg), RR_CG_OUT, c->n_rows * group_bytes(cg, c)) == NULL) {
         y = NULL;
     }
-    if (q == NULL || rows == NULL || y == NULL || cache == NULL || data->positions == NULL || data->sessions == NULL ||
+    if (q == NULL || rows == NULL || y == NULL || !cache || data->positions == NULL || data->sessions == NULL ||
         data->expected == NULL || data->values == NULL || data->bound == NULL || data->scores == NULL ||
-        data->scratch == NULL) {
+        data->scratch == NULL || data->kv == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
     /* scores of normal k: deviation |q| scale = sharpness, with scale = 1 / sqrt(D) and q's deviation = sharpness */
@@ -163,14 +159,16 @@ static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *d
 static void expect(rr_cg *cg, const attention_case *c, attention_data *data) {
     uint32_t width = c->n_heads * c->head_size, stride = width + c->q_gap;
     for (uint32_t r = 0; r < c->n_rows; r++) {
-        uint8_t *slot = cg->slots[RR_CG_KV].host + data->sessions[r] * slot_bytes(c);
+        if (r == 0 || data->sessions[r] != data->sessions[r - 1]) {
+            rr_cg_cache_gather(cg, data->sessions[r], LAYER, data->kv);
+        }
         size_t at = (size_t)r * width, score_at = (size_t)r * c->n_heads;
         rr_ref_attention_params params = {
             .q = (const float *)(const void *)cg->slots[RR_CG_X].host + (size_t)r * stride,
             .positions = &data->positions[r], .n_rows = 1, .n_heads = c->n_heads, .q_stride = stride,
             .scale = 1 / sqrtf((float)c->head_size),
             .kv = {.n_kv_heads = c->n_kv_heads, .n_context = c->n_context, .head_size = c->head_size,
-                   .f16 = (uint16_t *)(void *)slot + LAYER * 2 * plane_halves(c)},
+                   .f16 = data->kv},
             .y = data->expected + at, .value_magnitude = data->values + at,
             .score_magnitude = data->scores + score_at};
         double n = data->positions[r] + 1.0;
@@ -199,22 +197,22 @@ static rr_status send(rr_cg *cg, const attention_case *c, attention_data *data, 
     }
     rr_row *rows = (rr_row *)(void *)cg->slots[RR_CG_ROWS].host;
     uint32_t n_keys = 0;
+    rr_cg_cache_link(cg);
     for (uint32_t r = 0; r < c->n_rows; r++) {
         n_keys = data->positions[r] >= n_keys ? data->positions[r] + 1 : n_keys;
-        rows[r] = (rr_row){.position = data->positions[r],
-                           .kv = rr_cg_address(cg, RR_CG_KV) + data->sessions[r] * slot_bytes(c)};
+        rows[r] = rr_cg_cache_row(cg, data->sessions[r], data->positions[r]);
     }
     data->push = (rr_push_attention){.q = rr_cg_address(cg, RR_CG_X), .y = rr_cg_address(cg, RR_CG_Y),
                                      .rows = rr_cg_address(cg, RR_CG_ROWS),
-                                     .kv_offset = LAYER * 2 * plane_halves(c) * sizeof(uint16_t),
+                                     .kv_offset = rr_cg_cache_offset(cg, LAYER),
                                      .scratch = rr_cg_address(cg, RR_CG_SCRATCH), .n_keys = n_keys,
                                      .n_rows = c->n_rows, .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
-                                     .n_context = c->n_context, .q_stride = c->n_heads * c->head_size + c->q_gap,
+                                     .q_stride = c->n_heads * c->head_size + c->q_gap,
                                      .scale = 1 / sqrtf((float)c->head_size)};
     data->lanes_push = (rr_push_lanes_attention){.q = data->push.q, .codes = data->push.y, .rows = data->push.rows,
                                                  .kv_offset = data->push.kv_offset, .n_rows = c->n_rows,
                                                  .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
-                                                 .n_context = c->n_context, .q_stride = data->push.q_stride,
+                                                 .q_stride = data->push.q_stride,
                                                  .scale = data->push.scale};
     if (has_codes(cg, c)) {
         data->push.groups = data->lanes_push.groups = rr_cg_address(cg, groups_slot(cg));
@@ -252,7 +250,7 @@ static rr_status check_case(rr_cg *cg, const attention_case *c, rr_diag *diag) {
                                           .nmse = unit * range * range});
     }
     rr_cg_compare_bits(cg, "the cache", rr_cg_found(cg, RR_CG_KV), cg->slots[RR_CG_KV].host,
-                       c->n_sessions * slot_bytes(c) / sizeof(uint32_t), c->head_size / 2);
+                       cg->slots[RR_CG_KV].bytes / sizeof(uint32_t), c->head_size / 2);
     if (cg->variant->op == RR_OP_attention_decode) {
         size_t counters = RR_ATTENTION_COUNTERS(c->n_kv_heads);
         rr_cg_compare_bits(cg, "the counters", rr_cg_found(cg, RR_CG_SCRATCH), cg->slots[RR_CG_SCRATCH].host, counters,
@@ -317,10 +315,12 @@ static rr_status check_cuts(rr_cg *cg, const attention_case *c, const uint32_t *
     }
     if (prefill) { /* the first half again, with nothing behind it in the cache */
         uint32_t half = c->n_rows / 2, known = c->first_position + half;
-        uint16_t *layer = (uint16_t *)(void *)cg->slots[RR_CG_KV].host + LAYER * 2 * plane_halves(c);
-        for (size_t head = 0; head < 2 * (size_t)c->n_kv_heads; head++) {
-            for (size_t i = (size_t)known * c->head_size; i < (size_t)c->n_context * c->head_size; i++) {
-                layer[head * c->n_context * c->head_size + i] = RR_CG_FILL & 0xFFFF;
+        uint16_t *cache = (uint16_t *)(void *)cg->slots[RR_CG_KV].host;
+        for (uint32_t plane = 0; plane < 2 * c->n_kv_heads; plane++) {
+            for (uint32_t p = known; p < c->n_context; p++) {
+                for (uint32_t i = 0; i < c->head_size; i++) {
+                    cache[rr_cg_cache_at(cg, 0, LAYER, plane, p) + i] = RR_CG_FILL & 0xFFFF;
+                }
             }
         }
         RR_TRY_GOTO(run_rows(cg, c, &data, 0, half, parts, diag));
@@ -359,7 +359,10 @@ static rr_status check_prefill(rr_cg *cg, rr_diag *diag) {
         {1, 1, 16, 8, 1, 0, 1, 1, 0, false}, {4, 2, 16, 40, 33, 0, 1, 1, 64, false}, {6, 2, 32, 70, 31, 32, 1, 1, 0, false},
         {14, 2, 64, 100, 40, 0, 1, 1, 256, false}, {14, 2, 64, 300, 17, 250, 1, 2, 256, false}, {2, 2, 64, 66, 65, 1, 1, 8, 0, false},
         {4, 1, 64, 64, 64, 0, 1, 0, 0, false}, {5, 1, 128, 50, 9, 31, 1, 1, 0, false}, {12, 2, 128, 70, 5, 63, 1, 2, 0, false},
-        {28, 4, 128, 64, 33, 20, 1, 1, 1024, false}, {40, 8, 128, 33, 2, 30, 1, 1, 0, false}, {8, 1, 128, 65, 3, 60, 1, 30, 0, false}};
+        {28, 4, 128, 64, 33, 20, 1, 1, 1024, false}, {40, 8, 128, 33, 2, 30, 1, 1, 0, false}, {8, 1, 128, 65, 3, 60, 1, 30, 0, false},
+        /* on both sides of a page's end, from it, to it */
+        {4, 2, 16, 300, 150, 110, 1, 1, 0, false}, {2, 1, 32, 140, 3, 126, 1, 1, 0, false}, {7, 1, 64, 129, 1, 128, 1, 1, 0, false},
+        {4, 2, 64, 260, 9, 250, 1, 2, 0, false}, {2, 2, 128, 130, 1, 127, 1, 1, 0, false}, {6, 2, 128, 390, 131, 128, 1, 1, 0, false}};
     static const attention_case big[] = {{14, 2, 64, 2000, 256, 1700, 1, 2, 256, false}, {28, 4, 128, 2000, 64, 1900, 1, 2, 0, false},
                                          {14, 2, 64, 512, 512, 0, 1, 1, 256, false}};
     static const attention_case cut = {14, 2, 64, 140, 130, 3, 1, 2, 0, false}, cut128 = {7, 1, 128, 80, 70, 0, 1, 2, 0, false};
@@ -378,7 +381,8 @@ static rr_status check_decode(rr_cg *cg, rr_diag *diag) {
         {14, 2, 64, 400, 1, 299, 1, 1, 256, false}, {14, 2, 64, 300, 32, 250, 3, 2, 256, false}, {2, 2, 64, 66, 3, 63, 1, 8, 0, false},
         {4, 1, 64, 65, 2, 63, 2, 0, 0, false}, {5, 1, 128, 50, 9, 31, 4, 1, 0, false}, {12, 2, 128, 130, 5, 120, 2, 2, 0, false},
         {28, 4, 128, 200, 4, 150, 2, 1, 1024, false}, {40, 8, 128, 33, 2, 30, 1, 1, 0, false}, {8, 1, 128, 65, 3, 60, 1, 30, 0, false},
-        {3, 1, 64, 8500, 2, 8390, 1, 2, 0, false}, {4, 2, 128, 16500, 1, 16400, 1, 3, 0, false}};
+        {3, 1, 64, 8500, 2, 8390, 1, 2, 0, false}, {4, 2, 128, 16500, 1, 16400, 1, 3, 0, false},
+        {4, 2, 16, 300, 9, 124, 2, 1, 0, false}, {2, 1, 32, 260, 6, 252, 3, 1, 0, false}, {7, 1, 128, 129, 1, 128, 1, 1, 0, false}};
     static const attention_case big[] = {{14, 2, 64, 4000, 8, 3900, 2, 2, 256, false}, {28, 4, 128, 4000, 4, 3990, 2, 2, 0, false}};
     static const attention_case cut = {14, 2, 64, 440, 32, 100, 3, 2, 0, false}, cut128 = {7, 1, 128, 300, 32, 240, 2, 2, 0, false};
     static const uint32_t pieces[] = {1, 2, 3, 8, 31};

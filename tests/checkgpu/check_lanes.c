@@ -18,7 +18,7 @@
 #include "runtime/engine/work.h"
 #include "shaders/lanes.h"
 
-enum { SESSIONS = 2, LAYERS = 2, LAYER = 1, CONTEXT = 70 }; /* the cache holds more than what the op may touch */
+enum { SESSIONS = 2, LAYERS = 2, LAYER = 1, CONTEXT = 300 }; /* the cache holds more than what the op may touch */
 
 typedef struct lanes_case {
     rr_qtype types[RR_LANES_PARTS]; /* of q, k, v; of gate, up; of the one matrix */
@@ -60,10 +60,6 @@ static rr_kern_key key_of(const lanes_case *c, const lanes_data *data) {
 
 static const float *floats_of(const rr_cg *cg, rr_cg_slot_id id) {
     return (const float *)(const void *)cg->slots[id].host;
-}
-
-static size_t kv_layer_bytes(const lanes_case *c) {
-    return (size_t)2 * c->n_kv_heads * CONTEXT * c->head_size * sizeof(uint16_t);
 }
 
 static rr_status no_memory(rr_cg *cg, rr_diag *diag) {
@@ -140,11 +136,12 @@ static bool make_slots(rr_cg *cg, const lanes_case *c, lanes_data *data) {
         rr_ref_rope_table(1e6f, c->head_size, CONTEXT, table);
         for (uint32_t t = 0; t < n; t++) { /* neighbours in a session, no place twice */
             data->sessions[t] = t % SESSIONS;
-            data->positions[t] = t == 0 ? CONTEXT - 1 : t + 3;
+            data->positions[t] = t == 0 ? CONTEXT - 1 : (t * 67 + 3) % CONTEXT; /* 67 and 300 have no common factor */
         }
         return rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n * sizeof(rr_row)) != NULL &&
                rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n * c->n_heads * c->head_size * sizeof(float)) != NULL &&
-               rr_cg_buffer(cg, RR_CG_KV, RR_CG_OUT, SESSIONS * LAYERS * kv_layer_bytes(c)) != NULL;
+               rr_cg_cache_make(cg, &(rr_cg_cache){.n_sessions = SESSIONS, .n_layers = LAYERS, .n_kv_heads = c->n_kv_heads,
+                                                   .head_size = c->head_size, .n_context = CONTEXT});
     }
     case RR_OP_lanes_out: {
         float *norm = rr_cg_buffer(cg, RR_CG_NORM, RR_CG_IN, rows * sizeof *norm);
@@ -182,9 +179,9 @@ static rr_status data_make(rr_cg *cg, const lanes_case *c, lanes_data *data, boo
         return RR_OK;
     }
     rr_row *rows = (rr_row *)(void *)cg->slots[RR_CG_ROWS].host;
+    rr_cg_cache_link(cg);
     for (uint32_t t = 0; t < c->n_tokens; t++) {
-        rows[t] = (rr_row){.position = data->positions[t],
-                           .kv = rr_cg_address(cg, RR_CG_KV) + data->sessions[t] * LAYERS * kv_layer_bytes(c)};
+        rows[t] = rr_cg_cache_row(cg, data->sessions[t], data->positions[t]);
     }
     return rr_cg_upload(cg, too_big, diag); /* again: rows hold addresses, known only now */
 }
@@ -207,9 +204,9 @@ static lanes_push push_make(const rr_cg *cg, const lanes_case *c, const lanes_da
                                     .bias = rr_cg_address(cg, RR_CG_BIAS),
                                     .q = row_at(cg, RR_CG_Y, first, (size_t)c->n_heads * c->head_size * 4),
                                     .rows = row_at(cg, RR_CG_ROWS, first, sizeof(rr_row)),
-                                    .table = rr_cg_address(cg, RR_CG_TABLE), .kv_offset = LAYER * kv_layer_bytes(c),
+                                    .table = rr_cg_address(cg, RR_CG_TABLE), .kv_offset = rr_cg_cache_offset(cg, LAYER),
                                     .cols = c->cols, .n_tokens = n, .n_heads = c->n_heads,
-                                    .n_kv_heads = c->n_kv_heads, .n_context = CONTEXT}};
+                                    .n_kv_heads = c->n_kv_heads}};
     case RR_OP_lanes_out:
         return (lanes_push){.out = {.w = w, .s = s, .codes = codes, .groups = groups,
                                     .x = row_at(cg, RR_CG_RESIDUAL, first, (size_t)rows * 4),
@@ -360,15 +357,13 @@ static void rotate_bounds(const lanes_case *c, const lanes_data *data, const flo
 }
 
 /* Index in the cache of k or v column i (K heads, then V heads) of a token. */
-static size_t kv_at(const lanes_case *c, const lanes_data *data, uint32_t t, uint32_t i) {
-    size_t layer = kv_layer_bytes(c) / sizeof(uint16_t);
-    return (data->sessions[t] * LAYERS + LAYER) * layer +
-           ((size_t)(i / c->head_size) * CONTEXT + data->positions[t]) * c->head_size + i % c->head_size;
+static size_t kv_at(const rr_cg *cg, const lanes_case *c, const lanes_data *data, uint32_t t, uint32_t i) {
+    return rr_cg_cache_at(cg, data->sessions[t], LAYER, i / c->head_size, data->positions[t]) + i % c->head_size;
 }
 
 static void check_qkv(rr_cg *cg, const lanes_case *c, lanes_data *data) {
     uint32_t width = data->layout.rows, q_width = c->n_heads * c->head_size;
-    size_t n = (size_t)c->n_tokens * width, n_cache = SESSIONS * LAYERS * kv_layer_bytes(c) / sizeof(uint16_t);
+    size_t n = (size_t)c->n_tokens * width, n_cache = cg->slots[RR_CG_KV].bytes / sizeof(uint16_t);
     const float *table = floats_of(cg, RR_CG_TABLE), *q = rr_cg_found(cg, RR_CG_Y);
     const uint16_t *cache = rr_cg_found(cg, RR_CG_KV);
     double *bound = malloc(n * sizeof *bound);
@@ -386,7 +381,7 @@ static void check_qkv(rr_cg *cg, const lanes_case *c, lanes_data *data) {
             size_t at = (size_t)t * width + i;
             double expected = (double)data->values[at], error = bound[at] + RR_CG_U * fabs(expected);
             if (i >= q_width) {
-                size_t to = kv_at(c, data, t, i - q_width);
+                size_t to = kv_at(cg, c, data, t, i - q_width);
                 rr_cg_compare_f16(cg, cache[to], expected, error, to);
                 written[to] = true;
             } else if (!(fabs((double)q[(size_t)t * q_width + i] - expected) <= error)) {
@@ -502,7 +497,7 @@ static void compare_kept(rr_cg *cg, const lanes_case *c, const lanes_data *data,
     memcpy(image, cache->host, cache->bytes);
     for (uint32_t t = first; t < first + n; t++) {
         for (uint32_t i = 0; i < 2 * c->n_kv_heads * c->head_size; i++) {
-            size_t at = kv_at(c, data, t, i);
+            size_t at = kv_at(cg, c, data, t, i);
             image[at] = ((const uint16_t *)(const void *)kept->slots[RR_CG_KV])[at];
         }
     }

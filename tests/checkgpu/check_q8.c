@@ -147,7 +147,7 @@ typedef struct q8_case {
     uint32_t n_heads, n_kv_heads, head_size, first_head;
 } q8_case;
 
-enum { CONTEXT = 40, SESSIONS = 2, LAYERS = 2, LAYER = 1 };
+enum { CONTEXT = 300, SESSIONS = 2, LAYERS = 2, LAYER = 1 };
 
 typedef struct q8_data {
     rr_planes planes;
@@ -161,10 +161,6 @@ static void data_free(q8_data *data) {
     free(data->scratch);
     free(data->magnitude);
     free(data->bound);
-}
-
-static size_t layer_bytes(const q8_case *c) {
-    return (size_t)2 * c->n_kv_heads * CONTEXT * c->head_size * sizeof(uint16_t);
 }
 
 static uint32_t y_stride_of(const q8_case *c) {
@@ -194,7 +190,8 @@ static bool ends_make(rr_cg *cg, const q8_case *c) {
         float *table = rr_cg_buffer(cg, RR_CG_TABLE, RR_CG_IN, (size_t)CONTEXT * c->head_size * sizeof *table);
         ok = ok && table != NULL &&
              rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, c->n_tokens * sizeof(rr_row)) != NULL &&
-             rr_cg_buffer(cg, RR_CG_KV, RR_CG_OUT, SESSIONS * LAYERS * layer_bytes(c)) != NULL;
+             rr_cg_cache_make(cg, &(rr_cg_cache){.n_sessions = SESSIONS, .n_layers = LAYERS, .n_kv_heads = c->n_kv_heads,
+                                                 .head_size = c->head_size, .n_context = CONTEXT});
         if (ok) {
             rr_ref_rope_table(1e6f, c->head_size, CONTEXT, table);
         }
@@ -258,17 +255,16 @@ static void push_make(rr_cg *cg, const q8_case *c, q8_data *data) {
     } else {
         p->rows = rr_cg_address(cg, RR_CG_ROWS);
         p->table = rr_cg_address(cg, RR_CG_TABLE);
-        p->kv_offset = LAYER * layer_bytes(c);
+        p->kv_offset = rr_cg_cache_offset(cg, LAYER);
         p->gap = c->head_size / 2;
         p->first = c->first_head * c->head_size;
         p->heads = c->n_heads | c->n_kv_heads << 16;
-        p->n_context = CONTEXT;
     }
 }
 
 static void row_place(uint32_t token, uint32_t *position, uint32_t *session) {
     *session = token % SESSIONS;
-    *position = (token * 7 + 3) % CONTEXT; /* 7 and 40 have no common factor: no place twice up to 40 tokens a session */
+    *position = (token * 67 + 3) % CONTEXT; /* 67 and 300 have no common factor: no place twice up to 300 tokens a session */
 }
 
 static rr_status upload(rr_cg *cg, const q8_case *c, bool *too_big, rr_diag *diag) {
@@ -277,10 +273,11 @@ static rr_status upload(rr_cg *cg, const q8_case *c, bool *too_big, rr_diag *dia
         return RR_OK;
     }
     rr_row *rows = (rr_row *)(void *)cg->slots[RR_CG_ROWS].host;
+    rr_cg_cache_link(cg);
     for (uint32_t t = 0; t < c->n_tokens; t++) {
         uint32_t position, session;
         row_place(t, &position, &session);
-        rows[t] = (rr_row){.position = position, .kv = rr_cg_address(cg, RR_CG_KV) + session * LAYERS * layer_bytes(c)};
+        rows[t] = rr_cg_cache_row(cg, session, position);
     }
     return rr_cg_upload(cg, too_big, diag); /* again: rows hold addresses, known only now */
 }
@@ -343,7 +340,7 @@ static void compare_rope(rr_cg *cg, const q8_case *c, q8_data *data) {
     const float *y = rr_cg_found(cg, RR_CG_Y);
     const uint16_t *kv = rr_cg_found(cg, RR_CG_KV);
     static const uint32_t fill = RR_CG_FILL;
-    size_t layer = layer_bytes(c) / sizeof *kv, n_kv = SESSIONS * LAYERS * layer;
+    size_t n_kv = cg->slots[RR_CG_KV].bytes / sizeof *kv;
     bool *written = calloc(n_kv, sizeof *written);
     if (written == NULL) {
         rr_cg_fault(cg, "no memory to compare the cache");
@@ -366,8 +363,7 @@ static void compare_rope(rr_cg *cg, const q8_case *c, q8_data *data) {
             if (memcmp(&y[at], &fill, sizeof fill) != 0) {
                 rr_cg_fault(cg, "k or v of row %u was written to y at column %u", t, r);
             }
-            size_t to = (session * LAYERS + LAYER) * layer +
-                        ((size_t)(head - c->n_heads) * CONTEXT + position) * c->head_size + r % c->head_size;
+            size_t to = rr_cg_cache_at(cg, session, LAYER, head - c->n_heads, position) + r % c->head_size;
             rr_cg_compare_f16(cg, kv[to], (double)data->sums[from], data->bound[from], to);
             written[to] = true;
         }

@@ -23,10 +23,6 @@ typedef struct rope_data {
     uint32_t *sessions;
 } rope_data;
 
-static size_t layer_bytes(const rope_case *c) {
-    return (size_t)2 * c->n_kv_heads * c->n_context * c->head_size * sizeof(uint16_t);
-}
-
 static void data_free(rope_data *data) {
     free(data->rotated);
     free(data->bound);
@@ -72,7 +68,7 @@ static void compare_qkv(rr_cg *cg, const rope_case *c, const rope_data *data, co
 
 /* The cache holds k and v where they belong and the fill everywhere else. */
 static void compare_cache(rr_cg *cg, const rope_case *c, const rope_data *data) {
-    size_t n = SESSIONS * LAYERS * layer_bytes(c) / sizeof(uint16_t), layer = layer_bytes(c) / sizeof(uint16_t);
+    size_t n = cg->slots[RR_CG_KV].bytes / sizeof(uint16_t);
     uint32_t width = (c->n_heads + 2 * c->n_kv_heads) * c->head_size, q_width = c->n_heads * c->head_size;
     const uint16_t *found = rr_cg_found(cg, RR_CG_KV);
     bool *written = calloc(n, sizeof *written);
@@ -81,10 +77,9 @@ static void compare_cache(rr_cg *cg, const rope_case *c, const rope_data *data) 
         return;
     }
     for (uint32_t r = 0; r < c->n_rows; r++) {
-        size_t start = (data->sessions[r] * LAYERS + LAYER) * layer;
         for (uint32_t i = 0; i < 2 * c->n_kv_heads * c->head_size; i++) { /* K heads, then V heads: one numbering */
-            size_t head = i / c->head_size, from = (size_t)r * width + q_width + i;
-            size_t at = start + (head * c->n_context + data->positions[r]) * c->head_size + i % c->head_size;
+            size_t from = (size_t)r * width + q_width + i;
+            size_t at = rr_cg_cache_at(cg, data->sessions[r], LAYER, i / c->head_size, data->positions[r]) + i % c->head_size;
             rr_cg_compare_f16(cg, found[at], (double)data->rotated[from], data->bound[from], at);
             written[at] = true;
         }
@@ -107,12 +102,13 @@ static rr_status check_case(rr_cg *cg, const rope_case *c, rr_diag *diag) {
     float *qkv = rr_cg_buffer(cg, RR_CG_Y, RR_CG_INOUT, n * sizeof *qkv);
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, c->n_rows * sizeof *rows);
     float *table = rr_cg_buffer(cg, RR_CG_TABLE, RR_CG_IN, (size_t)c->n_context * c->head_size * sizeof *table);
-    void *cache = rr_cg_buffer(cg, RR_CG_KV, RR_CG_OUT, SESSIONS * LAYERS * layer_bytes(c));
+    bool cache = rr_cg_cache_make(cg, &(rr_cg_cache){.n_sessions = SESSIONS, .n_layers = LAYERS, .n_kv_heads = c->n_kv_heads,
+                                                     .head_size = c->head_size, .n_context = c->n_context});
     data.rotated = malloc(n * sizeof(float));
     data.bound = calloc(n, sizeof(double));
     data.positions = malloc(c->n_rows * sizeof(uint32_t));
     data.sessions = malloc(c->n_rows * sizeof(uint32_t));
-    rr_status status = qkv == NULL || rows == NULL || table == NULL || cache == NULL || data.rotated == NULL ||
+    rr_status status = qkv == NULL || rows == NULL || table == NULL || !cache || data.rotated == NULL ||
                                data.bound == NULL || data.positions == NULL || data.sessions == NULL
                            ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label) : RR_OK;
     RR_TRY_GOTO(status);
@@ -122,22 +118,22 @@ static rr_status check_case(rr_cg *cg, const rope_case *c, rr_diag *diag) {
         qkv[i] = edges[i / 97 % (sizeof edges / sizeof edges[0])];
     }
     rr_ref_rope_table(1e6f, c->head_size, c->n_context, table);
-    uint32_t first = (uint32_t)(rr_cg_random(cg) % c->n_context);
+    /* where there is more than a page, on both sides of the first one's end */
+    uint32_t first = c->n_context > 2 * RR_KV_PAGE ? RR_KV_PAGE - c->n_rows / 2 : (uint32_t)(rr_cg_random(cg) % c->n_context);
     for (uint32_t r = 0; r < c->n_rows; r++) { /* neighbours in a session, no place twice */
         data.sessions[r] = r % SESSIONS;
         data.positions[r] = r == 0 ? c->n_context - 1 : (first + r) % (c->n_context - 1);
     }
     expect(c, qkv, table, &data);
     RR_TRY_GOTO(rr_cg_upload(cg, &too_big, diag));
+    rr_cg_cache_link(cg);
     for (uint32_t r = 0; r < c->n_rows; r++) {
-        rows[r] = (rr_row){.position = data.positions[r],
-                           .kv = rr_cg_address(cg, RR_CG_KV) + data.sessions[r] * LAYERS * layer_bytes(c)};
+        rows[r] = rr_cg_cache_row(cg, data.sessions[r], data.positions[r]);
     }
     RR_TRY_GOTO(rr_cg_upload(cg, &too_big, diag)); /* again: rows hold addresses, known only now */
     rr_push_rope push = {.qkv = rr_cg_address(cg, RR_CG_Y), .rows = rr_cg_address(cg, RR_CG_ROWS),
-                         .table = rr_cg_address(cg, RR_CG_TABLE), .kv_offset = LAYER * layer_bytes(c),
-                         .n_rows = c->n_rows, .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
-                         .n_context = c->n_context};
+                         .table = rr_cg_address(cg, RR_CG_TABLE), .kv_offset = rr_cg_cache_offset(cg, LAYER),
+                         .n_rows = c->n_rows, .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads};
     RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){.head_size = c->head_size}, &push, diag));
     compare_qkv(cg, c, &data, qkv);
     compare_cache(cg, c, &data);
@@ -151,7 +147,7 @@ rr_status rr_cg_check_rope(rr_cg *cg, rr_diag *diag) {
     static const rope_case cases[] = {
         {1, 1, 16, 1, 2}, {4, 2, 16, 5, 40}, {6, 2, 32, 31, 40}, {14, 2, 64, 1, 100}, {14, 2, 64, 33, 100},
         {2, 2, 64, 65, 70}, {12, 2, 128, 17, 64}, {28, 4, 128, 1, 300}, {28, 4, 128, 64, 300}, {40, 8, 128, 32, 50},
-        {5, 1, 128, 3, 20}};
+        {5, 1, 128, 3, 20}, {4, 2, 16, 40, 400}, {14, 2, 64, 70, 260}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         RR_TRY(check_case(cg, &cases[i], diag));
     }

@@ -5,6 +5,7 @@
 #include "runtime/engine/kern.h"
 #include "runtime/ref/lanes.h"
 #include "runtime/ref/ref.h"
+#include "shaders/kv.h"
 #include "tests/checkgpu/checkgpu.h"
 
 /* A buffer of a case. On the device its payload stands between two canaries; what an output does not define and what
@@ -12,7 +13,7 @@
 typedef enum rr_cg_role { RR_CG_UNUSED, RR_CG_IN, RR_CG_OUT, RR_CG_INOUT } rr_cg_role;
 typedef enum rr_cg_slot_id {
     RR_CG_W, RR_CG_X, RR_CG_Y, RR_CG_BIAS, RR_CG_RESIDUAL, RR_CG_ROWS, RR_CG_TABLE, RR_CG_KV, RR_CG_X_GROUPS,
-    RR_CG_Y_GROUPS, RR_CG_SCRATCH,
+    RR_CG_Y_GROUPS, RR_CG_SCRATCH, RR_CG_PAGES,
     /* ops of software devices: activations in and out, norm factors, norm weights, what lanes_out counts with */
     RR_CG_CODES, RR_CG_GROUPS, RR_CG_RMS, RR_CG_OUT_CODES, RR_CG_OUT_GROUPS, RR_CG_OUT_RMS, RR_CG_NORM, RR_CG_SQUARES,
     RR_CG_TICKETS, RR_CG_SLOTS
@@ -27,6 +28,12 @@ typedef struct rr_cg_slot {
     rr_vk_buffer device; /* grows, is kept between cases */
 } rr_cg_slot;
 
+/* The KV cache of a case (cache.c). */
+typedef struct rr_cg_cache {
+    uint32_t n_sessions, n_layers, n_kv_heads, head_size, n_context;
+    uint32_t *pages; /* of [n_sessions][places of a table], then those in no table; the checker's own */
+} rr_cg_cache;
+
 typedef struct rr_cg {
     const rr_checkgpu_params *params;
     rr_checkgpu_result *result;
@@ -36,6 +43,7 @@ typedef struct rr_cg {
     const rr_variant *variant; /* under check */
     bool again;                /* it passed under a smaller set of capabilities: the cases of real models suffice */
     rr_cg_slot slots[RR_CG_SLOTS];
+    rr_cg_cache cache;
     uint64_t random;
     char label[200];
     size_t n_faults; /* of the current case */
@@ -73,6 +81,17 @@ rr_status rr_cg_run_once(rr_cg *cg, const rr_kern_key *key, const void *push, rr
 rr_status rr_cg_run(rr_cg *cg, const rr_kern_key *key, const void *push, rr_diag *diag);
 /* Sends the start values of all outputs again. */
 rr_status rr_cg_reset_outputs(rr_cg *cg, rr_diag *diag);
+
+/* A KV cache of f16 fill in slot KV: pages scattered and out of order, with some between them that are nobody's; tables in slot
+ * PAGES. False when the host has no memory. */
+bool rr_cg_cache_make(rr_cg *cg, const rr_cg_cache *shape);
+void rr_cg_cache_link(rr_cg *cg);                                  /* writes the tables, after upload: upload again */
+rr_row rr_cg_cache_row(const rr_cg *cg, uint32_t session, uint32_t position); /* after upload */
+uint32_t rr_cg_cache_offset(const rr_cg *cg, uint32_t layer);      /* the push blocks' kv_offset */
+/* Index in slot KV, in f16 values, of the row of a position; plane: K heads, then V heads. */
+size_t rr_cg_cache_at(const rr_cg *cg, uint32_t session, uint32_t layer, uint32_t plane, uint32_t position);
+/* What the host's slot KV holds of a layer, as [planes][n_context][head_size]. */
+void rr_cg_cache_gather(const rr_cg *cg, uint32_t session, uint32_t layer, uint16_t *out);
 
 /* Float results [rows][cols] with a stride: |found - expected| ≤ bound, elementwise, and the normalised mean square
  * error ≤ nmse; what lies between cols and stride must still be the fill. */

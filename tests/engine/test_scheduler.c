@@ -252,7 +252,7 @@ static void test_together(void) {
             n_prompt += jobs[t][r].n_prompt;
         }
     }
-    printf("%s: %d rows in %d decode passes, %d prompt tokens computed in %d, %d copied; %d passes were both\n", graph,
+    printf("%s: %d rows in %d decode passes, %d prompt tokens computed in %d, %d shared; %d passes were both\n", graph,
            (int)stats.decode_rows, (int)stats.n_decode_passes, (int)stats.prompt_tokens, (int)stats.n_prompt_passes,
            (int)stats.shared_tokens, n_of_both(engine));
     CHECK(n_of_both(engine) > 0);

@@ -1,4 +1,4 @@
-/* Prompts that begin alike and forks: copied KV gives the bits of computed KV; what was generated is never taken for a prompt. */
+/* Prompts that begin alike and forks: shared KV gives the bits of computed KV; what was generated is never taken for a prompt. */
 #include <unistd.h>
 
 #include "tests/engine/small.h"
@@ -52,13 +52,13 @@ static void test_common_prompts(rr_engine *engine) {
     rr_session *a = new_session(engine), *b = new_session(engine), *c = new_session(engine);
     sync_to(a, prompt, 70, 0, found);
     sync_to(b, prompt, N_PROMPT, 70, found);
-    check_same("the first 70 tokens copied", expected, found);
+    check_same("the first 70 tokens shared", expected, found);
     sync_to(c, prompt, N_PROMPT, N_PROMPT - 1, found); /* the longer of two; the last token's logits are computed */
-    check_same("all but the last token copied", expected, found);
+    check_same("all but the last token shared", expected, found);
     sync_to(a, prompt, N_PROMPT, N_PROMPT - 1 - 70, found);
-    check_same("copied behind what the session had", expected, found);
+    check_same("shared behind what the session had", expected, found);
     CHECK_INT(rr_session_n_reused(a), 70);
-    sync_to(a, prompt, 40, 0, found); /* b and c hold this; 39 of it a has itself, one token is not worth a copy */
+    sync_to(a, prompt, 40, 0, found); /* b and c hold this; 39 of it a has itself, one token is not worth sharing */
     sync_to(b, prompt + 1, 40, 0, found);
     sync_to(c, prompt + 2, 40, 0, found);
     sync_to(c, prompt, N_PROMPT, 40, found); /* a had more once; what it let go is not taken */
@@ -129,7 +129,7 @@ static void test_fork(rr_engine *engine) {
         rr_tokens_append(&longer, all.ids, n);
         rr_tokens_append(&longer, prompt + 60, 60);
         sync_to(a, longer.ids, longer.n, 0, expected);
-        rr_session_destroy(&a); /* or b would copy from it */
+        rr_session_destroy(&a); /* or b would share its tokens */
         sync_to(b, longer.ids, longer.n, 0, found);
         CHECK_INT(rr_session_n_reused(b), n);
         check_same("a fork that goes on", expected, found);

@@ -5,7 +5,7 @@
 #include "tests/engine/truth.h"
 #include "tests/support/synth.h"
 
-enum { N = 90 };
+enum { N = 90, N_LONG = 300 }; /* the longer one goes over several pages of the cache */
 
 /* Against a reference whose cache is rounded to f16 like the engine's, only float32 roundings are left; against the float one
  * the cache's roundings come on top. */
@@ -20,15 +20,15 @@ static const truth_limits float_cache = {1.0, 1e-6, 1e-6}, f16_cache = {1.0, 1e-
  * squares. */
 static const truth_limits bits8 = {0.9, 1.2e-3, 4e-4}, bits12 = {0.95, 5e-6, 2e-6};
 
-static void check_graphs(const char *name, const char *path, const int32_t *tokens) {
-    rr_engine *exact = truth_open_engine(path, 128, 37, true), *fast = truth_open_engine(path, 128, 37, false);
+static void check_graphs(const char *name, const char *path, const int32_t *tokens, uint32_t n) {
+    rr_engine *exact = truth_open_engine(path, n, 37, true), *fast = truth_open_engine(path, n, 37, false);
     rr_diag diag = {0};
     for (int f16 = 0; exact != NULL && fast != NULL && f16 < 2; f16++) {
         rr_ref_model *ref = NULL;
-        const rr_ref_model_params params = {.n_context = N, .kv_f16 = f16 != 0};
+        const rr_ref_model_params params = {.n_context = n, .kv_f16 = f16 != 0};
         char label[48];
         CHECK_OK(rr_ref_model_create(rr_engine_model(exact), &params, &ref, &diag), diag);
-        truth_comparison truth = truth_reference(ref, tokens, N, rr_engine_model(exact)->config.n_vocab);
+        truth_comparison truth = truth_reference(ref, tokens, n, rr_engine_model(exact)->config.n_vocab);
         snprintf(label, sizeof label, "%s, %s cache", name, f16 ? "f16" : "float");
         CHECK(exact->graph_kind == RR_GRAPH_PLAIN);
         truth_check(label, exact, tokens, &truth, f16 ? &f16_cache : &float_cache);
@@ -52,11 +52,11 @@ static void check_synthetic(rr_qtype type, const char *path) {
                             .tied = type == RR_Q_Q8_0, .seed = 5};
     rr_diag diag = {0};
     CHECK_OK(rr_synth_write(&synth, path, &diag), diag);
-    int32_t tokens[N];
-    for (int i = 0; i < N; i++) {
+    int32_t tokens[N_LONG];
+    for (int i = 0; i < N_LONG; i++) {
         tokens[i] = (i * i * 7 + i * 131) % 320;
     }
-    check_graphs(rr_qtype_get((uint32_t)type)->name, path, tokens);
+    check_graphs(rr_qtype_get((uint32_t)type)->name, path, tokens, type == RR_Q_Q4_K ? N_LONG : N);
 }
 
 int main(void) {
