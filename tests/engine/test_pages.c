@@ -2,7 +2,7 @@
  * timelines that end before, at and behind a page's end. */
 #include <unistd.h>
 
-#include "shaders/kv.h"
+#include "runtime/engine/pages.h"
 #include "tests/engine/small.h"
 
 enum { P = RR_KV_PAGE, N_BASE = 2 * P + 44, N_ANSWER = 12, N_CONTEXT = 4 * P, N_SESSIONS = 3, CHUNK = 48, N_VOCAB = 400 };
@@ -243,6 +243,17 @@ static void test_cancelled(rr_engine *engine) {
     rr_session_destroy(&b);
 }
 
+/* As where a device allocates two pages at once and no more. */
+static void deal_over_buffers(rr_engine *engine) {
+    rr_diag diag = {0};
+    rr_pages_plan plan = rr_pages_plan_make(&engine->model->config, &engine->limits, rr_engine_device(engine));
+    CHECK_INT(plan.n_pages, N_SESSIONS * N_CONTEXT / P);
+    CHECK_INT(plan.n_each, plan.n_pages);
+    plan.n_each = 2;
+    rr_pages_destroy(engine);
+    CHECK_OK(rr_pages_create(engine, &plan, &diag), diag);
+}
+
 int main(void) {
     rr_diag diag = {0};
     snprintf(model_path, sizeof model_path, "/tmp/rearank_pages_%ld.gguf", (long)getpid());
@@ -257,6 +268,7 @@ int main(void) {
         const rr_engine_params params = {.model_path = model_path, .n_context = N_CONTEXT, .n_sessions = N_SESSIONS,
                                          .prompt_chunk = CHUNK, .graph = graph};
         rr_engine *engine = small_open(&params);
+        deal_over_buffers(engine);
         if (small_runs(engine, graph)) {
             test_prompts(engine);
             test_forks(engine);

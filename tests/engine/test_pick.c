@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/file.h"
-#include "runtime/engine/internal.h"
+#include "runtime/engine/pages.h"
 #include "tests/check.h"
 #include "tests/support/devices.h"
 #include "tests/support/synth.h"
@@ -210,6 +210,28 @@ static void test_plan(const rr_model *model, const rr_device_info *device) {
     CHECK_INT(rr_memory_plan_make(model, device, &absurd, &plan, &diag), RR_E_USAGE);
 }
 
+/* Pages of the KV cache: whole ones for each session, in as few buffers as the device allows. */
+static void test_pages(const rr_model *model, const rr_device_info *device) {
+    const rr_engine_limits limits = {.n_context = 2 * RR_KV_PAGE + 1, .n_sessions = 3};
+    rr_device_info sized = *device;
+    sized.max_allocation_bytes = UINT64_MAX;
+    rr_pages_plan plan = rr_pages_plan_make(&model->config, &limits, &sized);
+    const uint64_t page = plan.page_bytes;
+    CHECK_INT(page, rr_kv_bytes_per_token(&model->config) * RR_KV_PAGE);
+    CHECK_INT(plan.n_places, 3);
+    CHECK_INT(plan.n_pages, 9);
+    CHECK_INT(plan.n_each, 9);
+    CHECK_INT(plan.bytes, 9 * (page + sizeof(uint64_t)));
+    const struct {
+        uint64_t most_bytes;
+        uint32_t n_each;
+    } cases[] = {{0, 0}, {page, 0}, {page + 255, 0}, {page + 256, 1}, {2 * page + 255, 1}, {2 * page + 256, 2}, {10 * page, 9}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sized.max_allocation_bytes = cases[i].most_bytes;
+        CHECK_INT(rr_pages_plan_make(&model->config, &limits, &sized).n_each, cases[i].n_each);
+    }
+}
+
 static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -250,6 +272,7 @@ static void visit(const char *name, const rr_model *model, const rr_model *quant
     test_device(&devices[0], name);
     test_graphs(&devices[0], name);
     test_graph_of(quantized, &devices[0], name);
+    test_pages(model, &devices[0]);
     test_plan(model, &devices[0]);
     test_plan(quantized, &devices[0]);
     for (int m = 0; m < N_MASKS; m++) {
