@@ -232,22 +232,29 @@ PY
     code=$(python3 terminal.py "" "$rearank" rank --candidates many.jsonl --jobs 1 --window 4 --step 2 --deadline 1e-6 --format tsv)
     check "a deadline ends well on a terminal (found $code)" test "$code" -eq 0
     check "it is told once a query" test "$(grep -c -a -e '-- the deadline came: windows 1 to 3 stay as they were' err)" -eq 2
-    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --jobs 1 --max-tokens 4000 --format tsv --log part.jsonl)
+    # A third query of dozens of windows, so that no machine is through with it when its first line of progress shows.
+    python3 - >late.jsonl <<'PY'
+import json
+for line in list(open("c.jsonl"))[:2]:
+    print(line, end="")
+print(json.dumps({"qid": "q3", "query": "fleas", "hits": [{"docid": f"d{i}", "text": f"t{i}"} for i in range(60)]}))
+PY
+    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates late.jsonl --depth 0 --window 2 --step 1 --jobs 1 --max-tokens 30 --format tsv --log part.jsonl)
     check "Ctrl-C exits with 130 (found $code)" test "$code" -eq 130
     check "finished queries are kept" test "$(wc -l <out)" -eq 4
     check "and logged" test "$(wc -l <part.jsonl)" -eq 2
     check "it says so" grep -q -a 'interrupted: 2 of 3 queries are done' err
-    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --jobs 1 --max-tokens 4000)
+    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates late.jsonl --depth 0 --window 2 --step 1 --jobs 1 --max-tokens 30)
     check "Ctrl-C in JSON exits with 130 (found $code)" test "$code" -eq 130
     check "the list is whole and holds the finished queries" python3 - <<'PY'
 import json
 raise SystemExit([query["qid"] for query in json.load(open("out"))] != ["q1", "q2"])
 PY
-    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates c.jsonl --jobs 1 --max-tokens 4000 --output half.json)
+    code=$(python3 terminal.py 'query 3 of 3' "$rearank" rank --candidates late.jsonl --depth 0 --window 2 --step 1 --jobs 1 --max-tokens 30 --output half.json)
     check "Ctrl-C with --output exits with 130 (found $code)" test "$code" -eq 130
     check "no half file" test "$(find . -name 'half.json*' ! -name half.json.journal | wc -l)" -eq 0
     check "a journal with the finished queries" grep -q -a -F 'half.json.journal keeps: 2; the same command with --resume' err
-    run 0 rank --candidates c.jsonl --max-tokens 4000 --output half.json --resume
+    run 0 rank --candidates late.jsonl --depth 0 --window 2 --step 1 --max-tokens 30 --output half.json --resume
     check "goes on from there" test "$(python3 -c 'import json; print(len(json.load(open("half.json"))))')" -eq 3
 
     # Several jobs show one line of progress, and end as cleanly: the query of one passage is done before any answer.
