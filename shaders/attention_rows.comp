@@ -38,12 +38,10 @@ uvec4 loaded[LOADS];
 
 // A tile of K or V (`plane`), from key0 on.
 void load(bool now, uvec2 page, uint plane, uint key0) {
-    if (now) {
-        rr_words4 from = rr_words4(rr_kv_row(page, p.kv_offset, plane, key0, HEAD_SIZE));
-        uint last = min(TILE, n_keys - key0) * PIECES - 1u;
-        [[unroll]] for (uint i = 0; i < LOADS; i++) {
-            loaded[i] = from.at[min(lane + i * LANES, last)];
-        }
+    rr_words4 from = rr_words4(rr_kv_row(page, p.kv_offset, plane, key0, HEAD_SIZE));
+    uint last = min(TILE, n_keys - key0) * PIECES - 1u;
+    [[unroll]] for (uint i = 0; now && i < LOADS; i++) {
+        loaded[i] = from.at[min(lane + i * LANES, last)];
     }
 }
 
@@ -148,8 +146,7 @@ void main() {
     uint kv_head = gl_WorkGroupID.y;
     uint row0 = (gl_NumWorkGroups.x - 1u - gl_WorkGroupID.x) * BLOCK;
     uint keys = kv_head, values = p.n_kv_heads + kv_head;
-    uvec2 pages = rr_rows(p.rows).at[0].pages;
-    uvec2 page = rr_kv_page(pages, 0u);
+    uvec2 pages = rr_rows(p.rows).at[0].pages, page = rr_kv_page(pages, 0u);
     n_keys = rr_rows(p.rows).at[min((row0 + BLOCK - 1u) / group, p.n_rows - 1u)].position + 1u;
     load(EARLY != 0, page, keys, 0u);
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
