@@ -203,8 +203,8 @@ static void extend(const rr_request *request, size_t end) {
     }
 }
 
-/* Takes what another session has of the prompt's next tokens; false when there is none. */
-static bool share(rr_engine *engine, const rr_request *request) {
+/* The timeline takes over what another session has of the prompt's next tokens. */
+static void share(rr_engine *engine, const rr_request *request) {
     rr_session *session = request->session;
     const size_t begin = session->n_tokens;
     const rr_session *from = request->from;
@@ -213,13 +213,12 @@ static bool share(rr_engine *engine, const rr_request *request) {
         from = rr_share_find(engine, session, request->tokens, request->n, &end);
     }
     if (from == NULL) {
-        return false;
+        return;
     }
     rr_pages_share(engine, session->slot, from->slot, end);
     extend(request, end);
     session->n_shared += end - begin;
     engine->scheduler->stats.shared_tokens += end - begin;
-    return true;
 }
 
 static void collect_prompt(rr_engine *engine, rr_batch *b) {
@@ -232,7 +231,8 @@ static void collect_prompt(rr_engine *engine, rr_batch *b) {
             complete(request, rr_fail(&diag, RR_E_CANCELLED, "cancelled"), &diag);
             continue;
         }
-        if (share(engine, request)) {
+        share(engine, request);
+        if (session->n_tokens == request->n) { /* a fork: nothing is left to compute */
             complete(request, RR_OK, NULL);
             continue;
         }

@@ -46,7 +46,8 @@ void rr_scheduler_destroy(rr_scheduler **scheduler);
 /* Runs `n` requests (at least 1) of different sessions; returns when all are done. On success the timelines hold the tokens:
  * of a decode request the first alone, whose results the session has, while rows behind it have KV and `best`; given rows all.
  * Sets the requests' status and returns the first that is not RR_OK. Errors: RR_E_DEVICE, RR_E_CANCELLED (prompts), RR_E_DEADLINE (before
- * each pass; a prompt's also between submits), those of `each`. After an error a session holds what it held before. */
+ * each pass; a prompt's also between submits), those of `each`. After an error a session holds what it held before, of a prompt
+ * also what it shared. */
 rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr_diag *diag);
 
 /* From here to `leave` the session's thread comes back soon after each token. `drafted` and `accepted` are counted. */
