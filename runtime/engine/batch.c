@@ -66,8 +66,8 @@ static size_t n_headless(const rr_request *request) {
     return !request->given ? 0 : request->head_cols == 0 ? request->n : request->n - 1;
 }
 
-/* Behind what the pass has, decode rows: first those without a head. */
-static void put_rows(rr_pass *pass, const rr_batch *b) {
+/* Behind what the pass has, decode rows: first those without a head. Returns which head row is the first of the others. */
+static uint32_t put_rows(rr_pass *pass, const rr_batch *b) {
     uint32_t first = 0; /* with a head */
     for (int with_head = 0; with_head < 2; with_head++) {
         first = rr_pass_n_rows(pass);
@@ -83,6 +83,7 @@ static void put_rows(rr_pass *pass, const rr_batch *b) {
         pass->head_first = first;
     } /* else the head takes rows that need none along, between a prompt's last and the others */
     pass->head_rows = rr_pass_n_rows(pass) - pass->head_first;
+    return first - pass->head_first;
 }
 
 /* Whatever any request wants of the head: ids from 0 on, 0 = all; logits, or the arg max alone. */
@@ -133,24 +134,20 @@ static rr_status own_pages(rr_engine *engine, const rr_batch *b, rr_diag *diag) 
 static rr_status run_pass(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
     rr_pass pass = {.head_family = RR_DECODE};
     RR_TRY(own_pages(engine, b, diag));
-    bool ends = false;
+    uint32_t first = 0; /* head row of the decode rows */
     if (b->prompt != NULL) {
         put_prompt(&pass, b);
-        ends = pass.head_rows > 0;
     }
+    const bool ends = pass.head_rows > 0;
     if (b->n > 0) {
-        put_rows(&pass, b);
+        first = put_rows(&pass, b);
         want_of_head(&pass, b);
     }
     RR_TRY(rr_graph_run(engine, &pass, diag));
     if (ends) {
         take_results(b->prompt->session, 0, true);
     }
-    uint32_t n_headless_rows = 0;
-    for (uint32_t i = 0; i < b->n; i++) {
-        n_headless_rows += (uint32_t)n_headless(b->rows[i]);
-    }
-    take_rows(engine, b, ends ? 1 + n_headless_rows : 0);
+    take_rows(engine, b, first);
     return b->prompt != NULL && b->prompt->each != NULL ? give_each(engine, b->prompt, &pass, b->begin, diag) : RR_OK;
 }
 

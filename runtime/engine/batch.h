@@ -12,15 +12,10 @@ typedef struct rr_batch {
     rr_status prompt_status, rows_status; /* set by rr_batch_run */
 } rr_batch;
 
-/* Whether the prompt takes a pass without rows: one whose logits are all wanted. */
-static inline bool rr_batch_prompt_is_alone(const rr_batch *b) {
-    return b->prompt != NULL && b->prompt->each != NULL;
-}
-
 /* Runs the pass, a chunk and rows together, and gives the sessions their results; timelines are the scheduler's. The caller leads
  * and does not hold the lock: the sessions' own threads wait. Sets both statuses: RR_OK, RR_E_DEVICE, RR_E_CANCELLED and
- * RR_E_DEADLINE (the prompt alone: rows are then computed without it), those of `each`. A chunk that ends its prompt has at most RR_DECODE_ROWS − 1
- * rows beside it. */
+ * RR_E_DEADLINE (the prompt alone: rows are then computed without it), those of `each`. A chunk that ends its prompt has at most
+ * RR_DECODE_ROWS − 1 rows beside it, one whose logits are all wanted none. */
 void rr_batch_run(rr_engine *engine, rr_batch *b, rr_diag *diag);
 
 #endif

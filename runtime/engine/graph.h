@@ -35,6 +35,16 @@ static inline uint32_t rr_kv_offset(const rr_engine *engine, uint32_t layer) {
     return layer * RR_KV_LAYER_BYTES(c->n_kv_heads, c->head_size);
 }
 
+static inline bool rr_is_last_layer(const rr_engine *engine, uint32_t layer) {
+    return layer + 1 == engine->model->config.n_layers;
+}
+
+/* The rows that a layer takes further than K and V: of the last layer only those with a head, maybe none. */
+static inline rr_range rr_rows_beyond_kv(const rr_engine *engine, const rr_pass *pass, uint32_t layer) {
+    return rr_is_last_layer(engine, layer) && !pass->keep_rows ? (rr_range){pass->head_first, pass->head_rows}
+                                                               : rr_pass_all(pass);
+}
+
 /* Logits a head row of this pass. */
 static inline uint32_t rr_head_cols(const rr_engine *engine, const rr_pass *pass) {
     return pass->head_cols != 0 ? pass->head_cols : engine->model->config.n_vocab;

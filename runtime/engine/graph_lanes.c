@@ -118,10 +118,6 @@ static rr_push_lanes_gate_up push_gate_up(const rr_engine *engine, rr_range rows
                                   .d_ffn = engine->model->config.d_ffn};
 }
 
-static bool is_last(const rr_engine *engine, uint32_t index) {
-    return index + 1 == engine->model->config.n_layers;
-}
-
 /* Every op of a layer: q, k and v of n_rows, the others of `rows`. */
 static struct rr_layer layer_of(const rr_engine *engine, uint32_t n_rows, rr_range rows, uint32_t index) {
     const rr_device_layer *layer = &engine->weights.layers[index];
@@ -131,7 +127,7 @@ static struct rr_layer layer_of(const rr_engine *engine, uint32_t n_rows, rr_ran
         .o = push_out(engine, rows, &layer->lanes.o, engine->at.attn_codes, engine->at.attn_groups, layer->ffn_norm),
         .gate_up = push_gate_up(engine, rows, &layer->lanes.gate_up),
         .down = push_out(engine, rows, &layer->lanes.down, engine->at.act_codes, engine->at.act_groups,
-                         is_last(engine, index) ? engine->weights.output_norm : layer[1].attn_norm),
+                         rr_is_last_layer(engine, index) ? engine->weights.output_norm : layer[1].attn_norm),
     };
 }
 
@@ -160,7 +156,7 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
         rr_resident_record(engine, key_of_layer(engine, weights), index);
         return;
     }
-    const rr_range rows = rr_pass_beyond_kv(pass, is_last(engine, index));
+    const rr_range rows = rr_rows_beyond_kv(engine, pass, index);
     const struct rr_layer layer = layer_of(engine, rr_pass_n_rows(pass), rows, index);
     rr_graph_record(engine, RR_OP_lanes_qkv, key_of_qkv(engine, &weights->lanes.qkv), &layer.qkv);
     rr_graph_barrier(engine);

@@ -210,7 +210,7 @@ static void record_ffn(rr_engine *engine, const rr_pass *pass, rr_range rows, ui
 }
 
 static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index) {
-    const rr_range rows = rr_pass_beyond_kv(pass, index + 1 == engine->model->config.n_layers);
+    const rr_range rows = rr_rows_beyond_kv(engine, pass, index);
     record_attention(engine, pass, rows, index);
     if (rows.n > 0) {
         record_ffn(engine, pass, rows, index);

@@ -216,7 +216,7 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
     const uint64_t base = engine->activations.address;
     const codes h = {at->h_codes, at->h_groups}, attn = {at->attn_codes, at->attn_groups},
                 act = {at->act_codes, at->act_groups};
-    const rr_range rows = rr_pass_beyond_kv(pass, index + 1 == c->n_layers);
+    const rr_range rows = rr_rows_beyond_kv(engine, pass, index);
     record_norm(engine, base + at->x, layer->attn_norm, h, rr_pass_n_rows(pass), c->d_model, 1);
     record_qkv(engine, pass, index, h);
     if (rows.n == 0) {

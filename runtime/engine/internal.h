@@ -215,11 +215,6 @@ static inline rr_range rr_pass_all(const rr_pass *pass) {
     return (rr_range){0, rr_pass_n_rows(pass)};
 }
 
-/* The rows that a layer takes further than K and V: of the last layer only those with a head, maybe none. */
-static inline rr_range rr_pass_beyond_kv(const rr_pass *pass, bool is_last) {
-    return is_last && !pass->keep_rows ? (rr_range){pass->head_first, pass->head_rows} : rr_pass_all(pass);
-}
-
 /* The rows of a range by families; returns how many spans have some. */
 static inline uint32_t rr_pass_spans(const rr_pass *pass, rr_range range, rr_span out[RR_N_FAMILIES]) {
     uint32_t n = 0, begin = 0;

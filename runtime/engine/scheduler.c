@@ -293,7 +293,8 @@ static void collect(rr_engine *engine, rr_batch *b) {
     }
     /* the head takes RR_DECODE_ROWS, and a prompt's end needs one */
     const uint32_t room = RR_DECODE_ROWS - (b->prompt != NULL && b->end == b->prompt->n);
-    s->was_alone = rr_batch_prompt_is_alone(b) || (first_rows != NULL && first_rows->n > room);
+    const bool wants_all = b->prompt != NULL && b->prompt->each != NULL; /* the head, chunk by chunk */
+    s->was_alone = wants_all || (first_rows != NULL && first_rows->n > room);
     if (!s->was_alone) {
         collect_rows(s, b, room);
     }

@@ -280,6 +280,17 @@ static void test_writers(void) {
     small_close(&engine);
 }
 
+/* Whether the job was ended by `status`: it has then the beginning of what it would have had, else all of it. */
+static bool check_ended(int t, int r, const outcome *o, rr_status status) {
+    if (o->status == RR_OK) {
+        check_outcome(t, r, o);
+        return false;
+    }
+    CHECK_INT(o->status, status);
+    CHECK_MSG(o->answer_same, "thread %d round %d: an answer that was ended is not the beginning of the whole", t, r);
+    return true;
+}
+
 /* Threads 0 … 3 are cancelled at any moment: what they have is the beginning of what they would have had, and the others see
  * nothing of it. */
 static void test_cancels(void) {
@@ -299,13 +310,11 @@ static void test_cancels(void) {
         for (int t = 0; t < N_THREADS; t++) {
             for (int r = 0; r < n_rounds; r++) {
                 const outcome *o = &workers[t].outcomes[r];
-                if (t >= N_VICTIMS || o->status == RR_OK) {
+                if (t >= N_VICTIMS) {
                     check_outcome(t, r, o);
-                    continue;
+                } else {
+                    n_cancelled += check_ended(t, r, o, RR_E_CANCELLED);
                 }
-                n_cancelled++;
-                CHECK_INT(o->status, RR_E_CANCELLED);
-                CHECK_MSG(o->answer_same, "thread %d round %d: a cancelled answer is not the beginning of the whole", t, r);
             }
         }
     }
@@ -328,15 +337,8 @@ static void test_deadlines(void) {
     finish(workers);
     for (int t = 0; t < N_THREADS; t++) {
         for (int r = 0; r < n_rounds; r++) {
-            const outcome *o = &workers[t].hurried[r];
             check_outcome(t, r, &workers[t].outcomes[r]);
-            if (t >= N_VICTIMS || o->status == RR_OK) {
-                check_outcome(t, r, t >= N_VICTIMS ? &workers[t].outcomes[r] : o);
-                continue;
-            }
-            n_late++;
-            CHECK_INT(o->status, RR_E_DEADLINE);
-            CHECK_MSG(o->answer_same, "thread %d round %d: a late answer is not the beginning of the whole", t, r);
+            n_late += t < N_VICTIMS && check_ended(t, r, &workers[t].hurried[r], RR_E_DEADLINE);
         }
     }
     printf("%s: %d calls were late\n", graph, n_late);
