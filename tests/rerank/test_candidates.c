@@ -2,6 +2,7 @@
 #include "tests/check.h"
 
 #include "rerank/candidates.h"
+#include "tests/support/folder.h"
 
 static void good(const char *text, rr_candidates *out) {
     rr_diag diag = {0};
@@ -133,8 +134,8 @@ static void write_file(const char *path, const char *text) {
 }
 
 static void check_files(void) {
-    char folder[] = "/tmp/rearank_test_XXXXXX", a[64], b[64], missing[64];
-    CHECK(mkdtemp(folder) != NULL);
+    char folder[256], a[300], b[300], missing[300];
+    rr_test_folder(folder, sizeof folder);
     snprintf(a, sizeof a, "%s/a.txt", folder);
     snprintf(b, sizeof b, "%s/b.txt", folder);
     snprintf(missing, sizeof missing, "%s/c.txt", folder);

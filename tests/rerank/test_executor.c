@@ -443,52 +443,61 @@ static void check_equal(uint32_t seed, bool fails, totals_state *totals) {
     destroy_outcome(&other);
 }
 
+/* Queries, parameters and a script, and what the plain order makes of them. */
+typedef struct trial_state {
+    uint32_t random;
+    size_t n_queries, n_workers;
+    rr_rank_params rank;
+    script_state script;
+} trial_state;
+
+static void begin_trial(trial_state *t, uint32_t seed, outcome_state *plain) {
+    *t = (trial_state){.random = seed, .script = {.seed = seed}};
+    t->n_queries = choose_n_queries(&t->random);
+    t->n_workers = 1 + random_next(&t->random) % MAX_WORKERS;
+    make_queries(&t->random, t->n_queries, false);
+    t->rank = make_params(&t->random);
+    plain->fail_at = MAX_QUERIES;
+    run(&t->script, &t->rank, t->n_queries, 1, false, plain);
+}
+
 /* Some rankings are known: they are passed by, the others are what they were. */
 static void check_known(uint32_t seed) {
-    uint32_t random = seed;
     static outcome_state plain, other;
     bool known[MAX_QUERIES];
-    size_t n_queries = choose_n_queries(&random), n_workers = 1 + random_next(&random) % MAX_WORKERS;
-    make_queries(&random, n_queries, false);
-    rr_rank_params rank = make_params(&random);
-    script_state script = {.seed = seed};
-    plain.fail_at = other.fail_at = MAX_QUERIES;
-    run(&script, &rank, n_queries, 1, false, &plain);
-    for (size_t i = 0; i < n_queries; i++) {
-        known[i] = seed % 8 == 0 || random_next(&random) % 2 == 0;
+    trial_state t;
+    begin_trial(&t, seed, &plain);
+    other.fail_at = MAX_QUERIES;
+    for (size_t i = 0; i < t.n_queries; i++) {
+        known[i] = seed % 8 == 0 || random_next(&t.random) % 2 == 0;
     }
     known_queries = known;
-    run(&script, &rank, n_queries, n_workers, true, &other);
+    run(&t.script, &t.rank, t.n_queries, t.n_workers, true, &other);
     known_queries = NULL;
     CHECK_MSG(plain.status == other.status, "seed %u: status %d, expected %d", seed, other.status, plain.status);
-    for (size_t i = 0; i < n_queries; i++) {
+    for (size_t i = 0; i < t.n_queries; i++) {
         if (known[i]) {
             CHECK_MSG(other.text[i].bytes == strlen("known"), "seed %u, query %zu is known and was not delivered", seed, i);
         } else {
-            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]), "seed %u, %zu workers, query %zu: other bytes", seed, n_workers, i);
+            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]), "seed %u, %zu workers, query %zu: other bytes", seed, t.n_workers, i);
         }
     }
-    CHECK(seed % 8 != 0 || atomic_load(&script.n_calls) == 0);
+    CHECK(seed % 8 != 0 || atomic_load(&t.script.n_calls) == 0);
     destroy_outcome(&plain);
     destroy_outcome(&other);
 }
 
 /* Stopped at any call: what was finished is delivered, and is right. */
 static void check_stopped(uint32_t seed, totals_state *totals) {
-    uint32_t random = seed;
     static outcome_state plain, other;
-    size_t n_queries = choose_n_queries(&random), n_workers = 1 + random_next(&random) % MAX_WORKERS;
-    make_queries(&random, n_queries, false);
-    rr_rank_params rank = make_params(&random);
-    script_state script = {.seed = seed};
-    plain.fail_at = MAX_QUERIES;
-    other.fail_at = random_next(&random) % 4 == 0 ? 0 : MAX_QUERIES;
-    run(&script, &rank, n_queries, 1, false, &plain);
-    script.stop_at = 1 + random_next(&random) % 20;
-    run(&script, &rank, n_queries, n_workers, true, &other);
-    bool was_stopped = atomic_load(&script.stop), refused = other.fail_at == 0 && other.status == RR_E_IO;
+    trial_state t;
+    begin_trial(&t, seed, &plain);
+    other.fail_at = random_next(&t.random) % 4 == 0 ? 0 : MAX_QUERIES;
+    t.script.stop_at = 1 + random_next(&t.random) % 20;
+    run(&t.script, &t.rank, t.n_queries, t.n_workers, true, &other);
+    bool was_stopped = atomic_load(&t.script.stop), refused = other.fail_at == 0 && other.status == RR_E_IO;
     CHECK_MSG(refused || other.status == (was_stopped ? RR_E_CANCELLED : RR_OK), "seed %u: status %d", seed, other.status);
-    for (size_t i = 0; i < n_queries; i++) {
+    for (size_t i = 0; i < t.n_queries; i++) {
         CHECK_MSG(other.text[i].bytes == 0 || is_equal(&plain.text[i], &other.text[i]), "seed %u: query %zu", seed, i);
         CHECK(was_stopped || refused || other.text[i].bytes > 0);
     }
@@ -499,25 +508,21 @@ static void check_stopped(uint32_t seed, totals_state *totals) {
 
 /* Deadlines that come at any moment. */
 static void check_deadlines(uint32_t seed, totals_state *totals) {
-    uint32_t random = seed;
     static outcome_state plain, other;
-    size_t n_queries = choose_n_queries(&random), n_workers = 1 + random_next(&random) % MAX_WORKERS;
-    make_queries(&random, n_queries, false);
-    rr_rank_params rank = make_params(&random);
-    script_state script = {.seed = seed};
-    plain.fail_at = other.fail_at = MAX_QUERIES;
-    run(&script, &rank, n_queries, 1, false, &plain);
+    trial_state t;
+    begin_trial(&t, seed, &plain);
+    other.fail_at = MAX_QUERIES;
     bool rough = seed % 6 == 0; /* windows fail and the run is stopped as well */
-    script.stalls = random_next(&random) % 2 == 0;
-    script.can_fail = rough;
-    script.stop_at = rough ? random_next(&random) % 40 : 0;
-    rank.deadline_after_ns = random_next(&random) % 8 == 0 ? 1 : 1 + random_next(&random) % 4000000;
-    run(&script, &rank, n_queries, n_workers, random_next(&random) % 8 != 0, &other);
+    t.script.stalls = random_next(&t.random) % 2 == 0;
+    t.script.can_fail = rough;
+    t.script.stop_at = rough ? random_next(&t.random) % 40 : 0;
+    t.rank.deadline_after_ns = random_next(&t.random) % 8 == 0 ? 1 : 1 + random_next(&t.random) % 4000000;
+    run(&t.script, &t.rank, t.n_queries, t.n_workers, random_next(&t.random) % 8 != 0, &other);
     CHECK_MSG(rough || other.status == RR_OK, "seed %u: status %d: %s", seed, other.status, other.diag.text);
-    for (size_t i = 0; i < n_queries; i++) {
+    for (size_t i = 0; i < t.n_queries; i++) {
         CHECK(plain.n_late[i] == 0 && (rough || other.text[i].bytes > 0));
         if (other.n_late[i] == 0 && other.text[i].bytes > 0) {
-            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]), "seed %u, %zu workers, query %zu: other bytes", seed, n_workers, i);
+            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]), "seed %u, %zu workers, query %zu: other bytes", seed, t.n_workers, i);
             totals->n_in_time += queries[i].n > 1;
         }
         totals->n_late_queries += other.n_late[i] > 0;

@@ -9,6 +9,7 @@
 #include "rerank/rearank.h"
 #include "rerank/responder.h"
 #include "runtime/base/thread.h"
+#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 static const rr_passage passages[] = {
@@ -291,12 +292,10 @@ static void check_api(const char *path) {
 }
 
 int main(void) {
-    char path[] = "/tmp/rearank_test_XXXXXX";
-    int fd = mkstemp(path);
+    char path[256];
     rr_diag diag = {0};
     rr_synth synth = {.n_context = 4096, .with_vocabulary = true, .seed = 3};
-    CHECK(fd >= 0);
-    close(fd);
+    rr_test_file(path, sizeof path);
     CHECK_OK(rr_synth_write(&synth, path, &diag), diag);
     check_model(path);
     check_api(path);

@@ -6,6 +6,7 @@
 
 #include "rerank/responder.h"
 #include "tests/check.h"
+#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 enum { MOST = 100, N_CONTEXT = 12288 };
@@ -282,12 +283,10 @@ static void check_room(const char *path) {
 }
 
 int main(void) {
-    char path[] = "/tmp/rearank_strict_XXXXXX";
-    int fd = mkstemp(path);
+    char path[256];
     rr_diag diag = {0};
     rr_synth synth = {.n_context = N_CONTEXT, .with_vocabulary = true, .seed = 3};
-    CHECK(fd >= 0);
-    close(fd);
+    rr_test_file(path, sizeof path);
     CHECK_OK(rr_synth_write(&synth, path, &diag), diag);
     for (uint32_t i = 0; i < MOST; i++) {
         snprintf(texts[i], sizeof texts[i], "t%u", i * 37 % 100);

@@ -8,6 +8,7 @@
 
 #include "rerank/run_out.h"
 #include "rerank/worker.h"
+#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 enum { N_PASSAGES = 9, N_QUERIES = 2, MAX_WORKERS = 4 };
@@ -167,12 +168,10 @@ static void check_engine(const char *path) {
 }
 
 int main(void) {
-    char path[] = "/tmp/rearank_test_XXXXXX";
-    int fd = mkstemp(path);
+    char path[256];
     rr_diag diag = {0};
     rr_synth synth = {.n_context = 4096, .with_vocabulary = true, .seed = 3};
-    CHECK(fd >= 0);
-    close(fd);
+    rr_test_file(path, sizeof path);
     make_queries();
     CHECK_OK(rr_synth_write(&synth, path, &diag), diag);
     check_engine(path);

@@ -9,6 +9,7 @@
 #include "runtime/base/file.h"
 #include "runtime/vk/vk.h"
 #include "tests/check.h"
+#include "tests/support/folder.h"
 
 static const uint32_t mix_spirv[] = {
 #include "tests/vk/mix.inc"
@@ -377,12 +378,11 @@ static void test_damaged_caches(rr_vk_device *device, const char *path, rr_buf *
 }
 
 static void test_pipeline_cache(rr_vk_device *device) {
-    char folder[] = "/tmp/rearank-test-XXXXXX";
-    char path[256];
+    char folder[256], path[512];
     rr_diag diag = {0};
     rr_buf good = {0};
     struct stat before = {0}, after = {0};
-    CHECK(mkdtemp(folder) != NULL);
+    rr_test_folder(folder, sizeof folder);
     setenv("REARANK_CACHE", folder, 1);
     path_of_cache(folder, rr_vk_info(device), path, sizeof path);
     CHECK(!use_cache(device, 42));
