@@ -68,10 +68,10 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag);
 void rr_session_destroy(rr_session **session);
 
 /* Makes the session's timeline equal `tokens`: keeps the longest common prefix, computes the rest in chunks, or shares what
- * another session of the engine has computed of the same prompt (the same bits). Calls of several threads take turns chunk by
- * chunk, with passes for sessions that generate between them. After it the logits of the last token can be sampled. Errors:
- * RR_E_USAGE (n == 0, n > n_context, id out of range), RR_E_CANCELLED, RR_E_DEADLINE, RR_E_DEVICE. After an error the session is
- * still valid and holds a prefix of `tokens`. */
+ * another session of the engine has computed of the same prompt (the same bits). Where several threads call, the prompt goes on
+ * that came first or is short (scheduler.h), chunk by chunk, and sessions that generate share its passes. After it the logits of
+ * the last token can be sampled. Errors: RR_E_USAGE (n == 0, n > n_context, id out of range), RR_E_CANCELLED, RR_E_DEADLINE,
+ * RR_E_DEVICE. After an error the session is still valid and holds a prefix of `tokens`. */
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag);
 size_t rr_session_n_tokens(const rr_session *session);
 size_t rr_session_n_reused(const rr_session *session); /* of the last sync: what the session itself had */

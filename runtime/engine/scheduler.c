@@ -25,6 +25,9 @@ struct rr_scheduler {
     bool goes_on;          /* the last pass had a prompt's chunk that was not its end */
     bool was_alone;        /* … had a chunk and no room for rows that may have waited */
     uint32_t n_rows;       /* decode rows that wait */
+    double round_of_turns; /* how many chunks each prompt would have had by now if all took turns */
+    uint64_t n_prompts;    /* have come so far */
+    uint32_t n_open;       /* of them, not yet ended */
     uint64_t round;        /* sessions whose `awaited` this is are waited for; never 0 */
     uint32_t n_awaited;
     pthread_cond_t gather; /* nobody is awaited any more, or the pass is full */
@@ -105,9 +108,24 @@ static void stop_expecting(rr_scheduler *s, rr_session *session) {
     }
 }
 
-static void enqueue(rr_scheduler *s, rr_request *request) {
+static void give_turn(rr_engine *engine, rr_request *request) {
+    rr_scheduler *s = engine->scheduler;
+    const bool computes = request->from == NULL; /* a fork takes no time */
+    const uint32_t left = computes ? (uint32_t)(request->n - request->session->n_tokens) : 0;
+    if (request->turn.number == 0) {
+        request->turn.number = ++s->n_prompts;
+        request->turn.due = s->round_of_turns + rr_div_up(left, engine->limits.prompt_chunk);
+        s->n_open++;
+    }
+}
+
+static void enqueue(rr_engine *engine, rr_request *request) {
+    rr_scheduler *s = engine->scheduler;
     rr_session *session = request->session;
     append(&s->waiting[request->family], request);
+    if (request->family == RR_PREFILL) {
+        give_turn(engine, request);
+    }
     session->best_ready = false;
     session->logits_ready = false;
     if (session->n_prompt > session->n_tokens) {
@@ -122,28 +140,39 @@ static void enqueue(rr_scheduler *s, rr_request *request) {
     stop_expecting(s, session);
 }
 
-static void complete(rr_request *request, rr_status status, const rr_diag *diag) {
+static void complete(rr_scheduler *s, rr_request *request, rr_status status, const rr_diag *diag) {
     request->done = true;
     request->status = status;
     if (status != RR_OK && request->diag != NULL) {
         *request->diag = *diag;
     }
+    if (request->family == RR_PREFILL && (status != RR_OK || request->session->n_tokens == request->n)) {
+        s->n_open--;
+    }
     pthread_cond_signal(request->wake);
 }
 
-/* Whoever waits past the deadline of its session waits no longer. */
-static void end_late(rr_scheduler *s) {
+/* Of a prompt's chunk; between tokens a cancel is looked at by the thread that generates. */
+static rr_status check_waiting(const rr_request *request, rr_diag *diag) {
+    if (request->family == RR_PREFILL && atomic_load(&request->session->cancelled)) {
+        return rr_fail(diag, RR_E_CANCELLED, "cancelled");
+    }
+    return rr_deadline_check(request->session->deadline_ns, diag);
+}
+
+/* Whoever waits past the deadline of its session, or for a prompt that was cancelled, waits no longer. */
+static void end_waiting(rr_scheduler *s) {
     for (int f = 0; f < RR_N_FAMILIES; f++) {
         for (rr_request **link = &s->waiting[f].first; *link != NULL;) {
             rr_diag diag;
-            rr_status status = rr_deadline_check((*link)->session->deadline_ns, &diag);
+            rr_status status = check_waiting(*link, &diag);
             if (status == RR_OK) {
                 link = &(*link)->next;
                 continue;
             }
             rr_request *request = take(&s->waiting[f], link);
             s->n_rows -= request->family == RR_DECODE ? (uint32_t)request->n : 0;
-            complete(request, status, &diag);
+            complete(s, request, status, &diag);
         }
     }
 }
@@ -221,19 +250,27 @@ static void share(rr_engine *engine, const rr_request *request) {
     engine->scheduler->stats.shared_tokens += end - begin;
 }
 
+static bool is_before(const rr_request *a, const rr_request *b) {
+    return a->turn.due != b->turn.due ? a->turn.due < b->turn.due : a->turn.number < b->turn.number;
+}
+
+static rr_request *take_next_prompt(queue *q) {
+    rr_request **best = &q->first;
+    for (rr_request **link = &q->first; *link != NULL; link = &(*link)->next) {
+        best = is_before(*link, *best) ? link : best;
+    }
+    return take(q, best);
+}
+
 static void collect_prompt(rr_engine *engine, rr_batch *b) {
-    queue *q = &engine->scheduler->waiting[RR_PREFILL];
+    rr_scheduler *s = engine->scheduler;
+    queue *q = &s->waiting[RR_PREFILL];
     while (q->first != NULL && b->prompt == NULL) {
-        rr_request *request = take(q, &q->first);
+        rr_request *request = take_next_prompt(q);
         rr_session *session = request->session;
-        if (atomic_load(&session->cancelled)) {
-            rr_diag diag;
-            complete(request, rr_fail(&diag, RR_E_CANCELLED, "cancelled"), &diag);
-            continue;
-        }
         share(engine, request);
         if (session->n_tokens == request->n) { /* a fork: nothing is left to compute */
-            complete(request, RR_OK, NULL);
+            complete(s, request, RR_OK, NULL);
             continue;
         }
         const size_t chunk = engine->limits.prompt_chunk;
@@ -249,6 +286,7 @@ static void finish_prompt(rr_scheduler *s, const rr_batch *b) {
         expect(s, b->prompt->session);
     }
     extend(b->prompt, b->end);
+    s->round_of_turns += 1.0 / s->n_open;
     s->stats.n_prompt_passes++;
     s->stats.prompt_tokens += b->end - b->begin;
 }
@@ -284,7 +322,8 @@ static void finish_rows(rr_engine *engine, const rr_batch *b, double took_ns) {
     s->stats.decode_rows += b->n_rows;
 }
 
-/* What the next pass takes. The first that waits of both families is always taken, so nobody waits for ever. */
+/* What the next pass takes. The first rows that wait are always taken, and of prompts the one whose turn it is: nobody waits for
+ * ever. */
 static void collect(rr_engine *engine, rr_batch *b) {
     rr_scheduler *s = engine->scheduler;
     const rr_request *first_rows = s->waiting[RR_DECODE].first;
@@ -312,10 +351,10 @@ static void finish(rr_engine *engine, const rr_batch *b, double took_ns, const r
     }
     s->stats.n_passes += b->prompt_status == RR_OK || b->rows_status == RR_OK;
     if (b->prompt != NULL) {
-        complete(b->prompt, b->prompt_status, diag);
+        complete(s, b->prompt, b->prompt_status, diag);
     }
     for (uint32_t i = 0; i < b->n; i++) {
-        complete(b->rows[i], b->rows_status, diag);
+        complete(s, b->rows[i], b->rows_status, diag);
     }
 }
 
@@ -324,7 +363,7 @@ static void lead(rr_engine *engine) {
     rr_scheduler *s = engine->scheduler;
     s->is_led = true;
     gather(engine);
-    end_late(s);
+    end_waiting(s);
     rr_batch b = {0};
     collect(engine, &b);
     if (b.prompt != NULL || b.n > 0) {
@@ -365,7 +404,7 @@ rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr
     for (size_t i = 0; i < n; i++) {
         requests[i].wake = wake;
         requests[i].diag = diag;
-        enqueue(s, &requests[i]);
+        enqueue(engine, &requests[i]);
     }
     while (!all_done(requests, n)) {
         if (s->is_led) {

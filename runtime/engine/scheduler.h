@@ -4,7 +4,9 @@
  * - Decode rows of all who wait share a pass (up to RR_DECODE_ROWS). Sessions that were just given a token
  *   or a chunk, and will come back for the next, are waited for a moment, once, so that sessions in step stay so; one that is alone
  *   waits for nobody.
- * - A prompt goes chunk by chunk, and prompts take turns. Where decode rows wait too, they and a chunk share a pass.
+ * - A prompt goes chunk by chunk. Of several, the one goes on that would end first if all took turns (the fair sojourn protocol:
+ *   none ends much later than it would in turns). So equal ones end one after another, answers begin early and ride along with
+ *   the prompts that follow, and a short one overtakes long ones. Where decode rows wait too, they and a chunk share a pass.
  * - A prompt's tokens that another session of the engine holds already are shared instead of computed (share.h).
  * Which rows meet in a pass changes no bit of any of them. Shared by the files of this folder only. */
 #ifndef RR_ENGINE_SCHEDULER_H
@@ -32,6 +34,11 @@ struct rr_request {
     rr_logits_fn each;
     void *each_user;
     const rr_session *from; /* prompt: all of it is this session's, which no other thread uses, and shared. May be NULL */
+    /* Prompt: its turn; zeroed for the first chunk, which sets it, and kept for those that follow. */
+    struct {
+        double due;      /* the round of turns in which it would end */
+        uint64_t number; /* from 1, in the order in which prompts came: the first of equals */
+    } turn;
     /* Set by the scheduler. */
     bool done;
     rr_status status;

@@ -127,7 +127,7 @@ static size_t common_prefix(const rr_session *session, const int32_t *tokens, si
     return common;
 }
 
-/* Runs what the session lacks of `tokens`, chunk by chunk. */
+/* Runs what the session lacks of `tokens`, chunk by chunk, in one turn. */
 static rr_status run_prompt(rr_session *session, const int32_t *tokens, size_t n, rr_request base, rr_diag *diag) {
     const size_t begin = session->n_tokens;
     while (session->n_tokens < n) {
@@ -144,6 +144,7 @@ static rr_status run_prompt(rr_session *session, const int32_t *tokens, size_t n
         if (session->on_progress != NULL) {
             session->on_progress(session->on_progress_user, session->n_tokens - begin, n - begin);
         }
+        base.turn = request.turn;
     }
     return RR_OK;
 }

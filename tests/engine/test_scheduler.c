@@ -409,6 +409,88 @@ static void test_late_in_queue(void) {
     small_close(&engine);
 }
 
+enum { N_READERS = 3 };
+
+/* A prompt in progress: its number stands in `order` for each chunk. */
+typedef struct queued {
+    rr_session *session;
+    pthread_t thread;
+    int number;
+    int32_t tokens[N_LONG];
+    size_t n;
+    rr_status status;
+    rr_diag diag;
+} queued;
+
+static int order[N_READERS * N_LONG];
+static atomic_int n_ordered;
+
+static void on_chunk(void *user, size_t done, size_t total) {
+    (void)done;
+    (void)total;
+    order[atomic_fetch_add(&n_ordered, 1)] = ((queued *)user)->number;
+}
+
+static void *run_reader(void *user) {
+    queued *r = user;
+    rr_session_on_sync_progress(r->session, on_chunk, r);
+    r->status = rr_session_sync(r->session, r->tokens, r->n, &r->diag);
+    return NULL;
+}
+
+static int last_chunk_of(int number) {
+    int last = -1;
+    for (int i = 0; i < atomic_load(&n_ordered); i++) {
+        last = order[i] == number ? i : last;
+    }
+    return last;
+}
+
+/* Prompts that wait together: a short one overtakes long ones, of equal ones the first to go on ends before the other has come
+ * far. (A thread that is slow to come back for its next chunk may lose a turn.) */
+static void test_order_of_prompts(void) {
+    rr_diag diag = {0};
+    rr_engine *engine = open_engine(1 + N_READERS);
+    static const int32_t any[CHUNK] = {1, 2, 3};
+    holder h = {.tokens = any};
+    pthread_t thread;
+    static queued readers[N_READERS];
+    atomic_store(&n_ordered, 0);
+    CHECK_OK(rr_session_create(engine, &h.session, &diag), diag);
+    CHECK(pthread_create(&thread, NULL, run_holder, &h) == 0);
+    while (!atomic_load(&h.holds)) {
+        sleep_us(100);
+    }
+    for (int i = 0; i < N_READERS; i++) {
+        queued *r = &readers[i];
+        r->number = i;
+        r->n = i == 2 ? CHUNK : N_LONG;
+        for (size_t k = 0; k < r->n; k++) {
+            r->tokens[k] = (int32_t)((k * 17 + (size_t)i * 5 + 3) % 280);
+        }
+        CHECK_OK(rr_session_create(engine, &r->session, &diag), diag);
+        CHECK(pthread_create(&r->thread, NULL, run_reader, r) == 0);
+        sleep_us(20000);
+    }
+    atomic_store(&h.let_go, true);
+    pthread_join(thread, NULL);
+    for (int i = 0; i < N_READERS; i++) {
+        pthread_join(readers[i].thread, NULL);
+        CHECK_OK(readers[i].status, readers[i].diag);
+        rr_session_destroy(&readers[i].session);
+    }
+    const int a = last_chunk_of(0), b = last_chunk_of(1), first = a < b ? a : b;
+    int of_other = 0;
+    for (int i = 0; i < first; i++) {
+        of_other += order[i] == (a < b ? 1 : 0);
+    }
+    CHECK_MSG(last_chunk_of(2) < first, "the short prompt ended at %d, the first long one at %d", last_chunk_of(2), first);
+    CHECK_MSG(of_other < N_LONG / CHUNK / 2, "%d chunks of the other when one of two equal prompts ended", of_other);
+    CHECK_OK(h.status, diag);
+    rr_session_destroy(&h.session);
+    small_close(&engine);
+}
+
 /* A device that takes no work fails every call, none hangs; then all goes on. */
 static void test_failure(void) {
     rr_diag diag = {0};
@@ -512,6 +594,7 @@ int main(void) {
             test_cancels();
             test_deadlines();
             test_late_in_queue();
+            test_order_of_prompts();
             test_failure();
             test_turns();
             forget_jobs();
