@@ -142,6 +142,9 @@ static void on_prompt(void *user, size_t done, size_t total) {
     events->prompt(events->user, turn->call, done, total);
 }
 
+/* What tags may take beyond what they are reckoned at, so that a hold ends no answer that the context does not end. */
+enum { TOKENS_TO_SPARE = 64 };
+
 rr_status rr_turn_room(const rr_turn *turn, size_t wanted, size_t n_answer, size_t *out, rr_diag *diag) {
     size_t n_context = rr_engine_plan(turn->model->engine)->n_context;
     size_t needed = turn->timeline.n + n_answer + 1;
@@ -154,7 +157,8 @@ rr_status rr_turn_room(const rr_turn *turn, size_t wanted, size_t n_answer, size
     }
     size_t room = n_context - needed + 1;
     *out = wanted < room ? wanted : room;
-    return RR_OK;
+    const size_t most = needed + *out + TOKENS_TO_SPARE;
+    return rr_session_hold(turn->model->session, most < n_context ? most : n_context, diag);
 }
 
 /* For guessing the next answer: a window shares passages and phrases with the one before. */
@@ -200,6 +204,7 @@ static rr_status model_respond(void *user, const rr_call *call, rr_reply *reply,
     }
 fail:
     reply->generated_tokens = turn.n_generated; /* also of an answer that was not finished */
+    rr_session_release(model->session);
     rr_session_on_sync_progress(model->session, NULL, NULL);
     set_deadline(model, 0);
     rr_tokens_destroy(&turn.timeline);

@@ -31,8 +31,9 @@ rr_status rr_turn_sync(rr_turn *turn, rr_reply *reply, rr_diag *diag);
 /* Generates up to `max_tokens` (not 0) behind the timeline, until the turn is over. */
 rr_status rr_turn_generate(rr_turn *turn, size_t max_tokens, rr_reply *reply, rr_stop *stop, rr_diag *diag);
 
-/* How many of `wanted` tokens may be generated when `n_answer` must stay free in the context. Errors: RR_E_INPUT when the
- * prompt leaves no room for that. */
+/* How many of `wanted` tokens may be generated when `n_answer` must stay free in the context. Comes before the first sync: waits
+ * until the session has room for all of them (rr_session_hold), which it keeps to the turn's end. Errors: RR_E_INPUT when the
+ * prompt leaves no room for that, RR_E_CANCELLED, RR_E_DEADLINE. */
 rr_status rr_turn_room(const rr_turn *turn, size_t wanted, size_t n_answer, size_t *out, rr_diag *diag);
 
 /* A window's draws differ from other windows'. */

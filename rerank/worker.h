@@ -6,7 +6,8 @@
 #include "rerank/executor.h"
 #include "rerank/responder.h"
 
-/* The worker borrows `model`, whose session nobody else uses meanwhile. Errors: as rr_model_responder_make. */
+/* The worker borrows `model`, whose session nobody else uses meanwhile. Where sessions may have to wait for room it computes
+ * nothing ahead. Errors: as rr_model_responder_make. */
 rr_status rr_model_worker_make(rr_model_responder *model, rr_worker *out, rr_diag *diag);
 
 /* The tokens of a prompt's start: exactly the first ones of the whole prompt. Errors: as rr_chat_encode. */

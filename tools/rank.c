@@ -20,6 +20,7 @@ typedef struct rank_options {
     rr_ranking_output output;
     rr_cli_engine engine;
     uint32_t jobs; /* 0 = not given */
+    uint32_t kv_tokens;
     rr_answering answering;
     rr_keep keep;
     uint32_t max_tokens;
@@ -60,12 +61,14 @@ static void cancel(void *user) {
     }
 }
 
-/* As many sessions as jobs; when nobody asked for a number, fewer where memory is short. */
+/* As many sessions as jobs, which share what room for their tokens there is; when nobody asked for a number, fewer where even
+ * one's is not. */
 static rr_status open_engine(rank_job *job, rr_diag *diag) {
     rank_options *options = job->options;
     size_t n_queries = options->input.candidates.n;
     uint32_t usual = n_queries < USUAL_JOBS ? (uint32_t)n_queries : USUAL_JOBS;
     rr_engine_params *params = &options->engine.params;
+    params->kv_tokens = options->kv_tokens != 0 ? options->kv_tokens : RR_KV_FIT;
     params->n_sessions = options->answering.plain ? 1 : options->jobs != 0 ? options->jobs : usual;
     rr_status status = rr_engine_open(params, &job->engine, diag);
     while (status == RR_E_MEMORY && options->jobs == 0 && params->n_sessions > 1) {
@@ -84,6 +87,7 @@ static rr_status open_draft_model(rank_job *job, uint32_t n_sessions, rr_diag *d
     rr_engine_params params = job->options->engine.params;
     params.model_path = path;
     params.n_sessions = n_sessions;
+    params.kv_tokens = 0; /* its sessions hold nothing */
     RR_TRY(rr_engine_open(&params, &job->drafting, diag));
     return rr_draft_model_check(job->drafting, job->engine, diag);
 }
@@ -193,6 +197,11 @@ static void tell_counts(const rank_job *job) {
         rr_log(RR_LOG_INFO, "%llu passes over the model: %llu with prompt tokens, %llu with tokens of answers (%llu rows)",
                (unsigned long long)stats.n_passes, (unsigned long long)stats.n_prompt_passes,
                (unsigned long long)stats.n_decode_passes, (unsigned long long)stats.decode_rows);
+        const rr_memory_plan *plan = rr_engine_plan(job->engine);
+        if (plan->is_short) {
+            rr_log(RR_LOG_INFO, "room for %llu tokens instead of %llu: windows waited for each other, nothing was computed ahead",
+                   (unsigned long long)plan->kv_tokens, (unsigned long long)plan->n_context * plan->n_sessions);
+        }
     }
 }
 
@@ -294,8 +303,11 @@ int rr_verb_rank(int argc, char **argv) {
     rank_options options = {.max_tokens = RR_RESPONDER_MAX_TOKENS};
     const rr_opt generation[] = {
         {.name = "jobs", .letter = 'j', .kind = RR_OPT_U32, .target = &options.jobs, .value = "N",
-         .help = "windows at once, of the same query or of several; each takes a session's memory; the rankings are the same "
-                 "(default 1 for one query, up to 4 for several)", .min = 1, .max = MAX_JOBS},
+         .help = "windows at once, of the same query or of several; where memory is short they wait for each other; the rankings "
+                 "are the same (default 1 for one query, up to 4 for several)", .min = 1, .max = MAX_JOBS},
+        {.name = "kv-tokens", .kind = RR_OPT_U32, .target = &options.kv_tokens, .value = "N",
+         .help = "tokens of prompts and answers whose keys and values are kept on the device, of all jobs together, at least "
+                 "--context (default: what the jobs can fill, or as much of it as memory allows)", .min = 1, .max = UINT32_MAX - 1},
         {.name = "max-tokens", .kind = RR_OPT_U32, .target = &options.max_tokens, .value = "N",
          .help = "tokens a window may take before its answer is finished by force (default 2048)", .min = 1, .max = 1 << 20},
         {.name = "deadline", .kind = RR_OPT_FLOAT, .target = &options.deadline_s, .value = "SECONDS",

@@ -132,6 +132,7 @@ rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_dia
     engine->limits = rr_engine_limits_of(engine->model, &info, params);
     engine->graph_kind = rr_graph_choose(engine->model, &info, params);
     RR_TRY_GOTO(rr_memory_plan_make(engine->model, &info, params, &engine->plan, diag));
+    engine->limits.kv_tokens = engine->plan.kv_tokens;
     rr_log(RR_LOG_INFO, "memory plan: weights %llu, KV %llu, activations %llu, staging %llu: %llu of %llu bytes",
            (unsigned long long)engine->plan.weights_bytes, (unsigned long long)engine->plan.kv_bytes,
            (unsigned long long)engine->plan.activations_bytes, (unsigned long long)engine->plan.staging_bytes,

@@ -14,12 +14,17 @@
 typedef struct rr_engine rr_engine;
 typedef struct rr_session rr_session;
 
+#define RR_KV_FIT UINT32_MAX
+
 typedef struct rr_engine_params {
     const char *model_path;  /* GGUF file */
     const char *device;      /* rr_vk_pick's wish */
     const char *caps;        /* rr_caps_mask's mask; NULL = $REARANK_CAPS */
     uint32_t n_context;      /* tokens a session can hold; 0 = min(8192, the model's) */
     uint32_t n_sessions;     /* at once; 0 = 1 */
+    /* Tokens whose KV is kept, of all sessions together, at least n_context; 0 = as many as they can have, RR_KV_FIT = as many of
+     * these as memory allows. Where it is fewer, sessions take turns: rr_session_hold. */
+    uint32_t kv_tokens;
     uint32_t prompt_chunk;   /* prompt tokens a pass; 0 = 256 (64 on software devices) */
     uint32_t logits_rows;    /* prompt rows a pass whose logits can be asked for; 0 = 32 */
     bool exact;              /* keep activations in float, whatever it costs */
@@ -38,8 +43,10 @@ typedef struct rr_memory_plan {
     uint64_t weights_bytes, kv_bytes, activations_bytes, staging_bytes;
     uint64_t total_bytes, budget_bytes;
     uint64_t kv_bytes_per_token;
+    uint64_t kv_tokens; /* that the KV cache holds, of all sessions together */
     uint32_t n_context, n_sessions, prompt_chunk;
     bool fits;
+    bool is_short; /* sessions may have to wait for room: rr_session_hold */
 } rr_memory_plan;
 
 /* Pure. Errors: RR_E_MEMORY when it does not fit (the message gives the figures and what to change; *out is still
@@ -66,6 +73,16 @@ uint64_t rr_engine_n_validation_messages(const rr_engine *engine);
 
 rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag); /* RR_E_MEMORY: n_sessions are there already */
 void rr_session_destroy(rr_session **session);
+
+/* Where the engine keeps fewer tokens than its sessions could have (kv_tokens), a session is given room before it is used: waits,
+ * in the order of calls, until a timeline of `n` tokens has it, and ends an earlier hold of the session first. Until the release
+ * its calls take timelines up to n tokens, none waits for room or fails for it; without a hold they return RR_E_USAGE. After the
+ * release the timeline stays until others need the room, who take it from its end: the next sync computes what is gone. A longer
+ * timeline is cut to n. Who waits with one session must not hold another: nobody might ever let go. Where all sessions have room
+ * at any time neither call does anything. Errors: RR_E_USAGE (n is 0 or above n_context), RR_E_CANCELLED, RR_E_DEADLINE; then
+ * the session holds nothing. */
+rr_status rr_session_hold(rr_session *session, size_t n, rr_diag *diag);
+void rr_session_release(rr_session *session);
 
 /* Makes the session's timeline equal `tokens`: keeps the longest common prefix, computes the rest in chunks, or shares what
  * another session of the engine has computed of the same prompt (the same bits). Where several threads call, the prompt goes on
@@ -171,6 +188,7 @@ typedef struct rr_engine_stats {
     uint64_t prompt_tokens; /* of all prompt passes */
     uint64_t shared_tokens; /* prompt tokens that another session had already */
     uint64_t drafted_tokens, accepted_tokens; /* of generate calls that are over: accepted ones took no pass of their own */
+    uint64_t evictions;     /* pages of sessions without a hold that were taken from them */
     uint32_t pages_used, pages_shared; /* pages of the KV cache that sessions hold now; of these, those that several hold */
 } rr_engine_stats;
 /* Any thread. Passes that failed are not counted. */

@@ -44,7 +44,7 @@ static uint32_t depth_of_drafts(const generation *g) {
     uint32_t max = params->draft_depth != 0 ? params->draft_depth : DEFAULT_DEPTH;
     max = max < RR_DECODE_ROWS ? max : RR_DECODE_ROWS - 1;
     /* the last token that may be generated needs no row, and the one before it shows it */
-    size_t room = session->engine->limits.n_context - session->n_tokens - 1;
+    size_t room = session->n_most - session->n_tokens - 1;
     size_t left = params->max_tokens != 0 ? params->max_tokens - g->found.n_tokens - 1 : room;
     size_t least = room < left ? room : left;
     max = least < max ? (uint32_t)least : max;
@@ -140,7 +140,7 @@ static rr_status generate(generation *g, rr_tokens *out, rr_diag *diag) {
             found->stop = RR_STOP_CALLER;
             return RR_OK;
         }
-        if (g->session->n_tokens >= engine->limits.n_context) {
+        if (g->session->n_tokens >= g->session->n_most) {
             found->stop = RR_STOP_CONTEXT;
             return RR_OK;
         }
@@ -153,7 +153,7 @@ static rr_status generate(generation *g, rr_tokens *out, rr_diag *diag) {
 
 rr_status rr_session_generate(rr_session *session, const rr_generate_params *params, rr_tokens *out,
                               rr_generate_result *result, rr_diag *diag) {
-    if (session->n_tokens == 0) {
+    if (session->n_most == 0 || session->n_tokens == 0) {
         return rr_fail(diag, RR_E_USAGE, "nothing to continue: sync first");
     }
     const uint64_t begin_ns = rr_time_ns();

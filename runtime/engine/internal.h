@@ -92,6 +92,7 @@ typedef struct rr_activations {
 /* The parameters of an engine with every default filled in. */
 typedef struct rr_engine_limits {
     uint32_t n_context, n_sessions, prompt_chunk, logits_rows;
+    uint64_t kv_tokens; /* that the KV cache holds; RR_KV_FIT before planning */
 } rr_engine_limits;
 
 /* Rows that a pass may have: a chunk of a prompt and decode rows. */
@@ -119,6 +120,14 @@ typedef struct rr_graph rr_graph; /* graph.h */
 typedef struct rr_resident rr_resident; /* resident.h */
 typedef struct rr_scheduler rr_scheduler; /* scheduler.h */
 typedef struct rr_pages rr_pages; /* pages.h */
+typedef struct rr_hold rr_hold;
+
+/* admission.h; guarded by the engine's lock. */
+typedef struct rr_admission {
+    uint32_t n_promised;        /* pages, to sessions with a hold */
+    rr_hold *first;             /* those that wait for one, in the order of their calls */
+    uint64_t n_left, n_evicted; /* holds that ended; pages that were taken from others' lists */
+} rr_admission;
 
 struct rr_engine {
     rr_graph_kind graph_kind;
@@ -138,6 +147,7 @@ struct rr_engine {
     rr_vk_buffer rows;       /* rr_row [rr_pass_rows], written by the host */
     rr_vk_buffer readback;   /* f32 [logits_rows][n_vocab], then u32 [logits_rows] */
     rr_pages *pages;         /* the KV cache: pages.h */
+    rr_admission admission;  /* who may fill it: admission.h */
     rr_session **sessions;   /* in each slot [n_sessions], NULL = free */
     pthread_mutex_t lock;    /* guards sessions, the scheduler, and what rr_session says */
     bool lock_made;
@@ -159,6 +169,8 @@ struct rr_session {
     size_t n_tokens;
     size_t n_prompt; /* so many from the start went through the prompt's kernels; changes under the engine's lock */
     size_t n_reused, n_shared;
+    size_t n_most;  /* tokens that its timeline may have: n_context, or what it holds (admission.h), 0 = no hold */
+    uint64_t left;  /* when it let go: the number of holds that had ended */
     float *logits; /* [n_vocab] of the last token, when logits_ready */
     bool logits_ready;
     int32_t best; /* arg max of the last token's logits, when best_ready */

@@ -4,6 +4,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "runtime/engine/admission.h"
+
+static const uint32_t NO_PAGE = UINT32_MAX;
+
 struct rr_pages {
     rr_pages_plan plan;
     rr_vk_buffer *buffers; /* of plan.n_each pages, the last one maybe fewer */
@@ -18,19 +22,20 @@ struct rr_pages {
     uint64_t *addresses;   /* scratch [plan.n_places] */
 };
 
-static uint32_t places(size_t n_tokens) {
+uint32_t rr_pages_of(size_t n_tokens) {
     return (uint32_t)((n_tokens + RR_KV_PAGE - 1) / RR_KV_PAGE);
 }
 
 rr_pages_plan rr_pages_plan_make(const rr_qwen2_config *config, const rr_engine_limits *limits, const rr_device_info *info) {
     enum { ALIGNED = 256 }; /* what a buffer may take more than its bytes: vk.h */
-    rr_pages_plan plan = {.page_bytes = rr_kv_bytes_per_token(config) * RR_KV_PAGE, .n_places = places(limits->n_context)};
-    plan.n_pages = plan.n_places * limits->n_sessions;
+    rr_pages_plan plan = {.page_bytes = rr_kv_bytes_per_token(config) * RR_KV_PAGE, .n_places = rr_pages_of(limits->n_context)};
+    plan.n_listed = plan.n_places * limits->n_sessions;
+    plan.n_pages = limits->kv_tokens < (uint64_t)plan.n_listed * RR_KV_PAGE ? rr_pages_of(limits->kv_tokens) : plan.n_listed;
     if (plan.page_bytes <= UINT32_MAX && info->max_allocation_bytes > ALIGNED) { /* kernels take offsets in it of 32 bits */
         const uint64_t each = (info->max_allocation_bytes - ALIGNED) / plan.page_bytes;
         plan.n_each = each < plan.n_pages ? (uint32_t)each : plan.n_pages;
     }
-    plan.bytes = plan.page_bytes * plan.n_pages + (uint64_t)plan.n_pages * sizeof(uint64_t);
+    plan.bytes = plan.page_bytes * plan.n_pages + (uint64_t)plan.n_listed * sizeof(uint64_t);
     return plan;
 }
 
@@ -47,7 +52,7 @@ static rr_status allocate_arena(rr_engine *engine, rr_pages *pages, rr_diag *dia
                                    &pages->buffers[pages->n_buffers], diag));
         left -= n;
     }
-    return rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE, (uint64_t)plan->n_pages * sizeof(uint64_t), "KV pages",
+    return rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE, (uint64_t)plan->n_listed * sizeof(uint64_t), "KV pages",
                                &pages->tables, diag);
 }
 
@@ -58,7 +63,7 @@ rr_status rr_pages_create(rr_engine *engine, const rr_pages_plan *plan, rr_diag 
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the KV cache");
     }
     pages->plan = *plan;
-    pages->lists = calloc(plan->n_pages, sizeof *pages->lists);
+    pages->lists = calloc(plan->n_listed, sizeof *pages->lists);
     pages->n = calloc(n_sessions, sizeof *pages->n);
     pages->n_told = calloc(n_sessions, sizeof *pages->n_told);
     pages->n_lists = calloc(plan->n_pages, sizeof *pages->n_lists);
@@ -93,6 +98,18 @@ void rr_pages_destroy(rr_engine *engine) {
     free(pages->addresses);
     free(pages);
     engine->pages = NULL;
+}
+
+uint32_t rr_pages_n(const rr_engine *engine) {
+    return engine->pages->plan.n_pages;
+}
+
+bool rr_pages_is_short(const rr_engine *engine) {
+    return engine->pages->plan.n_pages < engine->pages->plan.n_listed;
+}
+
+uint32_t rr_pages_n_listed(const rr_engine *engine, uint32_t slot) {
+    return engine->pages->n[slot];
 }
 
 static uint32_t *list_of(const rr_pages *pages, uint32_t slot) {
@@ -139,7 +156,7 @@ static void put(rr_pages *pages, uint32_t slot, uint32_t i, uint32_t page) {
 
 void rr_pages_share(rr_engine *engine, uint32_t to, uint32_t from, size_t n) {
     rr_pages *pages = engine->pages;
-    for (uint32_t i = 0; i < places(n); i++) {
+    for (uint32_t i = 0; i < rr_pages_of(n); i++) {
         const uint32_t page = list_of(pages, from)[i];
         const bool held = i < pages->n[to];
         const uint32_t old = held ? list_of(pages, to)[i] : page;
@@ -156,7 +173,7 @@ void rr_pages_share(rr_engine *engine, uint32_t to, uint32_t from, size_t n) {
 
 void rr_pages_cut(rr_engine *engine, uint32_t slot, size_t n) {
     rr_pages *pages = engine->pages;
-    while (pages->n[slot] > places(n)) {
+    while (pages->n[slot] > rr_pages_of(n)) {
         give_back(pages, list_of(pages, slot)[--pages->n[slot]]);
     }
     pages->n_told[slot] = pages->n_told[slot] < pages->n[slot] ? pages->n_told[slot] : pages->n[slot];
@@ -187,27 +204,39 @@ static rr_status tell(rr_engine *engine, uint32_t slot, rr_diag *diag) {
     return RR_OK;
 }
 
+/* Place `i` of a list, the next or one before, holds a page of its own; returns the one that it held and that others list too,
+ * which is the caller's to give back, or NO_PAGE. */
+static uint32_t own_place(rr_engine *engine, uint32_t slot, uint32_t i) {
+    rr_pages *pages = engine->pages;
+    const bool held = i < pages->n[slot];
+    const uint32_t page = held ? list_of(pages, slot)[i] : NO_PAGE;
+    while (pages->n_free == 0 && !(held && pages->n_lists[page] == 1) && rr_admission_evict(engine)) {
+    }
+    if (held && pages->n_lists[page] == 1) {
+        return NO_PAGE;
+    }
+    put(pages, slot, i, take(pages));
+    return page;
+}
+
 rr_status rr_pages_own(rr_engine *engine, uint32_t slot, size_t begin, size_t end, rr_diag *diag) {
     rr_pages *pages = engine->pages;
     const uint32_t first = (uint32_t)(begin / RR_KV_PAGE);
-    uint32_t old = UINT32_MAX; /* whose tokens before `begin` are wanted */
+    const bool keeps = begin % RR_KV_PAGE != 0; /* tokens of the first page */
+    uint32_t old = NO_PAGE;
     pthread_mutex_lock(&engine->lock);
     rr_pages_cut(engine, slot, end);
-    for (uint32_t i = first; i < places(end); i++) {
-        const bool held = i < pages->n[slot];
-        const uint32_t page = held ? list_of(pages, slot)[i] : UINT32_MAX;
-        if (held && pages->n_lists[page] == 1) {
-            continue;
-        }
-        put(pages, slot, i, take(pages));
-        if (held && i == first && begin % RR_KV_PAGE != 0) {
-            old = page;
-        } else if (held) {
+    for (uint32_t i = first + keeps; i < rr_pages_of(end); i++) {
+        const uint32_t page = own_place(engine, slot, i);
+        if (page != NO_PAGE) {
             give_back(pages, page);
         }
     }
+    if (keeps) { /* last: until the copy is made there is one page more */
+        old = own_place(engine, slot, first);
+    }
     pthread_mutex_unlock(&engine->lock);
-    if (old != UINT32_MAX) {
+    if (old != NO_PAGE) {
         const uint32_t new = list_of(pages, slot)[first];
         const rr_status status = copy_page(engine, old, new, diag);
         pthread_mutex_lock(&engine->lock);

@@ -4,6 +4,11 @@
 
 enum { STAGING_BYTES = 32 << 20 }; /* upload pieces, see runtime/vk/vk.h */
 
+/* What the sessions can fill, in whole pages. */
+static uint64_t all_tokens(const rr_engine_limits *limits) {
+    return (uint64_t)rr_pages_of(limits->n_context) * RR_KV_PAGE * limits->n_sessions;
+}
+
 rr_engine_limits rr_engine_limits_of(const rr_model *model, const rr_device_info *info,
                                      const rr_engine_params *params) {
     bool software = info->type == RR_DEVICE_CPU;
@@ -13,7 +18,11 @@ rr_engine_limits rr_engine_limits_of(const rr_model *model, const rr_device_info
         .n_sessions = params->n_sessions != 0 ? params->n_sessions : 1,
         .prompt_chunk = params->prompt_chunk != 0 ? params->prompt_chunk : (software ? 64 : 256),
         .logits_rows = params->logits_rows != 0 ? params->logits_rows : 32,
+        .kv_tokens = params->kv_tokens,
     };
+    if (limits.kv_tokens == 0) {
+        limits.kv_tokens = all_tokens(&limits);
+    }
     if (limits.logits_rows < RR_DECODE_ROWS) {
         limits.logits_rows = RR_DECODE_ROWS; /* a decode pass samples every row */
     }
@@ -73,6 +82,22 @@ uint64_t rr_kv_bytes_per_token(const rr_qwen2_config *config) {
     return (uint64_t)config->n_layers * 2 * config->n_kv_heads * config->head_size * 2;
 }
 
+/* The KV cache as it is wanted, or as much of it as fits beside `taken` bytes, at least a session's. Of what is free an eighth
+ * stays so: others want memory too, and half of what is wanted is better than an allocation that fails. */
+static rr_pages_plan plan_pages(const rr_qwen2_config *config, const rr_engine_limits *limits, const rr_device_info *info,
+                                uint64_t taken) {
+    rr_engine_limits some = *limits;
+    some.kv_tokens = limits->kv_tokens == RR_KV_FIT ? all_tokens(limits) : limits->kv_tokens;
+    rr_pages_plan pages = rr_pages_plan_make(config, &some, info);
+    if (limits->kv_tokens == RR_KV_FIT && taken + pages.bytes > info->budget_bytes) {
+        const uint64_t left = info->budget_bytes > taken ? (info->budget_bytes - taken) / 8 * 7 : 0;
+        some.kv_tokens = left / pages.page_bytes * RR_KV_PAGE;
+        some.kv_tokens = some.kv_tokens > limits->n_context ? some.kv_tokens : limits->n_context;
+        pages = rr_pages_plan_make(config, &some, info);
+    }
+    return pages;
+}
+
 static double mib(uint64_t bytes) {
     return (double)bytes / (1024.0 * 1024.0);
 }
@@ -88,6 +113,10 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
         return rr_fail(diag, RR_E_USAGE, "%u sessions, prompt chunks of %u, %u rows of logits: at most 4096 of each",
                        limits.n_sessions, limits.prompt_chunk, limits.logits_rows);
     }
+    if (limits.kv_tokens < limits.n_context) {
+        return rr_fail(diag, RR_E_USAGE, "a KV cache of %llu tokens: expected at least the context, %u",
+                       (unsigned long long)limits.kv_tokens, limits.n_context);
+    }
     rr_memory_plan plan = {.n_context = limits.n_context,
                            .n_sessions = limits.n_sessions,
                            .prompt_chunk = limits.prompt_chunk,
@@ -95,11 +124,14 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
                            .kv_bytes_per_token = rr_kv_bytes_per_token(&model->config)};
     rr_graph_kind graph = rr_graph_choose(model, info, params);
     RR_TRY(rr_weights_plan(model, graph, info, &plan.weights_bytes, diag));
-    const rr_pages_plan pages = rr_pages_plan_make(&model->config, &limits, info);
-    plan.kv_bytes = pages.bytes;
     plan.activations_bytes = rr_activations_plan(&model->config, graph, &limits).bytes;
     plan.staging_bytes = STAGING_BYTES + (uint64_t)limits.logits_rows * (model->config.n_vocab + 1) * 4 +
                          rr_pass_rows(&limits) * sizeof(rr_row);
+    const rr_pages_plan pages =
+        plan_pages(&model->config, &limits, info, plan.weights_bytes + plan.activations_bytes + plan.staging_bytes);
+    plan.kv_bytes = pages.bytes;
+    plan.kv_tokens = (uint64_t)pages.n_pages * RR_KV_PAGE;
+    plan.is_short = pages.n_pages < pages.n_listed;
     plan.total_bytes = plan.weights_bytes + plan.kv_bytes + plan.activations_bytes + plan.staging_bytes;
     plan.fits = plan.total_bytes <= plan.budget_bytes && pages.n_each > 0 &&
                 plan.activations_bytes <= info->max_allocation_bytes;
@@ -114,9 +146,9 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
                        info->name, mib(info->max_allocation_bytes), mib(pages.page_bytes), mib(plan.activations_bytes));
     }
     return rr_fail(diag, RR_E_MEMORY,
-                   "%s has %.0f MiB free, the plan needs %.0f MiB: weights %.0f, KV %.0f (%u tokens × %u), "
+                   "%s has %.0f MiB free, the plan needs %.0f MiB: weights %.0f, KV %.0f (%llu tokens), "
                    "activations %.0f, staging %.0f; use a smaller --context, a smaller model, or another --device",
                    info->name, mib(plan.budget_bytes), mib(plan.total_bytes), mib(plan.weights_bytes),
-                   mib(plan.kv_bytes), limits.n_context, limits.n_sessions, mib(plan.activations_bytes),
+                   mib(plan.kv_bytes), (unsigned long long)plan.kv_tokens, mib(plan.activations_bytes),
                    mib(plan.staging_bytes));
 }

@@ -446,6 +446,7 @@ void rr_scheduler_costs(rr_engine *engine, rr_decode_costs *out) {
 void rr_engine_stats_get(rr_engine *engine, rr_engine_stats *out) {
     pthread_mutex_lock(&engine->lock);
     *out = engine->scheduler->stats;
+    out->evictions = engine->admission.n_evicted;
     rr_pages_count(engine, &out->pages_used, &out->pages_shared);
     pthread_mutex_unlock(&engine->lock);
 }

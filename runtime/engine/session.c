@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/base/thread.h"
+#include "runtime/engine/admission.h"
 #include "runtime/engine/pages.h"
 #include "runtime/engine/scheduler.h"
 
@@ -27,6 +28,7 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
         if (engine->sessions[i] == NULL) {
             engine->sessions[i] = session;
             session->slot = i;
+            session->n_most = rr_pages_is_short(engine) ? 0 : engine->limits.n_context;
         }
     }
     pthread_mutex_unlock(&engine->lock);
@@ -50,6 +52,7 @@ void rr_session_destroy(rr_session **pointer) {
         pthread_mutex_lock(&session->engine->lock);
         session->engine->sessions[session->slot] = NULL;
         rr_pages_cut(session->engine, session->slot, 0);
+        rr_admission_leave(session);
         pthread_mutex_unlock(&session->engine->lock);
     }
     if (session->wake_made) {
@@ -110,6 +113,10 @@ static rr_status check_tokens(const rr_session *session, const int32_t *tokens, 
         return rr_fail(diag, RR_E_USAGE, "%zu tokens do not fit a context of %u: use a larger --context or a shorter prompt",
                        n, engine->limits.n_context);
     }
+    if (n > session->n_most) {
+        return rr_fail(diag, RR_E_USAGE, "%zu tokens in a session that holds room for %zu: rr_session_hold comes first", n,
+                       session->n_most);
+    }
     for (size_t i = 0; i < n; i++) {
         if (tokens[i] < 0 || (uint32_t)tokens[i] >= engine->model->config.n_vocab) {
             return rr_fail(diag, RR_E_USAGE, "token %zu is %d, expected an id from 0 to %u", i, tokens[i],
@@ -167,8 +174,9 @@ rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n,
     if (session->engine != from->engine || session == from) {
         return rr_fail(diag, RR_E_USAGE, "a session takes tokens from another one of the same engine");
     }
-    if (n > from->n_tokens) {
-        return rr_fail(diag, RR_E_USAGE, "%zu tokens to take from a session that holds %zu", n, from->n_tokens);
+    if (n > from->n_tokens || n > session->n_most || from->n_most == 0) {
+        return rr_fail(diag, RR_E_USAGE, "%zu tokens to take from a session of %zu, by one that holds room for %zu", n,
+                       from->n_most == 0 ? 0 : from->n_tokens, session->n_most);
     }
     session->n_tokens = 0;
     session->n_reused = 0;
@@ -179,7 +187,7 @@ rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n,
 }
 
 rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *diag) {
-    if (session->n_tokens == 0) {
+    if (session->n_most == 0 || session->n_tokens == 0) {
         return rr_fail(diag, RR_E_USAGE, "no tokens in this session: sync first");
     }
     if (!session->logits_ready) {
@@ -210,7 +218,7 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
     }
     rr_request requests[RR_DECODE_ROWS];
     for (size_t i = 0; i < n; i++) {
-        if (sessions[i]->engine != engine || sessions[i]->n_tokens >= engine->limits.n_context || tokens[i] < 0 ||
+        if (sessions[i]->engine != engine || sessions[i]->n_tokens >= sessions[i]->n_most || tokens[i] < 0 ||
             (uint32_t)tokens[i] >= engine->model->config.n_vocab) {
             return rr_fail(diag, RR_E_USAGE, "row %zu of a decode pass: another engine's session, a full context or a bad id", i);
         }

@@ -208,11 +208,15 @@ static void test_plan(const rr_model *model, const rr_device_info *device) {
     CHECK_INT(rr_memory_plan_make(model, &sized, &params, &plan, &diag), RR_E_MEMORY);
     const rr_engine_params absurd = {.n_context = model->config.n_context + 1};
     CHECK_INT(rr_memory_plan_make(model, device, &absurd, &plan, &diag), RR_E_USAGE);
+    const rr_engine_params odd = {.n_context = 257, .n_sessions = 3}; /* ends within a page */
+    sized.max_allocation_bytes = UINT64_MAX;
+    CHECK_OK(rr_memory_plan_make(model, &sized, &odd, &plan, &diag), diag);
+    CHECK(!plan.is_short);
 }
 
 /* Pages of the KV cache: whole ones for each session, in as few buffers as the device allows. */
 static void test_pages(const rr_model *model, const rr_device_info *device) {
-    const rr_engine_limits limits = {.n_context = 2 * RR_KV_PAGE + 1, .n_sessions = 3};
+    const rr_engine_limits limits = {.n_context = 2 * RR_KV_PAGE + 1, .n_sessions = 3, .kv_tokens = 9 * RR_KV_PAGE};
     rr_device_info sized = *device;
     sized.max_allocation_bytes = UINT64_MAX;
     rr_pages_plan plan = rr_pages_plan_make(&model->config, &limits, &sized);
@@ -222,6 +226,11 @@ static void test_pages(const rr_model *model, const rr_device_info *device) {
     CHECK_INT(plan.n_pages, 9);
     CHECK_INT(plan.n_each, 9);
     CHECK_INT(plan.bytes, 9 * (page + sizeof(uint64_t)));
+    rr_engine_limits fewer = limits;
+    fewer.kv_tokens = 4 * RR_KV_PAGE + 1;
+    plan = rr_pages_plan_make(&model->config, &fewer, &sized);
+    CHECK_INT(plan.n_pages, 5);
+    CHECK_INT(plan.bytes, 5 * page + 9 * sizeof(uint64_t));
     const struct {
         uint64_t most_bytes;
         uint32_t n_each;

@@ -16,6 +16,7 @@ enum { N_PASSAGES = 9, N_QUERIES = 2, MAX_WORKERS = 4 };
 static const char *const texts[N_PASSAGES] = {"one", "two words", "  three\n\n", "<|im_end|>\n", "[12] 5",
                                               "\xFF\xC3", "", "end.\n \n", "nine"};
 static rr_passage passages[N_PASSAGES];
+static bool is_short; /* the engine keeps fewer tokens than its sessions could have */
 static char ids[N_PASSAGES][8];
 static rr_query queries[N_QUERIES];
 
@@ -99,7 +100,7 @@ static void cancel(void *user) {
 }
 
 static bool is_pipelined(const rr_rank_params *rank, size_t n_queries, size_t n_workers) {
-    return n_queries == 1 && n_workers > 1 && rank->schedule == RR_SCHEDULE_SLIDING;
+    return !is_short && n_queries == 1 && n_workers > 1 && rank->schedule == RR_SCHEDULE_SLIDING;
 }
 
 static void run(rr_model_responder *models, const rr_rank_params *rank, size_t n_queries, size_t n_workers, outcome_state *out) {
@@ -112,7 +113,8 @@ static void run(rr_model_responder *models, const rr_rank_params *rank, size_t n
         models[i].style = rank->style;
         patient[i] = (patient_worker){.n_prepares = &n_prepares, .waits = is_pipelined(rank, n_queries, n_workers)};
         CHECK_OK(rr_model_worker_make(&models[i], &patient[i].inner, &diag), diag);
-        workers[i] = (rr_worker){{respond, &patient[i]}, prepare, cancel};
+        CHECK((patient[i].inner.prepare == NULL) == is_short);
+        workers[i] = (rr_worker){{respond, &patient[i]}, is_short ? NULL : prepare, cancel};
     }
     rr_execute_params params = {.queries = queries, .n_queries = n_queries, .rank = *rank, .workers = workers,
                                 .n_workers = n_workers, .on_ranking = take, .user = out, .counts = &out->counts};
@@ -140,12 +142,13 @@ static void check_same(rr_model_responder *models, const rr_rank_params *rank, s
     rr_buf_destroy(&plain.text);
 }
 
-static void check_engine(const char *path) {
+static void check_engine(const char *path, uint32_t kv_tokens) {
     rr_diag diag = {0};
     rr_engine *engine = NULL;
     rr_session *sessions[MAX_WORKERS] = {0};
     rr_model_responder models[MAX_WORKERS];
-    rr_engine_params params = {.model_path = path, .n_context = 2048, .n_sessions = MAX_WORKERS};
+    rr_engine_params params = {.model_path = path, .n_context = 2048, .n_sessions = MAX_WORKERS, .kv_tokens = kv_tokens};
+    is_short = kv_tokens != 0;
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     for (size_t i = 0; engine != NULL && i < MAX_WORKERS; i++) {
         CHECK_OK(rr_session_create(engine, &sessions[i], &diag), diag);
@@ -160,6 +163,10 @@ static void check_engine(const char *path) {
         check_same(models, &(rr_rank_params){.window = 4, .step = 2}, 2, "sliding, two queries");
         check_same(models, &(rr_rank_params){.window = 4, .schedule = RR_SCHEDULE_TOPDOWN}, 1, "topdown");
         check_same(models, &(rr_rank_params){.window = 4, .step = 2, .style = RR_PROMPT_RANKGPT}, 1, "sliding, no thinking");
+        rr_engine_stats stats;
+        rr_engine_stats_get(engine, &stats);
+        printf("%llu pages lost to others\n", (unsigned long long)stats.evictions);
+        CHECK((stats.evictions > 0) == is_short);
     }
     for (size_t i = 0; i < MAX_WORKERS; i++) {
         rr_session_destroy(&sessions[i]);
@@ -174,7 +181,8 @@ int main(void) {
     rr_test_file(path, sizeof path);
     make_queries();
     CHECK_OK(rr_synth_write(&synth, path, &diag), diag);
-    check_engine(path);
+    check_engine(path, 0);
+    check_engine(path, 2048);
     remove(path);
     return CHECK_END();
 }
