@@ -12,7 +12,7 @@
 
 enum {
     MAX_JOBS = 64,
-    USUAL_JOBS = 4 /* for several queries, as far as their sessions fit */
+    USUAL_JOBS = 4 /* for several queries, as far as the whole contexts of their sessions fit */
 };
 
 typedef struct rank_options {
@@ -61,14 +61,15 @@ static void cancel(void *user) {
     }
 }
 
-/* As many sessions as jobs, which share what room for their tokens there is; when nobody asked for a number, fewer where even
- * one's is not. */
+/* As many sessions as jobs. Where memory is short: those that were asked for share what room there is, unless a draft model wants
+ * some too; else there are fewer. */
 static rr_status open_engine(rank_job *job, rr_diag *diag) {
     rank_options *options = job->options;
     size_t n_queries = options->input.candidates.n;
     uint32_t usual = n_queries < USUAL_JOBS ? (uint32_t)n_queries : USUAL_JOBS;
     rr_engine_params *params = &options->engine.params;
-    params->kv_tokens = options->kv_tokens != 0 ? options->kv_tokens : RR_KV_FIT;
+    const bool shares = options->jobs != 0 && options->answering.draft_model == NULL;
+    params->kv_tokens = options->kv_tokens != 0 ? options->kv_tokens : shares ? RR_KV_FIT : 0;
     params->n_sessions = options->answering.plain ? 1 : options->jobs != 0 ? options->jobs : usual;
     rr_status status = rr_engine_open(params, &job->engine, diag);
     while (status == RR_E_MEMORY && options->jobs == 0 && params->n_sessions > 1) {
@@ -199,7 +200,7 @@ static void tell_counts(const rank_job *job) {
                (unsigned long long)stats.n_decode_passes, (unsigned long long)stats.decode_rows);
         const rr_memory_plan *plan = rr_engine_plan(job->engine);
         if (plan->is_short) {
-            rr_log(RR_LOG_INFO, "room for %llu tokens instead of %llu: windows waited for each other, nothing was computed ahead",
+            rr_log(RR_LOG_INFO, "room for %llu tokens instead of %llu: windows wait for each other, nothing is begun ahead",
                    (unsigned long long)plan->kv_tokens, (unsigned long long)plan->n_context * plan->n_sessions);
         }
     }
@@ -236,6 +237,7 @@ static rr_status rank_all(rank_job *job, rr_diag *diag) {
         .user = job,
         .stop = &job->stop,
         .counts = &job->counts,
+        .no_work_ahead = job->engine != NULL && rr_engine_plan(job->engine)->is_short,
     };
     execute.rank.on_window = rr_rank_view_window_done;
     execute.rank.user = &job->view;
@@ -304,10 +306,10 @@ int rr_verb_rank(int argc, char **argv) {
     const rr_opt generation[] = {
         {.name = "jobs", .letter = 'j', .kind = RR_OPT_U32, .target = &options.jobs, .value = "N",
          .help = "windows at once, of the same query or of several; where memory is short they wait for each other; the rankings "
-                 "are the same (default 1 for one query, up to 4 for several)", .min = 1, .max = MAX_JOBS},
+                 "are the same (default 1 for one query, for several up to 4, as far as memory goes)", .min = 1, .max = MAX_JOBS},
         {.name = "kv-tokens", .kind = RR_OPT_U32, .target = &options.kv_tokens, .value = "N",
          .help = "tokens of prompts and answers whose keys and values are kept on the device, of all jobs together, at least "
-                 "--context (default: what the jobs can fill, or as much of it as memory allows)", .min = 1, .max = UINT32_MAX - 1},
+                 "--context (default: what the jobs can fill; with --jobs as much of it as memory allows)", .min = 1, .max = UINT32_MAX - 1},
         {.name = "max-tokens", .kind = RR_OPT_U32, .target = &options.max_tokens, .value = "N",
          .help = "tokens a window may take before its answer is finished by force (default 2048)", .min = 1, .max = 1 << 20},
         {.name = "deadline", .kind = RR_OPT_FLOAT, .target = &options.deadline_s, .value = "SECONDS",

@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "runtime/base/thread.h"
 
-#include <pthread.h>
+#include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -11,6 +11,21 @@ uint64_t rr_time_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+bool rr_cond_create(pthread_cond_t *cond) {
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0) {
+        return false;
+    }
+    const bool made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 && pthread_cond_init(cond, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return made;
+}
+
+bool rr_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t time_ns) {
+    const struct timespec until = {.tv_sec = (time_t)(time_ns / 1000000000u), .tv_nsec = (long)(time_ns % 1000000000u)};
+    return pthread_cond_timedwait(cond, mutex, &until) != ETIMEDOUT;
 }
 
 unsigned rr_cpu_count(void) {

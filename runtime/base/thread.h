@@ -3,10 +3,17 @@
 #ifndef RR_BASE_THREAD_H
 #define RR_BASE_THREAD_H
 
+#include <pthread.h>
+
 #include "runtime/base/status.h"
 
 /* Monotonic time. */
 uint64_t rr_time_ns(void);
+
+/* A condition whose waits end by rr_time_ns. False = it cannot be made. */
+bool rr_cond_create(pthread_cond_t *cond);
+/* One wait for such a condition. False = `time_ns` has come. */
+bool rr_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t time_ns);
 
 /* Processors this process may use, at least 1. */
 unsigned rr_cpu_count(void);

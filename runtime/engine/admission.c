@@ -1,21 +1,11 @@
-#define _POSIX_C_SOURCE 200809L /* clock_gettime */
 /* Holds on the KV cache: promises, the queue for them, whose pages go when they are needed. */
 #include "runtime/engine/admission.h"
 
-#include <time.h>
-
+#include "runtime/base/thread.h"
 #include "runtime/engine/pages.h"
 
 /* How often somebody who waits looks whether it was cancelled or is late. */
 enum { LOOK_NS = 20000000 };
-
-/* One call that waits; on its stack. */
-struct rr_hold {
-    uint32_t n_pages;
-    bool given;
-    rr_session *session;
-    rr_hold *next;
-};
 
 /* From here on down to rr_session_hold the caller holds the lock. */
 
@@ -53,6 +43,7 @@ void rr_admission_leave(rr_session *session) {
 static void cut(rr_session *session, size_t n) {
     if (session->n_tokens > n) {
         session->n_tokens = n;
+        session->is_cut = true;
         session->best_ready = false;
         session->logits_ready = false;
     }
@@ -79,34 +70,34 @@ bool rr_admission_evict(rr_engine *engine) {
 
 static rr_status wait_for(rr_engine *engine, rr_hold *hold, rr_diag *diag) {
     while (!hold->given) {
-        rr_status status = rr_session_check(hold->session, diag);
+        rr_cond_wait_until(&hold->session->wake, &engine->lock, rr_time_ns() + LOOK_NS);
+        rr_status status = hold->given ? RR_OK : rr_session_check(hold->session, diag);
         if (status != RR_OK) {
             *link_of(&engine->admission, hold) = hold->next;
             give(engine); /* those behind it may need less */
             return status;
         }
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        const long ns = until.tv_nsec + LOOK_NS;
-        until.tv_sec += ns / 1000000000;
-        until.tv_nsec = ns % 1000000000;
-        pthread_cond_timedwait(&hold->session->wake, &engine->lock, &until);
     }
     return RR_OK;
 }
 
-rr_status rr_session_hold(rr_session *session, size_t n, rr_diag *diag) {
-    rr_engine *engine = session->engine;
-    const uint32_t most = engine->limits.n_context;
+static rr_status check_hold(rr_session *session, size_t n, rr_diag *diag) {
+    const uint32_t most = session->engine->limits.n_context;
     if (n == 0 || n > most) {
         return rr_fail(diag, RR_E_USAGE, "room for %zu tokens of a session: expected 1 to %u", n, most);
     }
+    return rr_session_check(session, diag);
+}
+
+rr_status rr_session_hold(rr_session *session, size_t n, rr_diag *diag) {
+    rr_engine *engine = session->engine;
+    rr_session_release(session);
+    RR_TRY(check_hold(session, n, diag));
     if (!rr_pages_is_short(engine)) {
-        return rr_session_check(session, diag);
+        return RR_OK;
     }
     rr_hold hold = {.n_pages = rr_pages_of(n), .session = session};
     pthread_mutex_lock(&engine->lock);
-    rr_admission_leave(session);
     *link_of(&engine->admission, NULL) = &hold;
     give(engine);
     rr_status status = wait_for(engine, &hold, diag);

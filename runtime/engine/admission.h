@@ -9,6 +9,14 @@
 
 #include "runtime/engine/internal.h"
 
+/* One call that waits; on its stack. */
+struct rr_hold {
+    uint32_t n_pages;
+    bool given;
+    rr_session *session;
+    rr_hold *next;
+};
+
 /* A session that holds nothing loses the last page of its list. False when none of them has pages. The caller holds the
  * lock. */
 bool rr_admission_evict(rr_engine *engine);

@@ -74,23 +74,23 @@ uint64_t rr_engine_n_validation_messages(const rr_engine *engine);
 rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag); /* RR_E_MEMORY: n_sessions are there already */
 void rr_session_destroy(rr_session **session);
 
-/* Where the engine keeps fewer tokens than its sessions could have (kv_tokens), a session is given room before it is used: waits,
- * in the order of calls, until a timeline of `n` tokens has it, and ends an earlier hold of the session first. Until the release
- * its calls take timelines up to n tokens, none waits for room or fails for it; without a hold they return RR_E_USAGE. After the
- * release the timeline stays until others need the room, who take it from its end: the next sync computes what is gone. A longer
- * timeline is cut to n. Who waits with one session must not hold another: nobody might ever let go. Where all sessions have room
- * at any time neither call does anything. Errors: RR_E_USAGE (n is 0 or above n_context), RR_E_CANCELLED, RR_E_DEADLINE; then
- * the session holds nothing. */
+/* Where the engine keeps fewer tokens than its sessions could have (kv_tokens), a session is given room before it is used: ends
+ * an earlier hold of the session, then waits, in the order of calls, until a timeline of `n` tokens has room. Until the release
+ * its calls take timelines up to n tokens, and none waits for room or fails for it; without a hold they return RR_E_USAGE. A
+ * longer timeline is cut to n. After the release it stays until others need the room, who take it from its end: then a sync
+ * must come first, which computes what is gone (what was generated too, by the prompt's kernels). Who waits with one session
+ * must not hold another: nobody might ever let go. Where all sessions have room at any time nothing is waited for. Errors:
+ * RR_E_USAGE (n is 0 or above n_context), RR_E_CANCELLED, RR_E_DEADLINE; then the session holds nothing. */
 rr_status rr_session_hold(rr_session *session, size_t n, rr_diag *diag);
 void rr_session_release(rr_session *session);
 
 /* Makes the session's timeline equal `tokens`: keeps the longest common prefix, computes the rest in chunks, or shares what
- * another session of the engine has computed of the same prompt (the same bits). Where several threads call, the prompt goes on
- * that came first or is short (scheduler.h), chunk by chunk, and sessions that generate share its passes. After it the logits of
+ * another session of the engine has computed of the same prompt (the same bits). Where several threads call, one prompt after
+ * another goes on, short ones first (scheduler.h), and sessions that generate share its passes. After it the logits of
  * the last token can be sampled. Errors: RR_E_USAGE (n == 0, n > n_context, id out of range), RR_E_CANCELLED, RR_E_DEADLINE,
  * RR_E_DEVICE. After an error the session is still valid and holds a prefix of `tokens`. */
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag);
-size_t rr_session_n_tokens(const rr_session *session);
+size_t rr_session_n_tokens(const rr_session *session); /* not while it holds no room (rr_session_hold) */
 size_t rr_session_n_reused(const rr_session *session); /* of the last sync: what the session itself had */
 size_t rr_session_n_shared(const rr_session *session); /* of the last sync: shared with other sessions */
 
@@ -114,7 +114,7 @@ enum { RR_DECODE_ROWS = 32 }; /* of a decode pass, at most */
 typedef enum rr_stop { RR_STOP_END, RR_STOP_MAX_TOKENS, RR_STOP_CONTEXT, RR_STOP_CALLER } rr_stop;
 
 typedef struct rr_generate_params {
-    uint32_t max_tokens; /* 0 = as many as the context holds */
+    uint32_t max_tokens; /* 0 = as many as the context, or the session's hold, has room for */
     float temperature;   /* 0 = greedy */
     float top_p;         /* 0 or 1 = off */
     uint64_t seed;
@@ -189,7 +189,7 @@ typedef struct rr_engine_stats {
     uint64_t shared_tokens; /* prompt tokens that another session had already */
     uint64_t drafted_tokens, accepted_tokens; /* of generate calls that are over: accepted ones took no pass of their own */
     uint64_t evictions;     /* pages of sessions without a hold that were taken from them */
-    uint32_t pages_used, pages_shared; /* pages of the KV cache that sessions hold now; of these, those that several hold */
+    uint32_t pages_used, pages_shared; /* pages of the KV cache with tokens of sessions; of these, those with several's */
 } rr_engine_stats;
 /* Any thread. Passes that failed are not counted. */
 void rr_engine_stats_get(rr_engine *engine, rr_engine_stats *out);

@@ -153,9 +153,7 @@ static rr_status generate(generation *g, rr_tokens *out, rr_diag *diag) {
 
 rr_status rr_session_generate(rr_session *session, const rr_generate_params *params, rr_tokens *out,
                               rr_generate_result *result, rr_diag *diag) {
-    if (session->n_most == 0 || session->n_tokens == 0) {
-        return rr_fail(diag, RR_E_USAGE, "nothing to continue: sync first");
-    }
+    RR_TRY(rr_session_is_ready(session, diag));
     const uint64_t begin_ns = rr_time_ns();
     generation g = {.session = session, .params = params, .sampled = params->temperature > 0.0f, .rng = params->seed};
     g.found.stop = RR_STOP_MAX_TOKENS;

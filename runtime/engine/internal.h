@@ -149,7 +149,7 @@ struct rr_engine {
     rr_pages *pages;         /* the KV cache: pages.h */
     rr_admission admission;  /* who may fill it: admission.h */
     rr_session **sessions;   /* in each slot [n_sessions], NULL = free */
-    pthread_mutex_t lock;    /* guards sessions, the scheduler, and what rr_session says */
+    pthread_mutex_t lock;    /* guards sessions, pages, admission, the scheduler, and what rr_session says */
     bool lock_made;
     rr_scheduler *scheduler; /* which thread may use the device: scheduler.h */
     rr_profile *profile;     /* NULL = off */
@@ -161,7 +161,7 @@ struct rr_engine {
 };
 
 /* A session belongs to the thread that calls with it; while that waits for a pass, to the thread that runs the pass. Others
- * read tokens[0 … n_prompt) alone, under the engine's lock. */
+ * read tokens[0 … n_prompt) alone, under the engine's lock. While it holds no room (admission.h), all but `tokens` is the lock's. */
 struct rr_session {
     rr_engine *engine;
     uint32_t slot;   /* its index in engine->sessions, and its list of pages */
@@ -171,6 +171,7 @@ struct rr_session {
     size_t n_reused, n_shared;
     size_t n_most;  /* tokens that its timeline may have: n_context, or what it holds (admission.h), 0 = no hold */
     uint64_t left;  /* when it let go: the number of holds that had ended */
+    bool is_cut;    /* its timeline lost its end to others (admission.c), until it is given whole again */
     float *logits; /* [n_vocab] of the last token, when logits_ready */
     bool logits_ready;
     int32_t best; /* arg max of the last token's logits, when best_ready */
@@ -180,12 +181,14 @@ struct rr_session {
     uint64_t deadline_ns; /* 0 = none; set between calls, read by whoever runs a pass */
     rr_sync_progress_fn on_progress;
     void *on_progress_user;
-    pthread_cond_t wake; /* of the thread that waits for a pass over this session */
+    pthread_cond_t wake; /* of the thread that waits for a pass over this session, or for room; by rr_time_ns */
     bool wake_made;
     bool generating;     /* comes back for the next token soon; with `awaited` guarded by the engine's lock */
     uint64_t awaited;    /* the round of waiting in which it is waited for (scheduler.c) */
 };
 
+/* Whether there is a timeline to go on from: RR_E_USAGE, saying what must come first. */
+rr_status rr_session_is_ready(const rr_session *session, rr_diag *diag);
 /* True once for each cancel. */
 bool rr_session_take_cancel(rr_session *session);
 /* Whether a call may go on: RR_E_CANCELLED once for each cancel, RR_E_DEADLINE from the deadline on. */

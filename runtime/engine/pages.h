@@ -3,8 +3,8 @@
  * is about to write into one gets a page of its own first, with what the old one held (copy on write).
  * There is a page for every place in the lists of all sessions that may be used at once: of all there are, or, in a smaller
  * arena, of those that hold room (admission.h), while the others lose theirs when they are needed. A page stands in one list at
- * least and a shared one in two, so whoever may list one more, or lists one that others list too, finds a free one: the arena
- * cannot run out.
+ * least and a shared one in two, so whoever may list one more, or lists one that others list too, finds a free one, or one that
+ * it takes from a session without room: the arena cannot run out.
  * Owns: the arena, the lists, the tables that the device reads. Nothing is allocated after the start. Shared by the files of
  * this folder only. */
 #ifndef RR_ENGINE_PAGES_H
@@ -46,7 +46,7 @@ void rr_pages_share(rr_engine *engine, uint32_t to, uint32_t from, size_t n);
 /* Gives back the pages behind the first n tokens. The caller holds the lock; no pass of the session runs. */
 void rr_pages_cut(rr_engine *engine, uint32_t slot, size_t n);
 /* Makes the list end with token end − 1, and the pages of [begin, end) the session's own; tokens before `begin` keep what they
- * have. Tells the device. The caller leads and does not hold the lock. Errors: RR_E_DEVICE, RR_E_MEMORY (of the host); the tokens
+ * have. May take pages from lists of sessions that hold no room. Tells the device. The caller leads and does not hold the lock. Errors: RR_E_DEVICE, RR_E_MEMORY (of the host); the tokens
  * before `begin` are then as they were. Cost: nothing where the list is so already, else a copy of at most a page. */
 rr_status rr_pages_own(rr_engine *engine, uint32_t slot, size_t begin, size_t end, rr_diag *diag);
 

@@ -82,15 +82,15 @@ uint64_t rr_kv_bytes_per_token(const rr_qwen2_config *config) {
     return (uint64_t)config->n_layers * 2 * config->n_kv_heads * config->head_size * 2;
 }
 
-/* The KV cache as it is wanted, or as much of it as fits beside `taken` bytes, at least a session's. Of what is free an eighth
- * stays so: others want memory too, and half of what is wanted is better than an allocation that fails. */
+/* The KV cache as it is wanted, or as much of it as fits beside `taken` bytes, at least a session's. */
 static rr_pages_plan plan_pages(const rr_qwen2_config *config, const rr_engine_limits *limits, const rr_device_info *info,
                                 uint64_t taken) {
     rr_engine_limits some = *limits;
     some.kv_tokens = limits->kv_tokens == RR_KV_FIT ? all_tokens(limits) : limits->kv_tokens;
     rr_pages_plan pages = rr_pages_plan_make(config, &some, info);
     if (limits->kv_tokens == RR_KV_FIT && taken + pages.bytes > info->budget_bytes) {
-        const uint64_t left = info->budget_bytes > taken ? (info->budget_bytes - taken) / 8 * 7 : 0;
+        const uint64_t tables = pages.bytes - pages.page_bytes * pages.n_pages;
+        const uint64_t left = info->budget_bytes > taken + tables ? info->budget_bytes - taken - tables : 0;
         some.kv_tokens = left / pages.page_bytes * RR_KV_PAGE;
         some.kv_tokens = some.kv_tokens > limits->n_context ? some.kv_tokens : limits->n_context;
         pages = rr_pages_plan_make(config, &some, info);
@@ -147,7 +147,7 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
     }
     return rr_fail(diag, RR_E_MEMORY,
                    "%s has %.0f MiB free, the plan needs %.0f MiB: weights %.0f, KV %.0f (%llu tokens), "
-                   "activations %.0f, staging %.0f; use a smaller --context, a smaller model, or another --device",
+                   "activations %.0f, staging %.0f; use a smaller --context, fewer --jobs, a smaller model, or another --device",
                    info->name, mib(plan.budget_bytes), mib(plan.total_bytes), mib(plan.weights_bytes),
                    mib(plan.kv_bytes), (unsigned long long)plan.kv_tokens, mib(plan.activations_bytes),
                    mib(plan.staging_bytes));

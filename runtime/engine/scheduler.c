@@ -1,11 +1,8 @@
-#define _POSIX_C_SOURCE 200809L /* clocks of conditions */
 /* The queue, the lead, the passes. Owns: what waits, what was counted and measured. */
 #include "runtime/engine/scheduler.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "runtime/base/thread.h"
 #include "runtime/engine/batch.h"
@@ -25,9 +22,7 @@ struct rr_scheduler {
     bool goes_on;          /* the last pass had a prompt's chunk that was not its end */
     bool was_alone;        /* … had a chunk and no room for rows that may have waited */
     uint32_t n_rows;       /* decode rows that wait */
-    double round_of_turns; /* how many chunks each prompt would have had by now if all took turns */
     uint64_t n_prompts;    /* have come so far */
-    uint32_t n_open;       /* of them, not yet ended */
     uint64_t round;        /* sessions whose `awaited` this is are waited for; never 0 */
     uint32_t n_awaited;
     pthread_cond_t gather; /* nobody is awaited any more, or the pass is full */
@@ -65,12 +60,7 @@ rr_status rr_scheduler_create(rr_scheduler **out, rr_diag *diag) {
     for (int f = 0; f < RR_N_FAMILIES; f++) {
         clear(&s->waiting[f]);
     }
-    pthread_condattr_t attributes;
-    if (pthread_condattr_init(&attributes) == 0) {
-        s->gather_made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
-                         pthread_cond_init(&s->gather, &attributes) == 0;
-        pthread_condattr_destroy(&attributes);
-    }
+    s->gather_made = rr_cond_create(&s->gather);
     if (!s->gather_made) {
         rr_scheduler_destroy(&s);
         return rr_fail(diag, RR_E_INTERNAL, "cannot make a condition");
@@ -108,15 +98,28 @@ static void stop_expecting(rr_scheduler *s, rr_session *session) {
     }
 }
 
+/* Another session that holds more of the prompt's next tokens, *end of them in all; NULL = none, *end as it was. */
+static const rr_session *find_shared(const rr_engine *engine, const rr_request *request, size_t *end) {
+    if (request->from != NULL) {
+        *end = request->n;
+        return request->from;
+    }
+    return request->each == NULL ? rr_share_find(engine, request->session, request->tokens, request->n, end) : NULL;
+}
+
+/* Whoever waits for its first chunk gets its turn. */
 static void give_turn(rr_engine *engine, rr_request *request) {
     rr_scheduler *s = engine->scheduler;
-    const bool computes = request->from == NULL; /* a fork takes no time */
-    const uint32_t left = computes ? (uint32_t)(request->n - request->session->n_tokens) : 0;
-    if (request->turn.number == 0) {
-        request->turn.number = ++s->n_prompts;
-        request->turn.due = s->round_of_turns + rr_div_up(left, engine->limits.prompt_chunk);
-        s->n_open++;
+    if (request->turn.number > 0) {
+        return;
     }
+    size_t there = request->session->n_tokens;
+    find_shared(engine, request, &there);
+    if (there < request->n) { /* a fork takes no time */
+        const uint32_t n_chunks = rr_div_up((uint32_t)(request->n - there), engine->limits.prompt_chunk);
+        request->turn.due = s->stats.n_prompt_passes + (uint64_t)n_chunks * engine->limits.n_sessions;
+    }
+    request->turn.number = ++s->n_prompts;
 }
 
 static void enqueue(rr_engine *engine, rr_request *request) {
@@ -140,14 +143,11 @@ static void enqueue(rr_engine *engine, rr_request *request) {
     stop_expecting(s, session);
 }
 
-static void complete(rr_scheduler *s, rr_request *request, rr_status status, const rr_diag *diag) {
+static void complete(rr_request *request, rr_status status, const rr_diag *diag) {
     request->done = true;
     request->status = status;
     if (status != RR_OK && request->diag != NULL) {
         *request->diag = *diag;
-    }
-    if (request->family == RR_PREFILL && (status != RR_OK || request->session->n_tokens == request->n)) {
-        s->n_open--;
     }
     pthread_cond_signal(request->wake);
 }
@@ -172,7 +172,7 @@ static void end_waiting(rr_scheduler *s) {
             }
             rr_request *request = take(&s->waiting[f], link);
             s->n_rows -= request->family == RR_DECODE ? (uint32_t)request->n : 0;
-            complete(s, request, status, &diag);
+            complete(request, status, &diag);
         }
     }
 }
@@ -191,13 +191,9 @@ static void gather(rr_engine *engine) {
     const rr_decode_costs *costs = next_costs(s);
     double wait_ns = WAIT_SHARE * costs->pass_ns[costs->last_rows];
     wait_ns = wait_ns < WAIT_LEAST_NS ? WAIT_LEAST_NS : wait_ns > WAIT_MOST_NS ? WAIT_MOST_NS : wait_ns;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    long ns = until.tv_nsec + (long)wait_ns;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
+    const uint64_t until_ns = rr_time_ns() + (uint64_t)wait_ns;
     while (s->n_awaited > 0 && s->n_rows < RR_DECODE_ROWS) {
-        if (pthread_cond_timedwait(&s->gather, &engine->lock, &until) == ETIMEDOUT) {
+        if (!rr_cond_wait_until(&s->gather, &engine->lock, until_ns)) {
             s->round++; /* whoever is late is not waited for again until it has come back */
             s->n_awaited = 0;
         }
@@ -236,11 +232,8 @@ static void extend(const rr_request *request, size_t end) {
 static void share(rr_engine *engine, const rr_request *request) {
     rr_session *session = request->session;
     const size_t begin = session->n_tokens;
-    const rr_session *from = request->from;
-    size_t end = request->n;
-    if (from == NULL && request->each == NULL) {
-        from = rr_share_find(engine, session, request->tokens, request->n, &end);
-    }
+    size_t end = begin;
+    const rr_session *from = find_shared(engine, request, &end);
     if (from == NULL) {
         return;
     }
@@ -270,7 +263,7 @@ static void collect_prompt(rr_engine *engine, rr_batch *b) {
         rr_session *session = request->session;
         share(engine, request);
         if (session->n_tokens == request->n) { /* a fork: nothing is left to compute */
-            complete(s, request, RR_OK, NULL);
+            complete(request, RR_OK, NULL);
             continue;
         }
         const size_t chunk = engine->limits.prompt_chunk;
@@ -286,7 +279,6 @@ static void finish_prompt(rr_scheduler *s, const rr_batch *b) {
         expect(s, b->prompt->session);
     }
     extend(b->prompt, b->end);
-    s->round_of_turns += 1.0 / s->n_open;
     s->stats.n_prompt_passes++;
     s->stats.prompt_tokens += b->end - b->begin;
 }
@@ -351,10 +343,10 @@ static void finish(rr_engine *engine, const rr_batch *b, double took_ns, const r
     }
     s->stats.n_passes += b->prompt_status == RR_OK || b->rows_status == RR_OK;
     if (b->prompt != NULL) {
-        complete(s, b->prompt, b->prompt_status, diag);
+        complete(b->prompt, b->prompt_status, diag);
     }
     for (uint32_t i = 0; i < b->n; i++) {
-        complete(s, b->rows[i], b->rows_status, diag);
+        complete(b->rows[i], b->rows_status, diag);
     }
 }
 

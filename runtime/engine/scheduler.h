@@ -4,9 +4,10 @@
  * - Decode rows of all who wait share a pass (up to RR_DECODE_ROWS). Sessions that were just given a token
  *   or a chunk, and will come back for the next, are waited for a moment, once, so that sessions in step stay so; one that is alone
  *   waits for nobody.
- * - A prompt goes chunk by chunk. Of several, the one goes on that would end first if all took turns (the fair sojourn protocol:
- *   none ends much later than it would in turns). So equal ones end one after another, answers begin early and ride along with
- *   the prompts that follow, and a short one overtakes long ones. Where decode rows wait too, they and a chunk share a pass.
+ * - A prompt goes chunk by chunk. Of several, the one goes on that would end first if, from when each came, all sessions of the
+ *   engine took turns with it. So equal ones end one after another, answers begin early and ride along with the prompts that
+ *   follow; short ones overtake a long one, but only those that come while it could not have ended in turns. Where decode rows
+ *   wait too, they and a chunk share a pass.
  * - A prompt's tokens that another session of the engine holds already are shared instead of computed (share.h).
  * Which rows meet in a pass changes no bit of any of them. Shared by the files of this folder only. */
 #ifndef RR_ENGINE_SCHEDULER_H
@@ -36,7 +37,7 @@ struct rr_request {
     const rr_session *from; /* prompt: all of it is this session's, which no other thread uses, and shared. May be NULL */
     /* Prompt: its turn; zeroed for the first chunk, which sets it, and kept for those that follow. */
     struct {
-        double due;      /* the round of turns in which it would end */
+        uint64_t due;    /* the prompt pass that would be its last if it had every n_sessions-th; 0 = nothing to compute */
         uint64_t number; /* from 1, in the order in which prompts came: the first of equals */
     } turn;
     /* Set by the scheduler. */

@@ -17,7 +17,7 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
     session->slot = UINT32_MAX;
     session->tokens = malloc(engine->limits.n_context * sizeof *session->tokens);
     session->logits = malloc(engine->model->config.n_vocab * sizeof *session->logits);
-    session->wake_made = pthread_cond_init(&session->wake, NULL) == 0;
+    session->wake_made = rr_cond_create(&session->wake);
     rr_status status = RR_OK;
     if (session->tokens == NULL || session->logits == NULL || !session->wake_made) {
         status = rr_fail(diag, RR_E_MEMORY, "out of memory for a session");
@@ -83,6 +83,16 @@ void rr_session_on_sync_progress(rr_session *session, rr_sync_progress_fn fn, vo
 
 void rr_session_cancel(rr_session *session) {
     atomic_store(&session->cancelled, true);
+}
+
+rr_status rr_session_is_ready(const rr_session *session, rr_diag *diag) {
+    if (session->n_most == 0) {
+        return rr_fail(diag, RR_E_USAGE, "a session that holds no room: rr_session_hold comes first");
+    }
+    if (session->n_tokens == 0 || session->is_cut) {
+        return rr_fail(diag, RR_E_USAGE, "no whole timeline to go on from: sync first");
+    }
+    return RR_OK;
 }
 
 bool rr_session_take_cancel(rr_session *session) {
@@ -166,6 +176,7 @@ rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, 
     session->n_reused = common;
     session->n_shared = 0;
     session->n_tokens = common;
+    session->is_cut = false;
     RR_TRY(run_prompt(session, tokens, n, (rr_request){0}, diag));
     return rr_session_check(session, diag);
 }
@@ -174,11 +185,13 @@ rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n,
     if (session->engine != from->engine || session == from) {
         return rr_fail(diag, RR_E_USAGE, "a session takes tokens from another one of the same engine");
     }
-    if (n > from->n_tokens || n > session->n_most || from->n_most == 0) {
+    RR_TRY(rr_session_is_ready(from, diag));
+    if (n > from->n_tokens || n > session->n_most) {
         return rr_fail(diag, RR_E_USAGE, "%zu tokens to take from a session of %zu, by one that holds room for %zu", n,
-                       from->n_most == 0 ? 0 : from->n_tokens, session->n_most);
+                       from->n_tokens, session->n_most);
     }
     session->n_tokens = 0;
+    session->is_cut = false;
     session->n_reused = 0;
     session->n_shared = 0;
     session->best_ready = false;
@@ -187,9 +200,7 @@ rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n,
 }
 
 rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *diag) {
-    if (session->n_most == 0 || session->n_tokens == 0) {
-        return rr_fail(diag, RR_E_USAGE, "no tokens in this session: sync first");
-    }
+    RR_TRY(rr_session_is_ready(session, diag));
     if (!session->logits_ready) {
         /* a greedy step read back its arg max only, a copy nothing; the last token runs again, by the kernels it had */
         const size_t n = session->n_tokens;
@@ -218,9 +229,11 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
     }
     rr_request requests[RR_DECODE_ROWS];
     for (size_t i = 0; i < n; i++) {
-        if (sessions[i]->engine != engine || sessions[i]->n_tokens >= sessions[i]->n_most || tokens[i] < 0 ||
+        if (sessions[i]->engine != engine || sessions[i]->n_most == 0 ||
+            sessions[i]->n_tokens >= sessions[i]->n_most || tokens[i] < 0 ||
             (uint32_t)tokens[i] >= engine->model->config.n_vocab) {
-            return rr_fail(diag, RR_E_USAGE, "row %zu of a decode pass: another engine's session, a full context or a bad id", i);
+            return rr_fail(diag, RR_E_USAGE, "row %zu of a decode pass: another engine's session, a full context, no room or a bad id",
+                           i);
         }
         for (size_t j = 0; j < i; j++) {
             if (sessions[i] == sessions[j]) {
@@ -252,6 +265,7 @@ rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_
     const bool ready = done == n && session->n_tokens == n && session->logits_ready;
     done -= done == n && !ready; /* the last token's logits are wanted */
     session->n_tokens = done;
+    session->is_cut = false;
     while (done < n) {
         RR_TRY(rr_session_check(session, diag));
         const size_t end = n - done < RR_DECODE_ROWS ? n : done + RR_DECODE_ROWS;
@@ -275,6 +289,7 @@ rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size
                                 rr_diag *diag) {
     RR_TRY(check_tokens(session, tokens, n, diag));
     session->n_tokens = 0;
+    session->is_cut = false;
     session->n_reused = 0;
     session->n_shared = 0;
     rr_status status = run_prompt(session, tokens, n, (rr_request){.each = row, .each_user = user}, diag);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "runtime/base/thread.h"
+#include "runtime/engine/admission.h"
 #include "runtime/engine/pages.h"
 #include "tests/engine/small.h"
 
@@ -205,8 +206,12 @@ static void test_one_after_another(void) {
     run_held(sessions[2], c, "third");
     CHECK_INT(engine->admission.n_evicted, 3);
     hold(sessions[0], a->n);
+    CHECK_INT(rr_session_logits(sessions[0], &logits, &diag), RR_E_USAGE); /* of what is left of its timeline */
+    CHECK_INT(rr_session_generate(sessions[0], &(rr_generate_params){.max_tokens = 1}, &none, NULL, &diag), RR_E_USAGE);
+    CHECK(strstr(diag.text, "sync first") != NULL);
     CHECK_OK(rr_session_sync(sessions[0], a->prompt, a->n, &diag), diag);
     CHECK_INT(rr_session_n_reused(sessions[0]), P);
+    CHECK_OK(rr_session_logits(sessions[0], &logits, &diag), diag);
     rr_session_release(sessions[0]);
     run_held(sessions[1], b, "second again");
     CHECK_INT(rr_session_n_reused(sessions[1]), 0);
@@ -264,9 +269,22 @@ static void *run_waiter(void *user) {
     return NULL;
 }
 
-static void start_waiting(waiter *w) {
+static int n_waiting(rr_engine *engine) {
+    int n = 0;
+    pthread_mutex_lock(&engine->lock);
+    for (const rr_hold *hold = engine->admission.first; hold != NULL; hold = hold->next) {
+        n++;
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return n;
+}
+
+static void start_waiting(rr_engine *engine, waiter *w) {
+    const int n = n_waiting(engine) + 1;
     CHECK(pthread_create(&w->thread, NULL, run_waiter, w) == 0);
-    sleep_us(60000);
+    while (n_waiting(engine) < n) {
+        sleep_us(100);
+    }
 }
 
 /* Who waits is served in turn, also when it needs little; a cancel or a deadline ends the waiting, and frees the way. */
@@ -277,10 +295,10 @@ static void test_waiting(void) {
     waiter large = {.session = sessions[1], .n = N_CONTEXT}, little = {.session = sessions[2], .n = 3};
     waiter late = {.session = sessions[3], .n = 2 * P};
     hold(sessions[0], 3 * P);
-    start_waiting(&large);
-    start_waiting(&little);
-    rr_session_deadline(late.session, rr_time_ns() + 10000000);
-    start_waiting(&late);
+    start_waiting(engine, &large);
+    start_waiting(engine, &little);
+    rr_session_deadline(late.session, rr_time_ns() + 500000000);
+    start_waiting(engine, &late);
     pthread_join(late.thread, NULL);
     CHECK_INT(late.status, RR_E_DEADLINE);
     CHECK(!atomic_load(&large.done) && !atomic_load(&little.done)); /* though there is room for the little one */
@@ -291,7 +309,7 @@ static void test_waiting(void) {
     CHECK_INT(little.status, RR_OK);
 
     large = (waiter){.session = sessions[1], .n = N_CONTEXT};
-    start_waiting(&large);
+    start_waiting(engine, &large);
     CHECK(!atomic_load(&large.done));
     rr_session_release(sessions[0]);
     pthread_join(large.thread, NULL);
@@ -301,6 +319,12 @@ static void test_waiting(void) {
     rr_session_release(sessions[0]);
     rr_session_release(sessions[0]); /* nothing to let go of */
     CHECK_INT(engine->admission.n_promised, 2 + 1);
+    rr_diag diag;
+    CHECK_INT(rr_session_hold(large.session, 0, &diag), RR_E_USAGE); /* and ends its hold */
+    CHECK_INT(engine->admission.n_promised, 1);
+    rr_session_cancel(large.session);
+    CHECK_INT(rr_session_hold(large.session, 1, &diag), RR_E_CANCELLED); /* though there is room */
+    CHECK_INT(engine->admission.n_promised, 1);
     close_all(engine, sessions); /* ends the holds that are left */
 }
 

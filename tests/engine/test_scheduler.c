@@ -378,8 +378,8 @@ static void *run_late(void *user) {
     return NULL;
 }
 
-/* Waiting for a pass counts: whoever is late by then is not computed. */
-static void test_late_in_queue(void) {
+/* Waiting for a pass counts: whoever is late, or cancelled, by then is not computed. */
+static void test_ended_in_queue(bool by_cancel) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(2);
     rr_engine_stats stats;
@@ -393,14 +393,19 @@ static void test_late_in_queue(void) {
     while (!atomic_load(&h.holds)) {
         sleep_us(100);
     }
-    rr_session_deadline(w.session, rr_time_ns() + 20000000);
+    if (!by_cancel) {
+        rr_session_deadline(w.session, rr_time_ns() + 20000000);
+    }
     CHECK(pthread_create(&w.thread, NULL, run_late, &w) == 0);
     sleep_us(60000);
+    if (by_cancel) {
+        rr_session_cancel(w.session);
+    }
     atomic_store(&h.let_go, true);
     pthread_join(thread, NULL);
     pthread_join(w.thread, NULL);
     CHECK_OK(h.status, diag);
-    CHECK_INT(w.outcomes[0].status, RR_E_DEADLINE);
+    CHECK_INT(w.outcomes[0].status, by_cancel ? RR_E_CANCELLED : RR_E_DEADLINE);
     CHECK_INT(rr_session_n_tokens(w.session), 0);
     rr_engine_stats_get(engine, &stats);
     CHECK_INT(stats.prompt_tokens, CHUNK);
@@ -593,7 +598,8 @@ int main(void) {
             test_writers();
             test_cancels();
             test_deadlines();
-            test_late_in_queue();
+            test_ended_in_queue(false);
+            test_ended_in_queue(true);
             test_order_of_prompts();
             test_failure();
             test_turns();

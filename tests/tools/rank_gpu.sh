@@ -48,7 +48,7 @@ run 0 replay --candidates many.jsonl --answers log.jsonl --window 4 --step 2 --f
 check "the log replays to the same ranking" \
     cmp -s <(grep -o '"results":.*"windows"' several | grep -o '"id":"[^"]*"') <(grep -o '"results":.*"windows"' out | grep -o '"id":"[^"]*"')
 same 4 --schedule sliding --context 2048 --kv-tokens 2048
-check "-v tells that there was little room" grep -q 'room for 2048 tokens instead of 8192: windows waited' err
+check "-v tells that there was little room" grep -q 'room for 2048 tokens instead of 8192: windows wait' err
 run 2 rank --candidates many.jsonl --context 1024 --kv-tokens 1000 --jobs 2
 check "says how much room is the least" grep -q 'a KV cache of 1000 tokens: expected at least the context, 1024' err
 printf 'Paris\nFleas live.\n' >p.txt
