@@ -309,7 +309,8 @@ int rr_verb_rank(int argc, char **argv) {
                  "are the same (default 1 for one query, for several up to 4, as far as memory goes)", .min = 1, .max = MAX_JOBS},
         {.name = "kv-tokens", .kind = RR_OPT_U32, .target = &options.kv_tokens, .value = "N",
          .help = "tokens of prompts and answers whose keys and values are kept on the device, of all jobs together, at least "
-                 "--context (default: what the jobs can fill; with --jobs as much of it as memory allows)", .min = 1, .max = UINT32_MAX - 1},
+                 "--context (default: what the jobs can fill; with --jobs as much of it as memory allows)",
+         .min = 1, .max = UINT32_MAX - 1},
         {.name = "max-tokens", .kind = RR_OPT_U32, .target = &options.max_tokens, .value = "N",
          .help = "tokens a window may take before its answer is finished by force (default 2048)", .min = 1, .max = 1 << 20},
         {.name = "deadline", .kind = RR_OPT_FLOAT, .target = &options.deadline_s, .value = "SECONDS",

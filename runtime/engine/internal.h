@@ -161,7 +161,8 @@ struct rr_engine {
 };
 
 /* A session belongs to the thread that calls with it; while that waits for a pass, to the thread that runs the pass. Others
- * read tokens[0 … n_prompt) alone, under the engine's lock. While it holds no room (admission.h), all but `tokens` is the lock's. */
+ * read tokens[0 … n_prompt) alone, under the engine's lock. While it holds no room (admission.h), all but `tokens` is the
+ * lock's. */
 struct rr_session {
     rr_engine *engine;
     uint32_t slot;   /* its index in engine->sessions, and its list of pages */

@@ -46,8 +46,9 @@ void rr_pages_share(rr_engine *engine, uint32_t to, uint32_t from, size_t n);
 /* Gives back the pages behind the first n tokens. The caller holds the lock; no pass of the session runs. */
 void rr_pages_cut(rr_engine *engine, uint32_t slot, size_t n);
 /* Makes the list end with token end − 1, and the pages of [begin, end) the session's own; tokens before `begin` keep what they
- * have. May take pages from lists of sessions that hold no room. Tells the device. The caller leads and does not hold the lock. Errors: RR_E_DEVICE, RR_E_MEMORY (of the host); the tokens
- * before `begin` are then as they were. Cost: nothing where the list is so already, else a copy of at most a page. */
+ * have. May take pages from lists of sessions that hold no room. Tells the device. The caller leads and does not hold the lock.
+ * Errors: RR_E_DEVICE, RR_E_MEMORY (of the host); the tokens before `begin` are then as they were. Cost: nothing where the list is
+ * so already, else a copy of at most a page. */
 rr_status rr_pages_own(rr_engine *engine, uint32_t slot, size_t begin, size_t end, rr_diag *diag);
 
 /* Pages in some list, and in more than one. The caller holds the lock. O(pages). */
