@@ -190,8 +190,8 @@ static void tell_counts(const rank_job *job) {
            (unsigned long long)counts->generated_tokens);
     rr_log(RR_LOG_INFO, "%llu windows begun early, %llu done again (%llu tokens lost)", (unsigned long long)counts->n_early,
            (unsigned long long)counts->n_redone, (unsigned long long)counts->lost_tokens);
-    rr_log(RR_LOG_INFO, "of %zu windows %zu changed the order shown, %zu repeated it, %zu are late", tally->n_windows, tally->n_moved,
-           tally->n_echoes, tally->n_late);
+    rr_log(RR_LOG_INFO, "of %zu windows %zu changed the order shown (%zu turned it round), %zu repeated it, %zu are late", tally->n_windows,
+           tally->n_moved, tally->n_mirrors, tally->n_echoes, tally->n_late);
     if (job->engine != NULL) {
         rr_engine_stats stats;
         rr_engine_stats_get(job->engine, &stats);

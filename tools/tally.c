@@ -11,6 +11,15 @@ static bool is_as_shown(const rr_window_result *window) {
     return true;
 }
 
+static bool is_turned_round(const rr_window_result *window) {
+    for (uint32_t i = 0; i < window->n; i++) {
+        if (window->permutation[i] != window->n - i) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void rr_tally_add(rr_tally *tally, const rr_ranking *ranking) {
     size_t n_late = rr_ranking_n_late(ranking);
     tally->n_queries++;
@@ -22,6 +31,10 @@ void rr_tally_add(rr_tally *tally, const rr_ranking *ranking) {
         bool as_shown = is_as_shown(window);
         tally->n_echoes += as_shown && !window->late && window->n_listed >= RR_TALLY_LISTED;
         tally->n_moved += !as_shown;
+        const bool is_long = !window->late && window->n_listed >= RR_TALLY_LONG;
+        tally->n_long += is_long;
+        tally->n_long_echoes += is_long && as_shown;
+        tally->n_mirrors += is_long && is_turned_round(window);
     }
 }
 
@@ -29,15 +42,25 @@ bool rr_tally_echoes(const rr_tally *tally) {
     return tally->n_moved == 0 && tally->n_echoes >= RR_TALLY_ECHOES;
 }
 
+bool rr_tally_hardly_ranks(const rr_tally *tally) {
+    return tally->n_long >= RR_TALLY_ECHOES && 2 * (tally->n_long_echoes + tally->n_mirrors) >= tally->n_long;
+}
+
 void rr_tally_tell(const rr_tally *tally, double deadline_s, bool by_logits) {
     if (tally->n_late > 0) {
         rr_log(RR_LOG_WARN, "queries that met their --deadline of %g s: %zu of %zu; windows that stay as they were: %zu of %zu", deadline_s,
                tally->n_late_queries, tally->n_queries, tally->n_late, tally->n_windows);
     }
+    const char *advice = by_logits ? "" : ", or try --score-mode logits";
     if (rr_tally_echoes(tally)) {
         rr_log(RR_LOG_WARN,
                "all %zu answers repeat the order in which the passages were shown ([1] > [2] > [3] ...): this model ranked nothing; take "
                "another model%s (docs/quality.md)",
-               tally->n_echoes, by_logits ? "" : ", or try --score-mode logits");
+               tally->n_echoes, advice);
+    } else if (rr_tally_hardly_ranks(tally)) {
+        rr_log(RR_LOG_WARN,
+               "of %zu answers %zu repeat the order in which the passages were shown and %zu turn it round: this model hardly ranks; take "
+               "another model%s (docs/quality.md)",
+               tally->n_long, tally->n_long_echoes, tally->n_mirrors, advice);
     }
 }

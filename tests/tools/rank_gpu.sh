@@ -107,7 +107,7 @@ for jobs in 1 3; do
         test "$(grep -o -e '"results":.*"windows"' out | grep -o -e '"id":"[^"]*"' | tr -dc '0-9\n' | tr -d '\n')" = 12345671234567
     check "it is said" says 'warning: queries that met their --deadline of 1e-06 s: 2 of 2; windows that stay as they were: 6 of 6'
     check "-v says which" says 'query "q2" met its deadline: of 3 windows 3 stay as they were'
-    check "-v counts windows" says 'of 6 windows 0 changed the order shown, 0 repeated it, 6 are late'
+    check "-v counts windows" says 'of 6 windows 0 changed the order shown (0 turned it round), 0 repeated it, 6 are late'
 done
 run 0 rank --candidates many.jsonl --max-tokens 8 --window 4 --step 2 --format table --deadline 1e-6 --report late.html
 check "the table says so" test "$(grep -c -F 'The deadline came first: of 3 windows 3 are as they were.' out)" -eq 2
@@ -143,7 +143,7 @@ run 0 rank -m flat.gguf --candidates many.jsonl --think-budget 2 --window 4 --st
 check "an echo is told" says 'warning: all 6 answers repeat the order in which the passages were shown ([1] > [2] > [3] ...): this model ranked'
 check "and what to do" says 'take another model, or try --score-mode logits (docs/quality.md)'
 check "once" test "$(grep -c -F 'warning: ' err)" -eq 1
-check "-v counts" says 'of 6 windows 0 changed the order shown, 6 repeated it, 0 are late'
+check "-v counts" says 'of 6 windows 0 changed the order shown (0 turned it round), 6 repeated it, 0 are late'
 run 0 rank -m flat.gguf --candidates many.jsonl --score-mode logits --window 4 --step 2 --format trec
 check "not to try what was tried" says 'take another model (docs/quality.md)'
 

@@ -25,6 +25,11 @@ static bool echoes(rr_window_result a, rr_window_result b, int n_times) {
     return rr_tally_echoes(&tally);
 }
 
+static bool hardly_ranks(rr_window_result a, rr_window_result b, int n_times) {
+    rr_tally tally = tally_of(a, b, n_times);
+    return rr_tally_hardly_ranks(&tally);
+}
+
 int main(void) {
     const rr_window_result echo = window(as_shown, N, N, false), silent = window(as_shown, N, 0, false);
     const rr_window_result late = window(as_shown, N, 0, true), other = window(moved, N, N, false);
@@ -38,6 +43,15 @@ int main(void) {
     rr_tally tally = tally_of(late, other, 2);
     CHECK(tally.n_queries == 2 && tally.n_windows == 4 && tally.n_late == 2 && tally.n_late_queries == 2);
     CHECK(tally.n_moved == 2 && tally.n_echoes == 0);
-    CHECK(!rr_tally_echoes(&(rr_tally){0}));
+    CHECK(!rr_tally_echoes(&(rr_tally){0}) && !rr_tally_hardly_ranks(&(rr_tally){0}));
+
+    static const uint32_t shown[] = {1, 2, 3, 4, 5, 6}, turned[] = {6, 5, 4, 3, 2, 1}, ranked[] = {6, 5, 4, 3, 1, 2};
+    const rr_window_result same = window(shown, 6, 6, false), mirror = window(turned, 6, 6, false);
+    const rr_window_result order = window(ranked, 6, 6, false);
+    CHECK(hardly_ranks(same, mirror, 2) && !hardly_ranks(same, mirror, 1));
+    CHECK(hardly_ranks(order, mirror, 2) && hardly_ranks(order, same, 2) && !hardly_ranks(order, order, 2));
+    CHECK(!hardly_ranks(window(turned, 6, 5, false), order, 2)); /* five ids and the rest behind them: not long */
+    CHECK(!hardly_ranks(window(moved, N, N, false), echo, 2));
+    CHECK(!hardly_ranks(window(shown, 6, 0, true), order, 2));
     return CHECK_END();
 }
