@@ -29,8 +29,8 @@ bool rr_tally_echoes(const rr_tally *tally);
 /* At least half of at least RR_TALLY_ECHOES long answers repeat the order shown or turn it round. */
 bool rr_tally_hardly_ranks(const rr_tally *tally);
 
-/* Warns of queries that met their deadline (of `deadline_s` seconds), and of a model that echoes or hardly ranks; `by_logits`: it was asked for
- * logits. Nothing when there is neither. */
+/* Warns of queries that met their deadline (of `deadline_s` seconds), and of a model that echoes or hardly ranks; `by_logits`: it was
+ * asked for logits. Nothing when there is neither. */
 void rr_tally_tell(const rr_tally *tally, double deadline_s, bool by_logits);
 
 #endif

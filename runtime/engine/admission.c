@@ -31,7 +31,7 @@ static rr_hold **link_of(rr_admission *a, const rr_hold *hold) {
 
 void rr_admission_leave(rr_session *session) {
     rr_engine *engine = session->engine;
-    if (session->n_most > 0 && rr_pages_is_short(engine)) {
+    if (session->n_most > 0 && engine->plan.is_short) {
         engine->admission.n_promised -= rr_pages_of(session->n_most);
         session->n_most = 0;
         session->left = ++engine->admission.n_left;
@@ -93,7 +93,7 @@ rr_status rr_session_hold(rr_session *session, size_t n, rr_diag *diag) {
     rr_engine *engine = session->engine;
     rr_session_release(session);
     RR_TRY(check_hold(session, n, diag));
-    if (!rr_pages_is_short(engine)) {
+    if (!engine->plan.is_short) {
         return RR_OK;
     }
     rr_hold hold = {.n_pages = rr_pages_of(n), .session = session};

@@ -104,10 +104,6 @@ uint32_t rr_pages_n(const rr_engine *engine) {
     return engine->pages->plan.n_pages;
 }
 
-bool rr_pages_is_short(const rr_engine *engine) {
-    return engine->pages->plan.n_pages < engine->pages->plan.n_listed;
-}
-
 uint32_t rr_pages_n_listed(const rr_engine *engine, uint32_t slot) {
     return engine->pages->n[slot];
 }

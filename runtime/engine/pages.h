@@ -31,9 +31,8 @@ void rr_pages_destroy(rr_engine *engine);
 
 /* A list belongs to the session in whose slot it is; every list is empty at the start. */
 
-/* Pages of the arena; whether these are fewer than the places in all lists; pages of so many tokens. */
+/* Pages of the arena; pages of so many tokens. */
 uint32_t rr_pages_n(const rr_engine *engine);
-bool rr_pages_is_short(const rr_engine *engine);
 uint32_t rr_pages_of(size_t n_tokens);
 /* Places taken of a list. The caller holds the lock. */
 uint32_t rr_pages_n_listed(const rr_engine *engine, uint32_t slot);

@@ -256,8 +256,7 @@ static rr_request *take_next_prompt(queue *q) {
 }
 
 static void collect_prompt(rr_engine *engine, rr_batch *b) {
-    rr_scheduler *s = engine->scheduler;
-    queue *q = &s->waiting[RR_PREFILL];
+    queue *q = &engine->scheduler->waiting[RR_PREFILL];
     while (q->first != NULL && b->prompt == NULL) {
         rr_request *request = take_next_prompt(q);
         rr_session *session = request->session;

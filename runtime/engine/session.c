@@ -28,7 +28,7 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
         if (engine->sessions[i] == NULL) {
             engine->sessions[i] = session;
             session->slot = i;
-            session->n_most = rr_pages_is_short(engine) ? 0 : engine->limits.n_context;
+            session->n_most = engine->plan.is_short ? 0 : engine->limits.n_context;
         }
     }
     pthread_mutex_unlock(&engine->lock);

@@ -2,6 +2,8 @@
 #ifndef RR_TESTS_ENGINE_SMALL_H
 #define RR_TESTS_ENGINE_SMALL_H
 
+#include <time.h>
+
 #include "runtime/engine/internal.h"
 #include "tests/check.h"
 #include "tests/support/synth.h"
@@ -49,5 +51,11 @@ static inline bool small_runs(const rr_engine *engine, const char *graph) {
     printf("graph: %s%s\n", graph, runs ? "" : ", not here");
     return runs;
 }
+
+#if defined(_POSIX_C_SOURCE) /* nanosleep */
+static inline void small_sleep_us(uint32_t us) {
+    nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
+}
+#endif
 
 #endif

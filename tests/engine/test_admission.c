@@ -1,8 +1,7 @@
-#define _POSIX_C_SOURCE 200809L /* nanosleep */
+#define _POSIX_C_SOURCE 200809L /* small_sleep_us */
 /* A KV cache smaller than what its sessions could fill: who holds room has it, who does not loses what others need
  * and computes it again, and nobody's bits change by it. */
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/thread.h"
@@ -43,10 +42,6 @@ static void close_all(rr_engine *engine, rr_session *sessions[N_THREADS]) {
     rr_engine_stats_get(engine, &stats);
     CHECK_INT(stats.pages_used, 0);
     small_close(&engine);
-}
-
-static void sleep_us(uint32_t us) {
-    nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
 }
 
 /* What a session says to a prompt. */
@@ -283,7 +278,7 @@ static void start_waiting(rr_engine *engine, waiter *w) {
     const int n = n_waiting(engine) + 1;
     CHECK(pthread_create(&w->thread, NULL, run_waiter, w) == 0);
     while (n_waiting(engine) < n) {
-        sleep_us(100);
+        small_sleep_us(100);
     }
 }
 

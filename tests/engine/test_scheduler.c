@@ -1,8 +1,7 @@
-#define _POSIX_C_SOURCE 200809L /* nanosleep */
+#define _POSIX_C_SOURCE 200809L /* small_sleep_us */
 /* Threads that share passes: the same bits as alone, whoever is cancelled, is late or fails; passes are shared, by prompts and
  * generating sessions too, tokens of common prompts are computed once. */
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/thread.h"
@@ -39,10 +38,6 @@ static job jobs[N_THREADS][N_ROUNDS];
 static uint32_t next_random(uint64_t *state) {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(*state >> 33);
-}
-
-static void sleep_us(uint32_t us) {
-    nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
 }
 
 /* Half of the prompts begin alike for a while; a third of the answers are sampled. */
@@ -303,7 +298,7 @@ static void test_cancels(void) {
         start(engine, workers);
         rr_session_cancel(workers[0].session); /* so that one is, however fast all goes */
         while (atomic_load(&n_at_work) > 0) {
-            sleep_us(1000 + next_random(&random) % 60000);
+            small_sleep_us(1000 + next_random(&random) % 60000);
             rr_session_cancel(workers[next_random(&random) % N_VICTIMS].session);
         }
         finish(workers);
@@ -360,7 +355,7 @@ static rr_status hold(void *user, size_t position, const float *logits, rr_diag 
     holder *h = user;
     atomic_store(&h->holds, true);
     while (position == 0 && !atomic_load(&h->let_go)) {
-        sleep_us(1000);
+        small_sleep_us(1000);
     }
     return RR_OK;
 }
@@ -391,13 +386,13 @@ static void test_ended_in_queue(bool by_cancel) {
     CHECK_OK(rr_session_create(engine, &w.session, &diag), diag);
     CHECK(pthread_create(&thread, NULL, run_holder, &h) == 0);
     while (!atomic_load(&h.holds)) {
-        sleep_us(100);
+        small_sleep_us(100);
     }
     if (!by_cancel) {
         rr_session_deadline(w.session, rr_time_ns() + 20000000);
     }
     CHECK(pthread_create(&w.thread, NULL, run_late, &w) == 0);
-    sleep_us(60000);
+    small_sleep_us(60000);
     if (by_cancel) {
         rr_session_cancel(w.session);
     }
@@ -464,7 +459,7 @@ static void test_order_of_prompts(void) {
     CHECK_OK(rr_session_create(engine, &h.session, &diag), diag);
     CHECK(pthread_create(&thread, NULL, run_holder, &h) == 0);
     while (!atomic_load(&h.holds)) {
-        sleep_us(100);
+        small_sleep_us(100);
     }
     for (int i = 0; i < N_READERS; i++) {
         queued *r = &readers[i];
@@ -475,7 +470,7 @@ static void test_order_of_prompts(void) {
         }
         CHECK_OK(rr_session_create(engine, &r->session, &diag), diag);
         CHECK(pthread_create(&r->thread, NULL, run_reader, r) == 0);
-        sleep_us(20000);
+        small_sleep_us(20000);
     }
     atomic_store(&h.let_go, true);
     pthread_join(thread, NULL);
@@ -560,7 +555,7 @@ static void test_turns(void) {
     CHECK_OK(rr_session_sync(t.session, prompt + 1, 5, &diag), diag);
     CHECK(pthread_create(&thread, NULL, talk, &t) == 0);
     while (atomic_load(&t.n) < 2) {
-        sleep_us(100);
+        small_sleep_us(100);
     }
     int before = atomic_load(&t.n);
     CHECK_OK(rr_session_sync(reader, prompt, N_LONG, &diag), diag);
