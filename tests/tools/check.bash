@@ -5,6 +5,12 @@
 rearank=$(realpath -- "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# A script of `set -e` that ends before its summary says where: many commands that fail, as one ended by SIGPIPE, say nothing.
+set -E
+ended() { # STATUS LINE COMMAND: in a subshell it is for the command around it to say
+    [[ $BASHPID -ne $$ ]] || printf '%s:%d: ended with %d: %s\n' "${BASH_SOURCE[1]}" "$2" "$1" "$3" >&2
+}
+trap 'ended "$?" "$LINENO" "$BASH_COMMAND"' ERR
 cd "$work"
 
 n_done=0 n_failed=0

@@ -3,14 +3,14 @@
 Usage: hub_server.py FOLDER PORT_FILE LOG_FILE
 A request for /owner/repo/resolve/main/NAME gives FOLDER/NAME. The repo's name chooses the behaviour:
   good     ranges are honoured            norange  always the whole file
-  cut      breaks off after half of what is left     slow     50 kB at a time with pauses
+  cut      breaks off after half of what is left     stalled  half of it, the rest when a minute has gone by
   moved    redirects to good              missing  404
 The log gets a line a request: PATH RANGE.
 """
 import http.server
 import pathlib
+import select
 import sys
-import time
 
 folder, port_file, log_file = (pathlib.Path(a) for a in sys.argv[1:4])
 
@@ -54,10 +54,11 @@ class Hub(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(data[: len(data) // 2])
                 self.wfile.flush()
                 self.close_connection = True
-            elif repo == "slow":
-                for at in range(0, len(data), 50000):
-                    self.wfile.write(data[at : at + 50000])
-                    time.sleep(0.1)
+            elif repo == "stalled":
+                self.wfile.write(data[: len(data) // 2])
+                self.wfile.flush()
+                select.select([self.connection], [], [], 60)  # or when the client goes away
+                self.wfile.write(data[len(data) // 2 :])
             else:
                 self.wfile.write(data)
         except (BrokenPipeError, ConnectionResetError):

@@ -142,7 +142,7 @@ start=$(date +%s%N)
 run 0 rank --candidates c.jsonl --no-think --max-tokens 8 --window 2 --step 1 -f json --cache cache
 check "the same bytes, times and all" cmp -s out first.json
 check "in less time than the run took" test $((($(date +%s%N) - start) / 1000000)) -lt "$span"
-sed 's/"qid": "q/"qid": "other/' c.jsonl | head -n 1 >renamed.jsonl
+head -n 1 c.jsonl | sed 's/"qid": "q/"qid": "other/' >renamed.jsonl
 run 0 rank --candidates renamed.jsonl --no-think --max-tokens 8 --window 2 --step 1 -f trec --cache cache
 check "by content, not by id" test "$(wc -l <out)" -eq 3
 run 0 rank --candidates renamed.jsonl --max-tokens 9 --window 2 --step 1 -f jsonl --cache cache

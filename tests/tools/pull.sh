@@ -64,7 +64,7 @@ hub() { printf '{"hub": "test/%s", "file": "%s.gguf"}' "$1" "${2:-good}"; }
 wheels() { printf '{"packages": "%s-part", "version": "1.0", "parts": 5, "part_bytes": 70000}' "$1"; }
 {
     printf '{"models": ['
-    for repo in good norange cut slow moved missing; do
+    for repo in good norange cut stalled moved missing; do
         printf '%s,\n' "$(entry "$repo" "$(hub "$repo")")"
     done
     printf '%s,\n' "$(entry wrong "$(hub good wrong)")" "$(entry short "$(hub good short)")" \
@@ -136,7 +136,7 @@ check "unknown name lists the known" says 'there are: good, norange'
 pull 1 good --dest /dev/null/x.gguf
 
 # --- interrupts, a full disk, two at once
-"$rearank" pull --manifest manifest.json slow --dest i.gguf >out 2>err &
+"$rearank" pull --manifest manifest.json stalled --dest i.gguf >out 2>err &
 child=$!
 for _ in {1..100}; do
     [[ $(stat -c %s i.gguf.partial 2>/dev/null || echo 0) -gt 50000 ]] && break
