@@ -48,7 +48,8 @@ bool rr_lanes_format_of(rr_qtype type, rr_lanes_format *out);
 uint32_t rr_lanes_code(rr_lanes_format format);
 rr_lanes_format rr_lanes_decode(uint32_t code);
 
-/* width is 8 or 16, cols a multiple of 32 and of every part's block_weights. Errors: RR_E_UNSUPPORTED (float types, other widths), RR_E_INPUT. */
+/* width is 8 or 16, cols a multiple of 32 and of every part's block_weights. Errors: RR_E_UNSUPPORTED (float types, other
+ * widths), RR_E_INPUT. */
 rr_status rr_lanes_plan(const rr_lanes_part *parts, uint32_t n_parts, uint32_t cols, uint32_t width, rr_lanes *out,
                         rr_diag *diag);
 /* Packs one unit; rows past the end become zeros. Cost: one pass; units may be packed on several threads. Other

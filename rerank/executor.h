@@ -20,8 +20,8 @@
 typedef struct rr_worker {
     rr_responder responder;
     /* Makes ready for a window of which the first passages are known: call->prompt is its start (rr_prompt_build_start). It will
-     * be asked of this worker later, or not at all. call->deadline_ns holds here too. *n_computed gets the tokens that were computed. Errors end nothing. NULL =
-     * it cannot. */
+     * be asked of this worker later, or not at all. call->deadline_ns holds here too. *n_computed gets the tokens that were
+     * computed. Errors end nothing. NULL = it cannot. */
     rr_status (*prepare)(void *user, const rr_call *call, uint64_t *n_computed, rr_diag *diag);
     /* Makes what runs return RR_E_CANCELLED soon, or else what runs next. From any thread. NULL = it cannot. */
     void (*cancel)(void *user);

@@ -98,8 +98,9 @@ rr_schedule_params rr_rank_schedule(const rr_rank_params *params);
  * stays 0. Errors: RR_E_MEMORY. */
 rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *reply, rr_window_result *out, rr_diag *diag);
 
-/* Ranks, one window after another in the plain order, on the calling thread. 0 and 1 passages answer at once, without a call. `out` must be destroyed whatever happens; after an error it
- * holds nothing. Errors: RR_E_USAGE, RR_E_MEMORY, and whatever the responder returns. */
+/* Ranks, one window after another in the plain order, on the calling thread. 0 and 1 passages answer at once, without a call.
+ * `out` must be destroyed whatever happens; after an error it holds nothing. Errors: RR_E_USAGE, RR_E_MEMORY, and whatever the
+ * responder returns. */
 rr_status rr_rank(const rr_query *query, const rr_rank_params *params, const rr_responder *responder, rr_ranking *out,
                   rr_diag *diag);
 void rr_ranking_destroy(rr_ranking *ranking); /* accepts a zeroed one */

@@ -56,9 +56,9 @@ typedef struct rr_model_responder {
     rr_responder_events events;
 } rr_model_responder;
 
-/* The responder borrows `model`. Errors: as rr_engine_tokenizer and rr_answer_tokens_make. Errors while it answers: RR_E_INPUT when a window does not fit the context (says what to change),
- * RR_E_CANCELLED (rr_session_cancel, or an event returned false), RR_E_DEADLINE (the call's; the session's own is overwritten), and
- * those of rr_chat_encode and the session.
+/* The responder borrows `model`. Errors: as rr_engine_tokenizer and rr_answer_tokens_make. Errors while it answers: RR_E_INPUT
+ * when a window does not fit the context (says what to change), RR_E_CANCELLED (rr_session_cancel, or an event returned false),
+ * RR_E_DEADLINE (the call's; the session's own is overwritten), and those of rr_chat_encode and the session.
  *
  * Generation stops once the answer is closed. With RR_PROMPT_REARANK a text that ends without an answer (all tokens spent,
  * or the model stopped) is continued behind "</think> <answer> [" (what of it is missing) for at most 6 tokens a passage

@@ -17,9 +17,9 @@ typedef struct rr_selftest_limits {
     double time;  /* most time with a capability over that without; 0 = 1.25 */
 } rr_selftest_limits;
 
-/* Which of the device's enabled capabilities not to use, none on a software device: as remembered, else by a test now, which is then remembered. Cost:
- * some seconds the first time, mostly compilation; a file's reading afterwards. Errors: RR_E_DEVICE (the device was lost),
- * RR_E_MEMORY. That a verdict cannot be kept is no error. */
+/* Which of the device's enabled capabilities not to use, none on a software device: as remembered, else by a test now, which
+ * is then remembered. Cost: some seconds the first time, mostly compilation; a file's reading afterwards. Errors: RR_E_DEVICE
+ * (the device was lost), RR_E_MEMORY. That a verdict cannot be kept is no error. */
 rr_status rr_selftest(rr_vk_device *device, const rr_selftest_limits *limits, uint32_t *drop, rr_diag *diag);
 
 /* What a start would leave out by what is remembered. Reads the file, tests nothing. */

@@ -10,8 +10,8 @@
 
 enum { PACK_ROWS = 64 };
 
-/* One thing to place: up to three matrices of one format stacked (`matrix`), up to three matrices stacked for the lanes graph (`lanes`), or up to three
- * vectors one after the other as f32 (`vector`). */
+/* One thing to place: up to three matrices of one format stacked (`matrix`), up to three matrices stacked for the lanes graph
+ * (`lanes`), or up to three vectors one after the other as f32 (`vector`). */
 typedef struct item {
     const rr_weight *parts[3];
     rr_matrix *matrix;

@@ -100,9 +100,9 @@ const rr_device_info *rr_vk_device_info_at(const rr_vk_instance *instance, size_
 /* Messages that validation printed so far (0 when off). */
 uint64_t rr_vk_n_validation_messages(const rr_vk_instance *instance);
 
-/* `wish`: NULL or "" = discrete, then integrated, then virtual, then software, the one with more memory among equals; else an index, a UUID, or part of a name
- * (any letter case; must match exactly one device). Errors, listing what there is: RR_E_USAGE for a wish that does not name
- * exactly one, RR_E_DEVICE when there is none that is usable or the one named is not. Pure. */
+/* `wish`: NULL or "" = discrete, then integrated, then virtual, then software, the one with more memory among equals; else an
+ * index, a UUID, or part of a name (any letter case; must match exactly one device). Errors, listing what there is: RR_E_USAGE
+ * for a wish that does not name exactly one, RR_E_DEVICE when there is none that is usable or the one named is not. Pure. */
 rr_status rr_vk_pick(const rr_device_info *devices, size_t n, const char *wish, size_t *out, rr_diag *diag);
 
 /* Opens a device with every capability in `caps` enabled. */
@@ -212,7 +212,8 @@ void rr_vk_copy(rr_vk_commands *commands, const rr_vk_buffer *from, uint64_t fro
 /* Marks a point in device time; `slot` below RR_VK_TIMESTAMPS. */
 enum { RR_VK_TIMESTAMPS = 4096 };
 void rr_vk_timestamp(rr_vk_commands *commands, uint32_t slot);
-/* Submits; the host's earlier writes to mapped memory are visible to it, its writes to READBACK memory are visible to the host after wait. */
+/* Submits; the host's earlier writes to mapped memory are visible to it, its writes to READBACK memory are visible to the host
+ * after wait. */
 rr_status rr_vk_submit(rr_vk_commands *commands, rr_diag *diag);
 /* Waits for the last submit. Errors: RR_E_DEVICE when the device is lost or `timeout_ns` (0 = none) runs out. */
 rr_status rr_vk_wait(rr_vk_commands *commands, uint64_t timeout_ns, rr_diag *diag);
