@@ -25,6 +25,7 @@ struct rr_scheduler {
     uint64_t n_prompts;    /* have come so far */
     uint64_t round;        /* sessions whose `awaited` this is are waited for; never 0 */
     uint32_t n_awaited;
+    uint64_t patience_ns;  /* 0 = by the costs */
     pthread_cond_t gather; /* nobody is awaited any more, or the pass is full */
     bool gather_made;
     rr_decode_costs costs[2]; /* of passes without a prompt's chunk, and with a whole one */
@@ -191,7 +192,7 @@ static void gather(rr_engine *engine) {
     const rr_decode_costs *costs = next_costs(s);
     double wait_ns = WAIT_SHARE * costs->pass_ns[costs->last_rows];
     wait_ns = wait_ns < WAIT_LEAST_NS ? WAIT_LEAST_NS : wait_ns > WAIT_MOST_NS ? WAIT_MOST_NS : wait_ns;
-    const uint64_t until_ns = rr_time_ns() + (uint64_t)wait_ns;
+    const uint64_t until_ns = rr_time_ns() + (s->patience_ns > 0 ? s->patience_ns : (uint64_t)wait_ns);
     while (s->n_awaited > 0 && s->n_rows < RR_DECODE_ROWS) {
         if (!rr_cond_wait_until(&s->gather, &engine->lock, until_ns)) {
             s->round++; /* whoever is late is not waited for again until it has come back */
@@ -431,6 +432,12 @@ void rr_scheduler_leave(rr_session *session, uint64_t n_drafted, uint64_t n_acce
 void rr_scheduler_costs(rr_engine *engine, rr_decode_costs *out) {
     pthread_mutex_lock(&engine->lock);
     *out = *next_costs(engine->scheduler);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+void rr_scheduler_set_patience(rr_engine *engine, uint64_t ns) {
+    pthread_mutex_lock(&engine->lock);
+    engine->scheduler->patience_ns = ns;
     pthread_mutex_unlock(&engine->lock);
 }
 

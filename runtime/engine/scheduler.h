@@ -70,4 +70,7 @@ typedef struct rr_decode_costs {
 /* Those of passes like the one that comes next: with a whole chunk of a prompt beside the rows, or without. */
 void rr_scheduler_costs(rr_engine *engine, rr_decode_costs *out);
 
+/* For tests: a pass waits up to `ns` for sessions that will come back, whatever it takes itself; 0 = as it takes. */
+void rr_scheduler_set_patience(rr_engine *engine, uint64_t ns);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "runtime/engine/internal.h"
 #include "tests/check.h"
+#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 static const rr_synth small_model = {.d_model = 256,
@@ -19,6 +20,13 @@ static const rr_synth small_model = {.d_model = 256,
                                      .o = RR_Q_Q4_0,
                                      .gate_up = RR_Q_Q4_K,
                                      .down = RR_Q_Q5_K};
+
+/* Writes such a model to a file of the test's own, which the caller removes, and its path to `path`. */
+static inline void small_write(const rr_synth *synth, char *path, size_t room) {
+    rr_diag diag = {0};
+    rr_test_file(path, room);
+    CHECK_OK(rr_synth_write(synth, path, &diag), diag);
+}
 
 /* With validation when the environment asks for it. Ends the test where there is no device, or no engine comes of it. */
 static inline rr_engine *small_open(const rr_engine_params *params) {
@@ -43,13 +51,22 @@ static inline void small_close(rr_engine **engine) {
     CHECK(*engine == NULL);
 }
 
-/* Whether an engine that was asked for `graph` runs it: lanes only where the device has it. Fast: the kernels of q8 are checked
- * there, its sessions on other devices. Says so. */
-static inline bool small_runs(const rr_engine *engine, const char *graph) {
-    const bool runs = strcmp(rr_graph_kind_name(engine->graph_kind), graph) == 0 &&
-                      !(check_is_fast() && strcmp(graph, "q8") == 0);
-    printf("graph: %s%s\n", graph, runs ? "" : ", not here");
-    return runs;
+/* Runs `test` once for each graph, whose name stands in `*graph` meanwhile: lanes, where the device has it, plain and q8. Fast: the
+ * kernels of q8 are checked there, its sessions on other devices. */
+static inline void small_on_graphs(const char *model_path, const char **graph, void (*test)(void)) {
+    static const char *const names[] = {"lanes", "plain", "q8"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        rr_engine *engine = small_open(&(rr_engine_params){.model_path = model_path, .n_context = 64, .graph = names[i]});
+        const bool runs = strcmp(rr_graph_kind_name(engine->graph_kind), names[i]) == 0 &&
+                          !(check_is_fast() && strcmp(names[i], "q8") == 0);
+        small_close(&engine);
+        printf("graph: %s%s\n", names[i], runs ? "" : ", not here");
+        if (runs) {
+            *graph = names[i];
+            test();
+            *graph = NULL;
+        }
+    }
 }
 
 #if defined(_POSIX_C_SOURCE) /* nanosleep */

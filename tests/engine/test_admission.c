@@ -11,7 +11,7 @@
 
 enum { P = RR_KV_PAGE, N_CONTEXT = 4 * P, N_PAGES = 5, N_THREADS = 4, N_ROUNDS = 4, N_ANSWER = 9, N_VOCAB = 400 };
 
-static char model_path[64];
+static char model_path[256];
 static const char *graph; /* under test */
 
 static rr_engine *open_engine(uint32_t kv_tokens) {
@@ -277,7 +277,7 @@ static int n_waiting(rr_engine *engine) {
 static void start_waiting(rr_engine *engine, waiter *w) {
     const int n = n_waiting(engine) + 1;
     CHECK(pthread_create(&w->thread, NULL, run_waiter, w) == 0);
-    while (n_waiting(engine) < n) {
+    while (n_waiting(engine) < n && !atomic_load(&w->done)) {
         small_sleep_us(100);
     }
 }
@@ -349,26 +349,19 @@ static void test_plan(void) {
     rr_model_close(&model);
 }
 
+static void test_graph(void) {
+    run_alone();
+    test_together();
+    test_one_after_another();
+    test_shared();
+    test_waiting();
+}
+
 int main(void) {
-    rr_diag diag = {0};
-    snprintf(model_path, sizeof model_path, "/tmp/rearank_admission_%ld.gguf", (long)getpid());
-    CHECK_OK(rr_synth_write(&small_model, model_path, &diag), diag);
+    small_write(&small_model, model_path, sizeof model_path);
     make_jobs();
     test_plan();
-    static const char *const graphs[] = {"plain", "q8", "lanes"}; /* lanes: where the device has it */
-    for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
-        graph = graphs[g];
-        rr_engine *engine = open_engine(0);
-        const bool runs = small_runs(engine, graph);
-        small_close(&engine);
-        if (runs) {
-            run_alone();
-            test_together();
-            test_one_after_another();
-            test_shared();
-            test_waiting();
-        }
-    }
+    small_on_graphs(model_path, &graph, test_graph);
     unlink(model_path);
     return CHECK_END();
 }

@@ -7,7 +7,7 @@
 
 enum { P = RR_KV_PAGE, N_BASE = 2 * P + 44, N_ANSWER = 12, N_CONTEXT = 4 * P, N_SESSIONS = 3, CHUNK = 48, N_VOCAB = 400 };
 
-static char model_path[64];
+static char model_path[256];
 static const char *graph; /* under test */
 static int32_t base[N_CONTEXT];
 
@@ -254,30 +254,26 @@ static void deal_over_buffers(rr_engine *engine) {
     CHECK_OK(rr_pages_create(engine, &plan, &diag), diag);
 }
 
+static void test_graph(void) {
+    const rr_engine_params params = {.model_path = model_path, .n_context = N_CONTEXT, .n_sessions = N_SESSIONS,
+                                     .prompt_chunk = CHUNK, .graph = graph};
+    rr_engine *engine = small_open(&params);
+    deal_over_buffers(engine);
+    test_prompts(engine);
+    test_forks(engine);
+    test_donor_first(engine);
+    test_ends(engine);
+    test_cancelled(engine);
+    small_close(&engine);
+}
+
 int main(void) {
-    rr_diag diag = {0};
-    snprintf(model_path, sizeof model_path, "/tmp/rearank_pages_%ld.gguf", (long)getpid());
     CHECK_INT(small_model.n_vocab, N_VOCAB);
-    CHECK_OK(rr_synth_write(&small_model, model_path, &diag), diag);
+    small_write(&small_model, model_path, sizeof model_path);
     for (int i = 0; i < N_CONTEXT; i++) {
         base[i] = (i * 37 + i * i * 11 + 5) % 280;
     }
-    static const char *const graphs[] = {"plain", "q8", "lanes"}; /* lanes: where the device has it */
-    for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
-        graph = graphs[g];
-        const rr_engine_params params = {.model_path = model_path, .n_context = N_CONTEXT, .n_sessions = N_SESSIONS,
-                                         .prompt_chunk = CHUNK, .graph = graph};
-        rr_engine *engine = small_open(&params);
-        deal_over_buffers(engine);
-        if (small_runs(engine, graph)) {
-            test_prompts(engine);
-            test_forks(engine);
-            test_donor_first(engine);
-            test_ends(engine);
-            test_cancelled(engine);
-        }
-        small_close(&engine);
-    }
+    small_on_graphs(model_path, &graph, test_graph);
     unlink(model_path);
     return CHECK_END();
 }

@@ -4,6 +4,7 @@
 
 #include "runtime/engine/engine.h"
 #include "tests/check.h"
+#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 static double total(const rr_engine *engine, uint64_t *n_dispatches, size_t *n_rows) {
@@ -25,9 +26,9 @@ static void check_graph(const char *caps) {
     const rr_synth shape = {.with_vocabulary = true, .embedding = RR_Q_Q8_0, .qkv = RR_Q_Q4_0, .o = RR_Q_Q5_0,
                             .gate_up = RR_Q_Q4_1, .down = RR_Q_Q8_0, .output = RR_Q_Q8_0};
     const int32_t tokens[] = {5, 9, 2, 77, 31};
-    char path[64];
+    char path[256];
     rr_diag diag = {0};
-    snprintf(path, sizeof path, "/tmp/rr_test_profile_%d.gguf", (int)getpid());
+    rr_test_file(path, sizeof path);
     CHECK_OK(rr_synth_write(&shape, path, &diag), diag);
     rr_engine *engine = NULL;
     rr_status status = rr_engine_open(&(rr_engine_params){.model_path = path, .caps = caps, .n_sessions = 2,

@@ -5,14 +5,16 @@
 #include <unistd.h>
 
 #include "runtime/base/thread.h"
+#include "runtime/engine/scheduler.h"
 #include "tests/engine/small.h"
 
-static char model_path[64];
+static char model_path[256];
 static uint32_t n_vocab;
 static const char *graph; /* under test */
 static int n_rounds;      /* up to N_ROUNDS */
 
 enum { N_THREADS = 8, N_ROUNDS = 3, N_PROMPT = 120, N_ANSWER = 20, N_CONTEXT = 256, CHUNK = 16, N_LONG = 224 };
+enum { PATIENCE_NS = 1000000000 };
 
 static rr_engine *open_engine(uint32_t n_sessions) {
     const rr_engine_params params = {.model_path = model_path,
@@ -447,10 +449,11 @@ static int last_chunk_of(int number) {
 }
 
 /* Prompts that wait together: a short one overtakes long ones, of equal ones the first to go on ends before the other has come
- * far. (A thread that is slow to come back for its next chunk may lose a turn.) */
+ * far. */
 static void test_order_of_prompts(void) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(1 + N_READERS);
+    rr_scheduler_set_patience(engine, PATIENCE_NS); /* a thread that is slow to come back loses no turn */
     static const int32_t any[CHUNK] = {1, 2, 3};
     holder h = {.tokens = any};
     pthread_t thread;
@@ -543,6 +546,7 @@ static void *talk(void *user) {
 static void test_turns(void) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(2);
+    rr_scheduler_set_patience(engine, PATIENCE_NS);
     talker t = {0};
     rr_session *reader = NULL;
     pthread_t thread;
@@ -573,34 +577,26 @@ static void test_turns(void) {
     small_close(&engine);
 }
 
+static void test_graph(void) {
+    run_alone();
+    test_together();
+    test_writers();
+    test_cancels();
+    test_deadlines();
+    test_ended_in_queue(false);
+    test_ended_in_queue(true);
+    test_order_of_prompts();
+    test_failure();
+    test_turns();
+    forget_jobs();
+}
+
 int main(void) {
-    rr_diag diag = {0};
-    const bool fast = check_is_fast();
-    snprintf(model_path, sizeof model_path, "/tmp/rearank_scheduler_%ld.gguf", (long)getpid());
-    CHECK_OK(rr_synth_write(&small_model, model_path, &diag), diag);
+    small_write(&small_model, model_path, sizeof model_path);
     n_vocab = small_model.n_vocab;
-    n_rounds = fast ? 1 : N_ROUNDS;
+    n_rounds = check_is_fast() ? 1 : N_ROUNDS;
     make_jobs();
-    static const char *const graphs[] = {"plain", "q8", "lanes"}; /* lanes: where the device has it */
-    for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
-        graph = graphs[g];
-        rr_engine *engine = open_engine(1);
-        const bool runs = small_runs(engine, graph);
-        small_close(&engine);
-        if (runs) {
-            run_alone();
-            test_together();
-            test_writers();
-            test_cancels();
-            test_deadlines();
-            test_ended_in_queue(false);
-            test_ended_in_queue(true);
-            test_order_of_prompts();
-            test_failure();
-            test_turns();
-            forget_jobs();
-        }
-    }
+    small_on_graphs(model_path, &graph, test_graph);
     unlink(model_path);
     return CHECK_END();
 }

@@ -7,9 +7,10 @@
 #include "runtime/base/file.h"
 #include "runtime/engine/selftest.h"
 #include "tests/check.h"
+#include "tests/support/folder.h"
 
 static rr_vk_instance *instance;
-static char folder[64];
+static char folder[256];
 
 static rr_vk_device *open_device(void) {
     rr_vk_device *device = NULL;
@@ -28,7 +29,7 @@ static void verdict_path(const rr_device_info *info, char *out, size_t bytes) {
 }
 
 static void forget(const rr_device_info *info) {
-    char path[256];
+    char path[sizeof folder + 64];
     verdict_path(info, path, sizeof path);
     unlink(path);
 }
@@ -109,7 +110,7 @@ static void test_files(rr_vk_device *device) {
     rr_device_info other = *info;
     other.driver_version++;
     CHECK_INT(rr_selftest_recall(&other).tested, 0);
-    char path[256];
+    char path[sizeof folder + 64];
     rr_buf text = {0};
     rr_diag diag = {0};
     verdict_path(info, path, sizeof path);
@@ -129,7 +130,7 @@ static void test_files(rr_vk_device *device) {
 
 int main(void) {
     rr_diag diag = {0};
-    snprintf(folder, sizeof folder, "/tmp/rearank_selftest_%ld", (long)getpid());
+    rr_test_folder(folder, sizeof folder);
     setenv("REARANK_CACHE", folder, 1);
     const rr_vk_instance_params params = {.validation = getenv("REARANK_TEST_VALIDATION") != NULL};
     if (rr_vk_instance_create(&params, &instance, &diag) != RR_OK) {
@@ -145,8 +146,8 @@ int main(void) {
     }
     CHECK_INT(rr_vk_n_validation_messages(instance), 0);
     rr_vk_instance_destroy(&instance);
-    char clean[96];
-    snprintf(clean, sizeof clean, "rm -rf %s", folder);
+    char clean[300];
+    snprintf(clean, sizeof clean, "rm -rf '%s'", folder);
     CHECK_INT(system(clean), 0);
     return CHECK_END();
 }

@@ -5,7 +5,7 @@
 #include "runtime/engine/resident.h"
 #include "tests/engine/small.h"
 
-static char model_path[64];
+static char model_path[256];
 static uint32_t n_vocab;
 static const char *graph; /* under test */
 
@@ -462,43 +462,34 @@ static void test_errors(void) {
     CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_USAGE);
 }
 
+static void test_graph(void) {
+    static const uint32_t chunks[] = {256, 64, 33, 7, 1}, long_chunks[] = {N_LONG, 2048, 512, 64};
+    float *expected = malloc(n_vocab * sizeof *expected);
+    if (!check_is_fast()) {
+        test_chunks(N_LONG, long_chunks, sizeof long_chunks / sizeof long_chunks[0], expected);
+    }
+    test_chunks(N_PROMPT, chunks, sizeof chunks / sizeof chunks[0], expected);
+    test_reuse(expected);
+    test_company();
+    test_written();
+    test_meeting();
+    test_logits_all(expected);
+    test_generate();
+    test_deadlines(expected);
+    test_deadline_in_a_pass(expected);
+    free(expected);
+}
+
 int main(void) {
-    rr_diag diag = {0};
-    const bool fast = check_is_fast();
     rr_synth synth = small_model;
     synth.n_context = N_LONG + 4;
-    snprintf(model_path, sizeof model_path, "/tmp/rearank_session_%ld.gguf", (long)getpid());
-    CHECK_OK(rr_synth_write(&synth, model_path, &diag), diag);
+    small_write(&synth, model_path, sizeof model_path);
     n_vocab = synth.n_vocab;
     for (int i = 0; i < N_LONG; i++) {
         prompt[i] = (i * 37 + i * i * 11 + 5) % 280;
     }
-    float *expected = malloc(n_vocab * sizeof *expected);
-    static const uint32_t chunks[] = {256, 64, 33, 7, 1}, long_chunks[] = {N_LONG, 2048, 512, 64};
-    static const char *const graphs[] = {"plain", "q8", "lanes"}; /* lanes: where the device has it */
-    for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
-        graph = graphs[g];
-        rr_engine *engine = open_engine(1, 64);
-        const bool runs = small_runs(engine, graph);
-        small_close(&engine);
-        if (runs) {
-            if (!fast) {
-                test_chunks(N_LONG, long_chunks, sizeof long_chunks / sizeof long_chunks[0], expected);
-            }
-            test_chunks(N_PROMPT, chunks, sizeof chunks / sizeof chunks[0], expected);
-            test_reuse(expected);
-            test_company();
-            test_written();
-            test_meeting();
-            test_logits_all(expected);
-            test_generate();
-            test_deadlines(expected);
-            test_deadline_in_a_pass(expected);
-        }
-    }
-    graph = NULL;
+    small_on_graphs(model_path, &graph, test_graph);
     test_errors();
-    free(expected);
     unlink(model_path);
     return CHECK_END();
 }

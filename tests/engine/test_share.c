@@ -3,7 +3,7 @@
 
 #include "tests/engine/small.h"
 
-static char model_path[64];
+static char model_path[256];
 static uint32_t n_vocab;
 static const char *graph; /* under test */
 
@@ -152,26 +152,21 @@ static void test_fork(rr_engine *engine) {
     free(found);
 }
 
+static void test_graph(void) {
+    rr_engine *engine = open_engine();
+    test_common_prompts(engine);
+    test_generated_is_no_prompt(engine);
+    test_fork(engine);
+    small_close(&engine);
+}
+
 int main(void) {
-    rr_diag diag = {0};
-    snprintf(model_path, sizeof model_path, "/tmp/rearank_share_%ld.gguf", (long)getpid());
-    CHECK_OK(rr_synth_write(&small_model, model_path, &diag), diag);
+    small_write(&small_model, model_path, sizeof model_path);
     n_vocab = small_model.n_vocab;
     for (int i = 0; i < N_PROMPT; i++) {
         prompt[i] = (i * 37 + i * i * 11 + 5) % 280;
     }
-    static const char *const graphs[] = {"plain", "q8", "lanes"}; /* lanes: where the device has it */
-    for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
-        graph = graphs[g];
-        rr_engine *engine = open_engine();
-        const bool runs = small_runs(engine, graph);
-        if (runs) {
-            test_common_prompts(engine);
-            test_generated_is_no_prompt(engine);
-            test_fork(engine);
-        }
-        small_close(&engine);
-    }
+    small_on_graphs(model_path, &graph, test_graph);
     unlink(model_path);
     return CHECK_END();
 }

@@ -6,7 +6,7 @@
 #include "runtime/engine/draft_model.h"
 #include "tests/engine/small.h"
 
-static char model_path[64], other_path[64]; /* the same shape and vocabulary, other weights */
+static char model_path[256], other_path[256]; /* the same shape and vocabulary, other weights */
 static uint32_t n_vocab;
 static const char *graph; /* under test */
 
@@ -294,35 +294,25 @@ static void test_together(void) {
     small_close(&engine);
 }
 
+static void test_graph(void) {
+    static bool many; /* windows: once, with the graph that comes first */
+    make_windows(check_is_fast() ? N_FAST : many ? N_FEW : N_WINDOWS);
+    test_alone();
+    if (!many) {
+        test_second_model();
+    }
+    many = true;
+    test_together();
+    forget_windows();
+}
+
 int main(void) {
-    rr_diag diag = {0};
-    const bool fast = check_is_fast();
-    snprintf(model_path, sizeof model_path, "/tmp/rearank_speculation_%ld.gguf", (long)getpid());
-    CHECK_OK(rr_synth_write(&small_model, model_path, &diag), diag);
-    snprintf(other_path, sizeof other_path, "/tmp/rearank_speculation_other_%ld.gguf", (long)getpid());
+    small_write(&small_model, model_path, sizeof model_path);
     rr_synth other = small_model;
     other.seed = 9;
-    CHECK_OK(rr_synth_write(&other, other_path, &diag), diag);
+    small_write(&other, other_path, sizeof other_path);
     n_vocab = small_model.n_vocab;
-    static const char *const graphs[] = {"lanes", "plain", "q8"}; /* lanes: where the device has it */
-    bool many = false; /* windows: once, with the graph that comes first */
-    for (size_t g = 0; g < sizeof graphs / sizeof graphs[0]; g++) {
-        graph = graphs[g];
-        rr_engine *engine = open_engine(1);
-        const bool runs = small_runs(engine, graph);
-        rr_engine_close(&engine);
-        if (runs) {
-            make_windows(fast ? N_FAST : many ? N_FEW : N_WINDOWS);
-            test_alone();
-            if (!many) {
-                test_second_model();
-            }
-            many = true;
-            test_together();
-            forget_windows();
-        }
-    }
-    graph = NULL;
+    small_on_graphs(model_path, &graph, test_graph);
     test_foreign_vocabulary();
     unlink(model_path);
     unlink(other_path);

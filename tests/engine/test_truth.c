@@ -3,6 +3,7 @@
 
 #include "runtime/engine/internal.h"
 #include "tests/engine/truth.h"
+#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 enum { N = 90, N_LONG = 300 }; /* the longer one goes over several pages of the cache */
@@ -60,9 +61,9 @@ static void check_synthetic(rr_qtype type, const char *path) {
 }
 
 int main(void) {
-    char path[64];
+    char path[256];
     truth_need_device();
-    snprintf(path, sizeof path, "/tmp/rearank_truth_%ld.gguf", (long)getpid());
+    rr_test_file(path, sizeof path);
     size_t n;
     const rr_qtype_info *formats = rr_qtype_all(&n);
     for (size_t f = 0; f < n; f++) {

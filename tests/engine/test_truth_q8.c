@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "tests/engine/truth.h"
+#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 enum { N = 90, N_LONG = 300, VOCABULARY = 320 }; /* the longer one goes over several pages of the cache */
@@ -91,9 +92,9 @@ static void check_bits(const char *path) {
 }
 
 int main(void) {
-    char path[64];
+    char path[256];
     truth_need_device();
-    snprintf(path, sizeof path, "/tmp/rr_test_truth_q8_%d.gguf", (int)getpid());
+    rr_test_file(path, sizeof path);
     for (int i = 0; i < N_LONG; i++) {
         tokens[i] = (i * i * 7 + i * 131) % VOCABULARY;
     }

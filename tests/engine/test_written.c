@@ -79,10 +79,8 @@ static void check_graph(const char *path, const char *graph) {
 }
 
 int main(void) {
-    char path[64];
-    rr_diag diag = {0};
-    snprintf(path, sizeof path, "/tmp/rearank_written_%ld.gguf", (long)getpid());
-    CHECK_OK(rr_synth_write(&small_model, path, &diag), diag);
+    char path[256];
+    small_write(&small_model, path, sizeof path);
     check_graph(path, "lanes");
     check_graph(path, "plain");
     if (!check_is_fast()) {
