@@ -115,7 +115,7 @@ Install the same tools and libraries with your package manager, then run this ag
   sudo apt-get install --no-install-recommends ${missing[*]}"
         fi
     fi
-    local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=300)
+    local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
     quietly apt-update "Is the network up? The package lists of this machine could not be read." "${apt[@]}" update
     local name
     for name in "${missing[@]}"; do

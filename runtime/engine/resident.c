@@ -113,7 +113,8 @@ bool rr_resident_failed(rr_engine *engine) {
     if (resident == NULL || !resident->on || ((const uint32_t *)resident->meeting.mapped)[1] == 0) {
         return false;
     }
-    rr_log(RR_LOG_WARN, "workgroups of this device do not run side by side any more; layers take several dispatches now");
+    /* no warning: a busy processor can do that to a software device, and what is computed is the same */
+    rr_log(RR_LOG_INFO, "workgroups of this device do not run side by side any more: layers take several dispatches from now on");
     resident->on = false;
     return true;
 }

@@ -44,6 +44,7 @@ silent() { [[ ! -s err ]]; }
 
 # The script's last line.
 summary() {
+    trap - ERR
     printf '%d checks, %d failed\n' "$n_done" "$n_failed"
     ((n_failed == 0))
 }

@@ -47,8 +47,9 @@ python3 "$here/make_wheels.py" hub/good.gguf odd-part 70000 wheels 'data/../part
 : >log
 python3 "$here/hub_server.py" hub port log &
 server=$!
-for _ in {1..100}; do
-    [[ -e port ]] && break
+for _ in {1..1200}; do
+    [[ ! -e port ]] || break
+    kill -0 "$server" 2>/dev/null || break
     sleep 0.1
 done
 HF_ENDPOINT=http://127.0.0.1:$(<port)/
@@ -138,8 +139,9 @@ pull 1 good --dest /dev/null/x.gguf
 # --- interrupts, a full disk, two at once
 "$rearank" pull --manifest manifest.json stalled --dest i.gguf >out 2>err &
 child=$!
-for _ in {1..100}; do
-    [[ $(stat -c %s i.gguf.partial 2>/dev/null || echo 0) -gt 50000 ]] && break
+for _ in {1..1200}; do
+    [[ $(stat -c %s i.gguf.partial 2>/dev/null || echo 0) -le 50000 ]] || break
+    kill -0 "$child" 2>/dev/null || break
     sleep 0.05
 done
 pull 1 good --dest i.gguf
