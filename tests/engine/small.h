@@ -6,7 +6,6 @@
 
 #include "runtime/engine/internal.h"
 #include "tests/check.h"
-#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 static const rr_synth small_model = {.d_model = 256,
@@ -20,13 +19,6 @@ static const rr_synth small_model = {.d_model = 256,
                                      .o = RR_Q_Q4_0,
                                      .gate_up = RR_Q_Q4_K,
                                      .down = RR_Q_Q5_K};
-
-/* Writes such a model to a file of the test's own, which the caller removes, and its path to `path`. */
-static inline void small_write(const rr_synth *synth, char *path, size_t room) {
-    rr_diag diag = {0};
-    rr_test_file(path, room);
-    CHECK_OK(rr_synth_write(synth, path, &diag), diag);
-}
 
 /* With validation when the environment asks for it. Ends the test where there is no device, or no engine comes of it. */
 static inline rr_engine *small_open(const rr_engine_params *params) {

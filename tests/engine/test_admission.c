@@ -358,7 +358,7 @@ static void test_graph(void) {
 }
 
 int main(void) {
-    small_write(&small_model, model_path, sizeof model_path);
+    rr_synth_file(&small_model, model_path, sizeof model_path);
     make_jobs();
     test_plan();
     small_on_graphs(model_path, &graph, test_graph);

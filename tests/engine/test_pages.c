@@ -269,7 +269,7 @@ static void test_graph(void) {
 
 int main(void) {
     CHECK_INT(small_model.n_vocab, N_VOCAB);
-    small_write(&small_model, model_path, sizeof model_path);
+    rr_synth_file(&small_model, model_path, sizeof model_path);
     for (int i = 0; i < N_CONTEXT; i++) {
         base[i] = (i * 37 + i * i * 11 + 5) % 280;
     }

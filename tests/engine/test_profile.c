@@ -4,7 +4,6 @@
 
 #include "runtime/engine/engine.h"
 #include "tests/check.h"
-#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 static double total(const rr_engine *engine, uint64_t *n_dispatches, size_t *n_rows) {
@@ -28,8 +27,7 @@ static void check_graph(const char *caps) {
     const int32_t tokens[] = {5, 9, 2, 77, 31};
     char path[256];
     rr_diag diag = {0};
-    rr_test_file(path, sizeof path);
-    CHECK_OK(rr_synth_write(&shape, path, &diag), diag);
+    rr_synth_file(&shape, path, sizeof path);
     rr_engine *engine = NULL;
     rr_status status = rr_engine_open(&(rr_engine_params){.model_path = path, .caps = caps, .n_sessions = 2,
                                                            .validation = getenv("REARANK_TEST_VALIDATION") != NULL},

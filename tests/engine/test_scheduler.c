@@ -592,7 +592,7 @@ static void test_graph(void) {
 }
 
 int main(void) {
-    small_write(&small_model, model_path, sizeof model_path);
+    rr_synth_file(&small_model, model_path, sizeof model_path);
     n_vocab = small_model.n_vocab;
     n_rounds = check_is_fast() ? 1 : N_ROUNDS;
     make_jobs();

@@ -483,7 +483,7 @@ static void test_graph(void) {
 int main(void) {
     rr_synth synth = small_model;
     synth.n_context = N_LONG + 4;
-    small_write(&synth, model_path, sizeof model_path);
+    rr_synth_file(&synth, model_path, sizeof model_path);
     n_vocab = synth.n_vocab;
     for (int i = 0; i < N_LONG; i++) {
         prompt[i] = (i * 37 + i * i * 11 + 5) % 280;

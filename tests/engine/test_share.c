@@ -161,7 +161,7 @@ static void test_graph(void) {
 }
 
 int main(void) {
-    small_write(&small_model, model_path, sizeof model_path);
+    rr_synth_file(&small_model, model_path, sizeof model_path);
     n_vocab = small_model.n_vocab;
     for (int i = 0; i < N_PROMPT; i++) {
         prompt[i] = (i * 37 + i * i * 11 + 5) % 280;

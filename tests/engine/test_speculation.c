@@ -307,10 +307,10 @@ static void test_graph(void) {
 }
 
 int main(void) {
-    small_write(&small_model, model_path, sizeof model_path);
+    rr_synth_file(&small_model, model_path, sizeof model_path);
     rr_synth other = small_model;
     other.seed = 9;
-    small_write(&other, other_path, sizeof other_path);
+    rr_synth_file(&other, other_path, sizeof other_path);
     n_vocab = small_model.n_vocab;
     small_on_graphs(model_path, &graph, test_graph);
     test_foreign_vocabulary();

@@ -19,6 +19,8 @@ typedef struct job {
 } job;
 
 static job jobs[N_THREADS];
+static char model_path[256];
+static const char *graph; /* under test */
 
 /* Steps of 1 to 5 written tokens, the last of 40. */
 static rr_status write_steps(job *j, float out[N_STEPS][N_IDS]) {
@@ -46,10 +48,10 @@ static void *run(void *user) {
     return NULL;
 }
 
-static void check_graph(const char *path, const char *graph) {
+static void test_graph(void) {
     rr_diag diag = {0};
     pthread_t threads[N_THREADS];
-    const rr_engine_params params = {.model_path = path, .n_context = N_CONTEXT, .n_sessions = N_THREADS, .graph = graph};
+    const rr_engine_params params = {.model_path = model_path, .n_context = N_CONTEXT, .n_sessions = N_THREADS, .graph = graph};
     rr_engine *engine = small_open(&params);
     memset(jobs, 0, sizeof jobs);
     for (int i = 0; i < N_THREADS; i++) {
@@ -79,13 +81,8 @@ static void check_graph(const char *path, const char *graph) {
 }
 
 int main(void) {
-    char path[256];
-    small_write(&small_model, path, sizeof path);
-    check_graph(path, "lanes");
-    check_graph(path, "plain");
-    if (!check_is_fast()) {
-        check_graph(path, "q8");
-    }
-    unlink(path);
+    rr_synth_file(&small_model, model_path, sizeof model_path);
+    small_on_graphs(model_path, &graph, test_graph);
+    unlink(model_path);
     return CHECK_END();
 }

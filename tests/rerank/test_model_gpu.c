@@ -9,7 +9,6 @@
 #include "rerank/rearank.h"
 #include "rerank/responder.h"
 #include "runtime/base/thread.h"
-#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 static const rr_passage passages[] = {
@@ -294,10 +293,8 @@ static void check_api(const char *path) {
 
 int main(void) {
     char path[256];
-    rr_diag diag = {0};
     rr_synth synth = {.n_context = 4096, .with_vocabulary = true, .seed = 3};
-    rr_test_file(path, sizeof path);
-    CHECK_OK(rr_synth_write(&synth, path, &diag), diag);
+    rr_synth_file(&synth, path, sizeof path);
     check_model(path);
     check_api(path);
     remove(path);

@@ -6,7 +6,6 @@
 
 #include "rerank/responder.h"
 #include "tests/check.h"
-#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 enum { MOST = 100, N_CONTEXT = 12288 };
@@ -286,8 +285,7 @@ int main(void) {
     char path[256];
     rr_diag diag = {0};
     rr_synth synth = {.n_context = N_CONTEXT, .with_vocabulary = true, .seed = 3};
-    rr_test_file(path, sizeof path);
-    CHECK_OK(rr_synth_write(&synth, path, &diag), diag);
+    rr_synth_file(&synth, path, sizeof path);
     for (uint32_t i = 0; i < MOST; i++) {
         snprintf(texts[i], sizeof texts[i], "t%u", i * 37 % 100);
         passages[i] = (rr_passage){.id = "", .text = {texts[i], strlen(texts[i])}};

@@ -8,7 +8,6 @@
 
 #include "rerank/run_out.h"
 #include "rerank/worker.h"
-#include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
 enum { N_PASSAGES = 9, N_QUERIES = 2, MAX_WORKERS = 4 };
@@ -176,11 +175,9 @@ static void check_engine(const char *path, uint32_t kv_tokens) {
 
 int main(void) {
     char path[256];
-    rr_diag diag = {0};
     rr_synth synth = {.n_context = 4096, .with_vocabulary = true, .seed = 3};
-    rr_test_file(path, sizeof path);
+    rr_synth_file(&synth, path, sizeof path);
     make_queries();
-    CHECK_OK(rr_synth_write(&synth, path, &diag), diag);
     check_engine(path, 0);
     check_engine(path, 2048);
     remove(path);

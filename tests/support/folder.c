@@ -8,7 +8,7 @@
 
 static bool name(char *path, size_t room) {
     const char *temp = getenv("TMPDIR");
-    int length = snprintf(path, room, "%s/rearank_test_XXXXXX", temp != NULL ? temp : "/tmp");
+    int length = snprintf(path, room, "%s/rearank_test_XXXXXX", temp != NULL && temp[0] != '\0' ? temp : "/tmp");
     return length >= 0 && (size_t)length < room;
 }
 

@@ -1,6 +1,7 @@
 #include "tests/support/synth.h"
 
 #include "runtime/model/gguf_writer.h"
+#include "tests/support/folder.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -244,6 +245,15 @@ rr_status rr_synth_write(const rr_synth *params, const char *path, rr_diag *diag
     }
     rr_buf_destroy(&file);
     return status;
+}
+
+void rr_synth_file(const rr_synth *params, char *path, size_t room) {
+    rr_diag diag = {0};
+    rr_test_file(path, room);
+    if (rr_synth_write(params, path, &diag) != RR_OK) {
+        fprintf(stderr, "%s: %s\n", path, diag.text);
+        exit(1);
+    }
 }
 
 rr_status rr_synth_open(const rr_synth *params, rr_buf *storage, rr_model **out, rr_diag *diag) {

