@@ -8,6 +8,7 @@
 #include "runtime/engine/variants.h"
 #include "shaders/argmax.h"
 #include "shaders/attention.h"
+#include "shaders/attention_mass.h"
 #include "shaders/embed.h"
 #include "shaders/matmul.h"
 #include "shaders/matmul_q8.h"
@@ -19,6 +20,7 @@
 #include "shaders/roof.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
+#include "shaders/token_mass.h"
 
 static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_attention, &rr_code_attention_coop, &rr_code_q8, &rr_code_lanes};
 

@@ -17,6 +17,8 @@
     X(rope, rope)                                                                                  \
     X(attention_prefill, attention)                                                                \
     X(attention_decode, attention)                                                                 \
+    X(attention_mass, attention_mass)                                                              \
+    X(token_mass, token_mass)                                                                      \
     X(swiglu, swiglu)                                                                              \
     X(argmax, argmax)                                                                              \
     X(rmsnorm_q8, rmsnorm_q8)                                                                      \

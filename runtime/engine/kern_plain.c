@@ -2,12 +2,14 @@
 #include "runtime/engine/kern_rows.h"
 #include "shaders/argmax.h"
 #include "shaders/attention.h"
+#include "shaders/attention_mass.h"
 #include "shaders/embed.h"
 #include "shaders/matmul.h"
 #include "shaders/rmsnorm.h"
 #include "shaders/roof.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
+#include "shaders/token_mass.h"
 
 static uint32_t spec_none(const rr_site *at, uint32_t *values) {
     (void)at;
@@ -121,6 +123,21 @@ static rr_grid grid_attention_decode(const rr_site *at) {
     return (rr_grid){p->n_rows, p->n_kv_heads};
 }
 
+static rr_grid grid_attention_mass(const rr_site *at) {
+    const rr_push_attention_mass *p = at->push;
+    return (rr_grid){p->n_listed, p->n_heads};
+}
+
+static rr_grid grid_attention_mass_lanes(const rr_site *at) {
+    const rr_push_attention_mass *p = at->push;
+    return (rr_grid){p->n_listed, p->n_kv_heads};
+}
+
+static rr_grid grid_token_mass(const rr_site *at) {
+    const rr_push_token_mass *p = at->push;
+    return (rr_grid){rr_div_up(p->n_keys, 64), p->n_listed};
+}
+
 static rr_grid grid_swiglu(const rr_site *at) {
     const rr_push_swiglu *p = at->push;
     return (rr_grid){rr_div_up(p->cols, 64), p->n_rows};
@@ -151,6 +168,10 @@ static const rr_code_row rows[] = {
     {RR_OP_attention_prefill, "lanes", {1}, spec_attention_prefill_lanes, grid_attention_prefill_lanes, NULL, 16, 0},
     {RR_OP_attention_decode, "lanes", {1}, spec_attention_decode_lanes, grid_attention_decode, NULL, 16, 0},
     {RR_OP_attention_decode, "base", {1}, spec_head, grid_attention_decode, NULL, 0, 0},
+    {RR_OP_attention_mass, "base", {1}, spec_head, grid_attention_mass, NULL, 0, 0},
+    {RR_OP_attention_mass, "subgroup", {1}, spec_head, grid_attention_mass, NULL, 0, 4},
+    {RR_OP_attention_mass, "lanes", {1}, spec_attention_decode_lanes, grid_attention_mass_lanes, NULL, 16, 0},
+    {RR_OP_token_mass, "base", {1}, spec_none, grid_token_mass, NULL, 0, 0},
     {RR_OP_swiglu, "base", {1}, spec_none, grid_swiglu, NULL, 0, 0},
     {RR_OP_argmax, "base", {1}, spec_none, grid_argmax, NULL, 0, 0},
     {RR_OP_roof, "base", {1}, spec_none, grid_roof, NULL, 0, 0},

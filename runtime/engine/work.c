@@ -6,6 +6,7 @@
 #include "quant/lanes.h"
 #include "shaders/argmax.h"
 #include "shaders/attention.h"
+#include "shaders/attention_mass.h"
 #include "shaders/embed.h"
 #include "shaders/lanes_attention.h"
 #include "shaders/lanes_embed.h"
@@ -20,6 +21,7 @@
 #include "shaders/rmsnorm_q8.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
+#include "shaders/token_mass.h"
 
 /* `n` vectors of `values` each. */
 static rr_work elementwise(double n, double values, double bytes_each, double flops_each) {
@@ -128,6 +130,15 @@ rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_
     case RR_OP_attention_decode: {
         const rr_push_attention *p = push;
         return attention_at(memory, p->rows, p->n_rows, p->n_heads, p->n_kv_heads, key->head_size);
+    }
+    case RR_OP_attention_mass: { /* the listed rows are the last that see n_keys; keys are read together */
+        const rr_push_attention_mass *p = push;
+        const double pairs = (double)p->n_listed * p->n_heads * p->n_keys, keys = (double)p->n_keys * p->n_kv_heads;
+        return (rr_work){.bytes = keys * key->head_size * 2 + 4 * pairs, .flops = 2 * pairs * key->head_size};
+    }
+    case RR_OP_token_mass: { /* factors and totals are next to nothing */
+        const rr_push_token_mass *p = push;
+        return elementwise(p->n_listed, p->n_keys, 4.0 * (p->n_heads + 1) + 4.0 * p->adds, 2.0 * p->n_heads);
     }
     case RR_OP_swiglu: {
         const rr_push_swiglu *p = push;

@@ -167,6 +167,56 @@ void rr_ref_attention_head(const rr_ref_attention_params *params, uint32_t head,
     }
 }
 
+void rr_ref_attention_mass_head(const rr_ref_mass_params *params, uint32_t head, double *scratch) {
+    const rr_ref_attention_params *a = &params->attention;
+    uint32_t size = a->kv.head_size, kv_head = head / (a->n_heads / a->kv.n_kv_heads);
+    double *weights = scratch, *vector = weights + a->kv.n_context;
+    for (uint32_t i = 0; i < params->n_listed; i++) {
+        uint32_t r = params->list[i], last = a->positions[r];
+        size_t at = (size_t)i * a->n_heads + head;
+        double magnitude, total = 0;
+        double largest = head_scores(a, a->q + (size_t)r * a->q_stride + (size_t)head * size, kv_head, last, weights, vector,
+                                     &magnitude);
+        for (uint32_t j = 0; j <= last; j++) {
+            weights[j] = exp(weights[j] - largest);
+            total += weights[j];
+        }
+        for (uint32_t j = 0; j < params->n_keys; j++) {
+            params->weights[at * params->w_stride + j] = j <= last ? (float)weights[j] : 0;
+        }
+        params->totals[at] = (float)total;
+        for (uint32_t s = 0; s < params->n_spans; s++) {
+            double sum = 0;
+            for (uint32_t j = params->spans[2 * s]; j < params->spans[2 * s + 1] && j <= last; j++) {
+                sum += weights[j];
+            }
+            params->mass[at * params->n_spans + s] = (float)(sum / total);
+        }
+        if (a->score_magnitude != NULL) {
+            a->score_magnitude[at] = magnitude;
+        }
+    }
+}
+
+void rr_ref_token_mass(const rr_ref_token_mass_params *params) {
+    for (uint32_t i = 0; i < params->n_listed; i++) {
+        for (uint32_t j = 0; j < params->n_keys; j++) {
+            float *y = params->y + (size_t)i * params->y_stride + j;
+            double sum = params->adds ? (double)*y : 0, magnitude = fabs(sum);
+            for (uint32_t h = 0; h < params->n_heads; h++) {
+                size_t at = (size_t)i * params->n_heads + h;
+                double term = (double)params->factors[at] * params->weights[at * params->w_stride + j] / params->totals[at];
+                sum += term;
+                magnitude += fabs(term);
+            }
+            *y = (float)sum;
+            if (params->magnitude != NULL) {
+                params->magnitude[(size_t)i * params->n_keys + j] = magnitude;
+            }
+        }
+    }
+}
+
 void rr_ref_swiglu(const float *gate_up, uint32_t n_rows, uint32_t cols, float *y) {
     for (uint32_t r = 0; r < n_rows; r++) {
         const float *gate = gate_up + (size_t)r * 2 * cols, *up = gate + cols;

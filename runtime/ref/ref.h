@@ -73,6 +73,34 @@ size_t rr_ref_attention_scratch(const rr_ref_kv *kv);
 /* One query head of all rows; heads are independent and may run on several threads, each with its own scratch. */
 void rr_ref_attention_head(const rr_ref_attention_params *params, uint32_t head, double *scratch);
 
+/* What the attention of chosen rows rests on (shaders/attention_mass.h), for row list[i] of params->attention and query head h:
+ * weights[i][h][j] = e^(score_j - the largest score) up to the row's position and 0 behind it, their sum, and the share of it that
+ * lies in each span. Of `attention`, y and value_magnitude are not used, and score_magnitude is [n_listed][n_heads]. */
+typedef struct rr_ref_mass_params {
+    rr_ref_attention_params attention;
+    const uint32_t *list;  /* [n_listed], each below attention.n_rows */
+    const uint32_t *spans; /* [n_spans][2]: positions [begin, end) */
+    uint32_t n_listed, n_spans;
+    uint32_t n_keys;       /* above every listed row's position, at most w_stride */
+    uint32_t w_stride;
+    float *weights;        /* [n_listed][n_heads][w_stride], of which the first n_keys are written */
+    float *totals;         /* [n_listed][n_heads] */
+    float *mass;           /* [n_listed][n_heads][n_spans] */
+} rr_ref_mass_params;
+/* One query head of all listed rows, with rr_ref_attention_scratch() doubles of scratch. */
+void rr_ref_attention_mass_head(const rr_ref_mass_params *params, uint32_t head, double *scratch);
+
+/* y[i][j] (+)= sum_h factors[i][h] weights[i][h][j] / totals[i][h] (shaders/token_mass.h). */
+typedef struct rr_ref_token_mass_params {
+    const float *weights;         /* [n_listed][n_heads][w_stride] */
+    const float *totals, *factors; /* [n_listed][n_heads] */
+    uint32_t n_listed, n_heads, n_keys, w_stride, y_stride;
+    bool adds;                    /* to what y holds */
+    float *y;                     /* [n_listed][y_stride], of which the first n_keys are written */
+    double *magnitude;            /* [n_listed][n_keys] or NULL: the sum of |terms| */
+} rr_ref_token_mass_params;
+void rr_ref_token_mass(const rr_ref_token_mass_params *params);
+
 /* y[r][c] = g / (1 + exp(-g)) * u with g = gate_up[r][c], u = gate_up[r][cols + c]. */
 void rr_ref_swiglu(const float *gate_up, uint32_t n_rows, uint32_t cols, float *y);
 

@@ -9,6 +9,7 @@
 #include "runtime/base/thread.h"
 #include "shaders/argmax.h"
 #include "shaders/attention.h"
+#include "shaders/attention_mass.h"
 #include "shaders/embed.h"
 #include "shaders/lanes_attention.h"
 #include "shaders/lanes_embed.h"
@@ -18,6 +19,7 @@
 #include "shaders/rmsnorm_q8.h"
 #include "shaders/rope.h"
 #include "shaders/swiglu.h"
+#include "shaders/token_mass.h"
 
 enum { REPEATS = 9, COPY_BYTES = 32 << 20 };
 static const double BATCH_NS = 3e6; /* dispatches of one measurement take about this long */
@@ -273,6 +275,68 @@ static rr_status bench_attentions(rr_cg *cg, bool big, rr_diag *diag) {
     return RR_OK;
 }
 
+static work mass_work(uint32_t n_listed, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, double n_keys) {
+    const double pairs = (double)n_listed * n_heads * n_keys;
+    return (work){n_keys * n_kv_heads * head_size * 2 + 4 * pairs, 2 * pairs * head_size};
+}
+
+/* The rows that close a window's prompt: over all its keys, and 20 spans, as many as a window has passages. */
+static rr_status bench_attention_mass(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_listed,
+                                      rr_diag *diag) {
+    enum { N_KEYS = 2150, N_SPANS = 20 };
+    const size_t width = (size_t)n_heads * head_size, n = (size_t)n_listed * n_heads;
+    rr_cg_begin(cg, "heads %u/%u of %u, rows %u, keys %u, spans %u", n_heads, n_kv_heads, head_size, n_listed, N_KEYS, N_SPANS);
+    RR_TRY(make_cache(cg, n_kv_heads, head_size, N_KEYS, diag));
+    uint32_t *list = rr_cg_buffer(cg, RR_CG_LIST, RR_CG_IN, n_listed * sizeof *list);
+    uint32_t(*spans)[2] = rr_cg_buffer(cg, RR_CG_SPANS, RR_CG_IN, N_SPANS * sizeof *spans);
+    if (list == NULL || spans == NULL || rr_cg_buffer(cg, RR_CG_WEIGHTS, RR_CG_OUT, n * N_KEYS * sizeof(float)) == NULL ||
+        rr_cg_buffer(cg, RR_CG_TOTALS, RR_CG_OUT, n * sizeof(float)) == NULL ||
+        rr_cg_buffer(cg, RR_CG_MASS, RR_CG_OUT, n * N_SPANS * sizeof(float)) == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+    }
+    for (uint32_t i = 0; i < n_listed; i++) {
+        list[i] = i;
+    }
+    for (uint32_t s = 0; s < N_SPANS; s++) {
+        spans[s][0] = 100 + 100 * s;
+        spans[s][1] = 200 + 100 * s;
+    }
+    RR_TRY(upload(cg, n_listed * width * sizeof(float), 0, diag));
+    RR_TRY(upload_rows(cg, n_listed, N_KEYS - n_listed, 1, diag));
+    const rr_push_attention_mass push = {
+        .q = rr_cg_address(cg, RR_CG_X), .rows = rr_cg_address(cg, RR_CG_ROWS), .list = rr_cg_address(cg, RR_CG_LIST),
+        .spans = rr_cg_address(cg, RR_CG_SPANS), .weights = rr_cg_address(cg, RR_CG_WEIGHTS),
+        .totals = rr_cg_address(cg, RR_CG_TOTALS), .mass = rr_cg_address(cg, RR_CG_MASS), .n_listed = n_listed,
+        .n_heads = n_heads, .n_kv_heads = n_kv_heads, .q_stride = (uint32_t)width, .w_stride = N_KEYS, .n_spans = N_SPANS,
+        .n_keys = N_KEYS, .scale = 1 / sqrtf((float)head_size)};
+    return report(cg, &(rr_kern_key){.head_size = head_size}, &push,
+                  mass_work(n_listed, n_heads, n_kv_heads, head_size, N_KEYS - (n_listed - 1) / 2.0), diag);
+}
+
+static rr_status bench_attention_masses(rr_cg *cg, bool big, rr_diag *diag) {
+    static const uint32_t counts[] = {17, 64};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        RR_TRY(bench_attention_mass(cg, 14, 2, 64, counts[i], diag));
+        if (big) {
+            RR_TRY(bench_attention_mass(cg, 28, 4, 128, counts[i], diag));
+        }
+    }
+    return RR_OK;
+}
+
+static rr_status bench_token_mass(rr_cg *cg, uint32_t n_heads, uint32_t n_listed, rr_diag *diag) {
+    enum { N_KEYS = 2150 };
+    const size_t n = (size_t)n_listed * n_heads, y = (size_t)n_listed * N_KEYS;
+    rr_cg_begin(cg, "heads %u, rows %u, keys %u", n_heads, n_listed, N_KEYS);
+    RR_TRY(upload(cg, (n * N_KEYS + 2 * n) * sizeof(float), y * sizeof(float), diag));
+    const uint64_t x = rr_cg_address(cg, RR_CG_X);
+    const rr_push_token_mass push = {.weights = x, .totals = x + n * N_KEYS * sizeof(float),
+                                     .factors = x + (n * N_KEYS + n) * sizeof(float), .y = rr_cg_address(cg, RR_CG_Y),
+                                     .n_listed = n_listed, .n_heads = n_heads, .n_keys = N_KEYS, .w_stride = N_KEYS,
+                                     .y_stride = N_KEYS};
+    return report(cg, &(rr_kern_key){0}, &push, (work){4.0 * (double)(n * N_KEYS + y), 2.0 * (double)(n * N_KEYS)}, diag);
+}
+
 static rr_status bench_rope(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_rows,
                             rr_diag *diag) {
     enum { CONTEXT = 1024 };
@@ -374,6 +438,11 @@ rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag) {
     case RR_OP_lanes_attention_prefill:
     case RR_OP_lanes_attention_decode:
         return bench_attentions(cg, big, diag);
+    case RR_OP_attention_mass:
+        return bench_attention_masses(cg, big, diag);
+    case RR_OP_token_mass:
+        RR_TRY(bench_token_mass(cg, 14, 17, diag));
+        return bench_token_mass(cg, 28, 64, diag);
     case RR_OP_rope:
         RR_TRY(bench_rope(cg, 14, 2, 64, 64, diag));
         return bench_rope(cg, 28, 4, 128, 64, diag);

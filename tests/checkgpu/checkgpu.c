@@ -65,6 +65,8 @@ static rr_status check_variant(rr_cg *cg, rr_diag *diag) {
         [RR_OP_rope] = rr_cg_check_rope,
         [RR_OP_attention_prefill] = rr_cg_check_attention,
         [RR_OP_attention_decode] = rr_cg_check_attention,
+        [RR_OP_attention_mass] = rr_cg_check_attention_mass,
+        [RR_OP_token_mass] = rr_cg_check_token_mass,
         [RR_OP_swiglu] = rr_cg_check_swiglu,
         [RR_OP_argmax] = rr_cg_check_argmax,
         [RR_OP_lanes_embed] = rr_cg_check_lanes_embed,

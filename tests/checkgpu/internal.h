@@ -16,7 +16,9 @@ typedef enum rr_cg_slot_id {
     RR_CG_Y_GROUPS, RR_CG_SCRATCH, RR_CG_PAGES,
     /* ops of software devices: activations in and out, norm factors, norm weights, what lanes_out counts with */
     RR_CG_CODES, RR_CG_GROUPS, RR_CG_RMS, RR_CG_OUT_CODES, RR_CG_OUT_GROUPS, RR_CG_OUT_RMS, RR_CG_NORM, RR_CG_SQUARES,
-    RR_CG_TICKETS, RR_CG_SLOTS
+    RR_CG_TICKETS,
+    /* attention_mass, token_mass */
+    RR_CG_LIST, RR_CG_SPANS, RR_CG_WEIGHTS, RR_CG_TOTALS, RR_CG_MASS, RR_CG_FACTORS, RR_CG_SLOTS
 } rr_cg_slot_id;
 typedef struct rr_cg_slot {
     rr_cg_role role;
@@ -138,6 +140,8 @@ rr_status rr_cg_check_roof(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_matmul(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_rope(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_attention(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_attention_mass(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_token_mass(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_rmsnorm_q8(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_matmul_q8(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_lanes_embed(rr_cg *cg, rr_diag *diag);

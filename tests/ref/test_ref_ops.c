@@ -114,6 +114,79 @@ static void test_attention(void) {
     CHECK_MSG(y[3 * SIZE] == 20, "the last visible key takes all: found %g", (double)y[3 * SIZE]);
 }
 
+/* Two query heads of two KV heads: one whose scores are equal, one whose scores are 0, ln 2, ln 4, ln 8 by position. */
+static void test_attention_mass(void) {
+    enum { SIZE = 16, HEADS = 2, CONTEXT = 4, ROWS = 3, LISTED = 2, SPANS = 5, STRIDE = 6 };
+    float cache[2 * HEADS * CONTEXT * SIZE] = {0}, q[ROWS * HEADS * SIZE] = {0};
+    rr_ref_kv kv = {.n_kv_heads = HEADS, .n_context = CONTEXT, .head_size = SIZE, .f32 = cache};
+    for (uint32_t p = 0; p < CONTEXT; p++) {
+        float k[HEADS * SIZE] = {0}, v[HEADS * SIZE] = {0};
+        k[SIZE] = (float)p;
+        v[0] = v[SIZE] = NAN; /* is not looked at */
+        rr_ref_kv_write(&kv, p, k, v);
+    }
+    for (int r = 0; r < ROWS; r++) {
+        q[(r * HEADS + 1) * SIZE] = 4 * logf(2);
+    }
+    const uint32_t positions[ROWS] = {2, 0, 3}, list[LISTED] = {2, 0};
+    const uint32_t spans[SPANS][2] = {{0, 4}, {1, 3}, {2, 2}, {3, 9}, {2, 3}};
+    float weights[LISTED * HEADS * STRIDE], totals[LISTED * HEADS], mass[LISTED * HEADS * SPANS];
+    double scratch[CONTEXT + 3 * SIZE], magnitude[LISTED * HEADS];
+    for (int i = 0; i < LISTED * HEADS * STRIDE; i++) {
+        weights[i] = 99;
+    }
+    const rr_ref_mass_params params = {
+        .attention = {.q = q, .positions = positions, .n_rows = ROWS, .n_heads = HEADS, .q_stride = HEADS * SIZE, .scale = 0.25f,
+                      .kv = kv, .score_magnitude = magnitude},
+        .list = list, .spans = &spans[0][0], .n_listed = LISTED, .n_spans = SPANS, .n_keys = CONTEXT, .w_stride = STRIDE,
+        .weights = weights, .totals = totals, .mass = mass};
+    for (uint32_t h = 0; h < HEADS; h++) {
+        rr_ref_attention_mass_head(&params, h, scratch);
+    }
+    const float expected_weights[] = {1, 1, 1, 1, 99, 99, 0.125f, 0.25f, 0.5f, 1, 99, 99,
+                                      1, 1, 1, 0, 99, 99, 0.25f,  0.5f,  1,    0, 99, 99};
+    const float expected_totals[] = {4, 1.875f, 3, 1.75f};
+    const float expected_mass[] = {1, 0.5f,     0, 0.25f, 0.25f,   1, 0.4f,      0, 8 / 15.0f, 4 / 15.0f,
+                                   1, 2 / 3.0f, 0, 0,     1 / 3.0f, 1, 6 / 7.0f, 0, 0,         4 / 7.0f};
+    for (int i = 0; i < LISTED * HEADS * STRIDE; i++) {
+        CHECK_MSG(fabsf(weights[i] - expected_weights[i]) < 1e-6f, "weight %d: found %g, expected %g", i, (double)weights[i],
+                  (double)expected_weights[i]);
+    }
+    for (int i = 0; i < LISTED * HEADS; i++) {
+        CHECK_MSG(fabsf(totals[i] - expected_totals[i]) < 2e-6f, "total %d: found %g, expected %g", i, (double)totals[i],
+                  (double)expected_totals[i]);
+    }
+    for (int i = 0; i < LISTED * HEADS * SPANS; i++) {
+        CHECK_MSG(fabsf(mass[i] - expected_mass[i]) < 1e-6f, "mass %d: found %g, expected %g", i, (double)mass[i],
+                  (double)expected_mass[i]);
+    }
+    CHECK(magnitude[0] == 0 && fabs(magnitude[1] - 3 * log(2)) < 1e-6 && fabs(magnitude[3] - 2 * log(2)) < 1e-6);
+}
+
+static void test_token_mass(void) {
+    enum { LISTED = 2, HEADS = 2, KEYS = 2, W_STRIDE = 3, Y_STRIDE = 4 };
+    const float weights[LISTED * HEADS * W_STRIDE] = {1, 3, NAN, 1, 1, NAN, 1, 0, NAN, 1, 7, NAN};
+    const float totals[LISTED * HEADS] = {4, 2, 1, 8}, factors[LISTED * HEADS] = {1, -2, 0.5f, 2};
+    float y[LISTED * Y_STRIDE] = {10, 20, 99, 99, -1, 30, 99, 99};
+    double magnitude[LISTED * KEYS];
+    rr_ref_token_mass_params params = {.weights = weights, .totals = totals, .factors = factors, .n_listed = LISTED,
+                                       .n_heads = HEADS, .n_keys = KEYS, .w_stride = W_STRIDE, .y_stride = Y_STRIDE, .adds = true,
+                                       .y = y, .magnitude = magnitude};
+    rr_ref_token_mass(&params);
+    const float sums[LISTED * Y_STRIDE] = {0.25f - 1, 0.75f - 1, 99, 99, 0.5f + 0.25f, 1.75f, 99, 99};
+    const float before[LISTED * Y_STRIDE] = {10, 20, 0, 0, -1, 30, 0, 0};
+    for (int i = 0; i < LISTED * Y_STRIDE; i++) {
+        CHECK_MSG(y[i] == before[i] + sums[i], "adding, %d: found %g, expected %g", i, (double)y[i], (double)(before[i] + sums[i]));
+    }
+    CHECK(magnitude[0] == 11.25 && magnitude[1] == 21.75 && magnitude[2] == 1.75 && magnitude[3] == 31.75);
+    params.adds = false;
+    params.magnitude = NULL;
+    rr_ref_token_mass(&params);
+    for (int i = 0; i < LISTED * Y_STRIDE; i++) {
+        CHECK_MSG(y[i] == sums[i], "%d: found %g, expected %g", i, (double)y[i], (double)sums[i]);
+    }
+}
+
 static void test_rows(void) {
     const float gate_up[4] = {0, 2, 5, 3};
     float y[2];
@@ -137,6 +210,8 @@ int main(void) {
     test_rmsnorm();
     test_rope_and_cache();
     test_attention();
+    test_attention_mass();
+    test_token_mass();
     test_rows();
     return CHECK_END();
 }
