@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/thread.h"
+#include "runtime/engine/read.h"
 #include "tools/bench.h"
 
 /* The first passes of one token find out which way is faster (runtime/engine/two_ways.h). */
@@ -359,18 +360,39 @@ static rr_status measure_batches(bench_runner *r, const rr_engine_params *params
     return RR_OK;
 }
 
+/* A prompt that is read: attention of its last tokens in all layers, hidden states behind the last. */
+static rr_status walk_reading(bench_runner *r, uint32_t n, rr_diag *diag) {
+    enum { ROWS = 3 };
+    const rr_qwen2_config *c = &rr_engine_model(r->engine)->config;
+    const uint32_t rows[ROWS] = {n - 9, n - 2, n - 1};
+    const rr_token_span span = {1, n / 2};
+    const size_t n_mass = (size_t)c->n_layers * ROWS * c->n_heads;
+    float *memory = calloc(2 * n_mass + n + ROWS * (size_t)c->d_model, sizeof *memory);
+    if (memory == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory");
+    }
+    const rr_reading reading = {.rows = rows, .n_rows = ROWS, .spans = &span, .n_spans = 1, .end_layer = c->n_layers,
+                                .mass = memory, .factors = memory + n_mass, .drawn = memory + 2 * n_mass,
+                                .states = rows, .n_states = ROWS, .state_layers = &c->n_layers, .n_state_layers = 1,
+                                .hidden = memory + 2 * n_mass + n};
+    const rr_status status = rr_session_read(r->sessions[0], r->tokens, n, &reading, diag);
+    free(memory);
+    return status;
+}
+
 /* One small pass of each kind: a prompt of a whole chunk and a ragged one, decode passes over 1 to 32 rows, which take
- * every tile. No weight is read and no value is looked at. */
+ * every tile, and a prompt that is read. No weight is read and no value is looked at. */
 static rr_status walk(bench_runner *r, const rr_engine_params *params, rr_diag *diag) {
     const uint32_t chunk = r->bench->memory.prompt_chunk;
     rr_engine_params empty = *params;
     empty.no_weights = true;
+    empty.readings = true;
     RR_TRY(open_runner(r, &empty, RR_DECODE_ROWS, chunk + 16, diag));
     RR_TRY(sync(r, r->sessions[0], chunk + 9, false, diag));
     for (uint32_t rows = 1; rows <= RR_DECODE_ROWS; rows *= 2) {
         RR_TRY(decode_passes(r, rows, 1, diag));
     }
-    return RR_OK;
+    return walk_reading(r, chunk + 9, diag);
 }
 
 rr_status rr_bench_points(rr_bench *bench, const rr_engine_params *params, rr_diag *diag) {

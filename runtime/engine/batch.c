@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/engine/pages.h"
+#include "runtime/engine/read_pass.h"
 
 /* Behind the rows that the pass has. */
 static void put_row(rr_pass *pass, rr_family family, const rr_session *session, int32_t token, size_t position) {
@@ -54,7 +55,7 @@ static void put_prompt(rr_pass *pass, const rr_batch *b) {
     pass->cancelled = &request->session->cancelled;
     pass->deadline_ns = request->session->deadline_ns;
     pass->keep_rows = request->each != NULL;
-    if (b->end == request->n && request->each == NULL) {
+    if (b->end == request->n && request->each == NULL && request->reading == NULL) {
         pass->head_first = rr_pass_n_rows(pass) - 1;
         pass->head_rows = 1;
         pass->read_logits = true;
@@ -135,8 +136,13 @@ static rr_status run_pass(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
     rr_pass pass = {.head_family = RR_DECODE};
     RR_TRY(own_pages(engine, b, diag));
     uint32_t first = 0; /* head row of the decode rows */
+    rr_read_pass read;
     if (b->prompt != NULL) {
         put_prompt(&pass, b);
+    }
+    if (b->prompt != NULL && b->prompt->reading != NULL) {
+        read = rr_reader_begin(engine, b->prompt->reading, b->begin, b->end);
+        pass.read = &read;
     }
     const bool ends = pass.head_rows > 0;
     if (b->n > 0) {
@@ -144,6 +150,9 @@ static rr_status run_pass(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
         want_of_head(&pass, b);
     }
     RR_TRY(rr_graph_run(engine, &pass, diag));
+    if (pass.read != NULL) {
+        rr_reader_take(engine, pass.read);
+    }
     if (ends) {
         take_results(b->prompt->session, 0, true);
     }

@@ -15,7 +15,7 @@ typedef struct rr_batch {
 /* Runs the pass, a chunk and rows together, and gives the sessions their results; timelines are the scheduler's. The caller leads
  * and does not hold the lock: the sessions' own threads wait. Sets both statuses: RR_OK, RR_E_DEVICE, RR_E_CANCELLED and
  * RR_E_DEADLINE (the prompt alone: rows are then computed without it), those of `each`. A chunk that ends its prompt has at most
- * RR_DECODE_ROWS − 1 rows beside it, one whose logits are all wanted none. */
+ * RR_DECODE_ROWS − 1 rows beside it, one whose logits are all wanted, or that is read, none. */
 void rr_batch_run(rr_engine *engine, rr_batch *b, rr_diag *diag);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "runtime/engine/graph.h"
 #include "runtime/engine/pages.h"
+#include "runtime/engine/read_pass.h"
 #include "runtime/engine/resident.h"
 #include "runtime/engine/scheduler.h"
 #include "runtime/engine/selftest.h"
@@ -106,6 +107,7 @@ static rr_status allocate(rr_engine *engine, rr_diag *diag) {
     RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_READBACK,
                                (uint64_t)limits->logits_rows * (engine->model->config.n_vocab + 1) * 4, "readback",
                                &engine->readback, diag));
+    RR_TRY(rr_reader_create(engine, diag));
     RR_TRY(upload_rope_table(engine, diag));
     RR_TRY(rr_engine_clear_counters(engine, diag));
     return rr_vk_commands_create(engine->device, &engine->commands, diag);
@@ -163,6 +165,7 @@ void rr_engine_close(rr_engine **pointer) {
         rr_vk_buffer_destroy(engine->device, &engine->activations);
         rr_vk_buffer_destroy(engine->device, &engine->rows);
         rr_vk_buffer_destroy(engine->device, &engine->readback);
+        rr_reader_destroy(engine);
         rr_pages_destroy(engine);
         rr_vk_device_close(&engine->device);
     }

@@ -27,6 +27,7 @@ typedef struct rr_engine_params {
     uint32_t kv_tokens;
     uint32_t prompt_chunk;   /* prompt tokens a pass; 0 = 256 (64 on software devices) */
     uint32_t logits_rows;    /* prompt rows a pass whose logits can be asked for; 0 = 32 */
+    bool readings;           /* rr_session_read (read.h) will be called: memory and kernels for it */
     bool exact;              /* keep activations in float, whatever it costs */
     const char *graph;       /* "plain", "q8" or "lanes" where it can run; for tests. NULL = the best */
     bool validation;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/thread.h"
+#include "runtime/engine/read_pass.h"
 
 /* Device time a submit should stay below; half of what the house allows, since it is predicted from the last passes. */
 static const double SUBMIT_NS = 0.12e9;
@@ -84,6 +85,7 @@ const char *rr_graph_name(const rr_model *model, const rr_device_info *info, con
 
 rr_status rr_graph_prepare(rr_engine *engine, rr_diag *diag) {
     engine->graph = graphs[engine->graph_kind];
+    RR_TRY(rr_reader_prepare(engine, diag));
     return engine->graph->prepare(engine, diag);
 }
 
@@ -93,6 +95,24 @@ void rr_graph_record(rr_engine *engine, rr_op op, rr_kern_key key, const void *p
 
 void rr_graph_barrier(rr_engine *engine) {
     rr_vk_barrier(engine->commands);
+}
+
+uint32_t rr_pass_n_layers(const rr_engine *engine, const rr_pass *pass) {
+    return pass->read != NULL ? pass->read->n_layers : engine->model->config.n_layers;
+}
+
+rr_range rr_rows_beyond_kv(const rr_engine *engine, const rr_pass *pass, uint32_t layer) {
+    const bool is_last = layer + 1 == rr_pass_n_layers(engine, pass);
+    if (!is_last || pass->keep_rows) {
+        return rr_pass_all(pass);
+    }
+    return pass->read != NULL ? rr_reader_last_rows(pass->read) : (rr_range){pass->head_first, pass->head_rows};
+}
+
+void rr_graph_record_reading(rr_engine *engine, const rr_pass *pass, uint32_t layer, uint64_t q, uint32_t q_stride) {
+    if (pass->read != NULL) {
+        rr_reader_record_attention(engine, pass->read, layer, q, q_stride);
+    }
 }
 
 static rr_status submit_and_wait(rr_engine *engine, rr_diag *diag) {
@@ -192,7 +212,7 @@ static void learn_layer(rr_engine *engine, const rr_pass *pass, double took_ns) 
 }
 
 static rr_status run_layers(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
-    const uint32_t n_layers = engine->model->config.n_layers;
+    const uint32_t n_layers = rr_pass_n_layers(engine, pass);
     const double head = head_ns(engine, pass);
     bool with_head = false;
     for (uint32_t l = 0; l < n_layers;) {
@@ -209,6 +229,9 @@ static rr_status run_layers(rr_engine *engine, const rr_pass *pass, rr_diag *dia
         }
         for (uint32_t i = l; i < end; i++) {
             engine->graph->record_layer(engine, pass, i);
+            if (pass->read != NULL) {
+                rr_reader_record_layer(engine, pass->read, i);
+            }
         }
         /* a submit costs as much as some kernels: the head goes with the last layers where both fit */
         with_head = end == n_layers && head > 0.0 && each_ns * (double)n + head <= SUBMIT_NS;

@@ -39,11 +39,15 @@ static inline bool rr_is_last_layer(const rr_engine *engine, uint32_t layer) {
     return layer + 1 == engine->model->config.n_layers;
 }
 
-/* The rows that a layer takes further than K and V: of the last layer only those with a head, maybe none. */
-static inline rr_range rr_rows_beyond_kv(const rr_engine *engine, const rr_pass *pass, uint32_t layer) {
-    return rr_is_last_layer(engine, layer) && !pass->keep_rows ? (rr_range){pass->head_first, pass->head_rows}
-                                                               : rr_pass_all(pass);
-}
+/* Layers that a pass runs. */
+uint32_t rr_pass_n_layers(const rr_engine *engine, const rr_pass *pass);
+
+/* The rows that a layer takes further than K and V: of the pass's last layer only those with a head, or whose hidden states are read,
+ * maybe none. */
+rr_range rr_rows_beyond_kv(const rr_engine *engine, const rr_pass *pass, uint32_t layer);
+
+/* What a layer does between K and V and attention where the pass is read (read_pass.h). `q` is the address of row 0's. */
+void rr_graph_record_reading(rr_engine *engine, const rr_pass *pass, uint32_t layer, uint64_t q, uint32_t q_stride);
 
 /* Logits a head row of this pass. */
 static inline uint32_t rr_head_cols(const rr_engine *engine, const rr_pass *pass) {

@@ -160,6 +160,8 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
     const struct rr_layer layer = layer_of(engine, rr_pass_n_rows(pass), rows, index);
     rr_graph_record(engine, RR_OP_lanes_qkv, key_of_qkv(engine, &weights->lanes.qkv), &layer.qkv);
     rr_graph_barrier(engine);
+    rr_graph_record_reading(engine, pass, index, layer.attention.q - (uint64_t)rows.first * layer.attention.q_stride * 4,
+                            layer.attention.q_stride);
     if (rows.n == 0) {
         return;
     }

@@ -164,6 +164,7 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, rr_range ro
                          .n_kv_heads = c->n_kv_heads};
     rr_graph_record(engine, RR_OP_rope, (rr_kern_key){.head_size = c->head_size}, &rope);
     rr_graph_barrier(engine);
+    rr_graph_record_reading(engine, pass, index, base + engine->at.qkv, stride);
     if (rows.n == 0) {
         return;
     }

@@ -219,6 +219,7 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
     const rr_range rows = rr_rows_beyond_kv(engine, pass, index);
     record_norm(engine, base + at->x, layer->attn_norm, h, rr_pass_n_rows(pass), c->d_model, 1);
     record_qkv(engine, pass, index, h);
+    rr_graph_record_reading(engine, pass, index, base + at->qkv, c->n_heads * c->head_size);
     if (rows.n == 0) {
         return;
     }

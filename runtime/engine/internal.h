@@ -93,6 +93,7 @@ typedef struct rr_activations {
 typedef struct rr_engine_limits {
     uint32_t n_context, n_sessions, prompt_chunk, logits_rows;
     uint64_t kv_tokens; /* that the KV cache holds; RR_KV_FIT before planning */
+    bool readings;
 } rr_engine_limits;
 
 /* Rows that a pass may have: a chunk of a prompt and decode rows. */
@@ -120,6 +121,8 @@ typedef struct rr_graph rr_graph; /* graph.h */
 typedef struct rr_resident rr_resident; /* resident.h */
 typedef struct rr_scheduler rr_scheduler; /* scheduler.h */
 typedef struct rr_pages rr_pages; /* pages.h */
+typedef struct rr_reader rr_reader; /* read_pass.h */
+typedef struct rr_read_pass rr_read_pass;
 typedef struct rr_hold rr_hold;
 
 /* admission.h; guarded by the engine's lock. */
@@ -154,6 +157,7 @@ struct rr_engine {
     rr_scheduler *scheduler; /* which thread may use the device: scheduler.h */
     rr_profile *profile;     /* NULL = off */
     rr_resident *resident;   /* lanes graph: layers in one dispatch */
+    rr_reader *reader;       /* NULL = opened without readings */
     bool counters_dirty;     /* rr_engine_clear_counters must come before the next pass */
     double layer_row_ns[RR_N_FAMILIES]; /* measured time of a layer, a row; 0 = not yet */
     double head_unit_ns[RR_N_FAMILIES]; /* measured time of the head over its least number of rows (graph.c) */
@@ -170,6 +174,7 @@ struct rr_session {
     size_t n_tokens;
     size_t n_prompt; /* so many from the start went through the prompt's kernels; changes under the engine's lock */
     size_t n_reused, n_shared;
+    uint32_t n_layers; /* whose KV the timeline has: fewer than the model's after a reading; changes under the engine's lock */
     size_t n_most;  /* tokens that its timeline may have: n_context, or what it holds (admission.h), 0 = no hold */
     uint64_t left;  /* when it let go: the number of holds that had ended */
     bool is_cut;    /* its timeline lost its end to others (admission.c), until it is given whole again */
@@ -188,6 +193,13 @@ struct rr_session {
     uint64_t awaited;    /* the round of waiting in which it is waited for (scheduler.c) */
 };
 
+/* Errors: RR_E_USAGE for what no call takes: no tokens, too many, ids out of range, a session without room. */
+rr_status rr_session_check_tokens(const rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag);
+/* Tokens of `tokens` [n] that the timeline begins with, for a call that runs the first `n_layers` layers: 0 where it has fewer. */
+size_t rr_session_common(const rr_session *session, const int32_t *tokens, size_t n, uint32_t n_layers);
+typedef struct rr_request rr_request; /* scheduler.h */
+/* Computes what the session lacks of `tokens` [n], chunk by chunk, in one turn; `like` says all else of the requests. */
+rr_status rr_session_run_prompt(rr_session *session, const int32_t *tokens, size_t n, const rr_request *like, rr_diag *diag);
 /* Whether there is a timeline to go on from: RR_E_USAGE, saying what must come first. */
 rr_status rr_session_is_ready(const rr_session *session, rr_diag *diag);
 /* True once for each cancel. */
@@ -207,6 +219,7 @@ typedef struct rr_pass {
     rr_family head_family;
     uint32_t head_cols;             /* logits of ids [0, head_cols) only, and their arg max; 0 = the whole vocabulary */
     bool read_logits;               /* copy them to the readback buffer; arg max is always copied */
+    const rr_read_pass *read;       /* the rows are of a prompt that is read, and no more layers run than that needs; NULL = no */
     bool keep_rows;                 /* rr_graph_head will be called over any of the rows */
     const atomic_bool *cancelled;   /* may be NULL; ends the pass between submits, for all of its rows */
     uint64_t deadline_ns;           /* the same; 0 = none */

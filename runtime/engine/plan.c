@@ -1,5 +1,6 @@
 /* The memory plan: what the four arenas need, before anything is allocated. Pure. */
 #include "runtime/engine/pages.h"
+#include "runtime/engine/read_pass.h"
 #include "shaders/attention.h"
 
 enum { STAGING_BYTES = 32 << 20 }; /* upload pieces, see runtime/vk/vk.h */
@@ -19,6 +20,7 @@ rr_engine_limits rr_engine_limits_of(const rr_model *model, const rr_device_info
         .prompt_chunk = params->prompt_chunk != 0 ? params->prompt_chunk : (software ? 64 : 256),
         .logits_rows = params->logits_rows != 0 ? params->logits_rows : 32,
         .kv_tokens = params->kv_tokens,
+        .readings = params->readings,
     };
     if (limits.kv_tokens == 0) {
         limits.kv_tokens = all_tokens(&limits);
@@ -124,9 +126,11 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
                            .kv_bytes_per_token = rr_kv_bytes_per_token(&model->config)};
     rr_graph_kind graph = rr_graph_choose(model, info, params);
     RR_TRY(rr_weights_plan(model, graph, info, &plan.weights_bytes, diag));
-    plan.activations_bytes = rr_activations_plan(&model->config, graph, &limits).bytes;
+    const uint64_t activations = rr_activations_plan(&model->config, graph, &limits).bytes;
+    const rr_reader_plan reader = rr_reader_plan_make(&model->config, &limits);
+    plan.activations_bytes = activations + reader.work_bytes;
     plan.staging_bytes = STAGING_BYTES + (uint64_t)limits.logits_rows * (model->config.n_vocab + 1) * 4 +
-                         rr_pass_rows(&limits) * sizeof(rr_row);
+                         rr_pass_rows(&limits) * sizeof(rr_row) + reader.list_bytes + reader.result_bytes;
     const rr_pages_plan pages =
         plan_pages(&model->config, &limits, info, plan.weights_bytes + plan.activations_bytes + plan.staging_bytes);
     plan.kv_bytes = pages.bytes;
@@ -134,7 +138,7 @@ rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
     plan.is_short = pages.n_pages < pages.n_listed;
     plan.total_bytes = plan.weights_bytes + plan.kv_bytes + plan.activations_bytes + plan.staging_bytes;
     plan.fits = plan.total_bytes <= plan.budget_bytes && pages.n_each > 0 &&
-                plan.activations_bytes <= info->max_allocation_bytes;
+                activations <= info->max_allocation_bytes && reader.work_bytes <= info->max_allocation_bytes;
     *out = plan;
     if (plan.fits) {
         return RR_OK;

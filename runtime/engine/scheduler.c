@@ -105,7 +105,11 @@ static const rr_session *find_shared(const rr_engine *engine, const rr_request *
         *end = request->n;
         return request->from;
     }
-    return request->each == NULL ? rr_share_find(engine, request->session, request->tokens, request->n, end) : NULL;
+    if (request->each != NULL) {
+        return NULL;
+    }
+    const size_t n = request->reading != NULL && request->n_shareable < request->n ? request->n_shareable + 1 : request->n;
+    return rr_share_find(engine, request->session, request->tokens, n, end);
 }
 
 /* Whoever waits for its first chunk gets its turn. */
@@ -126,6 +130,7 @@ static void give_turn(rr_engine *engine, rr_request *request) {
 static void enqueue(rr_engine *engine, rr_request *request) {
     rr_scheduler *s = engine->scheduler;
     rr_session *session = request->session;
+    session->n_layers = request->n_layers != 0 ? request->n_layers : engine->model->config.n_layers;
     append(&s->waiting[request->family], request);
     if (request->family == RR_PREFILL) {
         give_turn(engine, request);
@@ -324,8 +329,9 @@ static void collect(rr_engine *engine, rr_batch *b) {
     }
     /* the head takes RR_DECODE_ROWS, and a prompt's end needs one */
     const uint32_t room = RR_DECODE_ROWS - (b->prompt != NULL && b->end == b->prompt->n);
-    const bool wants_all = b->prompt != NULL && b->prompt->each != NULL; /* the head, chunk by chunk */
-    s->was_alone = wants_all || (first_rows != NULL && first_rows->n > room);
+    /* the head, chunk by chunk; or fewer layers than rows take */
+    const bool stays_alone = b->prompt != NULL && (b->prompt->each != NULL || b->prompt->reading != NULL);
+    s->was_alone = stays_alone || (first_rows != NULL && first_rows->n > room);
     if (!s->was_alone) {
         collect_rows(s, b, room);
     }

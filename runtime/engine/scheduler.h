@@ -14,9 +14,9 @@
 #define RR_ENGINE_SCHEDULER_H
 
 #include "runtime/engine/internal.h"
+#include "runtime/engine/read.h"
 
 /* Rows of one session, the next of its timeline: behind session->n_tokens. The caller's; zeroed but for what it sets. */
-typedef struct rr_request rr_request;
 struct rr_request {
     rr_session *session;
     rr_family family;
@@ -34,6 +34,11 @@ struct rr_request {
      * whichever thread runs the pass; then nothing is shared and the last token has no results. May be NULL. */
     rr_logits_fn each;
     void *each_user;
+    /* Prompt: what is read of it (read.h), by the thread that runs the pass; then no more than the first n_shareable tokens are
+     * shared, only n_layers layers run, and the last token has no results. May be NULL. */
+    const rr_reading *reading;
+    size_t n_shareable;
+    uint32_t n_layers; /* 0 = all */
     const rr_session *from; /* prompt: all of it is this session's, which no other thread uses, and shared. May be NULL */
     /* Prompt: its turn; zeroed for the first chunk, which sets it, and kept for those that follow. */
     struct {

@@ -15,6 +15,7 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
     }
     session->engine = engine;
     session->slot = UINT32_MAX;
+    session->n_layers = engine->model->config.n_layers;
     session->tokens = malloc(engine->limits.n_context * sizeof *session->tokens);
     session->logits = malloc(engine->model->config.n_vocab * sizeof *session->logits);
     session->wake_made = rr_cond_create(&session->wake);
@@ -89,7 +90,7 @@ rr_status rr_session_is_ready(const rr_session *session, rr_diag *diag) {
     if (session->n_most == 0) {
         return rr_fail(diag, RR_E_USAGE, "a session that holds no room: rr_session_hold comes first");
     }
-    if (session->n_tokens == 0 || session->is_cut) {
+    if (session->n_tokens == 0 || session->is_cut || session->n_layers < session->engine->model->config.n_layers) {
         return rr_fail(diag, RR_E_USAGE, "no whole timeline to go on from: sync first");
     }
     return RR_OK;
@@ -114,7 +115,7 @@ rr_status rr_session_check(rr_session *session, rr_diag *diag) {
     return rr_deadline_check(session->deadline_ns, diag);
 }
 
-static rr_status check_tokens(const rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
+rr_status rr_session_check_tokens(const rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
     const rr_engine *engine = session->engine;
     if (n == 0) {
         return rr_fail(diag, RR_E_USAGE, "an empty token list: at least one token is needed");
@@ -136,16 +137,21 @@ static rr_status check_tokens(const rr_session *session, const int32_t *tokens, 
     return RR_OK;
 }
 
-static size_t common_prefix(const rr_session *session, const int32_t *tokens, size_t n) {
+size_t rr_session_common(const rr_session *session, const int32_t *tokens, size_t n, uint32_t n_layers) {
     size_t common = 0;
-    while (common < n && common < session->n_tokens && session->tokens[common] == tokens[common]) {
+    while (session->n_layers >= n_layers && common < n && common < session->n_tokens && session->tokens[common] == tokens[common]) {
         common++;
     }
     return common;
 }
 
-/* Runs what the session lacks of `tokens`, chunk by chunk, in one turn. */
-static rr_status run_prompt(rr_session *session, const int32_t *tokens, size_t n, rr_request base, rr_diag *diag) {
+static uint32_t all_layers(const rr_session *session) {
+    return session->engine->model->config.n_layers;
+}
+
+rr_status rr_session_run_prompt(rr_session *session, const int32_t *tokens, size_t n, const rr_request *like,
+                                rr_diag *diag) {
+    rr_request base = *like;
     const size_t begin = session->n_tokens;
     while (session->n_tokens < n) {
         rr_request request = base;
@@ -167,8 +173,8 @@ static rr_status run_prompt(rr_session *session, const int32_t *tokens, size_t n
 }
 
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
-    RR_TRY(check_tokens(session, tokens, n, diag));
-    size_t common = common_prefix(session, tokens, n);
+    RR_TRY(rr_session_check_tokens(session, tokens, n, diag));
+    size_t common = rr_session_common(session, tokens, n, all_layers(session));
     bool already = common == n && session->n_tokens == n && session->best_ready && session->logits_ready;
     if (!already && common == n) {
         common--; /* the last token's logits are wanted */
@@ -177,7 +183,7 @@ rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, 
     session->n_shared = 0;
     session->n_tokens = common;
     session->is_cut = false;
-    RR_TRY(run_prompt(session, tokens, n, (rr_request){0}, diag));
+    RR_TRY(rr_session_run_prompt(session, tokens, n, &(rr_request){0}, diag));
     return rr_session_check(session, diag);
 }
 
@@ -196,7 +202,7 @@ rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n,
     session->n_shared = 0;
     session->best_ready = false;
     session->logits_ready = false;
-    return run_prompt(session, from->tokens, n, (rr_request){.from = from}, diag);
+    return rr_session_run_prompt(session, from->tokens, n, &(rr_request){.from = from}, diag);
 }
 
 rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *diag) {
@@ -229,7 +235,10 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
     }
     rr_request requests[RR_DECODE_ROWS];
     for (size_t i = 0; i < n; i++) {
-        if (sessions[i]->engine != engine || sessions[i]->n_most == 0 ||
+        if (sessions[i]->n_tokens > 0) {
+            RR_TRY(rr_session_is_ready(sessions[i], diag));
+        }
+        if (sessions[i]->engine != engine || sessions[i]->n_most == 0 || sessions[i]->is_cut ||
             sessions[i]->n_tokens >= sessions[i]->n_most || tokens[i] < 0 ||
             (uint32_t)tokens[i] >= engine->model->config.n_vocab) {
             return rr_fail(diag, RR_E_USAGE, "row %zu of a decode pass: another engine's session, a full context, no room or a bad id",
@@ -249,7 +258,7 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
 rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_t n, const int32_t *ids, size_t n_ids,
                                float *out, rr_diag *diag) {
     const uint32_t n_vocab = session->engine->model->config.n_vocab;
-    RR_TRY(check_tokens(session, tokens, n, diag));
+    RR_TRY(rr_session_check_tokens(session, tokens, n, diag));
     int32_t most = -1;
     for (size_t i = 0; i < n_ids; i++) {
         if (ids[i] < 0 || (uint32_t)ids[i] >= n_vocab) {
@@ -261,7 +270,7 @@ rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_
         return rr_fail(diag, RR_E_USAGE, "no ids to choose from: at least one is needed");
     }
     const uint32_t rounded = ((uint32_t)most / RR_LANES_UNIT + 1) * RR_LANES_UNIT;
-    size_t done = common_prefix(session, tokens, n);
+    size_t done = rr_session_common(session, tokens, n, all_layers(session));
     const bool ready = done == n && session->n_tokens == n && session->logits_ready;
     done -= done == n && !ready; /* the last token's logits are wanted */
     session->n_tokens = done;
@@ -287,12 +296,12 @@ rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_
 
 rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size_t n, rr_logits_fn row, void *user,
                                 rr_diag *diag) {
-    RR_TRY(check_tokens(session, tokens, n, diag));
+    RR_TRY(rr_session_check_tokens(session, tokens, n, diag));
     session->n_tokens = 0;
     session->is_cut = false;
     session->n_reused = 0;
     session->n_shared = 0;
-    rr_status status = run_prompt(session, tokens, n, (rr_request){.each = row, .each_user = user}, diag);
+    rr_status status = rr_session_run_prompt(session, tokens, n, &(rr_request){.each = row, .each_user = user}, diag);
     rr_session_take_cancel(session);
     return status;
 }

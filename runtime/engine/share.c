@@ -17,7 +17,7 @@ const rr_session *rr_share_find(const rr_engine *engine, const rr_session *sessi
     for (uint32_t i = 0; i < engine->limits.n_sessions; i++) {
         const rr_session *other = engine->sessions[i];
         size_t most = other != NULL && other->n_prompt < n ? other->n_prompt : n - 1;
-        if (other == NULL || other == session || most <= longest ||
+        if (other == NULL || other == session || other->n_layers < session->n_layers || most <= longest ||
             memcmp(other->tokens, tokens, longest * sizeof *tokens) != 0) {
             continue;
         }

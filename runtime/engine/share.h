@@ -6,7 +6,7 @@
 
 #include "runtime/engine/internal.h"
 
-/* Another session that holds more of the prompt `tokens` [n] than `session` does, by enough to be worth sharing; NULL when there
+/* Another session that holds, in all layers that `session` has, more of the prompt `tokens` [n] than `session` does, by enough to be worth sharing; NULL when there
  * is none. *end: how far it goes, at most n − 1; untouched when there is none. The caller holds the lock. O(sessions · n). */
 const rr_session *rr_share_find(const rr_engine *engine, const rr_session *session, const int32_t *tokens, size_t n,
                                 size_t *end);

@@ -21,6 +21,7 @@ static rr_status list_uses(const rr_model *model, rr_vk_device *device, rr_graph
     engine->model = borrowed;
     engine->device = device;
     engine->graph_kind = kind;
+    engine->limits.readings = true; /* an engine may be opened with them */
     RR_TRY_GOTO(rr_weights_describe(model, kind, rr_vk_info(device), &engine->weights, diag));
     RR_TRY_GOTO(rr_kern_create_list(fn, user, &engine->kern, diag));
     status = rr_graph_prepare(engine, diag);
