@@ -9,6 +9,34 @@ function(rr_embed_text name path)
 "/* Made from ${path}; do not edit. */\nextern const char ${name}[];\nconst char ${name}[] = {${bytes}0};\n")
 endfunction()
 
+# rr_embed_readouts(OUT): rerank/readouts/*.json as the table rr_readouts (rerank/readouts.h); OUT gets the C files.
+function(rr_embed_readouts out)
+    file(GLOB paths RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/rerank/readouts/*.json)
+    list(SORT paths)
+    set(files ${CMAKE_BINARY_DIR}/embedded/rr_readouts.c)
+    set(declarations "")
+    set(rows "")
+    foreach(path IN LISTS paths)
+        get_filename_component(name ${path} NAME_WLE)
+        string(MAKE_C_IDENTIFIER "rr_readout_${name}" id)
+        rr_embed_text(${id} ${path})
+        list(APPEND files ${CMAKE_BINARY_DIR}/embedded/${id}.c)
+        string(APPEND declarations "extern const char ${id}[];\n")
+        string(APPEND rows "    {\"${name}\", ${id}},\n")
+    endforeach()
+    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/embedded/rr_readouts.c CONTENT
+"/* Made from rerank/readouts; do not edit. */
+#include \"rerank/readouts.h\"
+
+${declarations}
+const rr_shipped_readout rr_readouts[] = {
+${rows}    {0, 0},
+};
+const size_t rr_readouts_n = sizeof rr_readouts / sizeof rr_readouts[0] - 1;
+")
+    set(${out} ${files} PARENT_SCOPE)
+endfunction()
+
 # rr_layer(NAME FOLDER [LAYER…]): all C files of a folder as the static library rr_NAME.
 function(rr_layer name folder)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
@@ -17,7 +45,8 @@ function(rr_layer name folder)
     endif()
     if(name STREQUAL "rerank")
         rr_embed_text(rr_report_html rerank/report.html)
-        list(APPEND sources ${CMAKE_BINARY_DIR}/embedded/rr_report_html.c)
+        rr_embed_readouts(readouts)
+        list(APPEND sources ${CMAKE_BINARY_DIR}/embedded/rr_report_html.c ${readouts})
     endif()
     add_library(rr_${name} STATIC ${sources})
     target_link_libraries(rr_${name} PUBLIC rr_options Threads::Threads m)

@@ -1,11 +1,12 @@
 /* The public interface over the window loop and one session of an engine.
- * Owns: the thread's last error text and the copies that results point into. */
+ * Owns: the thread's last error text. Does not own how a ranking looks to a caller (rerank/api_view.h). */
 #include "rerank/rearank.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "rerank/api_view.h"
 #include "rerank/responder.h"
 
 #define SAME(name) _Static_assert((int)REARANK_##name == (int)RR_##name, #name)
@@ -27,6 +28,8 @@ _Static_assert((int)REARANK_E_INTERNAL + 1 == (int)RR_E_DEADLINE && (int)RR_E_DE
 struct rearank_engine {
     rr_engine *engine;
     rr_session *session;
+    rr_readout readout;   /* where has_readout */
+    bool has_readout;
     pthread_mutex_t lock; /* held while ranking */
 };
 
@@ -53,6 +56,17 @@ const char *rearank_last_error(void) {
     return last_error.text;
 }
 
+/* The readout that was named, or the one that comes with the library; opening a model that has none goes on without. */
+static rr_status find_readout(rearank_engine *engine, const char *path) {
+    const rr_model *opened = rr_engine_model(engine->engine);
+    if (path == NULL) {
+        return rr_readout_find(opened, &engine->readout, &engine->has_readout, &last_error);
+    }
+    RR_TRY(rr_readout_load(path, &engine->readout, &last_error));
+    engine->has_readout = true;
+    return rr_readout_check(&engine->readout, opened, path, &last_error);
+}
+
 rearank_status rearank_open(const rearank_open_options *options, rearank_engine **out) {
     last_error.text[0] = '\0';
     if (options == NULL || out == NULL || options->model_path == NULL) {
@@ -70,10 +84,14 @@ rearank_status rearank_open(const rearank_open_options *options, rearank_engine 
         .n_context = options->n_context,
         .progress = options->progress,
         .progress_user = options->user,
+        .readings = true, /* any ranking may ask for them */
     };
     rr_status status = rr_engine_open(&params, &engine->engine, &last_error);
     if (status == RR_OK) {
         status = rr_session_create(engine->engine, &engine->session, &last_error);
+    }
+    if (status == RR_OK) {
+        status = find_readout(engine, options->readout_path);
     }
     if (status != RR_OK) {
         rearank_close(engine);
@@ -87,6 +105,7 @@ void rearank_close(rearank_engine *engine) {
     if (engine != NULL) {
         rr_session_destroy(&engine->session);
         rr_engine_close(&engine->engine);
+        rr_readout_destroy(&engine->readout);
         pthread_mutex_destroy(&engine->lock);
         free(engine);
     }
@@ -120,69 +139,48 @@ static rr_status copy_passages(const rearank_passage *passages, size_t n, rr_pas
     return RR_OK;
 }
 
-static char *copy_text(rr_ranking *ranking, rr_text text) {
-    return rr_arena_copy(&ranking->arena, text.data, text.bytes);
-}
-
-/* Makes the public view of a finished ranking, in its own memory. */
-static rr_status publish(rearank_ranking *out, const rearank_passage *passages) {
-    rr_ranking *ranking = &out->ranking;
-    out->results = rr_arena_alloc(&ranking->arena, ranking->n + 1, sizeof *out->results);
-    out->windows = rr_arena_alloc(&ranking->arena, ranking->n_windows + 1, sizeof *out->windows);
-    bool ok = out->results != NULL && out->windows != NULL;
-    for (size_t i = 0; i < ranking->n && ok; i++) {
-        const char *id = passages[ranking->order[i]].id;
-        out->results[i] = (rearank_result){
-            .index = ranking->order[i],
-            .id = id != NULL ? copy_text(ranking, text_of(id)) : NULL,
-            .rank = i + 1,
-            .score = rr_rank_score(i + 1, ranking->n),
-        };
-        ok = id == NULL || out->results[i].id != NULL;
-    }
-    for (size_t i = 0; i < ranking->n_windows && ok; i++) {
-        const rr_window_result *window = &ranking->windows[i];
-        out->windows[i] = (rearank_window){
-            .begin = window->window.begin,
-            .end = window->window.end,
-            .n = window->n,
-            .passages = window->passages,
-            .permutation = window->permutation,
-            .response = window->response.data,
-            .reasoning = copy_text(ranking, window->reasoning),
-            .answer = copy_text(ranking, window->answer),
-            .repaired = window->repaired,
-            .truncated = window->truncated,
-            .prompt_tokens = window->prompt_tokens,
-            .reused_tokens = window->reused_tokens,
-            .generated_tokens = window->generated_tokens,
-            .prompt_ns = window->prompt_ns,
-            .generate_ns = window->generate_ns,
-            .late = window->late,
-        };
-        ok = out->windows[i].reasoning != NULL && out->windows[i].answer != NULL;
-    }
-    return ok ? RR_OK : rr_fail(&last_error, RR_E_MEMORY, "out of memory for a ranking");
-}
-
-static rr_answer_mode answer_mode(const rearank_engine *engine, const rearank_options *options) {
+static rr_status choose_mode(const rearank_engine *engine, const rearank_options *options, rr_answer_mode *out) {
+    const char *name = rearank_model_name(engine);
     if (options->score_mode == REARANK_SCORE_LOGITS) {
-        return RR_ANSWER_LOGITS;
+        *out = RR_ANSWER_LOGITS;
+    } else if (options->score_mode == REARANK_SCORE_READ) {
+        *out = RR_ANSWER_READ;
+    } else if (options->strict != 0) {
+        *out = options->strict > 0 ? RR_ANSWER_STRICT : RR_ANSWER_FREE;
+    } else {
+        const bool may_read = options->score_mode == REARANK_SCORE_AUTO && engine->has_readout && !options->no_think;
+        *out = rr_way_default(name, may_read).mode;
     }
-    bool strict = options->strict != 0 ? options->strict > 0 : rr_strict_suits(rearank_model_name(engine));
-    return strict ? RR_ANSWER_STRICT : RR_ANSWER_FREE;
+    if (*out == RR_ANSWER_READ && !engine->has_readout) {
+        return rr_fail(&last_error, RR_E_UNSUPPORTED, "there is no readout for the model \"%s\": name one (readout_path), or rank by answers",
+                       name);
+    }
+    if (*out == RR_ANSWER_READ && options->no_think) {
+        return rr_fail(&last_error, RR_E_USAGE, "the prompt without reasoning (no_think) cannot be read");
+    }
+    return RR_OK;
 }
 
-static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_options *options, rr_ranking *out) {
-    rr_prompt_style style = options->no_think ? RR_PROMPT_RANKGPT : RR_PROMPT_REARANK;
+static rr_prompt_form form_of(const rearank_engine *engine, const rearank_options *options, rr_answer_mode mode) {
+    return (rr_prompt_form){.style = options->no_think ? RR_PROMPT_RANKGPT : RR_PROMPT_REARANK,
+                            .passage_chars = mode != RR_ANSWER_READ         ? 0
+                                             : options->passage_chars != 0 ? options->passage_chars
+                                                                           : engine->readout.form.passage_chars};
+}
+
+static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_options *options, rr_answer_mode mode,
+                      const rr_prompt_form *form, rr_ranking *out) {
     int32_t earlier[RR_EARLIER_TOKENS];
     rr_model_responder model = {
         .earlier = earlier,
         .earlier_room = RR_EARLIER_TOKENS,
         .engine = engine->engine,
         .session = engine->session,
-        .style = style,
-        .mode = answer_mode(engine, options),
+        .style = form->style,
+        .mode = mode,
+        .readout = mode == RR_ANSWER_READ ? &engine->readout : NULL,
+        .passage_chars = form->passage_chars,
+        .n_orders = options->orders,
         .think_budget = options->think_budget,
         .answer_depth = options->answer_depth,
         .max_tokens = options->max_tokens,
@@ -207,7 +205,8 @@ static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_opt
         .depth = options->depth,
         .schedule = (rr_schedule_kind)options->schedule,
         .passes = options->passes,
-        .style = style,
+        .style = form->style,
+        .passage_chars = form->passage_chars,
     };
     rr_responder responder;
     RR_TRY(rr_model_responder_make(&model, &responder, &last_error));
@@ -236,8 +235,12 @@ rearank_status rearank_rank(rearank_engine *engine, const char *query, const rea
     }
     RR_TRY_GOTO(copy_passages(passages, n, copies));
     rr_query wanted = {.qid = "", .text = text_of(query), .passages = copies, .n = n};
-    RR_TRY_GOTO(rank(engine, &wanted, &filled, &ranking->ranking));
-    RR_TRY_GOTO(publish(ranking, passages));
+    rr_answer_mode mode;
+    RR_TRY_GOTO(choose_mode(engine, &filled, &mode));
+    const rr_prompt_form form = form_of(engine, &filled, mode);
+    RR_TRY_GOTO(rank(engine, &wanted, &filled, mode, &form, &ranking->ranking));
+    const rr_api_view_params view = {&wanted, &form, passages};
+    RR_TRY_GOTO(rr_api_view(&view, &ranking->ranking, &ranking->results, &ranking->windows, &last_error));
     *out = ranking;
     ranking = NULL;
 fail:

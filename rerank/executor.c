@@ -106,6 +106,7 @@ static rr_call call_of(rr_worker_state *worker, rr_task what) {
         .window = planned->window,
         .order = worker->order,
         .n = planned->n,
+        .reasons = worker->executor->rank.then_reason && what.at.index + 1 == rr_schedule_n_windows(job->schedule),
         .deadline_ns = job->deadline_ns,
     };
 }
@@ -190,6 +191,12 @@ static void end_call(rr_worker_state *worker, rr_task what, const call_end *end)
     advance(executor, job);
 }
 
+/* How a call's prompt is written: where the model reasons, as it was trained. */
+static rr_prompt_form form_of(const rr_run_state *executor, const rr_call *call) {
+    const rr_prompt_form form = rr_rank_form(&executor->rank);
+    return call->reasons ? (rr_prompt_form){.style = form.style} : form;
+}
+
 /* Asks the worker's responder, without the lock. */
 static void run_call(rr_worker_state *worker, rr_task what) {
     rr_run_state *executor = worker->executor;
@@ -208,7 +215,8 @@ static void run_call(rr_worker_state *worker, rr_task what) {
         call.listener = worker;
     }
     call.prompt = &prompt;
-    rr_status status = rr_prompt_build(executor->rank.style, call.query, call.order, call.n, &prompt, &diag);
+    const rr_prompt_form form = form_of(executor, &call);
+    rr_status status = rr_prompt_build(&form, call.query, call.order, call.n, &prompt, &diag);
     if (status == RR_OK) {
         status = responder->respond(responder->user, &call, &reply, &diag);
     }
@@ -217,6 +225,7 @@ static void run_call(rr_worker_state *worker, rr_task what) {
     const call_end end = {&call, status, &reply, rr_time_ns() - start_ns, may_be_cancelled || worker->told, &diag};
     end_call(worker, what, &end);
     rr_buf_destroy(&reply.text);
+    free(reply.reads);
 }
 
 static void run_prepare(rr_worker_state *worker, rr_task what) {
@@ -228,7 +237,8 @@ static void run_prepare(rr_worker_state *worker, rr_task what) {
     rr_prompt prompt = {0};
     rr_diag diag = {0};
     uint64_t n_computed = 0;
-    rr_status status = rr_prompt_build_start(executor->rank.style, call.query, call.order, n_known, call.n, &prompt, &diag);
+    const rr_prompt_form form = form_of(executor, &call);
+    rr_status status = rr_prompt_build_start(&form, call.query, call.order, n_known, call.n, &prompt, &diag);
     call.prompt = &prompt;
     if (status == RR_OK) {
         status = worker->means->prepare(worker->means->responder.user, &call, &n_computed, &diag);

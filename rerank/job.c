@@ -22,12 +22,13 @@ static rr_status finish(rr_job *job, rr_diag *diag) {
         memcpy(windows, ranking->windows, ranking->n_windows * sizeof *windows);
         memcpy(ranking->order, rr_schedule_order(job->schedule), n_ranked * sizeof *ranking->order);
     }
-    free(ranking->windows);
-    ranking->windows = windows;
     for (size_t i = n_ranked; i < job->query->n; i++) {
         ranking->order[i] = (uint32_t)i;
     }
     ranking->n = job->query->n;
+    RR_TRY(rr_ranking_score_all(ranking, diag));
+    free(ranking->windows);
+    ranking->windows = windows;
     ranking->time_ns = rr_time_ns() - job->start_ns;
     rr_job_close(job, RR_JOB_FINISHED);
     return RR_OK;

@@ -5,8 +5,9 @@
 
 #include "runtime/base/hash.h"
 
-/* The numbers of a window, each as 64 bits; its arrays and texts follow them. A field that is added to rr_window_result or rr_ranking
- * belongs here: without it a resumed run would lose it. (But for `late`: such rankings are not kept.) */
+/* The numbers of a window, each as 64 bits; its arrays, its texts and what was read of its passages follow them. A field that is added to rr_window_result or rr_ranking
+ * belongs here: without it a resumed run would lose it. (But for `late`: such rankings are not kept; and a ranking's `scores` are made of
+ * what its windows read.) */
 typedef struct field {
     const char *name;
     size_t offset, bytes;
@@ -18,14 +19,15 @@ static const field fields[] = {
 };
 enum { N_FIELDS = sizeof fields / sizeof fields[0] };
 #if UINTPTR_MAX == UINT64_MAX
-_Static_assert(sizeof(rr_window_result) == 144, "rr_window_result has changed: write and read the new field here, then mend this size");
-_Static_assert(sizeof(rr_ranking) == 56, "rr_ranking has changed: write and read the new field here, then mend this size");
+_Static_assert(sizeof(rr_window_result) == 152, "rr_window_result has changed: write and read the new field here, then mend this size");
+_Static_assert(sizeof(rr_ranking) == 64, "rr_ranking has changed: write and read the new field here, then mend this size");
+_Static_assert(sizeof(rr_passage_read) == 128, "rr_passage_read has changed: write and read the new field here, then mend this size");
 #endif
 
 static const uint64_t outside = UINT64_MAX; /* the place of a text that is no part of the response */
 
 uint64_t rr_journal_code_version(void) {
-    uint64_t hash = 1; /* the version of all that is no field */
+    uint64_t hash = 2; /* the version of all that is no field */
     for (size_t i = 0; i < N_FIELDS; i++) {
         hash = rr_hash(hash, fields[i].name, strlen(fields[i].name));
     }
@@ -46,6 +48,38 @@ static void put_all(rr_buf *out, const uint32_t *values, size_t n) {
     for (size_t i = 0; i < n; i++) {
         uint8_t bytes[4] = {(uint8_t)values[i], (uint8_t)(values[i] >> 8), (uint8_t)(values[i] >> 16), (uint8_t)(values[i] >> 24)};
         rr_buf_append(out, bytes, sizeof bytes);
+    }
+}
+
+static void put_32(rr_buf *out, uint32_t value) {
+    put_all(out, &value, 1);
+}
+
+static void put_double(rr_buf *out, double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    put(out, bits);
+}
+
+static void put_read_part(rr_buf *out, const rr_read_part *part) {
+    uint32_t share;
+    memcpy(&share, &part->share, sizeof share);
+    put_32(out, part->begin);
+    put_32(out, part->end);
+    put_32(out, share);
+}
+
+/* Whether there are any, then those of each label. */
+static void put_reads(rr_buf *out, const rr_passage_read *reads, uint32_t n) {
+    put(out, reads != NULL);
+    for (uint32_t i = 0; reads != NULL && i < n; i++) {
+        put_double(out, reads[i].score);
+        put_double(out, reads[i].probability);
+        put_read_part(out, &reads[i].sentence);
+        put_32(out, reads[i].n_words);
+        for (uint32_t k = 0; k < reads[i].n_words; k++) {
+            put_read_part(out, &reads[i].words[k]);
+        }
     }
 }
 
@@ -87,6 +121,7 @@ void rr_journal_encode(const rr_ranking *ranking, rr_buf *out) {
         rr_buf_append(out, window->response.data, window->response.bytes);
         put_part(out, window->response, window->reasoning);
         put_part(out, window->response, window->answer);
+        put_reads(out, window->reads, window->n);
     }
     if (!out->failed) {
         put(out, rr_hash(0, out->data + start, out->bytes - start));
@@ -120,6 +155,10 @@ static uint64_t get(reader *r) {
     return value;
 }
 
+static uint32_t number_at(const uint8_t *from) {
+    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+}
+
 /* n numbers in [first, first + below); *out is left alone when they are not. */
 static void get_all(reader *r, uint64_t n, uint64_t first, uint64_t below, uint32_t **out) {
     const uint8_t *from;
@@ -130,10 +169,56 @@ static void get_all(reader *r, uint64_t n, uint64_t first, uint64_t below, uint3
     uint32_t *values = rr_arena_alloc(r->arena, (size_t)n + 1, sizeof *values);
     r->no_memory = r->no_memory || values == NULL;
     for (uint64_t i = 0; i < n && values != NULL; i++, from += 4) {
-        values[i] = (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+        values[i] = number_at(from);
         r->bad = r->bad || values[i] < first || values[i] - first >= below;
     }
     *out = values;
+}
+
+static uint32_t get_32(reader *r) {
+    const uint8_t *from;
+    return take(r, 4, &from) ? number_at(from) : 0;
+}
+
+static double get_double(reader *r) {
+    uint64_t bits = get(r);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static rr_read_part get_read_part(reader *r) {
+    rr_read_part part = {.begin = get_32(r)};
+    part.end = get_32(r);
+    uint32_t share = get_32(r);
+    memcpy(&part.share, &share, sizeof part.share);
+    return part;
+}
+
+static void get_read(reader *r, rr_passage_read *out) {
+    out->score = get_double(r);
+    out->probability = get_double(r);
+    out->sentence = get_read_part(r);
+    out->n_words = get_32(r);
+    for (uint32_t k = 0; k < out->n_words && k < RR_READ_WORDS; k++) {
+        out->words[k] = get_read_part(r);
+    }
+    r->bad = r->bad || !rr_passage_read_is_sound(out);
+}
+
+static const rr_passage_read *get_reads(reader *r, uint32_t n) {
+    enum { LEAST = 2 * 8 + 3 * 4 + 4 }; /* bytes of a reading without words */
+    uint64_t any = get(r);
+    r->bad = r->bad || any > 1 || (any == 1 && n > (uint64_t)(r->end - r->at) / LEAST);
+    if (r->bad || any == 0) {
+        return NULL;
+    }
+    rr_passage_read *reads = rr_arena_alloc(r->arena, (size_t)n + 1, sizeof *reads);
+    r->no_memory = r->no_memory || reads == NULL;
+    for (uint32_t i = 0; i < n && reads != NULL && !r->bad; i++) {
+        get_read(r, &reads[i]);
+    }
+    return reads;
 }
 
 static rr_text get_text(reader *r, uint64_t bytes) {
@@ -189,6 +274,7 @@ static void get_window(reader *r, size_t n_passages, rr_window_result *window) {
     window->response = get_text(r, get(r));
     window->reasoning = get_part(r, window->response);
     window->answer = get_part(r, window->response);
+    window->reads = get_reads(r, window->n);
 }
 
 /* Whether each of 0 … n - 1 occurs. */
@@ -222,6 +308,9 @@ static void get_ranking(reader *r, size_t n_passages, rr_ranking *out) {
     r->bad = r->bad || r->at != r->end;
     if (!r->bad && !r->no_memory) {
         r->bad = !is_permutation(r, out->order, out->n);
+    }
+    if (!r->bad && !r->no_memory) {
+        r->no_memory = rr_ranking_score_all(out, NULL) != RR_OK;
     }
 }
 

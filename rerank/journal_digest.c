@@ -37,7 +37,7 @@ rr_status rr_journal_prompt_fact(rr_prompt_style style, rr_buf *out, rr_diag *di
     const rr_query query = {.qid = "1", .text = {"Query", 5}, .passages = passages, .n = 2};
     rr_prompt prompt = {0};
     uint64_t hash[2] = {0};
-    rr_status status = rr_prompt_build(style, &query, NULL, query.n, &prompt, diag);
+    rr_status status = rr_prompt_build(&(rr_prompt_form){.style = style}, &query, NULL, query.n, &prompt, diag);
     for (size_t i = 0; i < prompt.n && status == RR_OK; i++) {
         rr_digest_text(hash, (rr_text){prompt.messages[i].role, strlen(prompt.messages[i].role)});
         rr_digest_text(hash, (rr_text){prompt.messages[i].content, prompt.messages[i].content_bytes});

@@ -145,6 +145,13 @@ rr_status rr_jsonl_id(const rr_jsonl *jsonl, yyjson_val *object, const char *whe
     return RR_OK;
 }
 
+double rr_jsonl_value(yyjson_val *number) {
+    /* by hand: yyjson_get_num is newer than the oldest yyjson that we meet */
+    return yyjson_is_real(number)   ? yyjson_get_real(number)
+           : yyjson_is_uint(number) ? (double)yyjson_get_uint(number)
+                                    : (double)yyjson_get_sint(number);
+}
+
 rr_status rr_jsonl_number(const rr_jsonl *jsonl, yyjson_val *object, const char *where, const char *key, double *out,
                           rr_diag *diag) {
     yyjson_val *value;
@@ -152,11 +159,7 @@ rr_status rr_jsonl_number(const rr_jsonl *jsonl, yyjson_val *object, const char 
     if (value != NULL && !yyjson_is_num(value)) {
         return wrong_type(jsonl, value, where, key, "a number", diag);
     }
-    /* by hand: yyjson_get_num is newer than the oldest yyjson that we meet */
-    *out = value == NULL            ? 0.0
-           : yyjson_is_real(value)  ? yyjson_get_real(value)
-           : yyjson_is_uint(value)  ? (double)yyjson_get_uint(value)
-                                    : (double)yyjson_get_sint(value);
+    *out = value != NULL ? rr_jsonl_value(value) : 0.0;
     return RR_OK;
 }
 

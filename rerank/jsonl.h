@@ -35,6 +35,8 @@ rr_status rr_jsonl_id(const rr_jsonl *jsonl, yyjson_val *object, const char *whe
                       const char **out, rr_diag *diag);
 rr_status rr_jsonl_number(const rr_jsonl *jsonl, yyjson_val *object, const char *where, const char *key, double *out,
                           rr_diag *diag);
+/* What a JSON number says; 0 for anything else. */
+double rr_jsonl_value(yyjson_val *number);
 rr_status rr_jsonl_array(const rr_jsonl *jsonl, yyjson_val *object, const char *where, const char *key,
                          yyjson_val **out, rr_diag *diag);
 

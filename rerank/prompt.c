@@ -48,7 +48,7 @@ static const prompt_text prompt_texts[] = {
     },
 };
 
-void rr_prompt_passage(rr_prompt_style style, const rr_passage *passage, rr_buf *out) {
+void rr_prompt_passage(const rr_prompt_form *form, const rr_passage *passage, rr_buf *out) {
     rr_buf whole = {0}, flat = {0};
     if (passage->title.bytes > 0) {
         rr_clean_spaces(passage->title.data, passage->title.bytes, &flat);
@@ -64,7 +64,7 @@ void rr_prompt_passage(rr_prompt_style style, const rr_passage *passage, rr_buf 
     if (whole.failed || flat.failed) {
         out->failed = true;
     } else {
-        size_t n_chars = prompt_texts[style].n_passage_chars;
+        size_t n_chars = form->passage_chars != 0 ? form->passage_chars : prompt_texts[form->style].n_passage_chars;
         rr_buf_append(out, flat.data, rr_clean_cut(flat.data, flat.bytes, n_chars));
     }
     rr_buf_destroy(&whole);
@@ -103,20 +103,20 @@ static rr_status out_of_memory(size_t n, rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "out of memory for a prompt of %zu passages", n);
 }
 
-rr_status rr_prompt_build(rr_prompt_style style, const rr_query *query, const uint32_t *order, size_t n, rr_prompt *out,
+rr_status rr_prompt_build(const rr_prompt_form *form, const rr_query *query, const uint32_t *order, size_t n, rr_prompt *out,
                           rr_diag *diag) {
-    RR_TRY(rr_prompt_build_start(style, query, order, n, n, out, diag));
+    RR_TRY(rr_prompt_build_start(form, query, order, n, n, out, diag));
     rr_buf text = {0};
-    fill_in(prompt_texts[style].close, query->text, n, &text);
+    fill_in(prompt_texts[form->style].close, query->text, n, &text);
     add_message(out, "user", &text);
     bool failed = text.failed;
     rr_buf_destroy(&text);
     return failed ? out_of_memory(n, diag) : RR_OK;
 }
 
-rr_status rr_prompt_build_start(rr_prompt_style style, const rr_query *query, const uint32_t *order, size_t n_known, size_t n,
+rr_status rr_prompt_build_start(const rr_prompt_form *form, const rr_query *query, const uint32_t *order, size_t n_known, size_t n,
                                 rr_prompt *out, rr_diag *diag) {
-    const prompt_text *texts = &prompt_texts[style];
+    const prompt_text *texts = &prompt_texts[form->style];
     size_t n_messages = (texts->received != NULL ? 2 * n_known : n_known) + 4;
     rr_buf text = {0};
     *out = (rr_prompt){0};
@@ -132,7 +132,7 @@ rr_status rr_prompt_build_start(rr_prompt_style style, const rr_query *query, co
     add_message(out, "assistant", &text);
     for (size_t i = 0; i < n_known; i++) {
         rr_buf_printf(&text, "[%zu] ", i + 1);
-        rr_prompt_passage(style, &query->passages[order != NULL ? order[i] : i], &text);
+        rr_prompt_passage(form, &query->passages[order != NULL ? order[i] : i], &text);
         add_message(out, "user", &text);
         if (texts->received != NULL) {
             fill_in(texts->received, (rr_text){0}, i + 1, &text);
@@ -142,6 +142,12 @@ rr_status rr_prompt_build_start(rr_prompt_style style, const rr_query *query, co
     bool failed = text.failed;
     rr_buf_destroy(&text);
     return failed ? out_of_memory(n, diag) : RR_OK;
+}
+
+void rr_prompt_around_query(rr_prompt_style style, size_t *before, size_t *behind) {
+    const char *close = prompt_texts[style].close, *query = strstr(close, "{Q}");
+    *before = (size_t)(query - close);
+    *behind = strlen(query + strlen("{Q}"));
 }
 
 void rr_prompt_destroy(rr_prompt *prompt) {

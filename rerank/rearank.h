@@ -60,6 +60,7 @@ typedef struct rearank_open_options {
     /* Reading and compiling: `done` of `total` units of `what`. May be NULL. */
     void (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
     void *user;
+    const char *readout_path; /* a file of `rearank readout fit`, for this model; NULL = the one that comes with the library, if any */
 } rearank_open_options;
 
 /* Opens a model; reads the whole file once. *out is untouched on failure. */
@@ -84,8 +85,11 @@ typedef enum rearank_schedule {
 
 /* How a ranking comes out of the model. */
 typedef enum rearank_score_mode {
-    REARANK_SCORE_ANSWER = 0, /* the model's written answer */
-    REARANK_SCORE_LOGITS = 1  /* no thinking and no writing: ids in the order of their probability as the answer's first */
+    REARANK_SCORE_AUTO = 0,   /* as suits the model: ANSWER where its name holds "rearank" or `strict` says how, else READ where the
+                               * library has a readout for it (or `readout_path` names one), else ANSWER */
+    REARANK_SCORE_LOGITS = 1, /* no thinking and no writing: ids in the order of their probability as the answer's first */
+    REARANK_SCORE_ANSWER = 2, /* the model's written answer */
+    REARANK_SCORE_READ = 3    /* no writing: what the model's attention and hidden states say of each passage; gives calibrated scores */
 } rearank_score_mode;
 
 typedef struct rearank_options {
@@ -113,6 +117,8 @@ typedef struct rearank_options {
      * windows that are not ranked by then keep the order that they were given: the ranking is whole, its status REARANK_OK, and
      * rearank_window.late says which they are. */
     double deadline_s;
+    uint32_t orders;        /* read: the mean over so many orders of each window; 0 = 1 */
+    uint32_t passage_chars; /* read: characters of a passage that are read; 0 = as the readout was fitted */
 } rearank_options;
 
 /* Ranks passages given best first, where there is an order. 0 and 1 passages need no model's answer. `options` NULL = the
@@ -126,8 +132,25 @@ typedef struct rearank_result {
     size_t index;   /* in the passages given */
     const char *id; /* the passage's; NULL when it had none */
     size_t rank;    /* from 1 */
-    double score;   /* strictly decreasing in (0, 1]; says the order and nothing else */
+    /* Strictly decreasing in (0, 1]. Where `calibrated` is 1 it is the probability that the passage is relevant, lowered where a passage
+     * above it has less; else it says the order and nothing more. */
+    double score;
+    int calibrated; /* 1 = the model's relevance was read, without an answer; else 0 */
 } rearank_result;
+
+/* A word of a passage that drew the model's attention. */
+typedef struct rearank_word {
+    const char *text;
+    double share; /* of the attention that the passage drew, 0 to 1 */
+} rearank_word;
+
+/* What drew the attention in one passage, as the prompt showed it: whitespace collapsed, cut at some length. */
+typedef struct rearank_attention {
+    const char *sentence;      /* the one that drew most; "" where none did */
+    double share;              /* the sentence's, 0 to 1 */
+    const rearank_word *words; /* [n_words] that drew most, in the passage's order */
+    size_t n_words;
+} rearank_attention;
 
 /* One look of the model at a window of passages. */
 typedef struct rearank_window {
@@ -135,7 +158,7 @@ typedef struct rearank_window {
     size_t n;                    /* end − begin; one more where topdown shows the pivot before them */
     const uint32_t *passages;    /* [n] indices of those shown as [1], [2], … */
     const uint32_t *permutation; /* [n] ids 1…n, best first */
-    const char *response;        /* all that was written */
+    const char *response;        /* all that was written; of a window that was read: its order, which nobody wrote */
     const char *reasoning;       /* what stands before the answer */
     const char *answer;
     int repaired;                /* the answer was no permutation and was made one */
@@ -143,6 +166,10 @@ typedef struct rearank_window {
     uint64_t prompt_tokens, reused_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
     int late;                    /* the deadline came before it was ranked: its passages kept their order, the texts are "" */
+    /* Of windows whose passages' relevance was read instead of answered, by label (that of [1] first); NULL of all others. */
+    const double *scores;        /* [n] the window is ordered by them; they mean nothing outside of it */
+    const double *probabilities; /* [n] that the passage is relevant: calibrated */
+    const rearank_attention *attention; /* [n] */
 } rearank_window;
 
 /* Owned by the ranking; *n gets their number. Results stand best first, windows in the order of the calls. */

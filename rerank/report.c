@@ -89,6 +89,11 @@ static void note_fact(const rr_report *report, char *fact, size_t room, const ch
     }
 }
 
+/* How rankings came out of the model, for people; a way that is not known stands for itself. */
+static const char *describe_way(const char *way) {
+    return strcmp(way, "read") == 0 ? "read in one pass" : strcmp(way, "strict") == 0 ? "strict answers" : strcmp(way, "logits") == 0 ? "by logits" : way;
+}
+
 static void note_item(rr_report *report, const rr_run_item *item) {
     char options[192] = "";
     if (item->has_params) {
@@ -103,7 +108,12 @@ static void note_item(rr_report *report, const rr_run_item *item) {
         if (item->params.depth > 0 && item->params.depth < item->query.n) {
             length += snprintf(options + length, sizeof options - (size_t)length, ", first %zu ranked", item->params.depth);
         }
-        if (item->params.style == RR_PROMPT_RANKGPT) {
+        if (item->params.passage_chars > 0) {
+            length += snprintf(options + length, sizeof options - (size_t)length, ", %u characters of each", item->params.passage_chars);
+        }
+        if (item->way != NULL && strcmp(item->way, "reason") != 0) {
+            snprintf(options + length, sizeof options - (size_t)length, ", %s", describe_way(item->way));
+        } else if (item->params.style == RR_PROMPT_RANKGPT) {
             snprintf(options + length, sizeof options - (size_t)length, ", no reasoning");
         }
     }

@@ -1,17 +1,17 @@
 #include "rerank/report_query.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "rerank/clean.h"
 #include "rerank/eval_measure.h"
 #include "rerank/explain.h"
+#include "rerank/report_card.h"
 
 enum {
-    LONG_CHART = 30,   /* from here on the chart's rows are low */
-    NAME_CHARS = 110,  /* of a row in the chart */
-    SHOWN_CHARS = 400, /* of a passage before the rest is folded away: what REARANK's prompt shows of it */
-    QUOTED = 8         /* sentences on a card; the windows have all of them */
+    LONG_CHART = 30, /* from here on the chart's rows are low */
+    NAME_CHARS = 110 /* of a row in the chart */
 };
 
 const char *rr_report_count(uint64_t n, char *out) {
@@ -46,8 +46,17 @@ static void write(const rr_report_query *query, const char *part, const rr_value
     rr_parts_write(query->parts, part, values, query->out);
 }
 
-static const char *way(const rr_report_query *query, size_t passage) {
+const char *rr_report_way(const rr_report_query *query, size_t passage) {
     return query->rank[passage] < passage ? "up" : query->rank[passage] > passage ? "down" : "same";
+}
+
+void rr_report_level(const rr_report_query *query, size_t passage) {
+    if (query->levels != NULL && query->levels[passage] >= 0) {
+        rr_values v = {0};
+        rr_values_printf(&v, "good", "%s", query->levels[passage] > 0 ? " good" : "");
+        rr_values_printf(&v, "level", "%d", (int)query->levels[passage]);
+        write(query, "row-level", &v);
+    }
 }
 
 /* Chart ------------------------------------------------------------------------------------------------------------ */
@@ -55,7 +64,7 @@ static const char *way(const rr_report_query *query, size_t passage) {
 static void write_line(const rr_report_query *query, size_t passage) {
     rr_values v = {0};
     rr_values_printf(&v, "p", "%zu", passage);
-    rr_values_printf(&v, "way", "%s", way(query, passage));
+    rr_values_printf(&v, "way", "%s", rr_report_way(query, passage));
     rr_values_printf(&v, "from", "%zu.5", passage);
     rr_values_printf(&v, "to", "%u.5", query->rank[passage]);
     write(query, "line", &v);
@@ -65,10 +74,10 @@ static void write_row(const rr_report_query *query, size_t rank) {
     size_t passage = query->item->ranking.order[rank];
     const rr_passage *it = &query->item->query.passages[passage];
     size_t up = passage > rank ? passage - rank : 0, down = rank > passage ? rank - passage : 0;
-    rr_values v = {0}, level = {0}, name = {0};
+    rr_values v = {0}, name = {0};
     rr_values_printf(&v, "p", "%zu", passage);
     rr_values_printf(&v, "q", "%zu", query->q);
-    rr_values_printf(&v, "way", "%s", way(query, passage));
+    rr_values_printf(&v, "way", "%s", rr_report_way(query, passage));
     rr_values_printf(&v, "rank", "%zu", rank + 1);
     if (up + down > 0) {
         rr_values_printf(&v, "moved", "%s%zu", up > 0 ? "▲" : "▼", up + down);
@@ -78,11 +87,7 @@ static void write_row(const rr_report_query *query, size_t rank) {
         rr_values_printf(&v, "spoken", "unmoved");
     }
     write(query, "row", &v);
-    if (query->levels != NULL && query->levels[passage] >= 0) {
-        rr_values_printf(&level, "good", "%s", query->levels[passage] > 0 ? " good" : "");
-        rr_values_printf(&level, "level", "%d", (int)query->levels[passage]);
-        write(query, "row-level", &level);
-    }
+    rr_report_level(query, passage);
     rr_text shown = it->title.bytes > 0 ? it->title : it->text.bytes > 0 ? it->text : (rr_text){it->id, strlen(it->id)};
     shown.bytes = rr_clean_cut(shown.data, shown.bytes, NAME_CHARS);
     rr_values_text(&name, "name", shown.data, shown.bytes);
@@ -182,9 +187,13 @@ static void write_cost(const rr_report_query *query, const rr_window_result *win
     if (window->reused_tokens > 0) {
         rr_buf_printf(&text, " (%s reused)", rr_report_count(window->reused_tokens, a));
     }
-    rr_buf_printf(&text, ", %s written · ", rr_report_count(window->generated_tokens, a));
-    rr_buf_printf(&text, "%s: %s reading, %s writing", rr_report_time(window->time_ns, a), rr_report_time(window->prompt_ns, b),
-                  rr_report_time(window->generate_ns, c));
+    if (window->reads != NULL) {
+        rr_buf_printf(&text, " · %s", rr_report_time(window->time_ns, a));
+    } else {
+        rr_buf_printf(&text, ", %s written · ", rr_report_count(window->generated_tokens, a));
+        rr_buf_printf(&text, "%s: %s reading, %s writing", rr_report_time(window->time_ns, a), rr_report_time(window->prompt_ns, b),
+                      rr_report_time(window->generate_ns, c));
+    }
     rr_values_text(&v, "text", text.data != NULL ? text.data : "", text.bytes);
     write(query, "window-cost", &v);
     if (longest_ns > 0) {
@@ -202,23 +211,29 @@ static void start_answer(const rr_report_query *query, const char *name) {
     write(query, "answer", &v);
 }
 
-static rr_status write_answers(const rr_report_query *query, const rr_window_result *window, rr_diag *diag) {
-    start_answer(query, "Answer");
-    RR_TRY(write_linked(query, window, window->answer, diag));
-    write(query, "answer-end", NULL);
-    if (!window->repaired) {
-        return RR_OK;
-    }
+/* The window's permutation under a name. */
+static rr_status write_order(const rr_report_query *query, const rr_window_result *window, const char *name, rr_diag *diag) {
     rr_buf order = {0};
     for (uint32_t i = 0; i < window->n; i++) {
         rr_buf_printf(&order, "%s[%u]", i > 0 ? " > " : "", window->permutation[i]);
     }
-    start_answer(query, "Read as");
+    start_answer(query, name);
     rr_status status = write_linked(query, window, (rr_text){order.data, order.bytes}, diag);
     write(query, "answer-end", NULL);
     query->out->failed = query->out->failed || order.failed;
     rr_buf_destroy(&order);
     return status;
+}
+
+/* What was written; where the order was read nobody wrote it. */
+static rr_status write_answers(const rr_report_query *query, const rr_window_result *window, rr_diag *diag) {
+    if (window->reads != NULL) {
+        return write_order(query, window, "Order", diag);
+    }
+    start_answer(query, "Answer");
+    RR_TRY(write_linked(query, window, window->answer, diag));
+    write(query, "answer-end", NULL);
+    return window->repaired ? write_order(query, window, "Read as", diag) : RR_OK;
 }
 
 static rr_status write_window(const rr_report_query *query, size_t index, uint64_t longest_ns, rr_diag *diag) {
@@ -245,7 +260,7 @@ static rr_status write_window(const rr_report_query *query, size_t index, uint64
         RR_TRY(write_linked(query, window, window->reasoning, diag));
         write(query, "reasoning-end", NULL);
     } else if (!window->late) {
-        write(query, "no-reasoning", NULL);
+        write(query, window->reads != NULL ? "read-in-one-pass" : "no-reasoning", NULL);
     }
     RR_TRY(window->late ? RR_OK : write_answers(query, window, diag));
     write(query, "window-end", NULL);
@@ -268,97 +283,25 @@ static rr_status write_windows(const rr_report_query *query, rr_diag *diag) {
     return RR_OK;
 }
 
-/* Passages --------------------------------------------------------------------------------------------------------- */
-
-static void write_content(const rr_report_query *query, const rr_passage *passage) {
-    if (passage->text.bytes == 0) {
-        return;
-    }
-    size_t cut = rr_clean_cut(passage->text.data, passage->text.bytes, SHOWN_CHARS);
-    rr_values text = {0};
-    rr_values_text(&text, "text", passage->text.data, cut);
-    write(query, "card-text", &text);
-    if (cut < passage->text.bytes) {
-        char count[32];
-        rr_values rest = {0};
-        rr_values_printf(&rest, "count", "%s more characters",
-                         rr_report_count(rr_clean_count(passage->text.data + cut, passage->text.bytes - cut), count));
-        rr_values_text(&rest, "text", passage->text.data + cut, passage->text.bytes - cut);
-        write(query, "card-rest", &rest);
-    }
-}
-
-static void write_said(const rr_report_query *query, const rr_said *said, size_t n) {
-    size_t n_crowds = 0, n_quoted = 0, n_more = 0;
-    if (n == 0) {
-        return;
-    }
-    write(query, "said", NULL);
-    for (size_t i = 0; i < n; i++) {
-        if (said[i].n_named > RR_EXPLAIN_CROWD) {
-            n_crowds++;
-            continue;
-        }
-        if (n_quoted == QUOTED) {
-            n_more++;
-            continue;
-        }
-        rr_values v = {0};
-        rr_values_printf(&v, "q", "%zu", query->q);
-        rr_values_printf(&v, "w", "%zu", said[i].window + 1);
-        rr_values_printf(&v, "label", "%u", said[i].label);
-        rr_values_text(&v, "text", said[i].text.data, said[i].text.bytes);
-        write(query, "sentence", &v);
-        n_quoted++;
-    }
-    if (n_more > 0) {
-        rr_values v = {0};
-        rr_values_printf(&v, "text", "%zu more in the windows", n_more);
-        write(query, "said-rest", &v);
-    }
-    if (n_crowds > 0) {
-        rr_values v = {0};
-        rr_values_printf(&v, "text", "%s in %zu sentence%s about more than %d passages", n_quoted > 0 ? "Also" : "Named", n_crowds,
-                         n_crowds == 1 ? "" : "s", (int)RR_EXPLAIN_CROWD);
-        write(query, "said-rest", &v);
-    }
-    write(query, "said-end", NULL);
-}
-
-static void write_card(const rr_report_query *query, size_t rank, const rr_explanations *explanations) {
-    size_t passage = query->item->ranking.order[rank], first = explanations->first[passage];
-    const rr_passage *it = &query->item->query.passages[passage];
-    rr_values v = {0}, title = {0};
-    rr_values_printf(&v, "q", "%zu", query->q);
-    rr_values_printf(&v, "p", "%zu", passage);
-    rr_values_printf(&v, "way", "%s", way(query, passage));
-    rr_values_printf(&v, "rank", "%zu", rank + 1);
-    rr_values_printf(&v, "was", "%zu", passage + 1);
-    rr_values_text(&v, "id", it->id, strlen(it->id));
-    write(query, "card", &v);
-    if (query->levels != NULL && query->levels[passage] >= 0) {
-        rr_values level = {0};
-        rr_values_printf(&level, "good", "%s", query->levels[passage] > 0 ? " good" : "");
-        rr_values_printf(&level, "level", "%d", (int)query->levels[passage]);
-        write(query, "row-level", &level);
-    }
-    rr_values_text(&title, "title", it->title.data, it->title.bytes);
-    write(query, it->title.bytes > 0 ? "card-title" : "card-no-title", &title);
-    write_content(query, it);
-    write_said(query, explanations->said + first, explanations->first[passage + 1] - first);
-    write(query, "card-end", NULL);
-}
-
 rr_status rr_report_query_write(const rr_report_query *query, rr_diag *diag) {
-    rr_explanations explanations;
+    const rr_ranking *ranking = &query->item->ranking;
+    rr_explanations explanations = {0};
+    rr_attention *attention = NULL;
+    rr_status status = RR_OK;
     write_chart(query);
-    RR_TRY(write_windows(query, diag));
-    RR_TRY(rr_explain_ranking(&query->item->ranking, &explanations, diag));
-    write(query, "passages", NULL);
-    for (size_t i = 0; i < query->item->query.n; i++) {
-        write_card(query, i, &explanations);
+    RR_TRY_GOTO(write_windows(query, diag));
+    RR_TRY_GOTO(rr_explain_ranking(ranking, &explanations, diag));
+    if (ranking->scores != NULL) {
+        attention = malloc(ranking->n * sizeof *attention);
+        if (attention == NULL) {
+            RR_TRY_GOTO(rr_fail(diag, RR_E_MEMORY, "out of memory for %zu passages", ranking->n));
+        }
+        rr_attention_find(ranking, attention);
     }
+    rr_report_cards_write(query, &explanations, attention);
     write(query, "body-end", NULL);
+fail:
+    free(attention);
     rr_explanations_destroy(&explanations);
-    return RR_OK;
+    return status;
 }

@@ -1,5 +1,5 @@
 /* One query of `rearank report`: its chart, its reasoning, its passages.
- * Owns: the order of the template's parts within a query. Private to rerank/report.c. */
+ * Owns: the order of the template's parts within a query, but for those of a passage's card (rerank/report_card.h). Private to rerank/report.c. */
 #ifndef RR_RERANK_REPORT_QUERY_H
 #define RR_RERANK_REPORT_QUERY_H
 
@@ -17,6 +17,11 @@ typedef struct rr_report_query {
 
 /* Appends the parts from "body" to "body-end". Errors: RR_E_MEMORY. */
 rr_status rr_report_query_write(const rr_report_query *query, rr_diag *diag);
+
+/* "up", "down" or "same": where a passage went. */
+const char *rr_report_way(const rr_report_query *query, size_t passage);
+/* Appends the passage's grade, where it was judged. */
+void rr_report_level(const rr_report_query *query, size_t passage);
 
 /* "1,234", "850 ms", "12.3 s", "3 min 5 s" in a buffer of at least 32 bytes, which is returned. */
 const char *rr_report_count(uint64_t n, char *out);

@@ -1,20 +1,27 @@
 #include "rerank/report_read.h"
 
+#include <float.h>
 #include <stdio.h>
 
+#include "rerank/clean.h"
 #include "rerank/jsonl.h"
 
 static const char *const shape = "{\"query\": …, \"results\": [{\"index\": 0, \"id\": …}], \"windows\": […]} as `rearank rank --format json` writes it";
 
 /* Where an object stands, as messages name it. */
 typedef struct place {
-    char text[48];
+    char text[96];
 } place;
 
-static place place_of(const char *list, size_t index) {
+/* `where` is of the object that the list is in. */
+static place place_in(const char *where, const char *list, size_t index) {
     place p;
-    snprintf(p.text, sizeof p.text, "%s[%zu].", list, index);
+    snprintf(p.text, sizeof p.text, "%.60s%s[%zu].", where, list, index);
     return p;
+}
+
+static place place_of(const char *list, size_t index) {
+    return place_in("", list, index);
 }
 
 /* A whole number that may be absent: 0 then. */
@@ -131,6 +138,44 @@ static rr_status read_costs(const rr_jsonl *jsonl, yyjson_val *object, const cha
     return read_ns(jsonl, object, where, "time_ms", &window->time_ns, diag);
 }
 
+/* A list of n numbers from `least` to `most`. */
+static rr_status read_doubles(const rr_jsonl *jsonl, yyjson_val *window, const char *where, const char *key, size_t n, double least,
+                              double most, double *out, rr_diag *diag) {
+    yyjson_val *list, *value;
+    RR_TRY(rr_jsonl_array(jsonl, window, where, key, &list, diag));
+    size_t index, n_found = yyjson_arr_size(list);
+    bool fits = n_found == n;
+    yyjson_arr_foreach(list, index, n_found, value) {
+        fits = fits && yyjson_is_num(value) && rr_jsonl_value(value) >= least && rr_jsonl_value(value) <= most;
+        if (fits) {
+            out[index] = rr_jsonl_value(value);
+        }
+    }
+    return fits ? RR_OK
+                : rr_jsonl_fail(jsonl, diag, "%s\"%s\": expected %zu numbers from %g to %g", where, key, n, least, most);
+}
+
+/* What was read of a window's passages, if anything was. */
+static rr_status read_reads(const rr_jsonl *jsonl, yyjson_val *object, const char *where, rr_window_result *window, rr_diag *diag) {
+    if (yyjson_obj_get(object, "scores") == NULL && yyjson_obj_get(object, "probabilities") == NULL) {
+        return RR_OK;
+    }
+    double *scores = rr_arena_alloc(jsonl->arena, window->n, sizeof *scores);
+    double *probabilities = rr_arena_alloc(jsonl->arena, window->n, sizeof *probabilities);
+    rr_passage_read *reads = rr_arena_alloc(jsonl->arena, window->n, sizeof *reads);
+    if (scores == NULL || probabilities == NULL || reads == NULL) {
+        return out_of_memory(jsonl, diag);
+    }
+    RR_TRY(read_doubles(jsonl, object, where, "scores", window->n, -DBL_MAX, DBL_MAX, scores, diag));
+    RR_TRY(read_doubles(jsonl, object, where, "probabilities", window->n, 0.0, 1.0, probabilities, diag));
+    for (uint32_t i = 0; i < window->n; i++) {
+        reads[i].score = scores[i];
+        reads[i].probability = probabilities[i];
+    }
+    window->reads = reads;
+    return RR_OK;
+}
+
 static rr_status read_window(const rr_jsonl *jsonl, yyjson_val *object, size_t index, const rr_run_item *item, seen_numbers *seen,
                              rr_window_result *window, rr_diag *diag) {
     place where = place_of("windows", index);
@@ -156,6 +201,7 @@ static rr_status read_window(const rr_jsonl *jsonl, yyjson_val *object, size_t i
     window->repaired = is_true(object, "repaired");
     window->truncated = is_true(object, "truncated");
     window->late = is_true(object, "late");
+    RR_TRY(read_reads(jsonl, object, where.text, window, diag));
     return read_costs(jsonl, object, where.text, window, diag);
 }
 
@@ -175,22 +221,106 @@ static rr_status read_windows(const rr_jsonl *jsonl, yyjson_val *root, rr_run_it
     return RR_OK;
 }
 
+/* Attention -------------------------------------------------------------------------------------------------------- */
+
+/* A part of what was shown of a passage, from its characters. */
+static rr_status read_part(const rr_jsonl *jsonl, yyjson_val *object, const char *where, rr_text shown, rr_read_part *out, rr_diag *diag) {
+    const size_t n_chars = rr_clean_count(shown.data, shown.bytes);
+    uint64_t begin, end;
+    double share = 0.0;
+    RR_TRY(read_count(jsonl, object, where, "begin", n_chars, &begin, diag));
+    RR_TRY(read_count(jsonl, object, where, "end", n_chars, &end, diag));
+    RR_TRY(rr_jsonl_number(jsonl, object, where, "share", &share, diag));
+    if (begin > end || !(share >= 0.0 && share <= 1.0)) {
+        return rr_jsonl_fail(jsonl, diag, "%s\"begin\": expected at most \"end\", and a \"share\" from 0 to 1", where);
+    }
+    out->begin = (uint32_t)rr_clean_cut(shown.data, shown.bytes, (size_t)begin);
+    out->end = (uint32_t)rr_clean_cut(shown.data, shown.bytes, (size_t)end);
+    out->share = (float)share;
+    return RR_OK;
+}
+
+/* What drew the attention in a passage, where the window that it names read that passage. */
+static rr_status read_attention(const rr_jsonl *jsonl, yyjson_val *object, const char *where, const rr_run_item *item, uint32_t passage,
+                                rr_text shown, rr_diag *diag) {
+    uint64_t window, label;
+    yyjson_val *words, *word;
+    size_t index, n;
+    RR_TRY(read_count(jsonl, object, where, "window", UINT32_MAX, &window, diag));
+    RR_TRY(read_count(jsonl, object, where, "label", UINT32_MAX, &label, diag));
+    RR_TRY(rr_jsonl_array(jsonl, object, where, "words", &words, diag));
+    const rr_window_result *of = window < item->ranking.n_windows ? &item->ranking.windows[window] : NULL;
+    if (of == NULL || of->reads == NULL || label == 0 || label > of->n || of->passages[label - 1] != passage ||
+        yyjson_arr_size(words) > RR_READ_WORDS) {
+        return rr_jsonl_fail(jsonl, diag, "%s\"window\": expected one with scores, the passage's \"label\" there and at most %d \"words\"", where,
+                             (int)RR_READ_WORDS);
+    }
+    rr_passage_read *read = (rr_passage_read *)(uintptr_t)&of->reads[label - 1]; /* ours */
+    RR_TRY(read_part(jsonl, object, where, shown, &read->sentence, diag));
+    yyjson_arr_foreach(words, index, n, word) {
+        RR_TRY(read_part(jsonl, word, place_in(where, "words", index).text, shown, &read->words[index], diag));
+    }
+    read->n_words = (uint32_t)n;
+    return rr_passage_read_is_sound(read) ? RR_OK : rr_jsonl_fail(jsonl, diag, "%s\"words\": expected words apart and in order", where);
+}
+
+/* Explanations that hold words, one a passage; those of the reasoning are found in it anew. Without the passage's text there is nothing that
+ * the words could stand in. */
+static rr_status read_explanations(const rr_jsonl *jsonl, yyjson_val *result, size_t rank, const rr_run_item *item, rr_diag *diag) {
+    const rr_prompt_form form = rr_rank_form(&item->params);
+    const uint32_t passage = item->ranking.order[rank];
+    yyjson_val *list = yyjson_obj_get(result, "explanations"), *object;
+    size_t index, n, n_read = 0;
+    rr_buf shown = {0};
+    rr_status status = RR_OK;
+    yyjson_arr_foreach(list, index, n, object) {
+        if (status != RR_OK || yyjson_obj_get(object, "words") == NULL || yyjson_obj_get(result, "text") == NULL) {
+            continue;
+        }
+        const place at = place_in(place_of("results", rank).text, "explanations", index);
+        rr_prompt_passage(&form, &item->passages[passage], &shown);
+        status = n_read++ > 0   ? rr_jsonl_fail(jsonl, diag, "%s\"words\": expected one explanation with words", at.text)
+                 : shown.failed ? out_of_memory(jsonl, diag)
+                                : read_attention(jsonl, object, at.text, item, passage,
+                                                 (rr_text){shown.data != NULL ? shown.data : "", shown.bytes}, diag);
+    }
+    rr_buf_destroy(&shown);
+    return status;
+}
+
+/* What was read of the passages, and the scores that follow from it. */
+static rr_status read_scores(const rr_jsonl *jsonl, yyjson_val *root, rr_run_item *item, rr_diag *diag) {
+    rr_status status = rr_ranking_score_all(&item->ranking, diag);
+    yyjson_val *result;
+    size_t index, n;
+    rr_arena_take(jsonl->arena, &item->ranking.arena);
+    RR_TRY(status);
+    yyjson_arr_foreach(yyjson_obj_get(root, "results"), index, n, result) {
+        RR_TRY(read_explanations(jsonl, result, index, item, diag));
+    }
+    return RR_OK;
+}
+
 /* Queries ---------------------------------------------------------------------------------------------------------- */
 
 static rr_status read_options(const rr_jsonl *jsonl, yyjson_val *root, rr_run_item *item, rr_diag *diag) {
     yyjson_val *options = yyjson_obj_get(root, "options");
-    uint64_t window, step, depth;
+    uint64_t window, step, depth, passage_chars;
+    rr_text way;
     if (!yyjson_is_obj(options)) {
         return RR_OK;
     }
     RR_TRY(read_count(jsonl, options, "options.", "window", UINT32_MAX, &window, diag));
     RR_TRY(read_count(jsonl, options, "options.", "step", UINT32_MAX, &step, diag));
     RR_TRY(read_count(jsonl, options, "options.", "depth", UINT32_MAX, &depth, diag));
+    RR_TRY(read_count(jsonl, options, "options.", "passage_chars", UINT32_MAX, &passage_chars, diag));
+    RR_TRY(rr_jsonl_text(jsonl, options, "options.", "way", true, &way, diag));
+    item->way = way.bytes > 0 ? way.data : NULL;
     const char *schedule = yyjson_get_str(yyjson_obj_get(options, "schedule"));
     const uint64_t passes = yyjson_get_uint(yyjson_obj_get(options, "passes"));
     item->has_params = true;
     item->params = (rr_rank_params){.window = (size_t)window, .step = (size_t)step, .depth = (size_t)depth,
-                                    .passes = passes < UINT32_MAX ? (size_t)passes : 0,
+                                    .passes = passes < UINT32_MAX ? (size_t)passes : 0, .passage_chars = (uint32_t)passage_chars,
                                     .style = is_true(options, "think") ? RR_PROMPT_REARANK : RR_PROMPT_RANKGPT};
     for (int i = 0; i < RR_SCHEDULE_COUNT && schedule != NULL; i++) { /* runs of before there were others have none */
         if (strcmp(schedule, rr_schedule_names[i]) == 0) {
@@ -219,6 +349,7 @@ static rr_status read_query(const rr_jsonl *jsonl, yyjson_val *root, rr_run_item
     RR_TRY(read_options(jsonl, root, &item, diag));
     RR_TRY(read_results(jsonl, root, &item, diag));
     RR_TRY(read_windows(jsonl, root, &item, diag));
+    RR_TRY(read_scores(jsonl, root, &item, diag));
     RR_TRY(read_ns(jsonl, root, "", "time_ms", &item.ranking.time_ns, diag));
     return fn(user, &item, diag);
 }

@@ -11,6 +11,7 @@ typedef struct rr_run_item {
     const char *model, *device;  /* NULL when unknown */
     bool has_params;             /* window, step, depth and style are known */
     rr_rank_params params;
+    const char *way;             /* how the rankings came out of the model (rr_run_out.way); NULL when unknown */
     bool has_texts;              /* any passage has a text */
     rr_passage *passages;        /* [query.n], those of `query`, open to be filled in */
     rr_query query;              /* passages in the order of the first stage */

@@ -20,6 +20,7 @@ typedef struct rr_call {
     const uint32_t *order; /* [n] passages of the query shown as [1], [2], … */
     uint32_t n;
     const rr_prompt *prompt;
+    bool reasons; /* the window at the top that is ranked by an answer after all were read (rr_rank_params.then_reason) */
     uint64_t deadline_ns; /* from then on (rr_time_ns): end with RR_E_DEADLINE; 0 = none */
     /* To be told the answer's text while it is written: all of it so far. False = it is no longer wanted: end with
      * RR_E_CANCELLED. NULL = nobody listens. */
@@ -27,11 +28,33 @@ typedef struct rr_call {
     void *listener;
 } rr_call;
 
+/* A part of a passage as the prompt shows it (rr_prompt_passage): bytes [begin, end), and its share of the attention that the passage
+ * draws, 0 … 1. */
+typedef struct rr_read_part {
+    uint32_t begin, end;
+    float share;
+} rr_read_part;
+
+/* What a readout (rerank/readout.h) says of a passage in a window. Plain data. */
+enum { RR_READ_WORDS = 8 };
+typedef struct rr_passage_read {
+    double score;       /* the window is ordered by it; higher is better; means nothing outside its window */
+    double probability; /* that the passage is relevant: calibrated */
+    rr_read_part sentence;             /* the one that drew most; its end is 0 where none did */
+    rr_read_part words[RR_READ_WORDS]; /* [n_words] that drew most, by place, apart */
+    uint32_t n_words;
+} rr_passage_read;
+
+/* Whether its numbers are what they must be: a finite score, probability and shares from 0 to 1, parts that do not end before they
+ * begin, words in order. Where the shown text ends is not known here. Pure. */
+bool rr_passage_read_is_sound(const rr_passage_read *read);
+
 /* What came back. `text` is the responder's to fill and the caller's to free and to make valid UTF-8. `reused_tokens` is a
  * measurement as the times are: it depends on what the session held before. */
 typedef struct rr_reply {
     rr_buf text;
     bool truncated; /* the answer or the thinking was cut, or the answer finished by force */
+    rr_passage_read *reads; /* [call->n] by label, malloc's: the caller frees it; NULL = nothing was read */
     uint32_t n_wanted; /* ids that the answer was to list; 0 = all of the window */
     uint64_t prompt_tokens, reused_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
@@ -52,6 +75,7 @@ typedef struct rr_window_result {
     bool repaired;               /* the answer was no permutation and was made one */
     bool truncated;              /* the answer or the thinking was cut, or the answer finished by force */
     bool late;                   /* the deadline came before it was ranked: the passages keep their order, no text is kept */
+    const rr_passage_read *reads; /* [n] by label: what was read of the passages; NULL = they were ranked in another way */
     rr_text response;            /* all that was written */
     rr_text reasoning, answer;   /* its parts */
     uint64_t prompt_tokens, reused_tokens, generated_tokens;
@@ -62,6 +86,7 @@ typedef struct rr_ranking {
     rr_arena arena;
     uint32_t *order; /* [n] indices of the query's passages, best first; each exactly once */
     size_t n;
+    double *scores;  /* [n] by rank: rr_ranking_score; NULL = no window was read */
     rr_window_result *windows; /* [n_windows] in call order */
     size_t n_windows;
     uint64_t time_ns;
@@ -75,6 +100,8 @@ typedef struct rr_rank_params {
     size_t passes; /* 0 = 1 */
     size_t depth;  /* only this many from the top are ranked, the rest stays behind in its order; 0 = all */
     rr_prompt_style style;
+    uint32_t passage_chars; /* of a passage that a prompt shows; 0 = the style's own */
+    bool then_reason;       /* at the end the model reasons over the window at the top once more; not with topdown */
     /* Time that a query may take from when its first window is asked about; 0 = any. Then windows in progress are cut short, and
      * those that are not ranked are late. What was begun early and is ranked by then counts where it is right. */
     uint64_t deadline_after_ns;
@@ -90,12 +117,15 @@ rr_status rr_rank_params_check(const rr_rank_params *params, rr_rank_params *out
 /* rr_rank_params.deadline_after_ns of a number of seconds: 0 of 0, at least 1 of more. */
 uint64_t rr_rank_deadline(double seconds);
 
+/* How prompts are written: for filled-in parameters. */
+rr_prompt_form rr_rank_form(const rr_rank_params *params);
+
 /* How many of the query's passages are ranked, and how: for filled-in parameters. */
 size_t rr_rank_n(const rr_query *query, const rr_rank_params *params);
 rr_schedule_params rr_rank_schedule(const rr_rank_params *params);
 
 /* Reads what came back about a window: the parser's findings, with `text` made valid UTF-8, in the arena's memory. `time_ns`
- * stays 0. Errors: RR_E_MEMORY. */
+ * stays 0. Errors: RR_E_MEMORY; RR_E_INTERNAL for reads that are not sound. */
 rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *reply, rr_window_result *out, rr_diag *diag);
 
 /* Ranks, one window after another in the plain order, on the calling thread. 0 and 1 passages answer at once, without a call.
@@ -108,8 +138,13 @@ void rr_ranking_destroy(rr_ranking *ranking); /* accepts a zeroed one */
 /* Windows that are late; not 0 = the ranking is whole, and not what it would have been with more time. */
 size_t rr_ranking_n_late(const rr_ranking *ranking);
 
-/* The score of rank `rank` (from 1) of `n`: strictly decreasing, in (0, 1]. A permutation has no calibrated score. */
-double rr_rank_score(size_t rank, size_t n);
+/* The score of rank `rank` (from 1): strictly decreasing, in (0, 1]. Where windows were read it is the passage's calibrated probability
+ * of being relevant, as the last window that read it has it, lowered where a passage above it has less; of passages that no window
+ * read it only says the order. Then it is a float's value, so that it still falls strictly where scores are kept as floats. A permutation
+ * has no such thing: there it is (n − rank + 1) / n. */
+double rr_ranking_score(const rr_ranking *ranking, size_t rank);
+/* Makes ranking->scores of what its windows read; leaves it NULL when they read nothing. Errors: RR_E_MEMORY. */
+rr_status rr_ranking_score_all(rr_ranking *ranking, rr_diag *diag);
 
 /* Answers from a recording. Errors of its responder: RR_E_INPUT when an answer is missing. */
 typedef struct rr_replay {

@@ -179,16 +179,18 @@ static void set_deadline(const rr_model_responder *model, uint64_t time_ns) {
 
 static rr_status model_respond(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
     rr_model_responder *model = user;
+    const rr_answer_mode mode = call->reasons ? model->then_mode : model->mode;
     rr_turn turn = {.model = model, .call = call, .text = &reply->text};
     rr_status status = RR_OK;
     set_deadline(model, call->deadline_ns);
     if (model->events.prompt != NULL) {
         rr_session_on_sync_progress(model->session, on_prompt, &turn);
     }
-    RR_TRY_GOTO(rr_chat_encode(model->tokenizer, call->prompt->messages, call->prompt->n, true,
-                               &turn.timeline, diag));
-    turn.n_prompt = turn.timeline.n;
-    switch (model->mode) {
+    if (mode != RR_ANSWER_READ) {
+        RR_TRY_GOTO(rr_chat_encode(model->tokenizer, call->prompt->messages, call->prompt->n, true, &turn.timeline, diag));
+        turn.n_prompt = turn.timeline.n;
+    }
+    switch (mode) {
     case RR_ANSWER_FREE:
         status = answer_freely(&turn, reply, diag);
         break;
@@ -197,6 +199,9 @@ static rr_status model_respond(void *user, const rr_call *call, rr_reply *reply,
         break;
     case RR_ANSWER_LOGITS:
         status = rr_turn_scores(&turn, reply, diag);
+        break;
+    case RR_ANSWER_READ:
+        status = rr_turn_read(&turn, reply, diag);
         break;
     }
     if (status == RR_OK) {
@@ -213,13 +218,50 @@ fail:
 
 rr_status rr_model_responder_make(rr_model_responder *model, rr_responder *out, rr_diag *diag) {
     RR_TRY(rr_engine_tokenizer(model->engine, &model->tokenizer, diag));
-    if (model->mode != RR_ANSWER_FREE) {
+    if (model->mode == RR_ANSWER_READ && (model->readout == NULL || model->style != RR_PROMPT_REARANK)) {
+        return rr_fail(diag, RR_E_USAGE, "reading needs a readout and the prompt that lets the model reason");
+    }
+    if (model->mode == RR_ANSWER_STRICT || model->mode == RR_ANSWER_LOGITS || model->then_mode == RR_ANSWER_STRICT) {
         RR_TRY(rr_answer_tokens_make(model->tokenizer, model->style, &model->answer, diag));
     }
     *out = (rr_responder){model_respond, model};
     return RR_OK;
 }
 
-bool rr_strict_suits(const char *model_name) {
-    return strcasestr(model_name, "rearank") == NULL;
+static bool is_rearank(const char *model_name, bool has_readout) {
+    (void)has_readout;
+    return strcasestr(model_name, "rearank") != NULL;
+}
+
+static bool can_be_read(const char *model_name, bool has_readout) {
+    (void)model_name;
+    return has_readout;
+}
+
+static bool is_any(const char *model_name, bool has_readout) {
+    (void)model_name;
+    (void)has_readout;
+    return true;
+}
+
+/* The first row that holds. */
+static const struct {
+    bool (*holds)(const char *model_name, bool has_readout);
+    rr_way way;
+} ways[] = {
+    {is_rearank, {RR_ANSWER_FREE, "its model was trained to reason and rank"}},
+    {can_be_read, {RR_ANSWER_READ, "there is a readout for its model"}},
+    {is_any, {RR_ANSWER_STRICT, "there is no readout for its model, which was not trained to rank"}},
+};
+
+rr_way rr_way_default(const char *model_name, bool has_readout) {
+    size_t i = 0;
+    while (!ways[i].holds(model_name, has_readout)) {
+        i++;
+    }
+    return ways[i].way;
+}
+
+rr_way rr_way_written(const char *model_name) {
+    return rr_way_default(model_name, false);
 }

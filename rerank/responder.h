@@ -5,6 +5,7 @@
 #define RR_RERANK_RESPONDER_H
 
 #include "rerank/grammar.h"
+#include "rerank/readout.h"
 #include "rerank/rerank.h"
 #include "runtime/engine/draft_model.h"
 #include "runtime/engine/engine.h"
@@ -15,7 +16,8 @@ enum { RR_EARLIER_TOKENS = 2048 }; /* room enough for most answers that guesses 
 typedef enum rr_answer_mode {
     RR_ANSWER_FREE,   /* whatever the model writes */
     RR_ANSWER_STRICT, /* free thinking, then a grammar: always a whole ranking */
-    RR_ANSWER_LOGITS  /* no thinking and no writing: ids in the order of their probability as the answer's first */
+    RR_ANSWER_LOGITS, /* no thinking and no writing: ids in the order of their probability as the answer's first */
+    RR_ANSWER_READ    /* no writing: passages in the order of what a readout says of the prompt */
 } rr_answer_mode;
 
 /* What a model does while it answers. Any member may be NULL. Called on the thread that asks the responder. */
@@ -34,6 +36,10 @@ typedef struct rr_model_responder {
     const rr_tokenizer *tokenizer; /* set by rr_model_responder_make */
     rr_prompt_style style;
     rr_answer_mode mode;
+    rr_answer_mode then_mode;  /* of calls that reason (rr_call.reasons): RR_ANSWER_FREE or RR_ANSWER_STRICT */
+    const rr_readout *readout; /* RR_ANSWER_READ: borrowed; of this engine's model */
+    uint32_t passage_chars;    /* … of a passage that the prompt shows, as rr_rank_params has it */
+    uint32_t n_orders;         /* … the mean over so many orders of the window: as shown, turned round, random ones; 0 = 1 */
     rr_answer_tokens answer; /* set by rr_model_responder_make, but for RR_ANSWER_FREE */
     uint32_t max_tokens;   /* a window; 0 = RR_RESPONDER_MAX_TOKENS */
     int32_t think_budget;  /* strict: tokens of thinking, at most max_tokens; 0 = RR_THINK_BUDGET, below 0 = none */
@@ -73,11 +79,21 @@ typedef struct rr_model_responder {
  * RR_ANSWER_LOGITS: the prompt, then "<answer> [" (RR_PROMPT_RANKGPT: "[") as prompt tokens; an id's score is the probability of
  * its digits and of what ends it, among what the grammar admits there. For ids of one digit in windows below 10 that takes
  * nothing but the prompt's own logits; else one token more for each beginning that several ids share (1 and 2 among 1…20). The
- * ranking, equals in the window's order, is written as an answer that the model did not write. temperature is not looked at. */
+ * ranking, equals in the window's order, is written as an answer that the model did not write. temperature is not looked at.
+ *
+ * RR_ANSWER_READ: the prompt of the readout, as far as it is looked at (rr_session_read); the engine must have been opened with `readings`. A
+ * passage's first-stage score counts where passages have different ones. The reply has `reads`; the ranking, equals in the window's order, is
+ * written as an answer that the model did not write. Nothing is computed ahead: what is looked at must be computed when it is. */
 rr_status rr_model_responder_make(rr_model_responder *model, rr_responder *out, rr_diag *diag);
 
-/* Whether strict answers are the better default for a model of this name: not for Rearank-7B, which was trained to answer
- * whole. */
-bool rr_strict_suits(const char *model_name);
+/* How a model ranks where nobody says how, and why in a few words (static): one named Rearank, which was trained to, reasons freely; one that
+ * a readout is at hand for is read; any other answers strictly. Pure. */
+typedef struct rr_way {
+    rr_answer_mode mode;
+    const char *why;
+} rr_way;
+rr_way rr_way_default(const char *model_name, bool has_readout);
+/* The same among the ways that write an answer. */
+rr_way rr_way_written(const char *model_name);
 
 #endif

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <yyjson.h>
 
+#include "rerank/attention.h"
+#include "rerank/clean.h"
 #include "rerank/explain.h"
 #include "rerank/json_out.h"
 #include "rerank/run_table.h"
@@ -49,7 +51,7 @@ static void write_trec(const rr_query *query, const rr_ranking *ranking, rr_buf 
 static void write_tsv(const rr_query *query, const rr_ranking *ranking, rr_buf *out) {
     for (size_t i = 0; i < ranking->n; i++) {
         rr_buf_printf(out, "%s\t%s\t%zu\t%.9g\n", query->qid, query->passages[ranking->order[i]].id, i + 1,
-                      rr_rank_score(i + 1, ranking->n));
+                      rr_ranking_score(ranking, i + 1));
     }
 }
 
@@ -67,10 +69,81 @@ static double ms(uint64_t ns) {
     return (double)(ns / 1000) / 1000.0;
 }
 
+/* What is told about passages with --explain. */
+typedef struct passage_notes {
+    rr_explanations said;
+    rr_attention *attention; /* [n] by passage; NULL = no window was read */
+    rr_prompt_form form;     /* how passages were shown */
+} passage_notes;
+
+static rr_status explain(const rr_run_out *run, const rr_ranking *ranking, passage_notes *out, rr_diag *diag) {
+    *out = (passage_notes){.form = run->params != NULL ? rr_rank_form(run->params) : (rr_prompt_form){0}};
+    RR_TRY(rr_explain_ranking(ranking, &out->said, diag));
+    if (ranking->scores != NULL) {
+        out->attention = malloc(ranking->n * sizeof *out->attention);
+        if (out->attention == NULL) {
+            return rr_fail(diag, RR_E_MEMORY, "out of memory while writing a ranking");
+        }
+        rr_attention_find(ranking, out->attention);
+    }
+    return RR_OK;
+}
+
+static void passage_notes_destroy(passage_notes *notes) {
+    rr_explanations_destroy(&notes->said);
+    free(notes->attention);
+}
+
+/* A float in the fewest digits that give it back. (yyjson's own way is newer than the oldest yyjson that we meet.) */
+static bool add_float(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, float value) {
+    char text[32];
+    double written = 0.0;
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)value);
+        written = strtod(text, NULL);
+        if ((float)written >= value && (float)written <= value) {
+            break;
+        }
+    }
+    return yyjson_mut_obj_add_real(doc, object, key, written);
+}
+
+/* Its text, where it stands in characters, its share. */
+static bool add_part(yyjson_mut_doc *doc, yyjson_mut_val *object, rr_text shown, rr_read_part part) {
+    rr_text text = rr_attention_text(shown, part);
+    size_t begin = text.bytes > 0 ? rr_clean_count(shown.data, part.begin) : 0;
+    return add_text(doc, object, "text", text.data, text.bytes) && yyjson_mut_obj_add_uint(doc, object, "begin", begin) &&
+           yyjson_mut_obj_add_uint(doc, object, "end", begin + rr_clean_count(text.data, text.bytes)) &&
+           add_float(doc, object, "share", part.share);
+}
+
+/* What drew the attention when a passage was read. */
+static bool add_attention(yyjson_mut_doc *doc, yyjson_mut_val *list, const passage_notes *notes, const rr_passage *passage,
+                          const rr_attention *attention) {
+    const rr_passage_read *read = attention->read;
+    if (read == NULL || (read->sentence.end == 0 && read->n_words == 0)) {
+        return true;
+    }
+    rr_buf shown = {0};
+    rr_prompt_passage(&notes->form, passage, &shown);
+    rr_text text = {shown.data != NULL ? shown.data : "", shown.bytes};
+    yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, list), *words = yyjson_mut_arr(doc);
+    bool ok = !shown.failed && object != NULL && yyjson_mut_obj_add_uint(doc, object, "window", attention->window) &&
+              yyjson_mut_obj_add_uint(doc, object, "label", attention->label) && add_part(doc, object, text, read->sentence) &&
+              yyjson_mut_obj_add_val(doc, object, "words", words);
+    for (uint32_t i = 0; i < read->n_words && ok; i++) {
+        if (rr_attention_text(text, read->words[i]).bytes > 0) {
+            yyjson_mut_val *word = yyjson_mut_arr_add_obj(doc, words);
+            ok = word != NULL && add_part(doc, word, text, read->words[i]);
+        }
+    }
+    rr_buf_destroy(&shown);
+    return ok;
+}
+
 /* The sentences that name a passage. */
-static bool add_said(yyjson_mut_doc *doc, yyjson_mut_val *item, const rr_explanations *explanations, size_t passage) {
-    yyjson_mut_val *list = yyjson_mut_arr(doc);
-    bool ok = yyjson_mut_obj_add_val(doc, item, "explanations", list);
+static bool add_said(yyjson_mut_doc *doc, yyjson_mut_val *list, const rr_explanations *explanations, size_t passage) {
+    bool ok = true;
     for (size_t i = explanations->first[passage]; i < explanations->first[passage + 1] && ok; i++) {
         const rr_said *said = &explanations->said[i];
         yyjson_mut_val *object = yyjson_mut_arr_add_obj(doc, list);
@@ -84,8 +157,19 @@ static bool add_said(yyjson_mut_doc *doc, yyjson_mut_val *item, const rr_explana
     return ok;
 }
 
+/* A passage's texts and what is told about it. */
+static bool add_explanations(yyjson_mut_doc *doc, yyjson_mut_val *item, const rr_passage *passage, const passage_notes *notes,
+                             size_t index) {
+    yyjson_mut_val *list = yyjson_mut_arr(doc);
+    return (passage->title.bytes == 0 || add_text(doc, item, "title", passage->title.data, passage->title.bytes)) &&
+           add_text(doc, item, "text", passage->text.data, passage->text.bytes) &&
+           yyjson_mut_obj_add_val(doc, item, "explanations", list) &&
+           (notes->attention == NULL || add_attention(doc, list, notes, passage, &notes->attention[index])) &&
+           add_said(doc, list, &notes->said, index);
+}
+
 static bool add_results(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_query *query, const rr_ranking *ranking,
-                        const rr_explanations *explanations) {
+                        const passage_notes *notes) {
     yyjson_mut_val *results = yyjson_mut_arr(doc);
     bool ok = yyjson_mut_obj_add_val(doc, root, "results", results);
     for (size_t i = 0; i < ranking->n && ok; i++) {
@@ -93,11 +177,19 @@ static bool add_results(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_quer
         yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, results);
         ok = item != NULL && yyjson_mut_obj_add_uint(doc, item, "index", ranking->order[i]) &&
              add_name(doc, item, "id", passage->id) && yyjson_mut_obj_add_uint(doc, item, "rank", i + 1) &&
-             yyjson_mut_obj_add_real(doc, item, "relevance_score", rr_rank_score(i + 1, ranking->n)) &&
-             (explanations == NULL ||
-              ((passage->title.bytes == 0 || add_text(doc, item, "title", passage->title.data, passage->title.bytes)) &&
-               add_text(doc, item, "text", passage->text.data, passage->text.bytes) &&
-               add_said(doc, item, explanations, ranking->order[i])));
+             yyjson_mut_obj_add_real(doc, item, "relevance_score", rr_ranking_score(ranking, i + 1)) &&
+             (notes == NULL || add_explanations(doc, item, passage, notes, ranking->order[i]));
+    }
+    return ok;
+}
+
+/* What was read of a window's passages, by label. */
+static bool add_reads(yyjson_mut_doc *doc, yyjson_mut_val *item, const rr_window_result *window) {
+    yyjson_mut_val *scores = yyjson_mut_arr(doc), *probabilities = yyjson_mut_arr(doc);
+    bool ok = yyjson_mut_obj_add_val(doc, item, "scores", scores) && yyjson_mut_obj_add_val(doc, item, "probabilities", probabilities);
+    for (uint32_t i = 0; i < window->n && ok; i++) {
+        ok = yyjson_mut_arr_add_real(doc, scores, window->reads[i].score) &&
+             yyjson_mut_arr_add_real(doc, probabilities, window->reads[i].probability);
     }
     return ok;
 }
@@ -115,7 +207,8 @@ static bool add_window(yyjson_mut_doc *doc, yyjson_mut_val *windows, const rr_wi
         ok = yyjson_mut_arr_add_uint(doc, passages, window->passages[i]) &&
              yyjson_mut_arr_add_uint(doc, permutation, window->permutation[i]);
     }
-    return ok && yyjson_mut_obj_add_bool(doc, item, "repaired", window->repaired) &&
+    return ok && (window->reads == NULL || add_reads(doc, item, window)) &&
+           yyjson_mut_obj_add_bool(doc, item, "repaired", window->repaired) &&
            yyjson_mut_obj_add_bool(doc, item, "truncated", window->truncated) &&
            yyjson_mut_obj_add_uint(doc, item, "listed", window->n_listed) &&
            yyjson_mut_obj_add_bool(doc, item, "late", window->late) &&
@@ -127,27 +220,30 @@ static bool add_window(yyjson_mut_doc *doc, yyjson_mut_val *windows, const rr_wi
            yyjson_mut_obj_add_real(doc, item, "time_ms", ms(window->time_ns));
 }
 
-static bool add_options(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_rank_params *params) {
+static bool add_options(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_run_out *run) {
     yyjson_mut_val *options = yyjson_mut_obj(doc);
+    const rr_rank_params *params = run->params;
     return yyjson_mut_obj_add_val(doc, root, "options", options) &&
            yyjson_mut_obj_add_uint(doc, options, "window", params->window) &&
            yyjson_mut_obj_add_uint(doc, options, "step", params->step) &&
            yyjson_mut_obj_add_uint(doc, options, "depth", params->depth) &&
            yyjson_mut_obj_add_str(doc, options, "schedule", rr_schedule_names[params->schedule]) &&
            yyjson_mut_obj_add_uint(doc, options, "passes", params->passes) &&
-           yyjson_mut_obj_add_bool(doc, options, "think", params->style == RR_PROMPT_REARANK);
+           yyjson_mut_obj_add_bool(doc, options, "think", params->style == RR_PROMPT_REARANK) &&
+           (params->passage_chars == 0 || yyjson_mut_obj_add_uint(doc, options, "passage_chars", params->passage_chars)) &&
+           (run->way == NULL || yyjson_mut_obj_add_str(doc, options, "way", run->way));
 }
 
-/* `explanations` is NULL where none were asked for. */
+/* `notes` is NULL where nothing was asked for. */
 static bool fill_document(const rr_run_out *run, yyjson_mut_doc *doc, const rr_query *query, const rr_ranking *ranking,
-                          const rr_explanations *explanations) {
+                          const passage_notes *notes) {
     yyjson_mut_val *root = yyjson_mut_obj(doc), *windows = yyjson_mut_arr(doc);
     yyjson_mut_doc_set_root(doc, root);
     bool ok = (!run->many || add_name(doc, root, "qid", query->qid)) &&
               add_text(doc, root, "query", query->text.data, query->text.bytes) &&
               add_name(doc, root, "model", run->model) && add_name(doc, root, "device", run->device) &&
-              (run->params == NULL || add_options(doc, root, run->params)) &&
-              add_results(doc, root, query, ranking, explanations) && yyjson_mut_obj_add_val(doc, root, "windows", windows);
+              (run->params == NULL || add_options(doc, root, run)) &&
+              add_results(doc, root, query, ranking, notes) && yyjson_mut_obj_add_val(doc, root, "windows", windows);
     for (size_t i = 0; i < ranking->n_windows && ok; i++) {
         ok = add_window(doc, windows, &ranking->windows[i]);
     }
@@ -171,25 +267,27 @@ static void write_document(yyjson_mut_doc *doc, bool filled, bool pretty, rr_buf
 static rr_status write_json(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, size_t index, rr_buf *out,
                             rr_diag *diag) {
     bool in_array = run->format == RR_RUN_JSON && run->many;
-    rr_explanations explanations = {0};
+    passage_notes notes = {0};
+    yyjson_mut_doc *doc = NULL;
+    rr_status status = RR_OK;
     if (run->explain) {
-        RR_TRY(rr_explain_ranking(ranking, &explanations, diag));
+        RR_TRY_GOTO(explain(run, ranking, &notes, diag));
     }
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    doc = yyjson_mut_doc_new(NULL);
     if (doc == NULL) {
-        rr_explanations_destroy(&explanations);
-        return rr_fail(diag, RR_E_MEMORY, "out of memory while writing a ranking");
+        RR_TRY_GOTO(rr_fail(diag, RR_E_MEMORY, "out of memory while writing a ranking"));
     }
     if (in_array && index > 0) {
         rr_buf_text(out, ",\n");
     }
-    bool filled = fill_document(run, doc, query, ranking, run->explain ? &explanations : NULL);
+    bool filled = fill_document(run, doc, query, ranking, run->explain ? &notes : NULL);
     write_document(doc, filled, run->format == RR_RUN_JSON, out);
     if (!in_array) {
         rr_buf_text(out, "\n");
     }
-    rr_explanations_destroy(&explanations);
-    return RR_OK;
+fail:
+    passage_notes_destroy(&notes);
+    return status;
 }
 
 rr_status rr_run_record(const rr_query *query, const rr_ranking *ranking, rr_buf *out, rr_diag *diag) {

@@ -1,8 +1,10 @@
 #include "rerank/run_table.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "rerank/attention.h"
 #include "rerank/clean.h"
 #include "rerank/explain.h"
 
@@ -201,12 +203,94 @@ static size_t write_explanations(const rr_run_out *run, const rr_query *query, c
     return n_left_out;
 }
 
-/* Returns how many lines of reasoning were left out; whole windows count as one. */
+/* Attention -------------------------------------------------------------------------------------------------------- */
+
+/* `text`, a part of `shown`, with the words that drew attention between stars; no other words. */
+static void mark_words(rr_text shown, rr_text text, const rr_passage_read *read, rr_buf *out) {
+    const size_t end = (size_t)(text.data - shown.data) + text.bytes;
+    size_t done = (size_t)(text.data - shown.data);
+    for (uint32_t i = 0; i < read->n_words; i++) {
+        const rr_read_part *word = &read->words[i];
+        if (rr_attention_text(shown, *word).bytes > 0 && word->begin >= done && word->end <= end) {
+            rr_buf_append(out, shown.data + done, word->begin - done);
+            rr_buf_text(out, "*");
+            rr_buf_append(out, shown.data + word->begin, word->end - word->begin);
+            rr_buf_text(out, "*");
+            done = word->end;
+        }
+    }
+    rr_buf_append(out, shown.data + done, end - done);
+}
+
+/* The words outside of the sentence, which is a part of `shown` or empty. */
+static void list_other_words(rr_text shown, rr_text sentence, const rr_passage_read *read, rr_buf *out) {
+    for (uint32_t i = 0; i < read->n_words; i++) {
+        const rr_read_part *word = &read->words[i];
+        rr_text text = rr_attention_text(shown, *word);
+        if (text.bytes > 0 && (sentence.bytes == 0 || word->begin < read->sentence.begin || word->end > read->sentence.end)) {
+            rr_buf_text(out, out->bytes > 0 ? ", *" : "*");
+            rr_buf_append(out, text.data, text.bytes);
+            rr_buf_text(out, "*");
+        }
+    }
+}
+
+static void write_attention(const rr_prompt_form *form, const rr_passage *passage, const rr_passage_read *read, size_t columns, size_t limit,
+                            rr_buf *out) {
+    rr_buf whole = {0}, marked = {0}, others = {0};
+    rr_prompt_passage(form, passage, &whole);
+    rr_text shown = {whole.data != NULL ? whole.data : "", whole.bytes}, sentence = rr_attention_text(shown, read->sentence);
+    if (sentence.bytes > 0) {
+        mark_words(shown, sentence, read, &marked);
+        rr_buf_text(out, "      ");
+        write_sentence((rr_text){marked.data, marked.bytes}, columns, 6, 6, limit, out);
+    }
+    list_other_words(shown, sentence, read, &others);
+    if (others.bytes > 0) {
+        rr_buf_text(out, "      also: ");
+        write_sentence((rr_text){others.data, others.bytes}, columns, 12, 8, limit, out);
+    }
+    out->failed = out->failed || whole.failed || marked.failed || others.failed;
+    rr_buf_destroy(&whole);
+    rr_buf_destroy(&marked);
+    rr_buf_destroy(&others);
+}
+
+/* Returns how many passages were left out. */
+static size_t write_attentions(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, const rr_attention *attention,
+                               size_t columns, rr_buf *out) {
+    const rr_prompt_form form = run->params != NULL ? rr_rank_form(run->params) : (rr_prompt_form){0};
+    size_t n_shown = 0, n_left_out = 0;
+    for (size_t i = 0; i < ranking->n; i++) {
+        const rr_passage *passage = &query->passages[ranking->order[i]];
+        const rr_passage_read *read = attention[ranking->order[i]].read;
+        if (read == NULL) {
+            continue;
+        }
+        if (!run->explain_all && n_shown == RR_TABLE_NAMED) {
+            n_left_out++;
+            continue;
+        }
+        rr_buf_text(out, n_shown++ == 0 ? "\nWhat drew the attention\n" : "");
+        rr_buf_printf(out, "%4zu  ", i + 1);
+        write_cell(passage->id, strlen(passage->id), 24, false, out);
+        rr_buf_printf(out, "  %.3f\n", rr_ranking_score(ranking, i + 1));
+        write_attention(&form, passage, read, columns, run->explain_all ? 0 : 3, out);
+    }
+    return n_left_out;
+}
+
+/* Windows ---------------------------------------------------------------------------------------------------------- */
+
+/* Returns how many lines of reasoning were left out; whole windows count as one. Nobody wrote the answers of windows that were read. */
 static size_t write_windows(const rr_run_out *run, const rr_ranking *ranking, size_t columns, rr_buf *out) {
     size_t n_left_out = 0;
     bool whole = run->explain_all || ranking->n_windows == 1;
     for (size_t i = 0; i < ranking->n_windows; i++) {
         const rr_window_result *window = &ranking->windows[i];
+        if (window->reads != NULL) {
+            continue;
+        }
         if (!whole) {
             n_left_out += window->reasoning.bytes > 0;
         }
@@ -229,13 +313,17 @@ static size_t write_windows(const rr_run_out *run, const rr_ranking *ranking, si
     return n_left_out;
 }
 
-static rr_status write_explain(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, size_t columns,
-                               rr_buf *out, rr_diag *diag) {
+static rr_status write_explain(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, const rr_attention *attention,
+                               size_t columns, rr_buf *out, rr_diag *diag) {
     rr_explanations explanations;
     RR_TRY(rr_explain_ranking(ranking, &explanations, diag));
+    size_t n_passages = attention != NULL ? write_attentions(run, query, ranking, attention, columns, out) : 0;
     size_t n_sentences = write_explanations(run, query, ranking, columns, &explanations, out);
     size_t n_lines = write_windows(run, ranking, columns, out);
     rr_explanations_destroy(&explanations);
+    if (n_passages > 0) {
+        rr_buf_printf(out, "\n%zu more passages: --explain-all\n", n_passages);
+    }
     if (n_sentences > 0) {
         rr_buf_printf(out, "\n%zu more sentences, and the whole reasoning: --explain-all\n", n_sentences);
     } else if (n_lines > 0) {
@@ -246,14 +334,7 @@ static rr_status write_explain(const rr_run_out *run, const rr_query *query, con
 
 /* Table ------------------------------------------------------------------------------------------------------------ */
 
-rr_status rr_run_table(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, size_t index, rr_buf *out,
-                       rr_diag *diag) {
-    size_t columns = run->columns == 0 ? 100 : run->columns < 40 ? 40 : run->columns, id_width = 2;
-    for (size_t i = 0; i < query->n; i++) {
-        size_t width = rr_clean_count(query->passages[i].id, strlen(query->passages[i].id));
-        id_width = width > id_width ? width : id_width;
-    }
-    id_width = id_width > 24 ? 24 : id_width;
+static void write_head(const rr_run_out *run, const rr_query *query, size_t index, size_t columns, rr_buf *out) {
     if (run->many) {
         rr_buf_text(out, index > 0 ? "\nQuery " : "Query ");
         write_cell(query->qid, strlen(query->qid), 24, false, out);
@@ -261,18 +342,53 @@ rr_status rr_run_table(const rr_run_out *run, const rr_query *query, const rr_ra
         write_cell(query->text.data, query->text.bytes, columns, false, out);
         rr_buf_text(out, "\n");
     }
-    rr_buf_printf(out, "rank  was  %-*s  passage\n", (int)id_width, "id");
+}
+
+/* The rows. `attention` NULL = without scores; what no window read has none. */
+static void write_rows(const rr_query *query, const rr_ranking *ranking, const rr_attention *attention, size_t columns, rr_buf *out) {
+    enum { SCORE = 7, LEAST = 3 }; /* columns of a score, of a passage */
+    const size_t scores = attention != NULL ? SCORE : 0, room = columns - 13 - scores - LEAST; /* of at least 40 */
+    size_t id_width = 2;
+    for (size_t i = 0; i < query->n; i++) {
+        size_t width = rr_clean_count(query->passages[i].id, strlen(query->passages[i].id));
+        id_width = width > id_width ? width : id_width;
+    }
+    id_width = id_width > 24 ? 24 : id_width;
+    id_width = id_width > room ? room : id_width;
+    rr_buf_printf(out, "rank  was  %s%-*s  passage\n", attention != NULL ? "score  " : "", (int)id_width, "id");
     for (size_t i = 0; i < ranking->n; i++) {
         const rr_passage *passage = &query->passages[ranking->order[i]];
         rr_buf_printf(out, "%4zu  %3u  ", i + 1, ranking->order[i] + 1);
+        if (attention != NULL && attention[ranking->order[i]].read != NULL) {
+            rr_buf_printf(out, "%.3f  ", rr_ranking_score(ranking, i + 1));
+        } else if (attention != NULL) {
+            rr_buf_text(out, "    –  ");
+        }
         write_cell(passage->id, strlen(passage->id), id_width, true, out);
         rr_buf_text(out, "  ");
-        write_passage(passage, columns - 13 - id_width, out); /* columns is at least 40 and an id takes at most 24 */
+        write_passage(passage, columns - 13 - scores - id_width, out);
         rr_buf_text(out, "\n");
     }
+}
+
+rr_status rr_run_table(const rr_run_out *run, const rr_query *query, const rr_ranking *ranking, size_t index, rr_buf *out,
+                       rr_diag *diag) {
+    const size_t columns = run->columns == 0 ? 100 : run->columns < 40 ? 40 : run->columns;
+    rr_attention *attention = NULL;
+    if (ranking->scores != NULL) {
+        attention = malloc(ranking->n * sizeof *attention);
+        if (attention == NULL) {
+            return rr_fail(diag, RR_E_MEMORY, "out of memory while writing a ranking");
+        }
+        rr_attention_find(ranking, attention);
+    }
+    write_head(run, query, index, columns, out);
+    write_rows(query, ranking, attention, columns, out);
     size_t n_late = rr_ranking_n_late(ranking);
     if (n_late > 0) {
         rr_buf_printf(out, "\nThe deadline came first: of %zu windows %zu are as they were.\n", ranking->n_windows, n_late);
     }
-    return run->explain ? write_explain(run, query, ranking, columns, out, diag) : RR_OK;
+    rr_status status = run->explain ? write_explain(run, query, ranking, attention, columns, out, diag) : RR_OK;
+    free(attention);
+    return status;
 }

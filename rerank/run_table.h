@@ -1,11 +1,12 @@
-/* A ranking as a table for people, and what the reasoning said about its passages.
+/* A ranking as a table for people, and what the reasoning said about its passages or drew the attention in them.
  * Owns: that layout. Private to rerank/run_out.c. */
 #ifndef RR_RERANK_RUN_TABLE_H
 #define RR_RERANK_RUN_TABLE_H
 
 #include "rerank/run_out.h"
 
-/* Appends the table of query number `index`, then with run->explain at most RR_TABLE_SAID sentences about each of the first
+/* Appends the table of query number `index`, with the scores of passages that were read. Then with run->explain: what drew the attention in
+ * the first RR_TABLE_NAMED passages that were read, the words between stars; at most RR_TABLE_SAID sentences about each of the first
  * RR_TABLE_NAMED passages that the reasoning names (those sentences that name the fewest passages), and what became of
  * windows: the reasoning where it is short and there is one window, the windows that were cut or repaired where there are many.
  * A last line says what was left out. run->explain_all leaves out nothing. Errors: RR_E_MEMORY; also in out->failed. */

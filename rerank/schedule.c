@@ -44,6 +44,10 @@ struct rr_schedule {
 
 /* What is known at the start -------------------------------------------------------------------------------------- */
 
+static rr_window first_window(const rr_schedule_params *params, size_t n) {
+    return (rr_window){0, n < params->window ? n : params->window};
+}
+
 static rr_window window_of_pass(const rr_schedule_params *params, size_t n, size_t index) {
     return params->kind == RR_SCHEDULE_SINGLE ? (rr_window){0, n} : rr_windows_at(n, params->window, params->step, index);
 }
@@ -64,6 +68,9 @@ rr_status rr_schedule_check(const rr_schedule_params *params, size_t n, rr_diag 
     if (params->passes < 1 || params->passes > RR_PASSES_MAX) {
         return rr_fail(diag, RR_E_USAGE, "passes: found %zu, expected 1 to %d", params->passes, RR_PASSES_MAX);
     }
+    if (params->kind == RR_SCHEDULE_TOPDOWN && params->again_at_top) {
+        return rr_fail(diag, RR_E_USAGE, "then-reason: the topdown schedule has no last window at the top; take sliding or single");
+    }
     if (params->kind == RR_SCHEDULE_SINGLE && n > RR_WINDOW_MAX) {
         return rr_fail(diag, RR_E_INPUT,
                        "found %zu passages for a single window, expected at most %d: rank fewer (the depth), or take the "
@@ -77,14 +84,24 @@ size_t rr_schedule_count(const rr_schedule_params *params, size_t n, bool *exact
     if (exact != NULL) {
         *exact = params->kind != RR_SCHEDULE_TOPDOWN || n <= params->window;
     }
-    return count_of_pass(params, n) * params->passes;
+    const size_t count = count_of_pass(params, n) * params->passes;
+    return count + (count > 0 && params->again_at_top);
+}
+
+/* Of the window at the top that comes last, where there is one. */
+static bool is_again(const rr_schedule_params *params, size_t n, size_t index) {
+    return params->again_at_top && index == count_of_pass(params, n) * params->passes;
 }
 
 bool rr_schedule_window(const rr_schedule_params *params, size_t n, size_t index, rr_window *out) {
     size_t count = count_of_pass(params, n);
     if (params->kind == RR_SCHEDULE_TOPDOWN) {
-        *out = (rr_window){0, n < params->window ? n : params->window};
+        *out = first_window(params, n);
         return count > 0 && index == 0;
+    }
+    if (count > 0 && is_again(params, n, index)) {
+        *out = first_window(params, n);
+        return true;
     }
     if (count == 0 || index / count >= params->passes) {
         return false;
@@ -101,6 +118,9 @@ static bool is_group(const rr_schedule *schedule, size_t index) {
 
 static rr_window window_at(const rr_schedule *schedule, size_t index) {
     const rr_schedule_params *params = &schedule->params;
+    if (is_again(params, schedule->n, index)) {
+        return first_window(params, schedule->n);
+    }
     if (params->kind != RR_SCHEDULE_TOPDOWN) {
         return window_of_pass(params, schedule->n, index % count_of_pass(params, schedule->n));
     }
@@ -120,7 +140,7 @@ static uint32_t n_handed_over(const rr_schedule *schedule, size_t index, rr_wind
         const round_state *round = &schedule->round;
         return index == round->begin && round->n_windows > 1 ? (uint32_t)round->n_top + 1 : 0;
     }
-    if (params->kind == RR_SCHEDULE_SINGLE || (index + 1) % count_of_pass(params, schedule->n) == 0) {
+    if (params->kind == RR_SCHEDULE_SINGLE || is_again(params, schedule->n, index) || (index + 1) % count_of_pass(params, schedule->n) == 0) {
         return 0;
     }
     size_t next_end = window_at(schedule, index + 1).end;

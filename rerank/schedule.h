@@ -44,9 +44,10 @@ typedef struct rr_schedule_params {
     rr_schedule_kind kind;
     size_t window, step; /* checked by rr_windows_check */
     size_t passes;       /* 1 to RR_PASSES_MAX */
+    bool again_at_top;   /* at the end one more window over the first `window` positions; not topdown */
 } rr_schedule_params;
 
-/* Whether `n` passages can be ranked so. Errors: RR_E_USAGE (passes), RR_E_INPUT when a single window would hold more than
+/* Whether `n` passages can be ranked so. Errors: RR_E_USAGE (passes; topdown with again_at_top), RR_E_INPUT when a single window would hold more than
  * RR_WINDOW_MAX passages (says what to do). */
 rr_status rr_schedule_check(const rr_schedule_params *params, size_t n, rr_diag *diag);
 

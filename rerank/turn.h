@@ -1,4 +1,4 @@
-/* One answer in progress, shared by the files that get answers out of a session: responder.c (free text), strict.c. */
+/* One answer in progress, shared by the files that get answers out of a session: responder.c (free text), strict.c, read.c. */
 #ifndef RR_RERANK_TURN_H
 #define RR_RERANK_TURN_H
 
@@ -44,5 +44,8 @@ static inline uint64_t rr_turn_seed(const rr_turn *turn) {
 /* strict.c: the answer of a turn whose timeline holds the prompt. */
 rr_status rr_turn_strict(rr_turn *turn, rr_reply *reply, rr_diag *diag); /* RR_ANSWER_STRICT */
 rr_status rr_turn_scores(rr_turn *turn, rr_reply *reply, rr_diag *diag); /* RR_ANSWER_LOGITS */
+
+/* read.c: the same without a timeline, which it makes. RR_ANSWER_READ */
+rr_status rr_turn_read(rr_turn *turn, rr_reply *reply, rr_diag *diag);
 
 #endif

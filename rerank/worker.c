@@ -31,8 +31,8 @@ static void model_cancel(void *user) {
 
 rr_status rr_model_worker_make(rr_model_responder *model, rr_worker *out, rr_diag *diag) {
     rr_worker worker = {.prepare = model_prepare, .cancel = model_cancel};
-    if (rr_engine_plan(model->engine)->is_short) {
-        worker.prepare = NULL; /* what is computed ahead would take the room of a window in progress, and be lost to the next */
+    if (rr_engine_plan(model->engine)->is_short || model->mode == RR_ANSWER_READ) {
+        worker.prepare = NULL; /* computed ahead, it takes the room of a window in progress; and what is read must be computed then */
     }
     RR_TRY(rr_model_responder_make(model, &worker.responder, diag));
     *out = worker;

@@ -28,6 +28,13 @@ void rr_cli_error(const char *format, ...) {
     va_end(args);
 }
 
+void rr_cli_note(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    print_error(format, args);
+    va_end(args);
+}
+
 int rr_cli_usage_error(const char *format, ...) {
     va_list args;
     va_start(args, format);

@@ -43,6 +43,8 @@ int rr_cli_exit_code(rr_status status);
 
 /* "rearank VERB: message\n" on standard error. */
 void rr_cli_error(const char *format, ...) RR_PRINTF(1, 2);
+/* The same of what is no fault. */
+void rr_cli_note(const char *format, ...) RR_PRINTF(1, 2);
 /* Prints the diagnostic (nothing for RR_E_CANCELLED) and gives the exit code. */
 int rr_cli_fail(rr_status status, const rr_diag *diag);
 /* A fault in how the verb was called: the message and a pointer to --help; gives RR_EXIT_USAGE. */
@@ -136,6 +138,9 @@ typedef struct rr_cli_engine {
 rr_opt_group rr_cli_engine_group(rr_cli_engine *engine);
 /* After parsing, once or more: finds the model's path. Errors: as rr_cli_model_path. */
 rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag);
+/* Appends the names of the device that the engine would take and of the graph that it would run there, without opening it: another one
+ * computes other bits. Errors: those of rr_vk_instance_create and rr_vk_pick. */
+rr_status rr_cli_engine_device(const rr_engine_params *params, const rr_model *model, rr_buf *name, rr_buf *graph, rr_diag *diag);
 void rr_cli_engine_release(rr_cli_engine *engine);
 
 /* Terminal and signals ------------------------------------------------------------------------------------------- */

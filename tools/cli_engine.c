@@ -66,6 +66,23 @@ rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag) {
     return RR_OK;
 }
 
+rr_status rr_cli_engine_device(const rr_engine_params *params, const rr_model *model, rr_buf *name, rr_buf *graph, rr_diag *diag) {
+    rr_vk_instance *instance = NULL;
+    const rr_vk_instance_params instance_params = {.validation = params->validation};
+    size_t index;
+    rr_status status = rr_vk_instance_create(&instance_params, &instance, diag);
+    if (status == RR_OK) {
+        status = rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), params->device, &index, diag);
+    }
+    if (status == RR_OK) {
+        const rr_device_info *info = rr_vk_device_info_at(instance, index);
+        rr_buf_text(name, info->name);
+        rr_buf_text(graph, rr_graph_name(model, info, params));
+    }
+    rr_vk_instance_destroy(&instance);
+    return status;
+}
+
 void rr_cli_engine_release(rr_cli_engine *engine) {
     rr_buf_destroy(&engine->path);
     engine->params.model_path = NULL;

@@ -57,7 +57,7 @@ static const char *const idle[] = {
     "no-drafts", "draft-model", "plain", "no-packed-cache",
     "deadline",                                                                                           /* late rankings are not kept */
     "validation", "chunk",                                                                                /* the same bits */
-    "model", "device", "window", "step", "depth", "no-think",                                             /* given apart */
+    "model", "device", "window", "step", "depth", "no-think", "readout",                                  /* given apart */
 };
 
 static bool is_idle(const char *name) {
@@ -131,24 +131,6 @@ static rr_status add_options(rr_keep *keep, rr_buf *value, rr_diag *diag) {
     return RR_OK;
 }
 
-/* The device that the engine would take, and the graph that it would run there; without opening it. */
-static rr_status find_device(const rr_engine_params *params, const rr_model *model, rr_buf *name, rr_buf *graph, rr_diag *diag) {
-    rr_vk_instance *instance = NULL;
-    const rr_vk_instance_params instance_params = {.validation = params->validation};
-    size_t index;
-    rr_status status = rr_vk_instance_create(&instance_params, &instance, diag);
-    if (status == RR_OK) {
-        status = rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), params->device, &index, diag);
-    }
-    if (status == RR_OK) {
-        const rr_device_info *info = rr_vk_device_info_at(instance, index);
-        rr_buf_text(name, info->name);
-        rr_buf_text(graph, rr_graph_name(model, info, params));
-    }
-    rr_vk_instance_destroy(&instance);
-    return status;
-}
-
 static rr_status add_machine(rr_keep *keep, rr_cli_engine *engine, rr_buf *value, rr_diag *diag) {
     rr_model *model = NULL;
     rr_buf graph = {0};
@@ -159,7 +141,7 @@ static rr_status add_machine(rr_keep *keep, rr_cli_engine *engine, rr_buf *value
     rr_buf_printf(value, "%s ", model->name);
     RR_TRY_GOTO(rr_journal_file_fact(engine->params.model_path, value, diag));
     RR_TRY_GOTO(add_fact(keep, "model", value, diag));
-    RR_TRY_GOTO(find_device(&engine->params, model, value, &graph, diag));
+    RR_TRY_GOTO(rr_cli_engine_device(&engine->params, model, value, &graph, diag));
     keep->device_name = rr_arena_copy(&keep->arena, value->data, value->bytes);
     RR_TRY_GOTO(add_fact(keep, "device", value, diag));
     RR_TRY_GOTO(add_fact(keep, "graph", &graph, diag));
@@ -180,6 +162,8 @@ static rr_status add_facts(rr_keep *keep, const rr_ranking_input *input, rr_cli_
     RR_TRY_GOTO(add_machine(keep, engine, &value, diag));
     RR_TRY_GOTO(rr_journal_prompt_fact(input->params.style, &value, diag));
     RR_TRY_GOTO(add_fact(keep, "prompt", &value, diag));
+    rr_buf_text(&value, keep->way != NULL ? keep->way : "not chosen");
+    RR_TRY_GOTO(add_fact(keep, "way", &value, diag));
     rr_buf_text(&value, getenv("REARANK_CAPS") != NULL ? getenv("REARANK_CAPS") : "not given");
     RR_TRY_GOTO(add_fact(keep, "REARANK_CAPS", &value, diag));
     rr_buf_printf(&value, "%zu", input->params.window);

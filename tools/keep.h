@@ -17,6 +17,7 @@ typedef struct rr_keep {
     rr_arena arena;              /* names and values of the facts */
     rr_journal_fact facts[RR_KEEP_FACTS];
     size_t n_facts;
+    const char *way; /* how windows are ranked, as a fact; borrowed, set before rr_keep_open */
     const char *model_name, *device_name; /* NULL while neither is open */
     bool *is_kept;               /* [queries] there already */
     size_t n_late;               /* rankings that were not kept, since they met their deadline */

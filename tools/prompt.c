@@ -46,7 +46,8 @@ static rr_status write_prompt(const rr_ranking_input *input, const rr_query *que
     part.n = window.end - window.begin;
     rr_prompt prompt = {0};
     rr_buf text = {0};
-    rr_status status = rr_prompt_build(params->style, &part, NULL, part.n, &prompt, diag);
+    const rr_prompt_form form = rr_rank_form(params);
+    rr_status status = rr_prompt_build(&form, &part, NULL, part.n, &prompt, diag);
     if (status == RR_OK && json) {
         status = write_json(&prompt, diag);
     } else if (status == RR_OK) {

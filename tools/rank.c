@@ -103,6 +103,7 @@ static rr_status make_worker(rank_job *job, size_t index, rr_diag *diag) {
         .session = worker->session,
         .drafting = worker->drafting,
         .style = options->input.params.style,
+        .passage_chars = options->input.params.passage_chars,
         .max_tokens = options->max_tokens,
         .temperature = options->temperature,
         .top_p = options->top_p,
@@ -111,7 +112,7 @@ static rr_status make_worker(rank_job *job, size_t index, rr_diag *diag) {
         .earlier_room = RR_EARLIER_TOKENS,
         .events = rr_rank_view_events(&job->view),
     };
-    rr_answering_apply(&options->answering, rr_engine_model(job->engine)->name, &worker->model);
+    rr_answering_apply(&options->answering, &worker->model);
     return rr_model_worker_make(&worker->model, &job->means[index], diag);
 }
 
@@ -214,12 +215,38 @@ static rr_status check_queries(const rr_ranking_input *input, rr_diag *diag) {
     return RR_OK;
 }
 
+/* How windows are ranked, and what that asks of prompts and engine; nothing where there is none. */
+static rr_status choose_way(rank_options *options, rr_diag *diag) {
+    rr_answering *answering = &options->answering;
+    rr_rank_params *params = &options->input.params;
+    if (rr_ranking_input_n_windows(&options->input, 0) == 0) {
+        return RR_OK;
+    }
+    RR_TRY(rr_cli_engine_ready(&options->engine, diag));
+    answering->no_think = params->style != RR_PROMPT_REARANK;
+    RR_TRY(rr_answering_decide(answering, options->engine.params.model_path, diag));
+    if (answering->mode == RR_ANSWER_READ) {
+        if (params->style != RR_PROMPT_REARANK) {
+            return rr_fail(diag, RR_E_USAGE, "--no-think is another prompt than the one that is read: leave it out, or add --score-mode answer");
+        }
+        params->passage_chars = answering->passage_chars != 0 ? answering->passage_chars : answering->readout.form.passage_chars;
+        options->engine.params.readings = true;
+        params->then_reason = answering->then_reason;
+        rr_schedule_params schedule = rr_rank_schedule(params);
+        RR_TRY(rr_schedule_check(&schedule, 0, diag));
+    }
+    options->keep.way = answering->fact;
+    options->output.run.way = rr_answering_way(answering);
+    return RR_OK;
+}
+
 static rr_status rank_all(rank_job *job, rr_diag *diag) {
     const rr_ranking_input *input = &job->options->input;
     RR_TRY(check_queries(input, diag));
     if (job->options->log_path != NULL) {
         RR_TRY(rr_file_out_check(job->options->log_path, diag));
     }
+    RR_TRY(choose_way(job->options, diag));
     RR_TRY(rr_ranking_output_begin(&job->options->output, input, diag));
     RR_TRY(rr_keep_open(&job->options->keep, input, &job->options->engine, job->options->output.path, diag));
     RR_TRY(open_model(job, diag));
@@ -246,7 +273,7 @@ static rr_status rank_all(rank_job *job, rr_diag *diag) {
     tell_counts(job);
     RR_TRY(job->reader_gone ? RR_OK : status); /* main tells of a failed write */
     if (!job->reader_gone) {
-        rr_tally_tell(&job->tally, (double)job->options->deadline_s, rr_answering_by_logits(&job->options->answering));
+        rr_tally_tell(&job->tally, (double)job->options->deadline_s, job->options->answering.mode == RR_ANSWER_LOGITS);
     }
     return rr_ranking_output_end(&job->options->output, diag);
 }
@@ -366,6 +393,7 @@ int rr_verb_rank(int argc, char **argv) {
         code = rank(&options);
     }
     rr_keep_release(&options.keep);
+    rr_answering_release(&options.answering);
     rr_cli_engine_release(&options.engine);
     rr_ranking_input_release(&options.input);
     rr_ranking_output_release(&options.output);

@@ -95,7 +95,20 @@ static char *in_folder(job *j, const char *name) {
     return copy;
 }
 
-/* `extra`: what the user wants of `rank` besides. */
+/* Whether what the user wants besides asks for another way to rank than by answers. */
+static bool chooses_way(char *const *extra, size_t n_extra) {
+    static const char *const names[] = {"--score-mode", "--readout", "--orders", "--passage-chars", "--then-reason"};
+    bool chooses = false;
+    for (size_t i = 0; i < n_extra; i++) {
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+            const size_t n = strlen(names[k]);
+            chooses = chooses || (strncmp(extra[i], names[k], n) == 0 && (extra[i][n] == '\0' || extra[i][n] == '='));
+        }
+    }
+    return chooses;
+}
+
+/* `extra`: what the user wants of `rank` besides. The paper's models reason; so does any other here, unless that is said. */
 static rr_status make_command(job *j, char *const *extra, size_t n_extra, rr_diag *diag) {
     j->ranked = in_folder(j, "ranked.jsonl");
     put_argument(j, "rank");
@@ -120,6 +133,9 @@ static rr_status make_command(job *j, char *const *extra, size_t n_extra, rr_dia
     put_option(j, "--log", in_folder(j, "answers.jsonl"));
     put_option(j, "--cache", in_folder(j, "cache")); /* so that a whole run is not asked again for its report */
     put_argument(j, "--resume");
+    if (!chooses_way(extra, n_extra)) {
+        put_argument(j, "--reason");
+    }
     for (size_t i = 0; i < n_extra; i++) {
         put_argument(j, extra[i]);
     }

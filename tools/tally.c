@@ -28,10 +28,10 @@ void rr_tally_add(rr_tally *tally, const rr_ranking *ranking) {
     tally->n_late_queries += n_late > 0;
     for (size_t i = 0; i < ranking->n_windows; i++) {
         const rr_window_result *window = &ranking->windows[i];
-        bool as_shown = is_as_shown(window);
-        tally->n_echoes += as_shown && !window->late && window->n_listed >= RR_TALLY_LISTED;
+        const bool as_shown = is_as_shown(window), is_written = !window->late && window->reads == NULL;
+        tally->n_echoes += as_shown && is_written && window->n_listed >= RR_TALLY_LISTED;
         tally->n_moved += !as_shown;
-        const bool is_long = !window->late && window->n_listed >= RR_TALLY_LONG;
+        const bool is_long = is_written && window->n_listed >= RR_TALLY_LONG;
         tally->n_long += is_long;
         tally->n_long_echoes += is_long && as_shown;
         tally->n_mirrors += is_long && is_turned_round(window);
@@ -51,7 +51,7 @@ void rr_tally_tell(const rr_tally *tally, double deadline_s, bool by_logits) {
         rr_log(RR_LOG_WARN, "queries that met their --deadline of %g s: %zu of %zu; windows that stay as they were: %zu of %zu", deadline_s,
                tally->n_late_queries, tally->n_queries, tally->n_late, tally->n_windows);
     }
-    const char *advice = by_logits ? "" : ", or try --score-mode logits";
+    const char *advice = by_logits ? ", or fit a readout and try --score-mode read" : ", or try --score-mode read or logits";
     if (rr_tally_echoes(tally)) {
         rr_log(RR_LOG_WARN,
                "all %zu answers repeat the order in which the passages were shown ([1] > [2] > [3] ...): this model ranked nothing; take "

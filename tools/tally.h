@@ -16,7 +16,8 @@ enum {
 typedef struct rr_tally {
     size_t n_queries, n_windows;
     size_t n_late_queries, n_late; /* windows */
-    size_t n_echoes;               /* windows whose answer lists at least RR_TALLY_LISTED ids and leaves the order shown as it was */
+    size_t n_echoes;               /* windows whose answer lists at least RR_TALLY_LISTED ids and leaves the order shown as it was; what was
+                                    * read is no answer */
     size_t n_moved;                /* windows whose answer changes the order; the rest says nothing of it, or nothing at all */
     size_t n_long, n_long_echoes;  /* windows with a long answer; of these, those that leave the order as it was */
     size_t n_mirrors;              /* … and those that turn all of it round */

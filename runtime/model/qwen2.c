@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
+
 /* The sizes that tensor shapes are made of. */
 typedef enum dimension { ONE, D_MODEL, Q_ROWS, KV_ROWS, D_FFN, N_VOCAB, DIMENSION_COUNT } dimension;
 
@@ -361,4 +363,27 @@ uint64_t rr_model_n_parameters(const rr_model *model) {
         sum += tensor->dims[0] * tensor->dims[1];
     }
     return sum;
+}
+
+static uint64_t hash_vector(uint64_t hash, const rr_weight *vector) {
+    for (uint32_t i = 0; i < vector->cols; i++) {
+        float value;
+        rr_blocks_unpack(vector->type, vector->data + (size_t)i * rr_qtype_get((uint32_t)vector->type)->block_bytes, 1, &value);
+        hash = rr_hash(hash, &value, sizeof value);
+    }
+    return hash;
+}
+
+uint64_t rr_model_fingerprint(const rr_model *model) {
+    const rr_qwen2_config *c = &model->config;
+    const uint32_t shape[] = {c->n_layers, c->d_model, c->n_heads, c->n_kv_heads, c->head_size, c->d_ffn, c->n_vocab};
+    uint64_t hash = rr_hash(0, shape, sizeof shape);
+    for (uint32_t l = 0; l < c->n_layers; l++) {
+        const rr_qwen2_layer *layer = &model->layers[l];
+        const rr_weight *vectors[] = {&layer->attn_norm, &layer->q_bias, &layer->k_bias, &layer->v_bias, &layer->ffn_norm};
+        for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+            hash = hash_vector(hash, vectors[i]);
+        }
+    }
+    return hash_vector(hash, &model->output_norm);
 }

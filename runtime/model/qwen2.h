@@ -59,4 +59,8 @@ void rr_model_close(rr_model **model);
 uint64_t rr_model_weight_bytes(const rr_model *model);
 uint64_t rr_model_n_parameters(const rr_model *model);
 
+/* Tells models apart whatever they were quantized to: a digest of the configuration and of all norms and biases, which quantized files
+ * keep in full. A model that was tuned without changing these has its origin's fingerprint. Cost: reads some 100 KB a billion weights. */
+uint64_t rr_model_fingerprint(const rr_model *model);
+
 #endif

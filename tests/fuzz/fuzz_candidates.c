@@ -16,7 +16,7 @@ static void use_query(const rr_query *query) {
     }
     rr_prompt prompt;
     rr_prompt_style style = n_chars % 2 != 0 ? RR_PROMPT_REARANK : RR_PROMPT_RANKGPT;
-    if (rr_prompt_build(style, query, NULL, query->n, &prompt, &diag) != RR_OK) {
+    if (rr_prompt_build(&(rr_prompt_form){.style = style}, query, NULL, query->n, &prompt, &diag) != RR_OK) {
         abort();
     }
     rr_prompt_destroy(&prompt);

@@ -43,7 +43,22 @@ static void make_candidates(void) {
     rr_buf_destroy(&text);
 }
 
-/* An answer that depends on the query, the window and the order, and takes a moment. */
+/* What was read of a window: every kind of number, on some passages no words. */
+static rr_passage_read *make_reads(const rr_call *call) {
+    rr_passage_read *reads = calloc(call->n, sizeof *reads);
+    for (uint32_t i = 0; i < call->n; i++) {
+        reads[i] = (rr_passage_read){
+            .score = (double)call->order[i] / -3.0,
+            .probability = 1.0 / (double)(call->order[i] + 1),
+            .sentence = {0, i % 3 == 0 ? 0 : 6, i % 3 == 0 ? 0.0f : 1.0f / 3.0f},
+            .words = {{0, 4, 0.25f}, {5, 6, 1e-20f}},
+            .n_words = i % 3,
+        };
+    }
+    return reads;
+}
+
+/* An answer that depends on the query, the window and the order, and takes a moment; some windows are read too. */
 static rr_status respond(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
     (void)diag;
     size_t *n_calls = user;
@@ -57,6 +72,7 @@ static rr_status respond(void *user, const rr_call *call, rr_reply *reply, rr_di
     reply->generated_tokens = first;
     reply->prompt_ns = 12345678901;
     reply->generate_ns = first;
+    reply->reads = call->index % 2 == 0 ? make_reads(call) : NULL;
     const struct timespec moment = {0, 200000};
     nanosleep(&moment, NULL);
     return RR_OK;
@@ -66,15 +82,34 @@ static bool same_text(rr_text a, rr_text b) {
     return a.bytes == b.bytes && memcmp(a.data, b.data, a.bytes) == 0;
 }
 
+static bool same_part(const rr_read_part *a, const rr_read_part *b) {
+    return a->begin == b->begin && a->end == b->end && a->share == b->share;
+}
+
+static bool same_reads(const rr_passage_read *a, const rr_passage_read *b, uint32_t n) {
+    bool same = (a == NULL) == (b == NULL);
+    for (uint32_t i = 0; i < n && a != NULL && same; i++) {
+        same = a[i].score == b[i].score && a[i].probability == b[i].probability && same_part(&a[i].sentence, &b[i].sentence) &&
+               a[i].n_words == b[i].n_words;
+        for (uint32_t k = 0; k < a[i].n_words && same; k++) {
+            same = same_part(&a[i].words[k], &b[i].words[k]);
+        }
+    }
+    return same;
+}
+
 static void check_same(const rr_ranking *a, const rr_ranking *b) {
     CHECK_INT(a->n, b->n);
     CHECK_INT(a->n_windows, b->n_windows);
     CHECK(a->time_ns == b->time_ns && memcmp(a->order, b->order, a->n * sizeof *a->order) == 0);
+    CHECK((a->scores == NULL) == (b->scores == NULL));
+    CHECK(a->scores == NULL || memcmp(a->scores, b->scores, a->n * sizeof *a->scores) == 0);
     for (size_t i = 0; i < a->n_windows && i < b->n_windows; i++) {
         const rr_window_result *x = &a->windows[i], *y = &b->windows[i];
         CHECK(x->window.begin == y->window.begin && x->window.end == y->window.end && x->n == y->n && x->n_listed == y->n_listed);
         CHECK(memcmp(x->passages, y->passages, x->n * sizeof *x->passages) == 0);
         CHECK(memcmp(x->permutation, y->permutation, x->n * sizeof *x->permutation) == 0);
+        CHECK(same_reads(x->reads, y->reads, x->n));
         CHECK(x->repaired == y->repaired && x->truncated == y->truncated);
         CHECK(same_text(x->response, y->response) && same_text(x->reasoning, y->reasoning) && same_text(x->answer, y->answer));
         CHECK(x->reasoning.data - x->response.data == y->reasoning.data - y->response.data);
@@ -113,6 +148,7 @@ static void test_code(void) {
     rr_diag diag = {0};
     rr_buf bytes = {0}, again = {0};
     ranking.windows[0].answer = (rr_text){"elsewhere", 9}; /* a text that is no part of the response */
+    CHECK(ranking.n_windows == 3 && ranking.windows[0].reads != NULL && ranking.windows[1].reads == NULL && ranking.scores != NULL);
     rr_journal_encode(&ranking, &bytes);
     CHECK_OK(rr_journal_decode(bytes.data, bytes.bytes, N_PASSAGES, &back, &diag), diag);
     check_same(&ranking, &back);
@@ -131,6 +167,12 @@ static void test_code(void) {
         bytes.data[i / 8] = (char)(bytes.data[i / 8] ^ 1 << i % 8);
     }
     CHECK_INT(n_accepted, 0);
+    rr_passage_read *read = (rr_passage_read *)(uintptr_t)&ranking.windows[0].reads[2]; /* what no responder may say is not read back */
+    read->words[1].begin = 3;
+    rr_buf_clear(&bytes);
+    rr_journal_encode(&ranking, &bytes);
+    CHECK_INT(rr_journal_decode(bytes.data, bytes.bytes, N_PASSAGES, &none, &diag), RR_E_INPUT);
+    CHECK(strstr(diag.text, "found what is no ranking of 35 passages") != NULL);
     rr_buf_destroy(&bytes);
     rr_buf_destroy(&again);
     rr_ranking_destroy(&ranking);

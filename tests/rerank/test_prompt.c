@@ -71,7 +71,7 @@ static void check_buf(const rr_buf *found, const char *expected, size_t bytes, c
 static void render(rr_prompt_style style, const rr_query *query, rr_buf *out) {
     rr_diag diag = {0};
     rr_prompt prompt;
-    CHECK_OK(rr_prompt_build(style, query, NULL, query->n, &prompt, &diag), diag);
+    CHECK_OK(rr_prompt_build(&(rr_prompt_form){.style = style}, query, NULL, query->n, &prompt, &diag), diag);
     CHECK_INT(prompt.n, style == RR_PROMPT_REARANK ? 2 * query->n + 4 : query->n + 4);
     rr_buf_clear(out);
     CHECK_OK(rr_chat_render(prompt.messages, prompt.n, true, out, &diag), diag);
@@ -94,7 +94,7 @@ static void check_templates(void) {
     rr_prompt prompt;
     rr_query odd = two;
     odd.text = text_of("a {N} {Q} b");
-    CHECK_OK(rr_prompt_build(RR_PROMPT_REARANK, &odd, swapped, 2, &prompt, &diag), diag);
+    CHECK_OK(rr_prompt_build(&(rr_prompt_form){.style = RR_PROMPT_REARANK}, &odd, swapped, 2, &prompt, &diag), diag);
     CHECK_TEXT(prompt.messages[3].content, "[1] {PASSAGE_2}");
     CHECK_TEXT(prompt.messages[4].content, "Received passage [1].");
     CHECK_TEXT(prompt.messages[5].content, "[2] {PASSAGE_1}");
@@ -107,7 +107,7 @@ static void check_passage(rr_prompt_style style, const char *title, const char *
     rr_passage passage = {.id = "", .title = text_of(title), .text = text_of(text)};
     rr_buf out = {0};
     rr_buf_text(&out, "");
-    rr_prompt_passage(style, &passage, &out);
+    rr_prompt_passage(&(rr_prompt_form){.style = style}, &passage, &out);
     check_buf(&out, expected, strlen(expected), text);
     rr_buf_destroy(&out);
 }

@@ -6,6 +6,7 @@
 #include "rerank/report_query.h"
 #include "rerank/run_out.h"
 #include "runtime/base/file.h"
+#include "tests/rerank/made_reads.h"
 
 #define DATA "tests/data/report/"
 
@@ -264,6 +265,100 @@ static void check_one(void) {
     rr_buf_destroy(&page);
 }
 
+/* Reads the windows of tests/data/report instead of answering them: the run as JSON, and the page made at once. */
+static void make_read_run(bool explain, rr_buf *run, rr_buf *page) {
+    rr_candidates candidates;
+    rr_report report;
+    rr_diag diag = {0};
+    rr_rank_params params = {.window = 8, .step = 4, .depth = 100, .passage_chars = 90};
+    rr_prompt_form form = rr_rank_form(&params);
+    rr_responder responder = {rr_made_reads, &form};
+    const rr_run_out output = {.format = RR_RUN_JSONL, .many = true, .explain = explain, .params = &params, .way = "read"};
+    rr_buf_clear(run);
+    rr_buf_clear(page);
+    CHECK_OK(rr_candidates_read(DATA "candidates.jsonl", &candidates, &diag), diag);
+    CHECK_OK(rr_report_begin(&report, &(rr_report_params){.many = true}, &diag), diag);
+    for (size_t i = 0; i < candidates.n; i++) {
+        rr_ranking ranking;
+        CHECK_OK(rr_rank(&candidates.queries[i], &params, &responder, &ranking, &diag), diag);
+        ranking.time_ns = 0;
+        for (size_t w = 0; w < ranking.n_windows; w++) {
+            ranking.windows[w].time_ns = 2000000000;
+        }
+        CHECK_OK(rr_run_query(&output, &candidates.queries[i], &ranking, i, run, &diag), diag);
+        rr_run_item item = {.qid = candidates.queries[i].qid, .has_params = true, .params = params, .way = "read", .has_texts = true,
+                            .query = candidates.queries[i], .ranking = ranking};
+        CHECK_OK(rr_report_add(&report, &item, &diag), diag);
+        rr_ranking_destroy(&ranking);
+    }
+    CHECK_OK(rr_report_end(&report, page, &diag), diag);
+    rr_report_destroy(&report);
+    rr_candidates_destroy(&candidates);
+}
+
+static void check_read(void) {
+    rr_buf run = {0}, direct = {0}, page = {0};
+    make_read_run(true, &run, &direct);
+    check_page(direct.data);
+    make_page(&run, &(rr_report_params){.many = true}, &page);
+    CHECK(page.bytes == direct.bytes && memcmp(page.data, direct.data, page.bytes) == 0); /* scores, sentences, words and all */
+    CHECK(strstr(page.data, "<dt>Options</dt><dd>8 passages a window, step 4, 90 characters of each, read in one pass</dd>") != NULL);
+    CHECK_INT(count(page.data, ">The order was read from the model in one pass over the prompt; nothing was written.<"), 4);
+    CHECK(count(page.data, "<b>Order</b>") == 4 && count(page.data, "<b>Answer</b>") == 0);
+    CHECK(strstr(page.data, "800 prompt tokens · 2.0 s</p>") != NULL);
+    CHECK_INT(count(page.data, "<b>0.996</b>"), 1);
+    CHECK_INT(count(page.data, "class=\"score\""), 12 + 4 + 3); /* the lone passage of the last query was not read */
+    CHECK_INT(count(page.data, "class=\"legend\">Words that drew"), 2); /* no word of the others is the query's */
+    /* title and text apart, the sentence over both, words in shades */
+    const char *water = strstr(page.data, "<h3 dir=\"auto\"><span class=\"drew\" title=\"the sentence that drew most: ");
+    CHECK(water != NULL && strstr(water, "of the attention to this passage\"><mark class=\"w3\" title=\"") != NULL);
+    CHECK(strstr(page.data, ">flowers</mark></span></h3><p class=\"content\" dir=\"auto\"><span class=\"drew\" title=\"") != NULL);
+    CHECK(strstr(page.data, ">fresh</mark> <mark class=\"w4\" title=\"") != NULL);
+    CHECK(strstr(page.data, " more characters, not shown to the model</summary>") != NULL);
+    CHECK(strstr(page.data, "Title: ") == NULL && strstr(page.data, "Content: ") == NULL);
+    CHECK(strstr(page.data, "&lt;/<mark class=\"w4\" title=\"") != NULL); /* <script> is but a word */
+    /* without --explain there are scores and no words */
+    make_read_run(false, &run, &direct);
+    make_page(&run, &(rr_report_params){.many = true}, &page);
+    check_page(page.data);
+    CHECK(count(page.data, "<b>0.996</b>") == 1 && count(page.data, "<mark") == 0 && count(page.data, "class=\"drew\"") == 0);
+    rr_buf_destroy(&run);
+    rr_buf_destroy(&direct);
+    rr_buf_destroy(&page);
+}
+
+/* Parts that touch, that cross the end of a sentence or of what was shown, and shares of 0. */
+static void check_marks(void) {
+    rr_buf run = {0}, page = {0};
+    rr_report_params params = {0};
+    rr_buf_text(&run, "{\"query\": \"q\", \"options\": {\"passage_chars\": 30, \"think\": true}, \"results\": [{\"index\": 0, \"id\": \"a\", "
+                      "\"title\": \"A  B\", \"text\": \"c\xC3\xA9 d. e\", \"explanations\": [{\"window\": 0, \"label\": 1, \"named\": 1, \"begin\": 0, "
+                      "\"end\": 3, \"text\": \"[1]\"}, {\"window\": 0, \"label\": 1, \"text\": \"\", \"begin\": 9, \"end\": 25, \"share\": 0.5, "
+                      "\"words\": [{\"begin\": 7, \"end\": 10, \"share\": 0.25}, {\"begin\": 20, \"end\": 22, \"share\": 1}, {\"begin\": 22, \"end\": "
+                      "22, \"share\": 0}]}]}, {\"index\": 1, \"id\": \"b\", \"text\": \"t\"}], \"windows\": [{\"begin\": 0, \"end\": 2, \"passages\": "
+                      "[0, 1], \"permutation\": [1, 2], \"scores\": [2, -1e300], \"probabilities\": [0.75, 1]}]}");
+    char *empty = strstr(run.data, "\"end\": 22, \"share\": 0}"); /* a word without a letter is none */
+    rr_diag diag = {0};
+    rr_report report;
+    CHECK(empty != NULL);
+    CHECK_OK(rr_report_begin(&report, &params, &diag), diag);
+    CHECK_INT(rr_run_items_parse(run.data, run.bytes, "run", rr_report_add, &report, &diag), RR_E_INPUT);
+    CHECK_MSG(strstr(diag.text, "run:1: results[0].explanations[1].\"words\": expected words apart and in order") != NULL, "%s", diag.text);
+    rr_report_destroy(&report);
+    memcpy(empty, "\"end\": 23", strlen("\"end\": 23"));
+    make_page(&run, &params, &page);
+    check_page(page.data);
+#define WORD(shade, share, text) "<mark class=\"w" shade "\" title=\"" share " % of the attention to this passage\">" text "</mark>"
+#define DREW "<span class=\"drew\" title=\"the sentence that drew most: 50.0 % of the attention to this passage\">"
+    CHECK(strstr(page.data, "<h3 dir=\"auto\">" WORD("2", "25.0", "A ") DREW WORD("2", "25.0", "B") "</span></h3>") != NULL);
+    CHECK(strstr(page.data, "<p class=\"content\" dir=\"auto\">" DREW WORD("4", "100.0", "\xC3\xA9 ") WORD("1", "0.0", "d")) == NULL);
+    CHECK(strstr(page.data, "<p class=\"content\" dir=\"auto\">" DREW) != NULL);
+    CHECK(strstr(page.data, WORD("4", "100.0", "c\xC3\xA9") WORD("1", "0.0", " ") "d.</span> e</p>") != NULL);
+    CHECK(strstr(page.data, "relevance <b>0.750</b>") != NULL && count(page.data, "relevance <b>0.750</b>") == 2); /* the second is lowered */
+    rr_buf_destroy(&run);
+    rr_buf_destroy(&page);
+}
+
 /* Cards quote a few sentences and count the others. */
 static void check_quotes(void) {
     rr_buf run = {0}, page = {0};
@@ -331,6 +426,52 @@ static void check_runs(void) {
     check_refused(WINDOW("\"begin\": 0, \"end\": 2, \"passages\": [0, 1], \"permutation\": [1, 2], \"reasoning\": 1"), "windows[0].\"reasoning\"");
 }
 
+/* Runs that say what was read, and are wrong. */
+static void check_read_runs(void) {
+    const char *scores = "\"scores\": [1, 2], \"probabilities\": [0.5, 0.5]", *read = "\"begin\": 0, \"end\": 4, \"share\": 0.5, \"words\": []";
+    static const struct {
+        const char *scores, *explanations, *message; /* NULL = right ones */
+    } cases[] = {
+        {"\"scores\": [1, 2]", NULL, "windows[0].\"probabilities\" is missing"},
+        {"\"probabilities\": [0.5, 0.5]", NULL, "windows[0].\"scores\" is missing"},
+        {"\"scores\": [1], \"probabilities\": [0.5, 0.5]", NULL, "windows[0].\"scores\": expected 2 numbers from"},
+        {"\"scores\": [1, null], \"probabilities\": [0.5, 0.5]", NULL, "windows[0].\"scores\": expected 2 numbers from"},
+        {"\"scores\": 1, \"probabilities\": [0.5, 0.5]", NULL, "windows[0].\"scores\""},
+        {"\"scores\": [1, 2], \"probabilities\": [0.5, 1.5]", NULL, "windows[0].\"probabilities\": expected 2 numbers from 0 to 1"},
+        {"\"scores\": [1, 2], \"probabilities\": [0.5, -0.5]", NULL, "windows[0].\"probabilities\": expected 2 numbers from 0 to 1"},
+        {"\"more\": 1", NULL, "results[0].explanations[0].\"window\": expected one with scores, the passage's \"label\" there and at most 8 \"words\""},
+        {NULL, "{\"window\": 1, \"label\": 1, READ}", "explanations[0].\"window\": expected one with scores"},
+        {NULL, "{\"window\": 0, \"label\": 2, READ}", "explanations[0].\"window\": expected one with scores, the passage's \"label\""},
+        {NULL, "{\"window\": 0, \"label\": 0, READ}", "explanations[0].\"window\": expected one with scores, the passage's \"label\""},
+        {NULL, "{\"window\": 0, \"label\": 3, READ}", "explanations[0].\"window\": expected one with scores, the passage's \"label\""},
+        {NULL, "{\"window\": 0, \"label\": 1, READ}, {\"window\": 0, \"label\": 1, READ}", "results[0].explanations[1].\"words\": expected one explanation with words"},
+        {NULL, "{\"window\": 0, \"label\": 1, \"begin\": 0, \"end\": 5, \"words\": []}", "explanations[0].\"end\": expected a whole number from 0 to 4"},
+        {NULL, "{\"window\": 0, \"label\": 1, \"begin\": 3, \"end\": 2, \"words\": []}", "explanations[0].\"begin\": expected at most \"end\""},
+        {NULL, "{\"window\": 0, \"label\": 1, \"begin\": -1, \"end\": 2, \"words\": []}", "explanations[0].\"begin\": expected a whole number"},
+        {NULL, "{\"window\": 0, \"label\": 1, \"begin\": 0, \"end\": 2, \"share\": 1.5, \"words\": []}", "and a \"share\" from 0 to 1"},
+        {NULL, "{\"window\": 0, \"label\": 1, \"words\": [1]}", "explanations[0].\"words\": expected words apart and in order"},
+        {NULL, "{\"window\": 0, \"label\": 1, \"words\": {}}", "explanations[0].\"words\""},
+        {NULL, "{\"window\": 0, \"label\": 1, \"words\": [{\"begin\": 1, \"end\": 3}, {\"begin\": 2, \"end\": 4}]}", "expected words apart and in order"},
+        {NULL, "{\"window\": 0, \"label\": 1, \"words\": [{\"begin\": 1, \"end\": 9}]}", "explanations[0].words[0].\"end\": expected a whole number from 0 to 4"},
+        {NULL, "{\"window\": 0, \"label\": 1, \"words\": [1, 2, 3, 4, 5, 6, 7, 8, 9]}", "at most 8 \"words\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rr_buf run = {0};
+        const char *explanations = cases[i].explanations != NULL ? cases[i].explanations : "{\"window\": 0, \"label\": 1, READ}";
+        rr_buf_text(&run, "{\"query\": \"q\", \"results\": [{\"index\": 0, \"id\": \"a\", \"text\": \"caf\xC3\xA9\", \"explanations\": [");
+        for (const char *at = explanations; *at != '\0';) { /* READ stands for good members */
+            const char *next = strstr(at, "READ");
+            rr_buf_append(&run, at, next != NULL ? (size_t)(next - at) : strlen(at));
+            rr_buf_text(&run, next != NULL ? read : "");
+            at = next != NULL ? next + strlen("READ") : at + strlen(at);
+        }
+        rr_buf_printf(&run, "]}, {\"index\": 1, \"id\": \"b\"}], \"windows\": [{\"begin\": 0, \"end\": 2, \"passages\": [0, 1], \"permutation\": [1, 2], %s}]}",
+                      cases[i].scores != NULL ? cases[i].scores : scores);
+        check_refused(run.data, cases[i].message);
+        rr_buf_destroy(&run);
+    }
+}
+
 int main(void) {
     check_parts();
     check_words();
@@ -339,5 +480,8 @@ int main(void) {
     check_one();
     check_late();
     check_quotes();
+    check_read();
+    check_marks();
+    check_read_runs();
     return CHECK_END();
 }

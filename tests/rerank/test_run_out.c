@@ -4,6 +4,7 @@
 
 #include "rerank/clean.h"
 #include "rerank/run_out.h"
+#include "tests/rerank/made_reads.h"
 
 static const rr_passage passages[] = {
     {.id = "a", .text = {"first \x1B[2J text", 15}},
@@ -168,7 +169,8 @@ static void check_scores(void) {
         CHECK_INT(n_wrong, 0);
         rr_buf_destroy(&text);
     }
-    CHECK(rr_rank_score(1, N) == 1.0 && rr_rank_score(N, N) > 0.0);
+    const rr_ranking permuted = {.n = N};
+    CHECK(rr_ranking_score(&permuted, 1) == 1.0 && rr_ranking_score(&permuted, N) > 0.0);
     rr_ranking_destroy(&ranking);
     free(many);
 }
@@ -334,6 +336,178 @@ static void check_record(void) {
     rr_buf_destroy(&text);
 }
 
+/* Rankings that were read ------------------------------------------------------------------------------------------ */
+
+#define T(text) {(text), sizeof(text) - 1}
+static const rr_passage flowers[] = {
+    {.id = "rome", .text = T("Roads of \x1B[2J stone.")},
+    {.id = "water", .title = T("Fresh \xE8\xB7\xB3 water"), .text = T("Change it.\n\n  To keep cut flowers fresh, rinse the vase\x07 often.")},
+    {.id = "trade", .text = T("Flowers are sold at dawn, and flowers are flown in.")},
+    {.id = "tail", .text = T("Fresh flowers that nobody looks at.")},
+};
+static const rr_query asked = {.qid = "f", .text = T("keep fresh flowers"), .passages = flowers, .n = 4};
+static rr_rank_params read_params = {.window = 2, .step = 1, .depth = 3, .style = RR_PROMPT_REARANK, .passage_chars = 77, .passes = 1};
+
+static void rank_read(rr_ranking *out) {
+    rr_prompt_form form = rr_rank_form(&read_params);
+    rr_responder responder = {rr_made_reads, &form};
+    rr_diag diag = {0};
+    CHECK_OK(rr_rank(&asked, &read_params, &responder, out, &diag), diag);
+    CHECK(out->order[0] == 1 && out->order[1] == 0 && out->order[2] == 2 && out->order[3] == 3); /* one pass of bubbles */
+}
+
+static void write_asked(const rr_run_out *run, const rr_ranking *ranking, rr_buf *out) {
+    rr_diag diag = {0};
+    rr_buf_clear(out);
+    CHECK_OK(rr_run_query(run, &asked, ranking, 0, out, &diag), diag);
+}
+
+/* A part of the shown text by its characters. */
+static void check_json_part(yyjson_val *part, const char *shown, const char *text) {
+    size_t begin = yyjson_get_uint(yyjson_obj_get(part, "begin")), end = yyjson_get_uint(yyjson_obj_get(part, "end"));
+    double share = yyjson_get_real(yyjson_obj_get(part, "share"));
+    CHECK_TEXT(yyjson_get_str(yyjson_obj_get(part, "text")), text);
+    size_t from = rr_clean_cut(shown, strlen(shown), begin), to = rr_clean_cut(shown, strlen(shown), end);
+    CHECK_MSG(to - from == strlen(text) && memcmp(shown + from, text, to - from) == 0, "%zu to %zu is not \"%s\"", begin, end, text);
+    CHECK(share > 0.0 && share < 1.0);
+}
+
+static void check_read_json(void) {
+    rr_ranking ranking;
+    rr_buf text = {0}, shown = {0};
+    rank_read(&ranking);
+    rr_run_out run = {.format = RR_RUN_JSONL, .explain = true, .params = &read_params, .way = "read"};
+    write_asked(&run, &ranking, &text);
+    yyjson_doc *doc = yyjson_read(text.data, text.bytes, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc), *options = yyjson_obj_get(root, "options");
+    CHECK(yyjson_equals_str(yyjson_obj_get(options, "way"), "read"));
+    CHECK_INT(yyjson_get_uint(yyjson_obj_get(options, "passage_chars")), 77);
+    yyjson_val *result = yyjson_arr_get_first(yyjson_obj_get(root, "results"));
+    yyjson_val *windows = yyjson_obj_get(root, "windows"), *window = yyjson_arr_get(windows, 1);
+    for (size_t i = 0; i < 2; i++) { /* of passages 0 and 1, by label */
+        CHECK(yyjson_get_real(yyjson_arr_get(yyjson_obj_get(window, "scores"), i)) == ranking.windows[1].reads[i].score);
+        CHECK(yyjson_get_real(yyjson_arr_get(yyjson_obj_get(window, "probabilities"), i)) == ranking.windows[1].reads[i].probability);
+    }
+    CHECK_INT(yyjson_arr_size(yyjson_obj_get(window, "scores")), 2);
+    CHECK_INT(yyjson_arr_size(yyjson_obj_get(window, "probabilities")), 2);
+    CHECK(yyjson_get_real(yyjson_obj_get(result, "relevance_score")) == rr_ranking_score(&ranking, 1));
+    yyjson_val *explanations = yyjson_obj_get(result, "explanations"), *read = yyjson_arr_get_first(explanations);
+    CHECK_INT(yyjson_arr_size(explanations), 1);
+    CHECK_INT(yyjson_get_uint(yyjson_obj_get(read, "window")), 1); /* the last that read it */
+    CHECK_INT(yyjson_get_uint(yyjson_obj_get(read, "label")), 2);
+    rr_prompt_form form = rr_rank_form(&read_params);
+    rr_prompt_passage(&form, &flowers[1], &shown);
+    CHECK_TEXT(shown.data, "Title: Fresh \xE8\xB7\xB3 water Content: Change it. To keep cut flowers fresh, rinse the");
+    check_json_part(read, shown.data, "To keep cut flowers fresh, rinse the");
+    yyjson_val *words = yyjson_obj_get(read, "words");
+    CHECK_INT(yyjson_arr_size(words), 4);
+    check_json_part(yyjson_arr_get(words, 0), shown.data, "Fresh");
+    check_json_part(yyjson_arr_get(words, 1), shown.data, "keep");
+    check_json_part(yyjson_arr_get(words, 2), shown.data, "flowers");
+    check_json_part(yyjson_arr_get(words, 3), shown.data, "fresh");
+    CHECK_INT(yyjson_arr_size(yyjson_obj_get(yyjson_arr_get(yyjson_obj_get(root, "results"), 3), "explanations")), 0);
+    yyjson_doc_free(doc);
+
+    /* a window that was not read has none; nor has one that was ranked in another way */
+    rr_passage_read kept[2];
+    memcpy(kept, ranking.windows[1].reads, sizeof kept);
+    ranking.windows[1].reads = NULL;
+    write_asked(&run, &ranking, &text);
+    doc = yyjson_read(text.data, text.bytes, 0);
+    windows = yyjson_obj_get(yyjson_doc_get_root(doc), "windows");
+    CHECK(yyjson_obj_get(yyjson_arr_get_first(windows), "scores") != NULL && yyjson_obj_get(yyjson_arr_get(windows, 1), "scores") == NULL);
+    yyjson_doc_free(doc);
+
+    /* places that do not fit the text are left out, whatever kept them */
+    kept[1].words[0] = (rr_read_part){8, 15, .5f};   /* ends inside of a character */
+    kept[1].words[3] = (rr_read_part){60, 400, .5f}; /* ends behind the text */
+    kept[1].sentence.end = UINT32_MAX;
+    ranking.windows[1].reads = kept;
+    write_asked(&run, &ranking, &text);
+    CHECK(strstr(text.data, "{\"window\":1,\"label\":2,\"text\":\"\",\"begin\":0,\"end\":0,\"share\":") != NULL);
+    CHECK(strstr(text.data, "\"words\":[{\"text\":\"keep\",\"begin\":44,\"end\":48,") != NULL);
+    run.format = RR_RUN_TABLE;
+    write_asked(&run, &ranking, &text);
+    CHECK(strstr(text.data, "   1  water  ") != NULL && strstr(text.data, "      also: *keep*, *flowers*\n") != NULL);
+    run = (rr_run_out){.format = RR_RUN_JSONL, .params = &(rr_rank_params){.window = 2, .step = 1}};
+    write_asked(&run, &ranking, &text);
+    CHECK(strstr(text.data, "passage_chars") == NULL && strstr(text.data, "\"way\"") == NULL && strstr(text.data, "explanations") == NULL);
+    rr_ranking_destroy(&ranking);
+    rr_buf_destroy(&text);
+    rr_buf_destroy(&shown);
+}
+
+static void check_read_table(void) {
+    rr_ranking ranking;
+    rr_buf text = {0};
+    rank_read(&ranking);
+    rr_run_out run = {.format = RR_RUN_TABLE, .columns = 60, .explain = true, .params = &read_params};
+    write_asked(&run, &ranking, &text);
+    CHECK_TEXT(text.data,
+               "rank  was  score  id     passage\n"
+               "   1    2  0.905  water  Fresh \xE8\xB7\xB3 water \xC2\xB7 Change it. To keep\xE2\x80\xA6\n"
+               "   2    1  0.047  rome   Roads of \\x1b[2J stone.\n"
+               "   3    3  0.047  trade  Flowers are sold at dawn, and flow\xE2\x80\xA6\n"
+               "   4    4      \xE2\x80\x93  tail   Fresh flowers that nobody looks at.\n"
+               "\nWhat drew the attention\n"
+               "   1  water  0.905\n"
+               "      To *keep* cut *flowers* *fresh*, rinse the\n"
+               "      also: *Fresh*\n"
+               "   2  rome  0.047\n"
+               "      Roads of \\x1b[2J stone.\n"
+               "   3  trade  0.047\n"
+               "      *Flowers* are sold at dawn, and *flowers* are flown\n"
+               "      in.\n");
+    for (size_t columns = 40; columns < 90; columns += 7) { /* nothing wider than the table */
+        run.columns = columns;
+        write_asked(&run, &ranking, &text);
+        for (const char *line = text.data; *line != '\0'; line = strchr(line, '\n') + 1) {
+            CHECK(rr_clean_count(line, strcspn(line, "\n")) <= columns);
+        }
+    }
+    run = (rr_run_out){.format = RR_RUN_TSV};
+    write_asked(&run, &ranking, &text);
+    char *at = text.data;
+    for (size_t rank = 1; rank <= 4; rank++) { /* every digit that counts */
+        char *tab = strchr(strchr(strchr(at, '\t') + 1, '\t') + 1, '\t');
+        CHECK((float)strtod(tab, &at) == (float)rr_ranking_score(&ranking, rank));
+    }
+    run.format = RR_RUN_TREC;
+    write_asked(&run, &ranking, &text);
+    CHECK_TEXT(text.data, "f Q0 water 1 4 rearank\nf Q0 rome 2 3 rearank\nf Q0 trade 3 2 rearank\nf Q0 tail 4 1 rearank\n");
+    rr_ranking_destroy(&ranking);
+    rr_buf_destroy(&text);
+}
+
+/* A crowd: the first twenty, all of them when asked for. */
+static void check_read_crowd(void) {
+    enum { N = 30 };
+    rr_passage crowd[N];
+    char ids[N][8];
+    for (size_t i = 0; i < N; i++) {
+        snprintf(ids[i], sizeof ids[i], "p%zu", i);
+        crowd[i] = (rr_passage){.id = ids[i], .text = T("Fresh flowers.")};
+    }
+    const rr_query many = {.qid = "m", .text = T("fresh flowers"), .passages = crowd, .n = N};
+    rr_prompt_form form = {0};
+    rr_responder responder = {rr_made_reads, &form};
+    rr_ranking ranking;
+    rr_diag diag = {0};
+    rr_buf text = {0};
+    CHECK_OK(rr_rank(&many, &(rr_rank_params){0}, &responder, &ranking, &diag), diag);
+    rr_run_out run = {.format = RR_RUN_TABLE, .explain = true};
+    CHECK_OK(rr_run_query(&run, &many, &ranking, 0, &text, &diag), diag);
+    CHECK(strstr(text.data, "\n  20  p19  0.5") != NULL && strstr(text.data, "\n  21  p20  0.5") == NULL);
+    CHECK(strstr(text.data, "\n10 more passages: --explain-all\n") != NULL);
+    CHECK(strstr(text.data, "Answer") == NULL && strstr(text.data, "Window") == NULL && strstr(text.data, "reasoning") == NULL);
+    rr_buf_clear(&text);
+    run.explain_all = true;
+    CHECK_OK(rr_run_query(&run, &many, &ranking, 0, &text, &diag), diag);
+    CHECK(strstr(text.data, "\n  30  p29  0.5") != NULL && strstr(text.data, "--explain-all") == NULL);
+    rr_ranking_destroy(&ranking);
+    rr_buf_destroy(&text);
+}
+
 int main(void) {
     check_json();
     check_runs();
@@ -343,5 +517,8 @@ int main(void) {
     check_explain();
     check_width();
     check_record();
+    check_read_json();
+    check_read_table();
+    check_read_crowd();
     return CHECK_END();
 }

@@ -27,10 +27,12 @@ static void answer(uint32_t seed, size_t index, const uint32_t *passages, uint32
 /* The loop of windows one after another, written down plainly; gives the number of calls. */
 static size_t plain_windows(const rr_schedule_params *params, size_t n, uint32_t seed, uint32_t *order) {
     size_t n_calls = 0, count = params->kind == RR_SCHEDULE_SINGLE ? n >= 2 : rr_windows_count(n, params->window, params->step);
-    for (size_t pass = 0; pass < params->passes; pass++) {
-        for (size_t i = 0; i < count; i++) {
-            rr_window window = params->kind == RR_SCHEDULE_SINGLE ? (rr_window){0, n}
-                                                                  : rr_windows_at(n, params->window, params->step, i);
+    const bool again = params->again_at_top && count > 0;
+    for (size_t pass = 0; pass < params->passes + again; pass++) {
+        for (size_t i = 0; i < (pass < params->passes ? count : 1); i++) {
+            rr_window window = pass == params->passes               ? (rr_window){0, n < params->window ? n : params->window}
+                               : params->kind == RR_SCHEDULE_SINGLE ? (rr_window){0, n}
+                                                                    : rr_windows_at(n, params->window, params->step, i);
             uint32_t passages[MAX_N], permutation[MAX_N], width = (uint32_t)(window.end - window.begin);
             memcpy(passages, order + window.begin, width * sizeof *passages);
             answer(seed, n_calls++, passages, width, permutation);
@@ -156,6 +158,7 @@ static void run_case(uint32_t seed) {
                                  .window = 2 + random_next(&random) % 12,
                                  .passes = 1 + (random_next(&random) % 4 == 0) * (random_next(&random) % 3)};
     params.step = 1 + random_next(&random) % params.window;
+    params.again_at_top = params.kind != RR_SCHEDULE_TOPDOWN && random_next(&random) % 3 == 0;
     size_t n = random_next(&random) % MAX_N;
     size_t n_plain = plain(&params, n, seed, expected), n_confirmed = 0;
     bool exact;
@@ -261,6 +264,13 @@ static void check_limits(void) {
     params = (rr_schedule_params){.kind = RR_SCHEDULE_SLIDING, .window = 20, .step = 10, .passes = 2};
     CHECK(rr_schedule_window(&params, 100, 9, &window) && window.begin == 80);
     CHECK(!rr_schedule_window(&params, 100, 18, &window));
+    params.again_at_top = true;
+    CHECK_INT(rr_schedule_count(&params, 100, NULL), 19);
+    CHECK_INT(rr_schedule_count(&params, 1, NULL), 0);
+    CHECK(rr_schedule_window(&params, 100, 18, &window) && window.begin == 0 && window.end == 20);
+    CHECK(!rr_schedule_window(&params, 100, 19, &window));
+    params.kind = RR_SCHEDULE_TOPDOWN;
+    CHECK_INT(rr_schedule_check(&params, 100, &diag), RR_E_USAGE);
 }
 
 /* The pivot of a first window that is being ranked lets the groups begin. */

@@ -116,7 +116,7 @@ static void put_prompt(rr_prompt_style style, uint32_t n, rr_tokens *out) {
     rr_prompt prompt;
     rr_diag diag = {0};
     query.n = n;
-    CHECK_OK(rr_prompt_build(style, &query, NULL, n, &prompt, &diag), diag);
+    CHECK_OK(rr_prompt_build(&(rr_prompt_form){.style = style}, &query, NULL, n, &prompt, &diag), diag);
     CHECK_OK(rr_chat_encode(tokenizer, prompt.messages, prompt.n, true, out, &diag), diag);
     rr_prompt_destroy(&prompt);
 }
@@ -248,8 +248,10 @@ static void check_refusals(void) {
     CHECK_INT(rr_rank(&query, &params, &responder, &ranking, &diag), RR_E_CANCELLED);
     CHECK_OK(rr_rank(&query, &params, &responder, &ranking, &diag), diag);
     rr_ranking_destroy(&ranking);
-    CHECK(rr_strict_suits("Qwen2.5 Coder 0.5B Instruct") && rr_strict_suits("") && !rr_strict_suits("Rearank 7B") &&
-          !rr_strict_suits("le723z_REARANK-7B"));
+    CHECK(rr_way_written("Qwen2.5 Coder 0.5B Instruct").mode == RR_ANSWER_STRICT && rr_way_written("").mode == RR_ANSWER_STRICT);
+    CHECK(rr_way_written("Rearank 7B").mode == RR_ANSWER_FREE && rr_way_written("le723z_REARANK-7B").mode == RR_ANSWER_FREE);
+    CHECK(rr_way_default("Rearank 7B", true).mode == RR_ANSWER_FREE && rr_way_default("Qwen", true).mode == RR_ANSWER_READ &&
+          rr_way_default("Qwen", false).mode == RR_ANSWER_STRICT);
 }
 
 static void check_room(const char *path) {

@@ -40,7 +40,7 @@ static bool is_canonical(const rr_query *query, const rr_window_result *window, 
     rr_tokens whole = {0};
     rr_diag diag = {0};
     CHECK_OK(rr_engine_tokenizer(engine, &tokenizer, &diag), diag);
-    CHECK_OK(rr_prompt_build(RR_PROMPT_REARANK, query, NULL, query->n, &prompt, &diag), diag);
+    CHECK_OK(rr_prompt_build(&(rr_prompt_form){.style = RR_PROMPT_REARANK}, query, NULL, query->n, &prompt, &diag), diag);
     CHECK_OK(rr_chat_encode(tokenizer, prompt.messages, prompt.n, true, &whole, &diag), diag);
     CHECK_OK(rr_tokenizer_encode(tokenizer, window->response.data, window->response.bytes, &whole, &diag), diag);
     CHECK(held > window->prompt_tokens && held <= whole.n);

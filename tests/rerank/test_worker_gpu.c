@@ -33,13 +33,13 @@ static void check_start(const rr_tokenizer *tokenizer, rr_prompt_style style) {
     rr_diag diag = {0};
     rr_prompt whole = {0};
     rr_tokens all = {0};
-    CHECK_OK(rr_prompt_build(style, &queries[0], NULL, N_PASSAGES, &whole, &diag), diag);
+    CHECK_OK(rr_prompt_build(&(rr_prompt_form){.style = style}, &queries[0], NULL, N_PASSAGES, &whole, &diag), diag);
     CHECK_OK(rr_chat_encode(tokenizer, whole.messages, whole.n, true, &all, &diag), diag);
     size_t before = 0;
     for (size_t n_known = 0; n_known <= N_PASSAGES; n_known++) {
         rr_prompt start = {0};
         rr_tokens tokens = {0};
-        CHECK_OK(rr_prompt_build_start(style, &queries[0], NULL, n_known, N_PASSAGES, &start, &diag), diag);
+        CHECK_OK(rr_prompt_build_start(&(rr_prompt_form){.style = style}, &queries[0], NULL, n_known, N_PASSAGES, &start, &diag), diag);
         CHECK_OK(rr_prompt_start_tokens(tokenizer, &start, &tokens, &diag), diag);
         CHECK(tokens.n > before && tokens.n < all.n && memcmp(tokens.ids, all.ids, tokens.n * sizeof *all.ids) == 0);
         CHECK_INT(start.n, 3 + (style == RR_PROMPT_REARANK ? 2 : 1) * n_known);

@@ -67,6 +67,23 @@ grep '^flowers ' "$data/qrels.txt" >one.qrels
 run 0 report one.jsonl --passages "$samples/passages.jsonl" --qrels one.qrels -o page.html
 check "the judgements' only query" page '0.5213 → 1.0000'
 
+# A run whose windows were read from the model (rerank/report_read.h); made by test_report.c's own reader.
+run 0 report "$data/read.jsonl" -o page.html
+check "scores" page 'relevance <b>0.996</b>'
+check "words" page '>longer</mark>'
+check "the sentence" page '<span class="drew" title="the sentence that drew most'
+check "how it was ranked" page 'read in one pass</dd>'
+check "that nothing was written" page 'The order was read from the model in one pass'
+check "quiet about texts" silent
+head -n 1 "$data/read.jsonl" | sed 's/"text":"[^"]*",//g; s/"title":"[^"]*",//g' >bare.jsonl
+run 0 report bare.jsonl --candidates "$data/candidates.jsonl" -o page.html
+check "scores without the run's texts" page 'relevance <b>0.996</b>'
+check "texts of the candidates, without words" bash -c 'grep -q -F "To keep cut flowers fresh longer, change" page.html && ! grep -q "<mark" page.html'
+sed 's/"passage_chars":90/"passage_chars":9/' "$data/read.jsonl" >short.jsonl
+run 2 report short.jsonl -o none.html
+check "says which words stand outside of what was shown" says 'expected a whole number from 0 to 9'
+rm page.html
+
 run 0 report texts.json --qrels "$data/qrels.txt" -o page.html --title 'A & B'
 check "title" page '<title>A &amp; B</title>'
 check "grades" page 'title="relevance grade">3<'

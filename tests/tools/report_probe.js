@@ -32,6 +32,15 @@ addEventListener("load", () => {
         check("a line a row", all("path", chart).length === rows.length);
     }
 
+    const marks = all("mark");
+    if (marks.length > 0) {
+        const line = (shade) => parseFloat(getComputedStyle(document.querySelector("mark.w" + shade)).textDecorationThickness);
+        check("marked words have a line below", marks.every((e) => getComputedStyle(e).textDecorationLine === "underline"));
+        check("the more attention the thicker", line(1) < line(2) && line(2) < line(3) && line(3) < line(4));
+        check("marked words are as dark as others", marks.every((e) => getComputedStyle(e).color === getComputedStyle(document.body).color));
+        check("marks on cards tell their share", all(".card mark").every((e) => /^[0-9.]+ % of /.test(e.title)));
+    }
+
     const body = document.querySelector(".body"), peek = document.getElementById("peek");
     const mention = body.querySelector(".said-all .m") || body.querySelector(".m");
     mention.click();

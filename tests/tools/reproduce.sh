@@ -31,8 +31,10 @@ run 0 scifact --data data --dry-run -o "out put" --limit-queries 3 -- --seed 5
 check "the first stage is measured" has 'first stage  nDCG@10 63.09 over 1 queries; published: BM25 67.89 over 300'
 check "the published figures" has 'published    REARANK-7B 75.02, RankGPT-4 74.95, Qwen2.5-7B 70.83'
 check "the command" has "rearank rank --run data/bm25.trec --corpus data/corpus.jsonl --queries data/queries.jsonl --depth 100 --window 20 --step 10 --max-tokens 2048 --limit-queries 3 --format jsonl --output 'out put/ranked.jsonl'"
-check "what goes to rank" has '--resume --seed 5'
+check "a model is not read because a readout is at hand, and what goes to rank" has '--resume --reason --seed 5'
 check "nothing is made" test ! -e "out put"
+run 0 scifact --data data --dry-run -- --score-mode=logits
+check "the user's way" has '--resume --score-mode=logits'
 REARANK_MODEL='' REARANK_CACHE=$work/none run 2 scifact --data data --dry-run
 check "a model is missing" has 'model        MISSING: name one with -m'
 run 0 bright-biology --data data --dry-run

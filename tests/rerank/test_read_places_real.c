@@ -1,0 +1,25 @@
+/* Where a prompt's parts stand in the real vocabulary, where a token may hold the end of one part and the beginning of the next. */
+#include "runtime/model/qwen2.h"
+#include "tests/rerank/places_checks.h"
+#include "tests/support/real_model.h"
+
+int main(void) {
+    rr_diag diag = {0};
+    rr_buf path = {0};
+    rr_gguf *gguf = NULL;
+    rr_tokenizer *tokenizer = NULL;
+    if (!rr_real_model_path(&path)) {
+        CHECK_SKIP("no model: set REARANK_TEST_MODEL");
+    }
+    CHECK_OK(rr_gguf_open(path.data, &gguf, &diag), diag);
+    if (gguf != NULL) {
+        CHECK_OK(rr_tokenizer_create(gguf, &tokenizer, &diag), diag);
+    }
+    if (tokenizer != NULL) {
+        check_places(tokenizer);
+    }
+    rr_tokenizer_destroy(&tokenizer);
+    rr_gguf_close(&gguf);
+    rr_buf_destroy(&path);
+    return CHECK_END();
+}
