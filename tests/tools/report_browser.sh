@@ -71,7 +71,10 @@ printf '{"qid": "h", "responses": ["%s", "%s", "%s", "%s", "%s", "%s", "%s", "%s
 "$rearank" replay --candidates hundred.candidates --answers hundred.answers --explain --format json --output hundred.json
 "$rearank" report hundred.json -o hundred.html
 
-for page in many one hundred; do
+head -n 1 "$data/read.jsonl" >read.jsonl
+"$rearank" report read.jsonl -o read.html
+
+for page in many one hundred read; do
     probe $page.html 1280
     probe $page.html 390
 done
@@ -84,11 +87,24 @@ picture many-light many.html 1280 900 $light
 picture many-phone-dark many.html 390 900 $dark
 picture hundred-light hundred.html 1280 2600 $light
 picture hundred-phone-light hundred.html 390 3200 $light
+picture read-light read.html 1280 1600 $light
+picture read-dark read.html 1280 1600 $dark
+picture read-phone-light read.html 390 2400 $light
+picture read-phone-dark read.html 390 2400 $dark
 check "light and dark differ" bash -c '! cmp -s desk-light.png desk-dark.png'
 sed 's/^<script nonce="rearank">$/<script type="text\/plain">/' one.html >no-script.html
 check "there was a script" bash -c '! cmp -s one.html no-script.html'
 picture no-script no-script.html 1280 1600 $light
-check "without scripts it looks the same" cmp -s desk-light.png no-script.png
+# On a busy machine a picture may be taken before the page is painted: then both are taken again.
+looks_same() {
+    for _ in 1 2 3; do
+        ! cmp -s desk-light.png no-script.png || return 0
+        picture desk-light one.html 1280 1600 $light
+        picture no-script no-script.html 1280 1600 $light
+    done
+    cmp -s desk-light.png no-script.png
+}
+check "without scripts it looks the same" looks_same
 if [[ -n ${REARANK_TEST_PICTURES:-} ]]; then
     mkdir -p "$REARANK_TEST_PICTURES"
     cp ./*.png "$REARANK_TEST_PICTURES"
