@@ -56,15 +56,20 @@ const char *rearank_last_error(void) {
     return last_error.text;
 }
 
-/* The readout that was named, or the one that comes with the library; opening a model that has none goes on without. */
-static rr_status find_readout(rearank_engine *engine, const char *path) {
-    const rr_model *opened = rr_engine_model(engine->engine);
-    if (path == NULL) {
-        return rr_readout_find(opened, &engine->readout, &engine->has_readout, &last_error);
+/* The readout that was named, or the one that comes with the library; a model that has none goes on without. Comes before the engine, which
+ * takes memory for readings. */
+static rr_status find_readout(rearank_engine *engine, const rearank_open_options *options) {
+    const char *path = options->readout_path;
+    rr_model *model = NULL;
+    RR_TRY(rr_model_open(options->model_path, &model, &last_error));
+    rr_status status = path == NULL ? rr_readout_find(model, &engine->readout, &engine->has_readout, &last_error)
+                                    : rr_readout_load(path, &engine->readout, &last_error);
+    if (status == RR_OK && path != NULL) {
+        engine->has_readout = true;
+        status = rr_readout_check(&engine->readout, model, path, &last_error);
     }
-    RR_TRY(rr_readout_load(path, &engine->readout, &last_error));
-    engine->has_readout = true;
-    return rr_readout_check(&engine->readout, opened, path, &last_error);
+    rr_model_close(&model);
+    return status;
 }
 
 rearank_status rearank_open(const rearank_open_options *options, rearank_engine **out) {
@@ -78,20 +83,20 @@ rearank_status rearank_open(const rearank_open_options *options, rearank_engine 
         free(engine);
         return leave(rr_fail(&last_error, RR_E_MEMORY, "out of memory"));
     }
+    rr_status status = find_readout(engine, options);
     rr_engine_params params = {
         .model_path = options->model_path,
         .device = options->device,
         .n_context = options->n_context,
         .progress = options->progress,
         .progress_user = options->user,
-        .readings = true, /* any ranking may ask for them */
+        .readings = engine->has_readout,
     };
-    rr_status status = rr_engine_open(&params, &engine->engine, &last_error);
     if (status == RR_OK) {
-        status = rr_session_create(engine->engine, &engine->session, &last_error);
+        status = rr_engine_open(&params, &engine->engine, &last_error);
     }
     if (status == RR_OK) {
-        status = find_readout(engine, options->readout_path);
+        status = rr_session_create(engine->engine, &engine->session, &last_error);
     }
     if (status != RR_OK) {
         rearank_close(engine);
