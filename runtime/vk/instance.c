@@ -7,7 +7,8 @@
 
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
 
-/* volk's function pointers are global: loading them is serialised. */
+/* volk's function pointers are global: loading them is serialised. Those of an extension that only some instances enable
+ * are kept by the instance. */
 static pthread_mutex_t load_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
@@ -53,6 +54,17 @@ static uint32_t validation_layer_version(void) {
     }
     free(list);
     return version;
+}
+
+/* Never NULL where the instance was created with the extension. */
+static void load_debug_utils(rr_vk_instance *instance) {
+    const VkInstance of = instance->handle;
+    instance->create_messenger =
+        (PFN_vkCreateDebugUtilsMessengerEXT)vkGetInstanceProcAddr(of, "vkCreateDebugUtilsMessengerEXT");
+    instance->destroy_messenger =
+        (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(of, "vkDestroyDebugUtilsMessengerEXT");
+    instance->set_object_name =
+        (PFN_vkSetDebugUtilsObjectNameEXT)vkGetInstanceProcAddr(of, "vkSetDebugUtilsObjectNameEXT");
 }
 
 static rr_status create_instance(rr_vk_instance *instance, rr_diag *diag) {
@@ -111,7 +123,8 @@ static rr_status create_instance(rr_vk_instance *instance, rr_diag *diag) {
     }
     volkLoadInstanceOnly(instance->handle);
     if (instance->validation) {
-        result = vkCreateDebugUtilsMessengerEXT(instance->handle, &messenger, NULL, &instance->messenger);
+        load_debug_utils(instance);
+        result = instance->create_messenger(instance->handle, &messenger, NULL, &instance->messenger);
         if (result != VK_SUCCESS) {
             return rr_vk_fail(NULL, diag, "vkCreateDebugUtilsMessengerEXT", result);
         }
@@ -184,7 +197,7 @@ void rr_vk_instance_destroy(rr_vk_instance **instance) {
         return;
     }
     if (gone->messenger != VK_NULL_HANDLE) {
-        vkDestroyDebugUtilsMessengerEXT(gone->handle, gone->messenger, NULL);
+        gone->destroy_messenger(gone->handle, gone->messenger, NULL);
     }
     if (gone->handle != VK_NULL_HANDLE) {
         vkDestroyInstance(gone->handle, NULL);
@@ -217,5 +230,5 @@ void rr_vk_name(rr_vk_device *device, VkObjectType type, uint64_t handle, const 
         .objectHandle = handle,
         .pObjectName = label,
     };
-    vkSetDebugUtilsObjectNameEXT(device->handle, &name);
+    device->instance->set_object_name(device->handle, &name);
 }

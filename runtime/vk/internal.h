@@ -36,6 +36,10 @@ typedef struct rr_vk_probe {
 struct rr_vk_instance {
     VkInstance handle;
     VkDebugUtilsMessengerEXT messenger;
+    /* With validation only. Of this instance: volk's globals are those of the instance that was created last. */
+    PFN_vkCreateDebugUtilsMessengerEXT create_messenger;
+    PFN_vkDestroyDebugUtilsMessengerEXT destroy_messenger;
+    PFN_vkSetDebugUtilsObjectNameEXT set_object_name;
     bool validation;
     bool hide_coop; /* the validation layer is older than cooperative matrices and would complain of them */
     atomic_uint_least64_t n_messages;

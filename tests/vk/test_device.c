@@ -516,6 +516,8 @@ int main(int argc, char **argv) {
     }
     const rr_device_info *info = rr_vk_device_info_at(instance, index);
     printf("%s, %s\n", info->name, info->driver_info);
+    rr_vk_instance *plain = NULL; /* a later instance, without validation, leaves the one with it as it was */
+    CHECK_OK(rr_vk_instance_create(NULL, &plain, &diag), diag);
     test_open(instance, index);
     test_statistics(instance, index);
     rr_vk_device *device = NULL;
@@ -533,6 +535,7 @@ int main(int argc, char **argv) {
     }
     CHECK_INT(rr_vk_n_validation_messages(instance), 0);
     rr_vk_instance_destroy(&instance);
+    rr_vk_instance_destroy(&plain);
     if (validated && !walking) {
         test_validation_speaks();
     }
