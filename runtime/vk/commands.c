@@ -285,6 +285,7 @@ rr_status rr_vk_wait(rr_vk_commands *commands, uint64_t timeout_ns, rr_diag *dia
         return rr_vk_fail(device, diag, "vkWaitSemaphores", result);
     }
     commands->state = RECORDED;
+    rr_attempt_end(rr_vk_wide(device));
     read_ticks(commands);
     return RR_OK;
 }

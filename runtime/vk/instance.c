@@ -5,7 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/file.h"
+
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
+
+/* Processes in a row that may die with wider vectors before these are given up: some may have been killed by a person. */
+enum { MOST_DEATHS = 3, WIDE_LANES = 16 };
 
 /* volk's function pointers are global: loading them is serialised. Those of an extension that only some instances enable
  * are kept by the instance. */
@@ -162,16 +167,15 @@ static rr_status list_devices(rr_vk_instance *instance, rr_diag *diag) {
     return RR_OK;
 }
 
-rr_status rr_vk_instance_create(const rr_vk_instance_params *params, rr_vk_instance **out, rr_diag *diag) {
+/* Under load_mutex. */
+static rr_status create(bool validation, rr_vk_instance **out, rr_diag *diag) {
     rr_vk_instance *instance = calloc(1, sizeof *instance);
     if (instance == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
     rr_status status = RR_OK;
-    instance->validation = params != NULL && params->validation;
+    instance->validation = validation;
     atomic_init(&instance->n_messages, 0);
-    pthread_mutex_lock(&load_mutex);
-    rr_quirks_environment();
     if (volkInitialize() != VK_SUCCESS) {
         status = rr_fail(diag, RR_E_DEVICE, "no Vulkan loader found: %s", rr_quirks_install_advice());
     } else if (volkGetInstanceVersion() < VK_API_VERSION_1_1) {
@@ -180,7 +184,6 @@ rr_status rr_vk_instance_create(const rr_vk_instance_params *params, rr_vk_insta
     } else {
         status = create_instance(instance, diag);
     }
-    pthread_mutex_unlock(&load_mutex);
     RR_TRY_GOTO(status);
     RR_TRY_GOTO(list_devices(instance, diag));
     *out = instance;
@@ -188,6 +191,63 @@ rr_status rr_vk_instance_create(const rr_vk_instance_params *params, rr_vk_insta
 
 fail:
     rr_vk_instance_destroy(&instance);
+    return status;
+}
+
+/* What is remembered of wider vectors on a device; NULL where they are not to be asked for. */
+static rr_attempt *wide_attempt(const rr_device_info *info) {
+    rr_attempt *attempt = NULL;
+    rr_buf path = {0};
+    rr_diag diag = {0};
+    rr_status status = rr_cache_path_of("wide", info->uuid, ".txt", &path, &diag);
+    if (status == RR_OK && rr_attempt_open(path.data, &attempt, &diag) != RR_OK) { /* the first one makes its folder */
+        status = rr_cache_write(path.data, "0", 1, &diag);
+        status = status == RR_OK ? rr_attempt_open(path.data, &attempt, &diag) : status;
+    }
+    if (status != RR_OK) {
+        rr_log(RR_LOG_DEBUG, "%s: wider vectors are not asked for, since a crash could not be remembered: %s", info->name, diag.text);
+    } else if (rr_attempt_n_died(attempt) >= MOST_DEATHS) {
+        rr_log(RR_LOG_INFO, "%s: %u processes died with wider vectors, which are not asked for any more (until %s is removed)",
+               info->name, rr_attempt_n_died(attempt), path.data);
+        rr_attempt_close(&attempt);
+    }
+    rr_buf_destroy(&path);
+    return attempt;
+}
+
+/* A software driver takes its vectors' width from the environment when it is loaded: known by its version, it is loaded again. */
+static rr_status widen(rr_vk_instance **instance, rr_diag *diag) {
+    const rr_device_info *found = NULL;
+    for (size_t i = 0; i < (*instance)->n_devices && found == NULL; i++) {
+        found = rr_quirks_can_widen(&(*instance)->infos[i]) ? &(*instance)->infos[i] : NULL;
+    }
+    rr_attempt *attempt = found != NULL ? wide_attempt(found) : NULL;
+    if (attempt == NULL || !rr_quirks_widen()) {
+        rr_attempt_close(&attempt);
+        return RR_OK;
+    }
+    const bool validation = (*instance)->validation, is_narrow = found->subgroup_size < WIDE_LANES;
+    if (is_narrow) {
+        rr_vk_instance_destroy(instance);
+    }
+    const rr_status status = is_narrow ? create(validation, instance, diag) : RR_OK;
+    if (status == RR_OK) {
+        (*instance)->wide = attempt;
+    } else {
+        rr_attempt_close(&attempt);
+    }
+    return status;
+}
+
+rr_status rr_vk_instance_create(const rr_vk_instance_params *params, rr_vk_instance **out, rr_diag *diag) {
+    rr_vk_instance *instance = NULL;
+    pthread_mutex_lock(&load_mutex);
+    rr_status status = create(params != NULL && params->validation, &instance, diag);
+    if (status == RR_OK) {
+        status = widen(&instance, diag);
+    }
+    pthread_mutex_unlock(&load_mutex);
+    *out = status == RR_OK ? instance : *out;
     return status;
 }
 
@@ -202,6 +262,7 @@ void rr_vk_instance_destroy(rr_vk_instance **instance) {
     if (gone->handle != VK_NULL_HANDLE) {
         vkDestroyInstance(gone->handle, NULL);
     }
+    rr_attempt_close(&gone->wide);
     free(gone->infos);
     free(gone->probes);
     free(gone);
@@ -218,6 +279,10 @@ const rr_device_info *rr_vk_device_info_at(const rr_vk_instance *instance, size_
 
 uint64_t rr_vk_n_validation_messages(const rr_vk_instance *instance) {
     return atomic_load(&instance->n_messages);
+}
+
+rr_attempt *rr_vk_wide(const rr_vk_device *device) {
+    return (device->info.caps & RR_CAP_CPU) != 0 ? device->instance->wide : NULL;
 }
 
 void rr_vk_name(rr_vk_device *device, VkObjectType type, uint64_t handle, const char *label) {

@@ -3,6 +3,7 @@
 #ifndef RR_VK_INTERNAL_H
 #define RR_VK_INTERNAL_H
 
+#include "runtime/base/attempt.h"
 #include "runtime/vk/coop.h"
 #include "runtime/vk/vk.h"
 
@@ -41,6 +42,7 @@ struct rr_vk_instance {
     PFN_vkDestroyDebugUtilsMessengerEXT destroy_messenger;
     PFN_vkSetDebugUtilsObjectNameEXT set_object_name;
     bool validation;
+    rr_attempt *wide; /* of making kernels and running them first with wider vectors; NULL unless these were asked for */
     bool hide_coop; /* the validation layer is older than cooperative matrices and would complain of them */
     atomic_uint_least64_t n_messages;
     size_t n_devices;
@@ -117,6 +119,8 @@ void rr_vk_staging_destroy(rr_vk_device *device);
 /* pipeline_cache.c */
 void rr_vk_pipeline_cache_destroy(rr_vk_device *device);
 
+/* instance.c: of what kernels are made and first run with on this device; NULL = nothing that may end the process. */
+rr_attempt *rr_vk_wide(const rr_vk_device *device);
 /* instance.c: names an object for validation messages; does nothing without them. */
 void rr_vk_name(rr_vk_device *device, VkObjectType type, uint64_t handle, const char *label);
 

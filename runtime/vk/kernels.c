@@ -108,6 +108,7 @@ rr_status rr_vk_kernel_create(rr_vk_device *device, const rr_vk_kernel_params *p
         .pushConstantRangeCount = params->push_bytes > 0 ? 1 : 0,
         .pPushConstantRanges = &range,
     };
+    rr_attempt_begin(rr_vk_wide(device));
     result = device->vk.vkCreateShaderModule(device->handle, &module_create, NULL, &module);
     if (result == VK_SUCCESS) {
         call = "vkCreatePipelineLayout";

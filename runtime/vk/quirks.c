@@ -98,14 +98,30 @@ void rr_quirks_apply(rr_device_info *info) {
     }
 }
 
-void rr_quirks_environment(void) {
+static bool has_wide_registers(void) {
 #if defined(__x86_64__)
-    /* Mesa's software device keeps 8 lanes even where the processor has registers for 16; with 16 a prompt takes three
-     * quarters of the time (docs/speed-log.md) and every kernel passes its check. */
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
-        setenv("LP_NATIVE_VECTOR_WIDTH", "512", 0);
-    }
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+#else
+    return false;
 #endif
+}
+
+/* Mesa's software device keeps 8 lanes even where the processor has registers for 16; with 16 a prompt takes three quarters of
+ * the time (docs/speed-log.md) and every kernel passes its check. So with 22.3.6 and 25.0.7 (LLVM 15 and 19); 26.1.6 and 26.2.6
+ * end the process ("stack smashing detected") when they make pipelines of 16 lanes. Those between were not at hand. */
+bool rr_quirks_can_widen(const rr_device_info *info) {
+    unsigned major, minor;
+    return info->driver_id == DRIVER_MESA_LLVMPIPE && has_wide_registers() &&
+           sscanf(info->driver_info, "Mesa %u.%u", &major, &minor) == 2 && (major < 25 || (major == 25 && minor == 0));
+}
+
+bool rr_quirks_widen(void) {
+    static const char name[] = "LP_NATIVE_VECTOR_WIDTH", wide[] = "512";
+    static bool ours;
+    if (getenv(name) == NULL) {
+        ours = setenv(name, wide, 0) == 0;
+    }
+    return ours && strcmp(getenv(name), wide) == 0;
 }
 
 const char *rr_quirks_install_advice(void) {

@@ -13,9 +13,12 @@ void rr_quirks_apply(rr_device_info *info);
  * probe asks nothing more about them, since with some drivers the question itself crashes. Pure. */
 uint32_t rr_quirks_caps(const rr_device_info *info);
 
-/* Sets, unless the user did, environment variables by which drivers run our kernels faster on this processor. To be called
- * before the first instance is created, by one thread. */
-void rr_quirks_environment(void);
+/* Whether this is a software device whose driver can be asked for vectors as wide as this processor's and is known to bear it.
+ * Pure but for the processor. */
+bool rr_quirks_can_widen(const rr_device_info *info);
+/* Asks for them in the environment, for instances that are created afterwards. False where the user chose a width. To be
+ * called by one thread at a time. */
+bool rr_quirks_widen(void);
 
 /* What to install when there is no loader or no driver. */
 const char *rr_quirks_install_advice(void);

@@ -76,6 +76,21 @@ check "a file that cannot be written is found before measuring" test ! -s out
 bench 2 --prompt 4 --device no-such-device
 check "no such device" says no-such-device
 
+# wider vectors of a software device: counted before they are tried; after three deaths in a row not asked for
+for wide in "$REARANK_CACHE"/wide/*.txt; do
+    if [[ -e $wide && -z ${LP_NATIVE_VECTOR_WIDTH:-} ]]; then
+        check "what ended well is no death" test "$(cat "$wide")" = 0
+        printf 3 >"$wide"
+        bench 0 --prompt 4 --rounds 1 -v
+        check "says why vectors are narrower" says "3 processes died with wider vectors"
+        check "and which file remembers" says "$(basename -- "$wide")"
+        check "takes the usual ones" grep -q '^device .*256 bits' out
+        rm "$wide"
+        bench 0 --prompt 4 --rounds 1
+        check "tries again when told to" grep -q '^device .*512 bits' out
+    fi
+done
+
 # the walk
 bench 0 --dry-run
 check "says that it walked" grep -q 'walked through' out

@@ -109,6 +109,26 @@ static void test_quirks(void) {
     check_quirks(software, "llvmpipe with coop", coop);
 }
 
+/* Wider vectors are asked for where the driver is known to bear them. */
+static void test_widen(void) {
+    static const struct {
+        const char *driver;
+        bool bears;
+    } cases[] = {{"Mesa 22.3.6 (LLVM 15.0.6)", true}, {"Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6)", true}, {"Mesa 25.0.0-devel", true},
+                 {"Mesa 25.1.0 (LLVM 20.1.2)", false}, {"Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)", false},
+                 {"Mesa 26.2.6-1 (LLVM 22.1.8)", false}, {"Mesa 250.0.0", false}, {"Mesa", false}, {"", false}};
+    rr_device_info software = recorded("llvmpipe-25.0.7");
+    const bool has_registers = rr_quirks_can_widen(&software);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(software.driver_info, sizeof software.driver_info, "%s", cases[i].driver);
+        CHECK_MSG(rr_quirks_can_widen(&software) == (has_registers && cases[i].bears), "%s", cases[i].driver);
+    }
+    rr_device_info other = recorded("swiftshader");
+    CHECK(!rr_quirks_can_widen(&other));
+    other = recorded("amd-navi31");
+    CHECK(!rr_quirks_can_widen(&other));
+}
+
 /* Every recorded device: its caps are what the table of today makes of what it reported. */
 static void test_recorded(void) {
     static const char *const names[] = {
@@ -169,6 +189,7 @@ int main(void) {
     test_masks();
     test_quirks();
     test_recorded();
+    test_widen();
     test_shapes();
     return CHECK_END();
 }

@@ -1,0 +1,85 @@
+/* The file holds one byte, '0' plus the count. It is held open with a shared lock, which the kernel lifts when a process dies: who gets
+ * an exclusive one at the start knows that nobody is in the middle of an attempt. */
+#define _GNU_SOURCE /* flock */
+#include "runtime/base/attempt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum { MOST = 9 };
+
+struct rr_attempt {
+    int file;
+    pthread_mutex_t mutex; /* of what follows and of writing */
+    uint32_t n_died;
+    bool begun;
+};
+
+static void put(rr_attempt *attempt, uint32_t count) {
+    const char digit = (char)('0' + (count < MOST ? count : MOST));
+    if (pwrite(attempt->file, &digit, 1, 0) != 1) {
+        return; /* nothing is remembered */
+    }
+}
+
+rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag) {
+    rr_attempt *attempt = calloc(1, sizeof *attempt);
+    if (attempt == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory");
+    }
+    attempt->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (attempt->file < 0) {
+        free(attempt);
+        return rr_fail(diag, RR_E_IO, "%s: %s", path, strerror(errno));
+    }
+    pthread_mutex_init(&attempt->mutex, NULL);
+    char digit = '0';
+    if (flock(attempt->file, LOCK_EX | LOCK_NB) == 0 && pread(attempt->file, &digit, 1, 0) == 1 && digit >= '0' && digit <= '0' + MOST) {
+        attempt->n_died = (uint32_t)(digit - '0');
+    }
+    (void)flock(attempt->file, LOCK_SH | LOCK_NB); /* on a file system without locks deaths of processes beside count too */
+    *out = attempt;
+    return RR_OK;
+}
+
+void rr_attempt_close(rr_attempt **attempt) {
+    if (*attempt != NULL) {
+        rr_attempt_end(*attempt);
+        close((*attempt)->file);
+        pthread_mutex_destroy(&(*attempt)->mutex);
+        free(*attempt);
+        *attempt = NULL;
+    }
+}
+
+uint32_t rr_attempt_n_died(const rr_attempt *attempt) {
+    return attempt->n_died;
+}
+
+static void change(rr_attempt *attempt, bool begun) {
+    pthread_mutex_lock(&attempt->mutex);
+    if (attempt->begun != begun) {
+        attempt->begun = begun;
+        attempt->n_died = begun ? attempt->n_died : 0;
+        put(attempt, begun ? attempt->n_died + 1 : 0);
+    }
+    pthread_mutex_unlock(&attempt->mutex);
+}
+
+void rr_attempt_begin(rr_attempt *attempt) {
+    if (attempt != NULL) {
+        change(attempt, true);
+    }
+}
+
+void rr_attempt_end(rr_attempt *attempt) {
+    if (attempt != NULL) {
+        change(attempt, false);
+    }
+}
