@@ -1,6 +1,6 @@
-/* Evaluation of runs against relevance judgements, by the rules of trec_eval.
+/* Evaluation of runs against relevance judgements, by the rules of trec_eval 10.
  * Owns: which queries count, the means, the comparison of runs. Order: score falling, then docid falling (byte order), scores as
- * floats; rank columns are ignored; the ideal order is over all judged passages of a query. */
+ * doubles; rank columns are ignored; the ideal order is over all judged passages of a query. */
 #ifndef RR_RERANK_EVAL_H
 #define RR_RERANK_EVAL_H
 

@@ -1,6 +1,6 @@
-/* The formulas of the measures. `fraction`s are turned into ranks and counts with the roundings of trec_eval: they decide in
- * which place a value is read. Sources: trec_eval 9 and 10 (NIST); bpref: Buckley and Voorhees 2004; infAP: Yilmaz and Aslam
- * 2006; nDCG: Järvelin and Kekäläinen 2002; RBP: Moffat and Zobel 2008. */
+/* The formulas of the measures. `fraction`s are turned into ranks and counts with the roundings of trec_eval 10: they decide in
+ * which place a value is read. Sources: trec_eval 10 (NIST; it rounds recall levels to the nearest count, which 9 did not); bpref: Buckley
+ * and Voorhees 2004; infAP: Yilmaz and Aslam 2006; nDCG: Järvelin and Kekäläinen 2002; RBP: Moffat and Zobel 2008. */
 #include <math.h>
 
 #include "rerank/eval_measure.h"

@@ -1,5 +1,5 @@
 /* Measures of a ranking: their names and their formulas.
- * Owns: what each measure means. Definitions are those of trec_eval (NIST), under its names and the usual short ones.
+ * Owns: what each measure means. Definitions are those of trec_eval 10 (NIST), under its names and the usual short ones.
  * Pure functions over one query; who reads files and averages is rerank/eval.h. */
 #ifndef RR_RERANK_EVAL_MEASURE_H
 #define RR_RERANK_EVAL_MEASURE_H

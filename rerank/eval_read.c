@@ -193,7 +193,7 @@ static rr_status parse_run_lines(const char *data, size_t bytes, rr_eval_table *
         if (isnan(score)) {
             return fail_line(&r, diag, run_shapes[columns]);
         }
-        rr_eval_row row = {.score = (float)(columns == 3 ? -score : score)};
+        rr_eval_row row = {.score = columns == 3 ? -score : score};
         RR_TRY(add(&r, 0, columns == 6 ? 2 : 1, row, diag, run_shapes[columns]));
     }
     return RR_OK;

@@ -12,8 +12,8 @@
  *   qid docid rank score          what `rearank rank --format tsv` writes; between tabs an id may hold spaces
  *   JSON, JSON Lines              {"qid", "results": [{"id"}]} as `rearank rank` writes it, best first, or
  *                                 {"qid", "hits": [{"docid", "score"?}]}; without scores in the order given
- * Blank lines, lines that start with '#', a byte order mark and CR before the line end are skipped. Scores are rounded to float,
- * as trec_eval does: what is equal then is a tie. Rows come out by score falling, then docid falling (byte order).
+ * Blank lines, lines that start with '#', a byte order mark and CR before the line end are skipped. Scores are doubles, as in trec_eval
+ * 10 (9 rounded them to floats). Rows come out by score falling, then docid falling (byte order).
  * `table` is zeroed by the caller, `path` borrowed ("-" = standard input). Errors: RR_E_IO, RR_E_INPUT (also for an empty file and
  * for a docid that occurs twice in a query), RR_E_MEMORY. Cost: linear, some 10 million lines in 3 s. */
 rr_status rr_eval_read_run(const char *path, rr_eval_table *table, rr_diag *diag);

@@ -42,7 +42,7 @@ static rr_status add_query(const rr_jsonl *jsonl, rr_eval_table *table, yyjson_v
             RR_TRY(rr_jsonl_number(jsonl, hit, "", "score", &score, diag));
         }
         rr_eval_row row = {.docid = docid, .docid_bytes = (uint32_t)strlen(docid), .line = (uint32_t)jsonl->line,
-                           .score = (float)score};
+                           .score = score};
         RR_TRY(rr_eval_table_add(table, (rr_text){qid, strlen(qid)}, &row, diag));
     }
     return RR_OK;

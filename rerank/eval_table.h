@@ -13,7 +13,7 @@ typedef struct rr_eval_row {
     uint32_t query;    /* order of the query's first row in the file */
     uint32_t line;     /* from 1; JSON: the line where the query's object starts */
     union {
-        float score;   /* of a run; never NaN */
+        double score;  /* of a run; never NaN */
         int32_t level; /* of a judgement; below 0: in the pool, but not judged */
     };
 } rr_eval_row;

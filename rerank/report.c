@@ -33,8 +33,7 @@ static rr_status judge_order(const rr_query *query, rr_text qid, const uint32_t 
     rr_status status = rr_measures_parse("ndcg@10", &measures, diag);
     for (size_t i = 0; i < query->n && status == RR_OK; i++) {
         const char *id = query->passages[order != NULL ? order[i] : i].id;
-        rr_eval_row row = {.docid = id, .docid_bytes = (uint32_t)strlen(id), .line = (uint32_t)(i + 1),
-                           .score = (float)(query->n - i)};
+        rr_eval_row row = {.docid = id, .docid_bytes = (uint32_t)strlen(id), .line = (uint32_t)(i + 1), .score = (double)(query->n - i)};
         status = rr_eval_table_add(&run, qid, &row, diag);
     }
     status = status != RR_OK ? status : rr_eval_table_finish(&run, rr_eval_by_score, diag);

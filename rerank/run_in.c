@@ -162,7 +162,7 @@ static rr_status join_query(joiner *j, const rr_eval_query *from, const rr_doc *
             continue;
         }
         rr_passage *passage = &passages[query->n++];
-        *passage = (rr_passage){.title = {"", 0}, .text = {"", 0}, .score = (double)rows[k].score};
+        *passage = (rr_passage){.title = {"", 0}, .text = {"", 0}, .score = rows[k].score};
         RR_TRY(copy_id(j, docid_of(&rows[k]), rows[k].line, &passage->id, diag));
         if (text != NULL) {
             passage->title = text->title;

@@ -27,7 +27,7 @@ static void shows(bool run, const char *text, size_t bytes, const char *expected
         rr_buf_append(&out, table.queries[i].qid.data, table.queries[i].qid.bytes);
         for (size_t k = 0; k < table.queries[i].n; k++) {
             const rr_eval_row *row = &table.rows[table.queries[i].first + k];
-            rr_buf_printf(&out, " %.*s:%g", (int)row->docid_bytes, row->docid, run ? (double)row->score : row->level);
+            rr_buf_printf(&out, " %.*s:%g", (int)row->docid_bytes, row->docid, run ? row->score : row->level);
         }
         rr_buf_text(&out, ";");
     }
@@ -58,9 +58,11 @@ static void check_runs(void) {
     RUN("\xEF\xBB\xBF\r\n1\tQ0\ta\t9\t-1e-1\tt more\r\n \t\r\n# note\n1  Q0   b 2 +.5 t", "1 b:0.5 a:-0.1;");
     RUN("2 Q0 x 1 1 t\n1 Q0 a 1 1 t\n2 Q0 y 1 2 t\n10 Q0 z 1 1 t\n", "1 a:1;10 z:1;2 y:2 x:1;"); /* scattered; byte order */
     RUN("1 Q0 a 1 1 t\n1 Q0 c 1 1 t\n1 Q0 B 1 1 t\n1 Q0 ab 1 1 t\n", "1 c:1 ab:1 a:1 B:1;"); /* ties: docid falling */
-    /* equal as floats, hence a tie, as in trec_eval */
-    RUN("1 Q0 a 1 0.9752302810058761 t\n1 Q0 b 2 0.9752302810058760 t\n1 Q0 c 3 0.97523028 t\n", "1 c:0.97523 b:0.97523 a:0.97523;");
-    RUN("1 Q0 a 1 12345678901234567890123456789 t\n1 Q0 b 1 inf t\n1 Q0 c 1 1e300 t\n", "1 c:inf b:inf a:1.23457e+28;");
+    /* equal as floats, not as doubles, as in trec_eval 10 */
+    RUN("1 Q0 c 3 0.97523028 t\n1 Q0 a 1 0.9752302810058761 t\n1 Q0 b 2 0.9752302810058750 t\n", "1 a:0.97523 b:0.97523 c:0.97523;");
+    RUN("1 Q0 a 1 100000002 t\n1 Q0 b 1 100000003 t\n", "1 b:1e+08 a:1e+08;");
+    RUN("{\"qid\": 1, \"hits\": [{\"docid\": \"a\", \"score\": 100000002}, {\"docid\": \"b\", \"score\": 100000003}]}", "1 b:1e+08 a:1e+08;");
+    RUN("1 Q0 a 1 12345678901234567890123456789 t\n1 Q0 b 1 inf t\n1 Q0 c 1 1e300 t\n", "1 b:inf c:1e+300 a:1.23457e+28;");
     RUN("7\tD1\t2\n7\tD2\t1\n", "7 D2:-1 D1:-2;");                 /* MS MARCO */
     RUN("7 D1 2\n7 D2 1\n", "7 D2:-1 D1:-2;");
     RUN("q 1\tan id\t1\t1\nq 1\tb\t2\t0.5\n", "q 1 an id:1 b:0.5;"); /* ours */

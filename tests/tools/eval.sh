@@ -139,6 +139,11 @@ run 0 --qrels qrels --run - <one.trec
 check "standard input" has 'ndcg@10        0.4335'
 run 0 --qrels <(cat qrels) --run <(cat one.trec) -m map </dev/null
 check "pipes" has '0.3611'
+printf 'q1 Q0 a 1 0.81234567890123 t\nq1 Q0 x 2 0.81234566 t\n' >close.trec
+run 0 --qrels qrels --run close.trec -m mrr </dev/null
+check "scores that only doubles tell apart" has '1.0000'
+run 0 --help </dev/null
+check "says which trec_eval" has 'The rules are those of trec_eval 10'
 printf 'q9 Q0 a 1 1 t\nq1 Q0 a 1 1 t\n' >part.trec
 run 0 --qrels qrels --run part.trec -m map </dev/null
 check "says what is left out" says 'part.trec: queries without judgements, left out: 1 (such as "q9")'
