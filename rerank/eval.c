@@ -50,7 +50,16 @@ static double log_for_mean(double value) {
     return log(fmax(value, 0.00001));
 }
 
-static void average(rr_eval *eval) {
+/* trec_eval's sum over complete judgements counts every level above 0, whatever level relevance starts from. */
+static double count_positive(const rr_eval_table *qrels) {
+    size_t n = 0;
+    for (size_t i = 0; i < qrels->n_rows; i++) {
+        n += qrels->rows[i].level > 0;
+    }
+    return (double)n;
+}
+
+static void average(rr_eval *eval, const rr_eval_table *qrels, bool complete) {
     for (size_t m = 0; m < eval->measures->n; m++) {
         rr_measure_mean mean = eval->measures->items[m].mean;
         double sum = 0.0;
@@ -61,6 +70,9 @@ static void average(rr_eval *eval) {
         eval->means[m] = mean == RR_MEAN_SUM         ? sum
                          : mean == RR_MEAN_GEOMETRIC ? exp(sum / (double)eval->n)
                                                      : sum / (double)eval->n;
+        if (complete && eval->measures->items[m].compute == rr_formula_num_rel) {
+            eval->means[m] = count_positive(qrels);
+        }
     }
 }
 
@@ -92,7 +104,7 @@ static rr_status evaluate(const rr_eval_table *run, const rr_eval_table *qrels, 
                        qrels->label, one.bytes < 100 ? (int)one.bytes : 100, one.data,
                        other.bytes < 100 ? (int)other.bytes : 100, other.data);
     }
-    average(out);
+    average(out, qrels, params->complete);
     return RR_OK;
 }
 

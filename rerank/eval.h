@@ -20,7 +20,8 @@ typedef struct rr_eval {
     const rr_measures *measures;
     const rr_eval_query **queries; /* [n] judged queries that count, by qid in byte order */
     double *values;                /* [n][measures->n] */
-    double *means;                 /* [measures->n] over the queries: arithmetic, geometric (values below 1e-5 as 1e-5) or sums */
+    double *means;                 /* [measures->n] over the queries: arithmetic, geometric (values below 1e-5 as 1e-5) or sums; the sum of
+                                    * num_rel with `complete` is of all levels above 0, as trec_eval counts it */
     size_t n;
     size_t n_unjudged;             /* queries of the run without judgements: left out */
     rr_text unjudged;              /* the first of them */

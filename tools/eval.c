@@ -181,7 +181,7 @@ int rr_verb_eval(int argc, char **argv) {
         {.name = "level", .letter = 'l', .kind = RR_OPT_U32, .target = &level, .value = "N", .min = 1, .max = RR_EVAL_MAX_LEVEL,
          .help = "levels from N on count as relevant (default 1); nDCG's gains stay the levels"},
         {.name = "complete", .letter = 'c', .kind = RR_OPT_FLAG, .target = &report.params.complete,
-         .help = "average over all judged queries: those that a run lacks count as 0"},
+         .help = "average over all judged queries: those that a run lacks count as 0; num_rel sums all levels above 0"},
         {.name = "depth", .letter = 'M', .kind = RR_OPT_U32, .target = &depth, .value = "N", .min = 1, .max = UINT32_MAX,
          .help = "look at the first N results of a query (default: all)"},
         {.name = "judged-only", .letter = 'J', .kind = RR_OPT_FLAG, .target = &report.params.judged_only,

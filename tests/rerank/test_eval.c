@@ -111,6 +111,14 @@ static void check_queries(void) {
     evaluate(&f, two, judged, "map,num_rel,num_q", (rr_eval_params){.complete = true});
     CHECK(f.eval.n == 3 && fabs(f.eval.means[0] - 1 / 3.0) < 1e-12 && f.eval.means[1] == 3.0 && f.eval.means[2] == 3.0);
     release(&f);
+    /* as trec_eval: by the level of relevance for each query, but the sum over complete judgements is of all levels above 0 */
+    const char *graded = "1 0 a 2\n1 0 b 1\n1 0 c 0\n2 0 a 1\n2 0 b -1\n";
+    evaluate(&f, two, graded, "num_rel,num_rel_ret", (rr_eval_params){.relevant_from = 2, .complete = true});
+    CHECK(f.eval.n == 2 && f.eval.values[0] == 1.0 && f.eval.values[2] == 0.0 && f.eval.means[0] == 3.0 && f.eval.means[1] == 1.0);
+    release(&f);
+    evaluate(&f, two, graded, "num_rel", (rr_eval_params){.relevant_from = 2});
+    CHECK(f.eval.means[0] == 1.0);
+    release(&f);
     rr_diag diag = {0};
     f = (fixture){0};
     CHECK_OK(rr_eval_parse_run("8 Q0 a 1 1 t\n", 13, "run", &f.run, &diag), diag);
