@@ -119,6 +119,7 @@ rr_status rr_eval_table_add(rr_eval_table *table, rr_text qid, rr_eval_row *row,
         return no_memory(table, diag);
     }
     table->rows = rows;
+    row->place = (uint32_t)table->n_rows;
     rows[table->n_rows++] = *row;
     table->queries[row->query].n++;
     return RR_OK;
@@ -132,6 +133,11 @@ int rr_eval_by_docid(const void *a, const void *b) {
 int rr_eval_by_score(const void *a, const void *b) {
     const rr_eval_row *left = a, *right = b;
     return left->score > right->score ? -1 : left->score < right->score ? 1 : rr_eval_by_docid(b, a);
+}
+
+int rr_eval_by_place(const void *a, const void *b) {
+    const rr_eval_row *left = a, *right = b;
+    return left->score > right->score ? -1 : left->score < right->score ? 1 : left->place < right->place ? -1 : left->place > right->place;
 }
 
 /* Rows of one query together, in the order in which they came. */
@@ -192,8 +198,22 @@ static rr_status fail_repeat(const rr_eval_table *table, const rr_eval_query *qu
                    (int)(a->docid_bytes < 200 ? a->docid_bytes : 200), a->docid, earlier);
 }
 
-/* Each query's rows into order, with no docid twice. */
-static rr_status sort_rows(rr_eval_table *table, rr_eval_order order, rr_diag *diag) {
+void rr_eval_table_sort(rr_eval_table *table, rr_eval_order order) {
+    for (size_t i = 0; i < table->n_queries; i++) {
+        const rr_eval_query *query = &table->queries[i];
+        rr_eval_row *rows = &table->rows[query->first];
+        size_t in_order = 1;
+        while (in_order < query->n && order(&rows[in_order - 1], &rows[in_order]) <= 0) {
+            in_order++;
+        }
+        if (in_order < query->n) {
+            qsort(rows, query->n, sizeof *rows, order);
+        }
+    }
+}
+
+/* Fails when a docid stands twice in a query. */
+static rr_status check_repeats(const rr_eval_table *table, rr_diag *diag) {
     size_t longest = 0;
     for (size_t i = 0; i < table->n_queries; i++) {
         longest = table->queries[i].n > longest ? table->queries[i].n : longest;
@@ -205,15 +225,8 @@ static rr_status sort_rows(rr_eval_table *table, rr_eval_order order, rr_diag *d
     rr_status status = RR_OK;
     for (size_t i = 0; i < table->n_queries && status == RR_OK; i++) {
         const rr_eval_query *query = &table->queries[i];
-        rr_eval_row *rows = &table->rows[query->first];
-        size_t in_order = 1, one, other;
-        while (in_order < query->n && order(&rows[in_order - 1], &rows[in_order]) <= 0) {
-            in_order++;
-        }
-        if (in_order < query->n) {
-            qsort(rows, query->n, sizeof *rows, order);
-        }
-        if (find_repeat(rows, query->n, slots, &one, &other)) {
+        size_t one, other;
+        if (find_repeat(&table->rows[query->first], query->n, slots, &one, &other)) {
             status = fail_repeat(table, query, one, other, diag);
         }
     }
@@ -233,7 +246,8 @@ rr_status rr_eval_table_finish(rr_eval_table *table, rr_eval_order order, rr_dia
     if (table->scattered && !group(table)) {
         return no_memory(table, diag);
     }
-    RR_TRY(sort_rows(table, order, diag));
+    rr_eval_table_sort(table, order);
+    RR_TRY(check_repeats(table, diag));
     if (table->n_queries > 1) {
         qsort(table->queries, table->n_queries, sizeof *table->queries, by_qid);
     }

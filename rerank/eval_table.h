@@ -12,6 +12,7 @@ typedef struct rr_eval_row {
     uint32_t docid_bytes;
     uint32_t query;    /* order of the query's first row in the file */
     uint32_t line;     /* from 1; JSON: the line where the query's object starts */
+    uint32_t place;    /* among the rows of the file, from 0 */
     union {
         double score;  /* of a run; never NaN */
         int32_t level; /* of a judgement; below 0: in the pool, but not judged */
@@ -43,18 +44,22 @@ typedef struct rr_eval_table {
 #define RR_EVAL_MAX_STREAM ((uint64_t)16 << 30)
 rr_status rr_eval_table_load(rr_eval_table *table, const char *path, const char **data, size_t *bytes, rr_diag *diag);
 
-/* Adds a row; row->query is filled in. Both ids must live as long as the table. Errors: RR_E_MEMORY; RR_E_INPUT past 2^32 - 2
+/* Adds a row; row->query and row->place are filled in. Both ids must live as long as the table. Errors: RR_E_MEMORY; RR_E_INPUT past 2^32 - 2
  * rows or for an id of 4 GiB. Cost: one comparison when the query is that of the row before, else one look-up. */
 rr_status rr_eval_table_add(rr_eval_table *table, rr_text qid, rr_eval_row *row, rr_diag *diag);
 
 /* Orders rows of one query; fits qsort. */
 typedef int (*rr_eval_order)(const void *a, const void *b);
 int rr_eval_by_score(const void *a, const void *b); /* score falling, then docid falling in byte order */
+int rr_eval_by_place(const void *a, const void *b); /* score falling, then in the order of the file */
 int rr_eval_by_docid(const void *a, const void *b); /* docid rising in byte order */
 
 /* Groups the rows, sorts the queries and each query's rows. Errors: RR_E_INPUT when a docid occurs twice in a query, with both
  * lines; RR_E_MEMORY. Cost: linear for rows that come grouped and in order. */
 rr_status rr_eval_table_finish(rr_eval_table *table, rr_eval_order order, rr_diag *diag);
+
+/* Brings each query's rows into another order. Only after rr_eval_table_finish. */
+void rr_eval_table_sort(rr_eval_table *table, rr_eval_order order);
 
 /* NULL when absent. Only after rr_eval_table_finish. */
 const rr_eval_query *rr_eval_table_find(const rr_eval_table *table, rr_text qid);

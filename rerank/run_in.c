@@ -202,6 +202,7 @@ rr_status rr_run_in_read(const rr_run_in *params, rr_candidates *out, rr_run_in_
     *counts = (rr_run_in_counts){0};
     rr_status status = RR_OK;
     RR_TRY_GOTO(rr_eval_read_run(params->run, &j.run, diag));
+    rr_eval_table_sort(&j.run, rr_eval_by_place);
     RR_TRY_GOTO(exclude(&j, diag));
     RR_TRY_GOTO(order_queries(&j, diag));
     RR_TRY_GOTO(read_texts(&j, diag));

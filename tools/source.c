@@ -8,7 +8,8 @@ rr_opt_group rr_source_group(rr_source *source) {
     memset(source, 0, sizeof *source);
     const rr_opt options[] = {
         {.name = "run", .kind = RR_OPT_TEXT, .target = &source->run, .value = "FILE",
-         .help = "rank what a run found: \"qid Q0 docid rank score tag\", or another form that `rearank eval` reads"},
+         .help = "rank what a run found, by score, ties as in the file: \"qid Q0 docid rank score tag\", or another form that `rearank "
+                 "eval` reads"},
         {.name = "corpus", .kind = RR_OPT_LIST, .target = &source->corpora, .value = "FILE",
          .help = "its passages: BEIR's corpus.jsonl, BRIGHT's documents, id<tab>text, or a folder; again for more files"},
         {.name = "queries", .kind = RR_OPT_TEXT, .target = &source->queries, .value = "FILE",

@@ -124,12 +124,22 @@ static void check_joins(void) {
     const char *run = put("run", "q2 Q0 b 1 1 t\nq2 Q0 c 2 2 t\nq1 Q0 a 1 9 t\nq2 Q0 a 3 1 t\nq1 Q0 b 2 8 t\n");
     const char *corpus[] = {put("one.tsv", "a\tA\nzz\tZ\n"), put("two.jsonl", "{\"_id\":\"b\",\"text\":\"B\"}\n{\"_id\":\"c\",\"text\":\"C\"}\n")};
     rr_run_in params = {.run = run, .corpora = corpus, .n_corpora = 2, .queries = put("queries.tsv", "q1\tone\nq2\ttw\xFFo\n")};
-    joins(&params, "q2 tw\xEF\xBF\xBDo: c(C) b(B) a(A);q1 one: a(A) b(B);"); /* the run's order; a tie by docid falling */
+    joins(&params, "q2 tw\xEF\xBF\xBDo: c(C) b(B) a(A);q1 one: a(A) b(B);"); /* the run's order */
     params.depth = 2;
     joins(&params, "q2 tw\xEF\xBF\xBDo: c(C) b(B) a();q1 one: a(A) b(B);");
     params.max_queries = 1;
     joins(&params, "q2 tw\xEF\xBF\xBDo: c(C) b(B) a();");
     params.max_queries = 0;
+    /* Ties keep the order of the file, also in JSON, where many hits stand on one line; scores that only doubles tell apart are no ties. */
+    params.depth = 1;
+    params.run = put("ties", "q1 Q0 a 1 0.7 t\nq1 Q0 c 2 0.7 t\nq1 Q0 b 3 0.7 t\nq1 Q0 zz 4 0.8 t\n");
+    joins(&params, "q1 one: zz(Z) a() c() b();");
+    params.run = put("ties.jsonl", "{\"qid\":\"q1\",\"hits\":[{\"docid\":\"a\",\"score\":1},{\"docid\":\"c\",\"score\":1},{\"docid\":\"b\",\"score\":1}]}\n");
+    joins(&params, "q1 one: a(A) c() b();");
+    params.run = put("close", "q1 Q0 a 1 100000003 t\nq1 Q0 b 2 100000002 t\nq1 Q0 c 3 100000001 t\n");
+    joins(&params, "q1 one: a(A) b() c();");
+    params.run = run;
+    params.depth = 2;
     params.n_corpora = 1;
     does_not_join(&params, "run:2: passage \"c\" is not in ");
     does_not_join(&params, "one.tsv; missing: 2 of 3 passages. --skip-missing goes on");
