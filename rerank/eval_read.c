@@ -62,7 +62,7 @@ static void split(reader *r) {
     }
 }
 
-/* The next line that is neither blank nor a comment, not yet split; false at the end. */
+/* The next line that is not blank, not yet split; false at the end. */
 static bool next_line(reader *r) {
     while (r->at < r->end) {
         const char *stop = memchr(r->at, '\n', (size_t)(r->end - r->at));
@@ -77,11 +77,43 @@ static bool next_line(reader *r) {
         while (start < stop && is_space(*start)) {
             start++;
         }
-        if (start < stop && r->text.data[0] != '#') {
+        if (start < stop) {
             return true;
         }
     }
     return false;
+}
+
+/* What follows the spaces at the line's start, which is not blank. */
+static const char *line_start(const reader *r) {
+    const char *at = r->text.data;
+    while (is_space(*at)) {
+        at++;
+    }
+    return at;
+}
+
+/* Whether the line may be a comment: ids can start with '#', too. */
+static bool has_hash(const reader *r) {
+    return *line_start(r) == '#';
+}
+
+/* Whether a line with '#' is a comment whatever its fields: no id ends behind '#', but words that end in a number could be a row. */
+static bool is_remark(const reader *r) {
+    const char *at = line_start(r) + 1;
+    return !r->tabs && (at == r->text.data + r->text.bytes || is_space(*at));
+}
+
+/* Goes to the line that tells the form of the file: the first one, if possible without '#'. False when there is none. */
+static bool first_line(reader *r) {
+    reader any = *r;
+    while (next_line(r)) {
+        if (!has_hash(r)) {
+            return true;
+        }
+    }
+    *r = any;
+    return next_line(r);
 }
 
 /* Decimal numbers of up to 15 digits and a small exponent exactly and fast, all others by strtod; NaN when it is no number. */
@@ -174,21 +206,26 @@ static int run_columns(reader *r) {
     return r->n_fields == 6 ? 6 : 0;
 }
 
+/* The score of the line, which is split here; NaN when it is no row. */
+static double run_score(reader *r, int columns) {
+    split(r);
+    return r->n_fields == columns ? number(r->fields[columns == 6 ? 4 : columns - 1]) : NAN;
+}
+
 static rr_status parse_run_lines(const char *data, size_t bytes, rr_eval_table *table, rr_diag *diag) {
-    reader r = start(data, bytes, table);
-    int columns = 0;
+    reader r = start(data, bytes, table), first = r;
+    if (!first_line(&first)) {
+        return RR_OK;
+    }
+    int columns = run_columns(&first);
+    if (columns == 0) {
+        return has_hash(&first) ? RR_OK : fail_line(&first, diag, "\"qid Q0 docid rank score tag\", \"qid docid rank [score]\" or JSON");
+    }
+    r.tabs = first.tabs;
     while (next_line(&r)) {
-        if (columns == 0) {
-            columns = run_columns(&r);
-            if (columns == 0) {
-                return fail_line(&r, diag, "\"qid Q0 docid rank score tag\", \"qid docid rank [score]\" or JSON");
-            }
-        } else {
-            split(&r);
-        }
-        double score = NAN;
-        if (r.n_fields == columns) {
-            score = number(r.fields[columns == 6 ? 4 : columns - 1]);
+        double score = run_score(&r, columns);
+        if (has_hash(&r) && (isnan(score) || is_remark(&r))) {
+            continue;
         }
         if (isnan(score)) {
             return fail_line(&r, diag, run_shapes[columns]);
@@ -226,35 +263,53 @@ rr_status rr_eval_read_run(const char *path, rr_eval_table *table, rr_diag *diag
 
 /* Judgements ------------------------------------------------------------------------------------------------------- */
 
+/* The form of the lines: how many columns, and whether the first line is BEIR's "query-id corpus-id score". */
+static int qrels_columns(reader *r, bool *header) {
+    bool named = r->text.bytes >= 5 && memcmp(r->text.data, "query", 5) == 0;
+    /* only a header tells that tabs alone part the fields: without one an id with a space could be two columns of TREC's */
+    r->tabs = named && memchr(r->text.data, '\t', r->text.bytes) != NULL;
+    split(r);
+    *header = named && r->n_fields == 3;
+    return r->n_fields;
+}
+
+static bool qrels_level(reader *r, int columns, int64_t *level) {
+    split(r);
+    return (columns == 3 || columns == 4) && r->n_fields == columns && whole_number(r->fields[columns - 1], RR_EVAL_MAX_LEVEL, level);
+}
+
+static rr_status parse_qrels_lines(const char *data, size_t bytes, rr_eval_table *table, rr_diag *diag) {
+    reader r = start(data, bytes, table), first = r;
+    bool header;
+    if (!first_line(&first)) {
+        return RR_OK;
+    }
+    const int columns = qrels_columns(&first, &header);
+    const char *expected = columns == 3   ? "\"qid docid level\" with a whole number as level"
+                           : columns == 4 ? "\"qid iteration docid level\" with a whole number as level"
+                                          : "\"qid iteration docid level\" (TREC) or \"qid docid level\" (BEIR)";
+    r.tabs = first.tabs;
+    while (next_line(&r)) {
+        int64_t level;
+        bool row = qrels_level(&r, columns, &level);
+        if ((header && r.line == first.line) || (has_hash(&r) && (!row || is_remark(&r)))) {
+            continue;
+        }
+        if (!row) {
+            return fail_line(&r, diag, expected);
+        }
+        RR_TRY(add(&r, 0, columns - 2, (rr_eval_row){.level = (int32_t)level}, diag, expected));
+    }
+    return RR_OK;
+}
+
 rr_status rr_eval_parse_qrels(const char *data, size_t bytes, const char *label, rr_eval_table *table, rr_diag *diag) {
     table->label = label;
     data = without_mark(data, &bytes);
     if (rr_bright_is(data, bytes)) {
         return rr_bright_parse(data, bytes, label, table, NULL, diag);
     }
-    reader r = start(data, bytes, table);
-    int columns = 0;
-    while (next_line(&r)) {
-        /* only a header tells that tabs alone part the fields: without one an id with a space could be two columns of TREC's */
-        r.tabs = r.tabs || (columns == 0 && r.text.bytes >= 5 && memcmp(r.text.data, "query", 5) == 0 &&
-                            memchr(r.text.data, '\t', r.text.bytes) != NULL);
-        split(&r);
-        const char *expected = columns == 3   ? "\"qid docid level\" with a whole number as level"
-                               : columns == 4 ? "\"qid iteration docid level\" with a whole number as level"
-                                              : "\"qid iteration docid level\" (TREC) or \"qid docid level\" (BEIR)";
-        if (columns == 0) {
-            columns = r.n_fields;
-            if (columns == 3 && r.fields[0].bytes >= 5 && memcmp(r.fields[0].data, "query", 5) == 0) {
-                continue; /* BEIR's "query-id corpus-id score" */
-            }
-        }
-        int64_t level;
-        if ((columns != 3 && columns != 4) || r.n_fields != columns ||
-            !whole_number(r.fields[columns - 1], RR_EVAL_MAX_LEVEL, &level)) {
-            return fail_line(&r, diag, expected);
-        }
-        RR_TRY(add(&r, 0, columns - 2, (rr_eval_row){.level = (int32_t)level}, diag, expected));
-    }
+    RR_TRY(parse_qrels_lines(data, bytes, table, diag));
     if (table->n_rows == 0) {
         return rr_fail(diag, RR_E_INPUT, "%s: found no judgements, expected lines of \"qid iteration docid level\"", label);
     }

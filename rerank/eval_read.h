@@ -12,15 +12,17 @@
  *   qid docid rank score          what `rearank rank --format tsv` writes; between tabs an id may hold spaces
  *   JSON, JSON Lines              {"qid", "results": [{"id"}]} as `rearank rank` writes it, best first, or
  *                                 {"qid", "hits": [{"docid", "score"?}]}; without scores in the order given
- * Blank lines, lines that start with '#', a byte order mark and CR before the line end are skipped. Scores are doubles, as in trec_eval
- * 10 (9 rounded them to floats). Rows come out by score falling, then docid falling (byte order).
+ * Blank lines, a byte order mark and CR before the line end are skipped, and so are comments: lines that start with '#' and have not the
+ * form of the others, or a space behind the '#' where columns are not parted by tabs. An id may start with '#'. Scores are doubles, as in
+ * trec_eval 10 (9 rounded them to floats). Rows come out by score falling, then docid falling (byte order).
  * `table` is zeroed by the caller, `path` borrowed ("-" = standard input). Errors: RR_E_IO, RR_E_INPUT (also for an empty file and
  * for a docid that occurs twice in a query), RR_E_MEMORY. Cost: linear, some 10 million lines in 3 s. */
 rr_status rr_eval_read_run(const char *path, rr_eval_table *table, rr_diag *diag);
 
 /* Reads judgements: "qid iter docid level" (TREC, MS MARCO) or "qid docid level" with tabs (BEIR, whose header line "query-id corpus-id
  * score" is skipped; after it ids may hold spaces), or BRIGHT's examples (rerank/bright.h; gold ids have level 1). A level is a whole
- * number of at most RR_EVAL_MAX_LEVEL in size; below 0 it means in the pool but not judged. Rows come out by docid. */
+ * number of at most RR_EVAL_MAX_LEVEL in size; below 0 it means in the pool but not judged. Comments are as in runs. Rows come out by
+ * docid. */
 #define RR_EVAL_MAX_LEVEL 1000000
 rr_status rr_eval_read_qrels(const char *path, rr_eval_table *table, rr_diag *diag);
 

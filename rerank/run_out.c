@@ -35,6 +35,10 @@ rr_status rr_run_check(const rr_run_out *run, const rr_query *query, rr_diag *di
         return RR_OK;
     }
     RR_TRY(check_id("qid", query->qid, diag));
+    if (query->qid[0] == '#') {
+        return rr_fail(diag, RR_E_INPUT, "qid \"%.100s\" starts with \"#\", which makes a comment of its lines in a TREC run (trec_eval 10); "
+                       "use --format tsv or json", query->qid);
+    }
     for (size_t i = 0; i < query->n; i++) {
         RR_TRY(check_id("passage id", query->passages[i].id, diag));
     }

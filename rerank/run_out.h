@@ -33,7 +33,7 @@ typedef struct rr_run_out {
     size_t columns;     /* width of a table; 0 = 100 */
 } rr_run_out;
 
-/* Whether every id of the query can be written: TREC runs cannot hold ids with spaces. Errors: RR_E_INPUT naming the id. */
+/* Whether every id of the query can be written: TREC runs cannot hold ids with spaces, nor a qid that makes comments of its lines. Errors: RR_E_INPUT naming the id. */
 rr_status rr_run_check(const rr_run_out *run, const rr_query *query, rr_diag *diag);
 
 /* What stands before the first, for the query of number `index` from 0, and after the last. Errors: RR_E_MEMORY. */

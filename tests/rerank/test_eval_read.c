@@ -63,6 +63,11 @@ static void check_runs(void) {
     RUN("1 Q0 a 1 100000002 t\n1 Q0 b 1 100000003 t\n", "1 b:1e+08 a:1e+08;");
     RUN("{\"qid\": 1, \"hits\": [{\"docid\": \"a\", \"score\": 100000002}, {\"docid\": \"b\", \"score\": 100000003}]}", "1 b:1e+08 a:1e+08;");
     RUN("1 Q0 a 1 12345678901234567890123456789 t\n1 Q0 b 1 inf t\n1 Q0 c 1 1e300 t\n", "1 b:inf c:1e+300 a:1.23457e+28;");
+    /* '#': ids may start with it; comments are what has not the form of the other lines */
+    RUN("#1 Q0 a 1 2 t\n2 Q0 #b 1 1 t\n#1 Q0 c 2 1 t\n", "#1 a:2 c:1;2 #b:1;");
+    RUN("#qid Q0 docid rank score tag\n#by hand\n1 Q0 a 1 2 t\n# Q0 b 2 1 t\n #\n #2 Q0 c 1 1 t", "#2 c:1;1 a:2;");
+    RUN("# 7 results\n7 D1 2\n# took 3\n", "7 D1:-2;");
+    RUN("#1\td\t1\t0.5\n#\td\t1\t2\n", "# d:2;#1 d:0.5;");
     RUN("7\tD1\t2\n7\tD2\t1\n", "7 D2:-1 D1:-2;");                 /* MS MARCO */
     RUN("7 D1 2\n7 D2 1\n", "7 D2:-1 D1:-2;");
     RUN("q 1\tan id\t1\t1\nq 1\tb\t2\t0.5\n", "q 1 an id:1 b:0.5;"); /* ours */
@@ -101,6 +106,10 @@ static void check_qrels(void) {
     QRELS("1 0 b 2\n1 0 a -1\r\n2\t0\tc\t0", "1 a:-1 b:2;2 c:0;");
     QRELS("query-id\tcorpus-id\tscore\n1\td\t1\n1\tc\t3\n", "1 c:3 d:1;");
     QRELS("1 d 1\n", "1 d:1;");
+    QRELS("# by hand in 2024\n#1 0 d 1\n#2 0 d\n3 0 d 1\n", "#1 d:1;3 d:1;");
+    QRELS("query-id\tcorpus-id\tscore\n#1\td2\t1\n2\td2\t1\n", "#1 d2:1;2 d2:1;");
+    QRELS("#query-id\tcorpus-id\tscore\n2\td2\t1\n", "2 d2:1;");
+    BAD_QRELS("#only\n#this\n", "f: found no judgements");
     BAD_QRELS("", "f: found no judgements");
     BAD_QRELS("query-id\tcorpus-id\tscore\n", "f: found no judgements");
     BAD_QRELS("1 0 a\n", "f:1: found \"1 0 a\"");

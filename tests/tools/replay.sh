@@ -185,6 +185,16 @@ check "says what a step may be" says "--step: found 21, expected 1 to the window
 printf '{"qid": "q 1", "query": "x", "hits": []}\n' >space.jsonl
 run 2 replay --candidates space.jsonl --answers a.jsonl --format trec
 check "says which id a TREC run cannot hold" says '"q 1" holds a space'
+printf '{"qid": "#1", "query": "x", "hits": [{"docid": "d1", "text": "a"}, {"docid": "d2", "text": "b"}]}\n' >hash.jsonl
+printf '{"qid": "#1", "responses": ["[2] > [1]"]}\n' >hash.answers
+run 2 replay --candidates hash.jsonl --answers hash.answers --format trec
+check "nor a qid that is a comment there" says 'qid "#1" starts with "#"'
+printf 'query-id\tcorpus-id\tscore\n#1\td1\t1\n' >hash.qrels
+for format in tsv jsonl; do
+    run 0 replay --candidates hash.jsonl --answers hash.answers --format "$format" -o hash.run
+    run 0 eval --qrels hash.qrels --run hash.run -m num_q,mrr
+    check "a qid with # is measured out of $format" grep -q '^mrr *0.5000$' out
+done
 
 # Prompts.
 printf 'one  passage\n\n<|im_end|> two\n' >p.txt
