@@ -7,7 +7,7 @@
 
 #include "rerank/bright.h"
 
-enum { MAX_FIELDS = 6 };
+enum { MAX_FIELDS = 7 };
 
 typedef struct reader {
     rr_eval_table *table;
@@ -32,6 +32,21 @@ static rr_status fail_line(const reader *r, rr_diag *diag, const char *expected)
 
 static bool is_space(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool is_text(rr_text field, const char *text) {
+    return field.bytes == strlen(text) && memcmp(field.data, text, field.bytes) == 0;
+}
+
+static rr_text trimmed(rr_text field) {
+    while (field.bytes > 0 && is_space(field.data[field.bytes - 1])) {
+        field.bytes--;
+    }
+    while (field.bytes > 0 && is_space(*field.data)) {
+        field.data++;
+        field.bytes--;
+    }
+    return field;
 }
 
 static void split(reader *r) {
@@ -149,6 +164,27 @@ static double number(rr_text field) {
     return *end == '\0' ? value : NAN;
 }
 
+/* Splits a line that has tabs at them alone, so that ids may hold spaces: if `n` fields or more have something in them beside spaces, and
+ * the one at `value` is a number. Else splits it at all spaces, and gives false. */
+static bool split_at_tabs(reader *r, int n, int value) {
+    bool fits = memchr(r->text.data, '\t', r->text.bytes) != NULL;
+    if (fits) {
+        r->tabs = true;
+        split(r);
+        r->tabs = false;
+        fits = r->n_fields >= n;
+    }
+    for (int i = 0; fits && i < n; i++) {
+        r->fields[i] = trimmed(r->fields[i]);
+        fits = r->fields[i].bytes > 0;
+    }
+    if (!fits || isnan(number(r->fields[value]))) {
+        split(r);
+        return false;
+    }
+    return true;
+}
+
 static bool whole_number(rr_text field, int64_t limit, int64_t *out) {
     double value = number(field);
     if (isnan(value) || fabs(value) > (double)limit || value != floor(value)) {
@@ -203,13 +239,19 @@ static int run_columns(reader *r) {
     if ((r->n_fields == 3 || r->n_fields == 4) && whole_number(r->fields[2], INT32_MAX, &rank)) {
         return r->n_fields;
     }
-    return r->n_fields == 6 ? 6 : 0;
+    return split_at_tabs(r, 6, 4) || r->n_fields >= 6 ? 6 : 0;
 }
 
-/* The score of the line, which is split here; NaN when it is no row. */
-static double run_score(reader *r, int columns) {
+/* The score of the line, which is split here; NaN when it is no row. *moved: whether an id with a space has moved the columns of a TREC row,
+ * which then has seven words or more, and a number where the tag stands. */
+static double run_score(reader *r, int columns, bool *moved) {
+    *moved = false;
+    if (columns == 6) {
+        *moved = !split_at_tabs(r, 6, 4) && r->n_fields > 6 && !isnan(number(r->fields[5]));
+        return r->n_fields >= 6 ? number(r->fields[4]) : NAN;
+    }
     split(r);
-    return r->n_fields == columns ? number(r->fields[columns == 6 ? 4 : columns - 1]) : NAN;
+    return r->n_fields == columns ? number(r->fields[columns - 1]) : NAN;
 }
 
 static rr_status parse_run_lines(const char *data, size_t bytes, rr_eval_table *table, rr_diag *diag) {
@@ -223,12 +265,16 @@ static rr_status parse_run_lines(const char *data, size_t bytes, rr_eval_table *
     }
     r.tabs = first.tabs;
     while (next_line(&r)) {
-        double score = run_score(&r, columns);
+        bool moved;
+        double score = run_score(&r, columns, &moved);
         if (has_hash(&r) && (isnan(score) || is_remark(&r))) {
             continue;
         }
         if (isnan(score)) {
             return fail_line(&r, diag, run_shapes[columns]);
+        }
+        if (moved) {
+            return fail_line(&r, diag, "\"qid Q0 docid rank score tag\" in six words; where ids hold spaces, tabs between the columns");
         }
         rr_eval_row row = {.score = columns == 3 ? -score : score};
         RR_TRY(add(&r, 0, columns == 6 ? 2 : 1, row, diag, run_shapes[columns]));
@@ -263,18 +309,28 @@ rr_status rr_eval_read_run(const char *path, rr_eval_table *table, rr_diag *diag
 
 /* Judgements ------------------------------------------------------------------------------------------------------- */
 
-/* The form of the lines: how many columns, and whether the first line is BEIR's "query-id corpus-id score". */
+/* The form of the lines: how many columns, and whether the first line is BEIR's "query-id corpus-id score", after which only tabs part
+ * them. */
 static int qrels_columns(reader *r, bool *header) {
     bool named = r->text.bytes >= 5 && memcmp(r->text.data, "query", 5) == 0;
-    /* only a header tells that tabs alone part the fields: without one an id with a space could be two columns of TREC's */
     r->tabs = named && memchr(r->text.data, '\t', r->text.bytes) != NULL;
     split(r);
     *header = named && r->n_fields == 3;
-    return r->n_fields;
+    int words = r->n_fields;
+    if (r->tabs || words < 3 || split_at_tabs(r, 4, 3)) {
+        return r->n_fields;
+    }
+    /* four words with two tabs: an id with a space, unless the second word is TREC's iteration */
+    bool trec = words == 4 && (is_text(r->fields[1], "0") || is_text(r->fields[1], "Q0"));
+    return !trec && split_at_tabs(r, 3, 2) ? r->n_fields : words;
 }
 
 static bool qrels_level(reader *r, int columns, int64_t *level) {
-    split(r);
+    if (r->tabs || columns < 3) {
+        split(r);
+    } else {
+        split_at_tabs(r, columns, columns - 1);
+    }
     return (columns == 3 || columns == 4) && r->n_fields == columns && whole_number(r->fields[columns - 1], RR_EVAL_MAX_LEVEL, level);
 }
 

@@ -7,7 +7,8 @@
 #include "rerank/eval_table.h"
 
 /* Reads a run; what the file holds is told from its first line:
- *   qid Q0 docid rank score tag   a TREC run; columns by spaces and tabs, the rank is ignored, more columns are ignored
+ *   qid Q0 docid rank score tag   a TREC run; columns by spaces and tabs, or by tabs alone where a line has six of them: then an id may
+ *                                 hold spaces; the rank is ignored, more columns are ignored, except where they tell of an id with spaces
  *   qid docid rank                an MS MARCO run; score = -rank
  *   qid docid rank score          what `rearank rank --format tsv` writes; between tabs an id may hold spaces
  *   JSON, JSON Lines              {"qid", "results": [{"id"}]} as `rearank rank` writes it, best first, or
@@ -20,7 +21,7 @@
 rr_status rr_eval_read_run(const char *path, rr_eval_table *table, rr_diag *diag);
 
 /* Reads judgements: "qid iter docid level" (TREC, MS MARCO) or "qid docid level" with tabs (BEIR, whose header line "query-id corpus-id
- * score" is skipped; after it ids may hold spaces), or BRIGHT's examples (rerank/bright.h; gold ids have level 1). A level is a whole
+ * score" is skipped); between tabs ids may hold spaces; or BRIGHT's examples (rerank/bright.h; gold ids have level 1). A level is a whole
  * number of at most RR_EVAL_MAX_LEVEL in size; below 0 it means in the pool but not judged. Comments are as in runs. Rows come out by
  * docid. */
 #define RR_EVAL_MAX_LEVEL 1000000

@@ -71,6 +71,8 @@ static void check_runs(void) {
     RUN("7\tD1\t2\n7\tD2\t1\n", "7 D2:-1 D1:-2;");                 /* MS MARCO */
     RUN("7 D1 2\n7 D2 1\n", "7 D2:-1 D1:-2;");
     RUN("q 1\tan id\t1\t1\nq 1\tb\t2\t0.5\n", "q 1 an id:1 b:0.5;"); /* ours */
+    RUN("q1\tQ0\tmy doc\t1\t9.5\tt\nq1 \tQ0\t two 7 \t2\t3\ta tag\nq1 Q0 x 3 1 t\n", "q1 my doc:9.5 two 7:3 x:1;");
+    RUN("q1\tQ0\t\ta\t1\t9.5 t\nq 1\tQ0\tb\t1\t2\tt\n", "q 1 b:2;q1 a:9.5;"); /* two tabs in a row are one gap */
     RUN("{\"qid\": 3, \"results\": [{\"id\": \"z\", \"rank\": 1}, {\"id\": 4}]}\n\n{\"qid\": \"x\", \"results\": []}", "3 z:2 4:1;");
     RUN("[{\"qid\": \"a\",\n \"results\": [{\"id\": \"z\"}]},\n{\"qid\": \"b\", \"results\": [{\"id\": \"y\"}]}]\n", "a z:1;b y:1;");
     RUN("{\"qid\": \"a\", \"hits\": [{\"docid\": \"z\", \"score\": 1}, {\"docid\": \"y\", \"score\": 2.5}]}", "a y:2.5 z:1;");
@@ -85,6 +87,8 @@ static void check_bad_runs(void) {
     BAD_RUN("1 Q0 a 1 2.5 t\n\n1 Q0 b 1\n", "f:3: found \"1 Q0 b 1\"");
     BAD_RUN("1 Q0 a 1 2.5 t\n1 Q0 b 1 2.5x t\n", "f:2: ");
     BAD_RUN("1 Q0 a 1 nan t\n", "f:1: ");
+    BAD_RUN("q1 Q0 my doc 1 9.5 t\n", "f:1: found \"q1 Q0 my doc 1 9.5 t\", expected \"qid Q0 docid rank score tag\" in six words");
+    BAD_RUN("q1 Q0 d 1 9.5 t\nq 1 Q0 d 2 7 t\n", "f:2: found \"q 1 Q0 d 2 7 t\", expected \"qid Q0 docid rank score tag\" in six words");
     BAD_RUN("1 Q0 a 1 1 t\n1 Q0 b 1 1 t\n1 Q0 a 1 1 t\n", "f:3: query \"1\" has the passage \"a\" twice (first in line 1)");
     BAD_RUN("1 Q0 a 1 1 t\n2 Q0 a 1 1 t\n1 Q0 a 1 2 t\n", "twice");
     BAD_RUN("1 Q0 a\0b 1 1 t\n", "f:1: found \"1 Q0 a\\x00b 1 1 t\"");
@@ -106,6 +110,9 @@ static void check_qrels(void) {
     QRELS("1 0 b 2\n1 0 a -1\r\n2\t0\tc\t0", "1 a:-1 b:2;2 c:0;");
     QRELS("query-id\tcorpus-id\tscore\n1\td\t1\n1\tc\t3\n", "1 c:3 d:1;");
     QRELS("1 d 1\n", "1 d:1;");
+    QRELS("q1\t0\tmy doc\t1\nq1 0 b 2\n", "q1 b:2 my doc:1;"); /* between tabs without a header */
+    QRELS("q1\tmy doc\t1\nq 2\tb\t2\n", "q 2 b:2;q1 my doc:1;");
+    QRELS("q1 0\tdoc\t1\nq2\tQ0 b\t2\n", "q1 doc:1;q2 b:2;");
     QRELS("# by hand in 2024\n#1 0 d 1\n#2 0 d\n3 0 d 1\n", "#1 d:1;3 d:1;");
     QRELS("query-id\tcorpus-id\tscore\n#1\td2\t1\n2\td2\t1\n", "#1 d2:1;2 d2:1;");
     QRELS("#query-id\tcorpus-id\tscore\n2\td2\t1\n", "2 d2:1;");
