@@ -6,6 +6,7 @@
 
 #include "rerank/clean.h"
 #include "rerank/jsonl.h"
+#include "rerank/table_head.h"
 #include "runtime/base/file.h"
 
 static const char candidates_shape[] = "{\"qid\", \"query\", \"hits\": [{\"docid\", \"text\"}, ...]} on one line";
@@ -195,6 +196,15 @@ static bool is_jsonl(const char *label, const char *data, size_t bytes) {
     return found;
 }
 
+/* Rows of a table would be ranked with their commas and ids as if they were passages. */
+static rr_status check_no_head(const rr_jsonl *jsonl, rr_text line, rr_diag *diag) {
+    if (!rr_table_head_is(line)) {
+        return RR_OK;
+    }
+    return rr_jsonl_fail(jsonl, diag, "found the head of a table, \"%.*s\", expected a passage a line or %s",
+                         line.bytes < 100 ? (int)line.bytes : 100, line.data, passage_shape);
+}
+
 static rr_status read_passage(const rr_jsonl *jsonl, rr_text line, bool json, rr_passage *out, rr_diag *diag) {
     *out = (rr_passage){0};
     rr_status status = RR_OK;
@@ -254,6 +264,9 @@ rr_status rr_passages_parse(const char *qid, const char *query, const char *data
     rr_text line;
     while (rr_jsonl_next_line(&jsonl, &line)) {
         rr_passage passage;
+        if (!json && passages.n == 0) {
+            RR_TRY_GOTO(check_no_head(&jsonl, line, diag));
+        }
         RR_TRY_GOTO(read_passage(&jsonl, line, json, &passage, diag));
         rr_passage *kept = list_add(&passages);
         rr_id_place *place = list_add(&lines);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "rerank/jsonl.h"
+#include "rerank/table_head.h"
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
 
@@ -201,8 +202,11 @@ static rr_status read_tabbed(reader *r, rr_text line, rr_diag *diag) {
     const char *tab = memchr(line.data, '\t', line.bytes);
     if (tab == NULL || tab == line.data) {
         int shown = line.bytes < 60 ? (int)line.bytes : 60;
-        return rr_jsonl_fail(&r->jsonl, diag, "found %s in \"%.*s\", expected %s or %s",
-                             tab == NULL ? "no tab" : "nothing before the tab", shown, line.data, r->keys->tab_shape, r->keys->shape);
+        const char *found = tab != NULL              ? "nothing before the tab"
+                            : rr_table_head_is(line) ? "the head of a table of commas"
+                                                     : "no tab";
+        return rr_jsonl_fail(&r->jsonl, diag, "found %s in \"%.*s\", expected %s or %s", found, shown, line.data, r->keys->tab_shape,
+                             r->keys->shape);
     }
     rr_doc *doc = find(r->docs, (rr_text){line.data, (size_t)(tab - line.data)});
     rr_text text = {tab + 1, (size_t)(line.data + line.bytes - tab - 1)};

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "rerank/bright.h"
+#include "rerank/table_head.h"
 
 enum { MAX_FIELDS = 7 };
 
@@ -19,15 +21,23 @@ typedef struct reader {
     bool tabs;     /* fields are separated by single tabs */
 } reader;
 
-static rr_status fail_line(const reader *r, rr_diag *diag, const char *expected) {
-    char shown[200];
+enum { SHOWN_BYTES = 200 };
+
+/* The text as messages show it: cut, without control characters. */
+static const char *show(rr_text text, char shown[SHOWN_BYTES]) {
     size_t n = 0;
-    for (size_t i = 0; i < r->text.bytes && n + 5 < sizeof shown; i++) {
-        unsigned char c = (unsigned char)r->text.data[i];
-        n += (size_t)snprintf(shown + n, sizeof shown - n, c < 0x20 && c != '\t' ? "\\x%02x" : "%c", c);
+    for (size_t i = 0; i < text.bytes && n + 5 < SHOWN_BYTES; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        n += (size_t)snprintf(shown + n, SHOWN_BYTES - n, c < 0x20 && c != '\t' ? "\\x%02x" : "%c", c);
     }
     shown[n] = '\0';
-    return rr_fail(diag, RR_E_INPUT, "%s:%u: found \"%s\", expected %s", r->table->label, r->line, shown, expected);
+    return shown;
+}
+
+static rr_status fail_line(const reader *r, rr_diag *diag, const char *expected) {
+    char shown[SHOWN_BYTES];
+    return rr_fail(diag, RR_E_INPUT, "%s:%u: found %s\"%s\", expected %s", r->table->label, r->line,
+                   rr_table_head_is(r->text) ? "the head of a table, " : "", show(r->text, shown), expected);
 }
 
 static bool is_space(char c) {
@@ -254,6 +264,20 @@ static double run_score(reader *r, int columns, bool *moved) {
     return r->n_fields == columns ? number(r->fields[columns - 1]) : NAN;
 }
 
+/* What is wrong with a line that has no score. */
+static rr_status fail_score(const reader *r, int columns, rr_diag *diag) {
+    char shown[SHOWN_BYTES], value[SHOWN_BYTES];
+    if (columns == 6 ? r->n_fields < 6 : r->n_fields != columns) {
+        return fail_line(r, diag, run_shapes[columns]);
+    }
+    rr_text field = r->fields[columns == 6 ? 4 : columns - 1];
+    const char *advice = field.bytes > 0 && memchr(field.data, ',', field.bytes) != NULL ? " with a point before its decimals"
+                         : field.bytes == 3 && strncasecmp(field.data, "nan", 3) == 0     ? ": NaN has no place in an order"
+                                                                                          : "";
+    return rr_fail(diag, RR_E_INPUT, "%s:%u: found the %s \"%s\" in \"%s\", expected a number%s", r->table->label, r->line,
+                   columns == 3 ? "rank" : "score", show(field, value), show(r->text, shown), advice);
+}
+
 static rr_status parse_run_lines(const char *data, size_t bytes, rr_eval_table *table, rr_diag *diag) {
     reader r = start(data, bytes, table), first = r;
     if (!first_line(&first)) {
@@ -271,7 +295,7 @@ static rr_status parse_run_lines(const char *data, size_t bytes, rr_eval_table *
             continue;
         }
         if (isnan(score)) {
-            return fail_line(&r, diag, run_shapes[columns]);
+            return fail_score(&r, columns, diag);
         }
         if (moved) {
             return fail_line(&r, diag, "\"qid Q0 docid rank score tag\" in six words; where ids hold spaces, tabs between the columns");

@@ -7,12 +7,13 @@
 
 static const char *const shape = "{\"qid\": …, \"results\": [{\"id\": …}]} or {\"qid\": …, \"hits\": [{\"docid\": …, \"score\"?: …}]}";
 
-/* Whether all hits bring a score. */
+/* Whether all hits bring a score, be it one that is no number. */
 static bool has_scores(yyjson_val *hits) {
     size_t index, n;
     yyjson_val *hit;
     yyjson_arr_foreach(hits, index, n, hit) {
-        if (!yyjson_is_num(yyjson_obj_get(hit, "score"))) {
+        yyjson_val *score = yyjson_obj_get(hit, "score");
+        if (score == NULL || yyjson_is_null(score)) {
             return false;
         }
     }
@@ -79,7 +80,8 @@ rr_status rr_eval_parse_json(const char *data, size_t bytes, rr_eval_table *tabl
         if (whole == NULL) { /* the more telling of the two messages */
             return line.data[0] == '{' && jsonl.bytes > 0 && error.pos < line.bytes
                        ? rr_fail(diag, RR_E_INPUT, "%s", first.text)
-                       : rr_fail(diag, RR_E_INPUT, "%s: not JSON at byte %zu: %s; expected %s", table->label, error.pos + 1, error.msg, shape);
+                       : rr_fail(diag, RR_E_INPUT, "%s: not JSON at byte %zu: %s; expected %s", table->label, error.pos + 1,
+                                 rr_jsonl_error((rr_text){data, bytes}, &error), shape);
         }
         rr_status status = add_document(&jsonl, table, yyjson_doc_get_root(whole), diag);
         yyjson_doc_free(whole);

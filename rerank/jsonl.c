@@ -49,6 +49,23 @@ rr_status rr_jsonl_fail(const rr_jsonl *jsonl, rr_diag *diag, const char *format
     return rr_fail(diag, RR_E_INPUT, "%s:%zu: %s", jsonl->label, jsonl->line, message);
 }
 
+const char *rr_jsonl_error(rr_text text, const yyjson_read_err *error) {
+    static const char *const names[] = {"NaN", "nan", "Infinity", "inf"};
+    size_t left = error->pos < text.bytes ? text.bytes - error->pos : 0;
+    const char *at = text.data + error->pos;
+    if (left > 0 && *at == '-') {
+        at++;
+        left--;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t length = strlen(names[i]);
+        if (left >= length && memcmp(at, names[i], length) == 0) {
+            return "found NaN or Infinity, which JSON has not";
+        }
+    }
+    return error->msg;
+}
+
 rr_status rr_jsonl_parse(const rr_jsonl *jsonl, rr_text line, const char *shape, yyjson_doc **doc, rr_diag *diag) {
     yyjson_read_err error;
     /* without the in-situ flag the text is only read */
@@ -57,7 +74,7 @@ rr_status rr_jsonl_parse(const rr_jsonl *jsonl, rr_text line, const char *shape,
         return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
     }
     if (parsed == NULL) {
-        return rr_jsonl_fail(jsonl, diag, "not JSON at column %zu: %s; expected %s", error.pos + 1, error.msg, shape);
+        return rr_jsonl_fail(jsonl, diag, "not JSON at column %zu: %s; expected %s", error.pos + 1, rr_jsonl_error(line, &error), shape);
     }
     if (!yyjson_is_obj(yyjson_doc_get_root(parsed))) {
         const char *found = yyjson_get_type_desc(yyjson_doc_get_root(parsed));

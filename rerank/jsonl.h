@@ -26,6 +26,9 @@ bool rr_jsonl_next_line(rr_jsonl *jsonl, rr_text *line);
  * object in messages. */
 rr_status rr_jsonl_parse(const rr_jsonl *jsonl, rr_text line, const char *shape, yyjson_doc **doc, rr_diag *diag);
 
+/* What is wrong with a text that is no JSON, in words: the parser's, or that a number is none, as Python writes it. */
+const char *rr_jsonl_error(rr_text text, const yyjson_read_err *error);
+
 /* Reads a member of the object that `where` names ("", "hits[3]."). A text is copied into the arena. Errors: RR_E_INPUT
  * (absent, of another type), RR_E_MEMORY. An optional text that is absent or null leaves *out empty. */
 rr_status rr_jsonl_text(const rr_jsonl *jsonl, yyjson_val *object, const char *where, const char *key, bool optional,

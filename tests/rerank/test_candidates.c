@@ -9,7 +9,7 @@ static void good(const char *text, rr_candidates *out) {
     CHECK_OK(rr_candidates_parse(text, strlen(text), "c.jsonl", out, &diag), diag);
 }
 
-typedef enum input_kind { CANDIDATES, PASSAGES, RECORDING } input_kind;
+typedef enum input_kind { CANDIDATES, PASSAGES, TABLE, RECORDING } input_kind;
 
 /* The message must hold `place` at its start and `says` somewhere. */
 static void bad(input_kind kind, const char *text, const char *place, const char *says) {
@@ -21,8 +21,9 @@ static void bad(input_kind kind, const char *text, const char *place, const char
         status = rr_recording_parse(text, strlen(text), "f.jsonl", &recording, &diag);
         rr_recording_destroy(&recording);
     } else {
+        const char *label = kind == TABLE ? "f.csv" : "f.jsonl";
         status = kind == CANDIDATES ? rr_candidates_parse(text, strlen(text), "f.jsonl", &candidates, &diag)
-                                    : rr_passages_parse("1", "q", text, strlen(text), "f.jsonl", &candidates, &diag);
+                                    : rr_passages_parse("1", "q", text, strlen(text), label, &candidates, &diag);
         rr_candidates_destroy(&candidates);
     }
     CHECK_MSG(status == RR_E_INPUT, "%s: status %d", text, (int)status);
@@ -85,6 +86,11 @@ static void check_bad(void) {
     bad(RECORDING, "{\"qid\": \"1\", \"responses\": []}\n\n{\"qid\": 1, \"responses\": []}", "f.jsonl:3: qid \"1\" stands in line 1", "");
 
     bad(PASSAGES, "plain", "f.jsonl:1: not JSON", "expected {\"text\"");
+    bad(TABLE, "Id,\"Text\"\n1,one\n", "f.csv:1: found the head of a table, \"Id,\"Text\"\"", "expected a passage a line or {\"text\"");
+    bad(TABLE, "id\ttext\n1\tone\n", "f.csv:1: found the head of a table", "");
+    bad(CANDIDATES, LINE("{\"docid\": \"b\", \"text\": \"x\", \"score\": NaN}"), "f.jsonl:1: not JSON at column", "found NaN or Infinity");
+    bad(CANDIDATES, LINE("{\"docid\": \"b\", \"text\": \"x\", \"score\": \"1,5\"}"), "f.jsonl:1: hits[0].\"score\": found a JSON string",
+        "a number");
     bad(PASSAGES, "{\"text\": \"a\", \"id\": \"x\"}\n{\"text\": \"b\", \"id\": \"x\"}\n", "f.jsonl:2: id \"x\" stands in line 1", "");
     bad(PASSAGES, "{\"text\": \"a\"}\n{\"title\": \"b\"}\n", "f.jsonl:2: \"text\" is missing", "");
     bad(PASSAGES, "{\"text\": \"a\", \"id\": \"2\"}\n{\"text\": \"b\"}\n", "f.jsonl:2: id \"2\" stands in line 1", "");
@@ -117,6 +123,10 @@ static void check_passages(void) {
     passages("{\"no\": 1}\n{ brace\n", "p.txt", &c); /* no "text" in the first line: plain lines */
     CHECK_INT(c.queries[0].n, 2);
     CHECK_TEXT(c.queries[0].passages[1].text.data, "{ brace");
+    rr_candidates_destroy(&c);
+
+    passages("one\nid,text\n", "p.txt", &c); /* only the first line can be a head */
+    CHECK_INT(c.queries[0].n, 2);
     rr_candidates_destroy(&c);
 
     passages("", "p.jsonl", &c);

@@ -86,7 +86,16 @@ static void check_bad_runs(void) {
     BAD_RUN("1 Q0 a 1 2.5\n", "f:1: found \"1 Q0 a 1 2.5\", expected \"qid Q0 docid rank score tag\"");
     BAD_RUN("1 Q0 a 1 2.5 t\n\n1 Q0 b 1\n", "f:3: found \"1 Q0 b 1\"");
     BAD_RUN("1 Q0 a 1 2.5 t\n1 Q0 b 1 2.5x t\n", "f:2: ");
-    BAD_RUN("1 Q0 a 1 nan t\n", "f:1: ");
+    BAD_RUN("1 Q0 a 1 nan t\n", "f:1: found the score \"nan\" in \"1 Q0 a 1 nan t\", expected a number: NaN has no place in an order");
+    BAD_RUN("1 Q0 a 1 1,5 t\n", "f:1: found the score \"1,5\" in \"1 Q0 a 1 1,5 t\", expected a number with a point before its decimals");
+    BAD_RUN("1\tQ0\ta\t1\t1,5\tt\n", "f:1: found the score \"1,5\"");
+    BAD_RUN("1\ta\t1\t1\n1\tb\t2\t0,5\n", "f:2: found the score \"0,5\"");
+    BAD_RUN("1\ta\t1\n1\tb\tnan\n", "f:2: found the rank \"nan\"");
+    BAD_RUN("qid,docid,rank,score\n1,a,1,2\n", "f:1: found the head of a table, \"qid,docid,rank,score\", expected \"qid Q0 docid");
+    BAD_RUN("qid\tdocid\trank\tscore\n1\ta\t1\t2\n", "f:1: found the head of a table");
+    BAD_RUN("{\"qid\": 1, \"hits\": [{\"docid\": \"a\", \"score\": NaN}]}\n", "found NaN or Infinity, which JSON has not");
+    BAD_RUN("{\"qid\": 1, \"hits\": [{\"docid\": \"a\", \"score\": -Infinity}]}\n{}\n", "found NaN or Infinity, which JSON has not");
+    BAD_RUN("{\"qid\": 1, \"hits\": [{\"docid\": \"a\", \"score\": \"1,5\"}]}\n", "\"score\": found a JSON string, expected a number");
     BAD_RUN("q1 Q0 my doc 1 9.5 t\n", "f:1: found \"q1 Q0 my doc 1 9.5 t\", expected \"qid Q0 docid rank score tag\" in six words");
     BAD_RUN("q1 Q0 d 1 9.5 t\nq 1 Q0 d 2 7 t\n", "f:2: found \"q 1 Q0 d 2 7 t\", expected \"qid Q0 docid rank score tag\" in six words");
     BAD_RUN("1 Q0 a 1 1 t\n1 Q0 b 1 1 t\n1 Q0 a 1 1 t\n", "f:3: query \"1\" has the passage \"a\" twice (first in line 1)");
@@ -126,6 +135,8 @@ static void check_qrels(void) {
     BAD_QRELS("1 0 a 1\n1 0 a 1\n", "f:2: query \"1\" has the passage \"a\" twice (first in line 1)");
     BAD_QRELS("1 0 a 1\n1 0 b", "f:2: ");
     BAD_QRELS("1\n", "f:1: ");
+    BAD_QRELS("query_id,doc_id,relevance\n1,d,1\n", "f:1: found the head of a table");
+    BAD_QRELS("\"qid\"\t\"docid\"\t\"Label\"\n1\td\t1\n", "f:1: found the head of a table");
 }
 
 static void check_files(void) {

@@ -82,6 +82,7 @@ static void check_docs(void) {
     docs_fail(RR_DOCS_CORPUS, "a\tone\na\ttwo\n", "f:2: id \"a\" stands in f:1 already, with another text");
     docs_fail(RR_DOCS_CORPUS, "", "f: is empty");
     docs_fail(RR_DOCS_CORPUS, "b\tx\nno tab here\n", "f:2: found no tab in \"no tab here\", expected \"id<tab>text\"");
+    docs_fail(RR_DOCS_CORPUS, "docid,title,text\na,T,x\n", "f:1: found the head of a table of commas in \"docid,title,text\"");
     docs_fail(RR_DOCS_CORPUS, "\tx\n", "f:1: found nothing before the tab");
     docs_fail(RR_DOCS_CORPUS, "{\"_id\": \"a\", \"text\": 5}", "f:1: \"text\": found a JSON");
     docs_fail(RR_DOCS_CORPUS, "{\"_id\": \"a\"}", "f:1: \"text\" is missing");
