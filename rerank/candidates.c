@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "rerank/clean.h"
+#include "rerank/hits.h"
 #include "rerank/jsonl.h"
 #include "rerank/table_head.h"
 #include "runtime/base/file.h"
 
-static const char candidates_shape[] = "{\"qid\", \"query\", \"hits\": [{\"docid\", \"text\"}, ...]} on one line";
+static const char candidates_shape[] = "{\"qid\", \"query\", \"hits\": [{\"docid\", \"text\"}, ...]} on one line, or an array of them";
 static const char passage_shape[] = "{\"text\", \"title\"?, \"id\"?} on one line";
 static const char recording_shape[] = "{\"qid\", \"responses\": [\"...\", ...]} on one line";
 
@@ -54,7 +55,7 @@ static rr_status list_finish(item_list *list, rr_arena *arena, void **items, siz
 
 /* Candidates ------------------------------------------------------------------------------------------------------ */
 
-static rr_status check_docids(const rr_jsonl *jsonl, const rr_query *query, rr_diag *diag) {
+static rr_status check_docids(const rr_jsonl *jsonl, const char *key, const rr_query *query, rr_diag *diag) {
     rr_id_place *ids = malloc((query->n + 1) * sizeof *ids);
     if (ids == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
@@ -65,46 +66,46 @@ static rr_status check_docids(const rr_jsonl *jsonl, const rr_query *query, rr_d
     size_t earlier, later;
     rr_status status = RR_OK;
     if (rr_id_repeats(ids, query->n, &earlier, &later)) {
-        status = rr_jsonl_fail(jsonl, diag, "docid \"%.100s\" stands in hits[%zu] and hits[%zu], expected once a query",
-                               query->passages[earlier].id, earlier, later);
+        status = rr_jsonl_fail(jsonl, diag, "docid \"%.100s\" stands in %s[%zu] and %s[%zu], expected once a query",
+                               query->passages[earlier].id, key, earlier, key, later);
     }
     free(ids);
     return status;
 }
 
-static rr_status read_hit(const rr_jsonl *jsonl, yyjson_val *hit, size_t index, rr_passage *out, rr_diag *diag) {
+static rr_status read_hit(const rr_jsonl *jsonl, const char *key, yyjson_val *hit, size_t index, rr_passage *out, rr_diag *diag) {
     char where[40];
-    snprintf(where, sizeof where, "hits[%zu].", index);
+    snprintf(where, sizeof where, "%s[%zu].", key, index);
     if (!yyjson_is_obj(hit)) {
-        return rr_jsonl_fail(jsonl, diag, "hits[%zu]: found a JSON %s, expected {\"docid\", \"text\"}", index,
+        return rr_jsonl_fail(jsonl, diag, "%s[%zu]: found a JSON %s, expected {\"docid\", \"text\"}", key, index,
                              yyjson_get_type_desc(hit));
     }
-    RR_TRY(rr_jsonl_id(jsonl, hit, where, "docid", false, &out->id, diag));
-    RR_TRY(rr_jsonl_text(jsonl, hit, where, "text", false, &out->text, diag));
-    RR_TRY(rr_jsonl_text(jsonl, hit, where, "title", true, &out->title, diag));
-    return rr_jsonl_number(jsonl, hit, where, "score", &out->score, diag);
+    rr_hit found = {0};
+    RR_TRY(rr_hits_read(jsonl, hit, where, &found, diag));
+    *out = (rr_passage){.id = found.docid, .title = found.title, .text = found.text, .score = found.score};
+    return RR_OK;
 }
 
 static rr_status read_query(const rr_jsonl *jsonl, yyjson_val *object, rr_query *out, rr_diag *diag) {
-    yyjson_val *hits;
-    RR_TRY(rr_jsonl_id(jsonl, object, "", "qid", false, &out->qid, diag));
-    RR_TRY(rr_jsonl_text(jsonl, object, "", "query", false, &out->text, diag));
+    rr_hits hits;
+    RR_TRY(rr_hits_open(jsonl, object, &hits, diag));
+    out->qid = hits.qid;
+    RR_TRY(rr_hits_query(jsonl, object, &out->text, diag));
     if (rr_clean_is_blank(out->text.data, out->text.bytes)) {
         return rr_jsonl_fail(jsonl, diag, "\"query\" is blank, expected the question to rank by");
     }
-    RR_TRY(rr_jsonl_array(jsonl, object, "", "hits", &hits, diag));
-    rr_passage *passages = rr_arena_alloc(jsonl->arena, yyjson_arr_size(hits) + 1, sizeof *passages);
+    rr_passage *passages = rr_arena_alloc(jsonl->arena, yyjson_arr_size(hits.list) + 1, sizeof *passages);
     if (passages == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
     }
     size_t index, n;
     yyjson_val *hit;
-    yyjson_arr_foreach(hits, index, n, hit) {
-        RR_TRY(read_hit(jsonl, hit, index, &passages[index], diag));
+    yyjson_arr_foreach(hits.list, index, n, hit) {
+        RR_TRY(read_hit(jsonl, hits.key, hit, index, &passages[index], diag));
     }
     out->passages = passages;
     out->n = n;
-    return check_docids(jsonl, out, diag);
+    return check_docids(jsonl, hits.key, out, diag);
 }
 
 /* Fails when an id of lines[n] (id and line number) occurs twice. */
@@ -121,12 +122,64 @@ static rr_status check_lines(const char *label, const char *key, rr_id_place *li
     return RR_OK;
 }
 
+/* Whether the text is one JSON array instead of objects on lines. */
+static bool is_query_array(const rr_jsonl *jsonl) {
+    rr_jsonl ahead = *jsonl;
+    rr_text line;
+    return rr_jsonl_next_line(&ahead, &line) && line.data[strspn(line.data, " \t")] == '[';
+}
+
+static rr_status read_queries(rr_jsonl *jsonl, yyjson_val *array, rr_candidates *out, rr_diag *diag) {
+    size_t index, n, earlier, later;
+    yyjson_val *object;
+    rr_query *queries = rr_arena_alloc(jsonl->arena, yyjson_arr_size(array) + 1, sizeof *queries);
+    rr_id_place *places = rr_arena_alloc(jsonl->arena, yyjson_arr_size(array) + 1, sizeof *places);
+    if (queries == NULL || places == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "%s: out of memory for %zu queries", jsonl->label, yyjson_arr_size(array));
+    }
+    yyjson_arr_foreach(array, index, n, object) {
+        rr_status status = yyjson_is_obj(object) ? read_query(jsonl, object, &queries[index], diag)
+                                                 : rr_jsonl_fail(jsonl, diag, "found a JSON %s, expected %s", yyjson_get_type_desc(object),
+                                                                 candidates_shape);
+        if (status != RR_OK) {
+            return rr_fail_context(diag, status, "query %zu of the array", index + 1);
+        }
+        places[index] = (rr_id_place){queries[index].qid, index};
+    }
+    if (rr_id_repeats(places, n, &earlier, &later)) {
+        return rr_fail(diag, RR_E_INPUT, "%s: qid \"%.100s\" stands in query %zu and query %zu of the array, expected once", jsonl->label,
+                       queries[later].qid, earlier + 1, later + 1);
+    }
+    out->queries = queries;
+    out->n = n;
+    return n > 0 ? RR_OK : rr_fail(diag, RR_E_INPUT, "%s: no queries, expected %s", jsonl->label, candidates_shape);
+}
+
+static rr_status parse_query_array(rr_jsonl *jsonl, rr_candidates *out, rr_diag *diag) {
+    yyjson_read_err error;
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)jsonl->data, jsonl->bytes, YYJSON_READ_NOFLAG, NULL, &error);
+    if (doc == NULL && error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
+        return rr_fail(diag, RR_E_MEMORY, "%s: out of memory", jsonl->label);
+    }
+    if (doc == NULL) {
+        return rr_fail(diag, RR_E_INPUT, "%s: not JSON at byte %zu: %s; expected %s", jsonl->label, error.pos + 1,
+                       rr_jsonl_error((rr_text){jsonl->data, jsonl->bytes}, &error), candidates_shape);
+    }
+    jsonl->line = 1;
+    rr_status status = read_queries(jsonl, yyjson_doc_get_root(doc), out, diag);
+    yyjson_doc_free(doc);
+    return status;
+}
+
 rr_status rr_candidates_parse(const char *data, size_t bytes, const char *label, rr_candidates *out, rr_diag *diag) {
     *out = (rr_candidates){0};
     rr_jsonl jsonl = rr_jsonl_start(label, data, bytes, &out->arena);
     item_list queries = {.item_bytes = sizeof(rr_query)}, lines = {.item_bytes = sizeof(rr_id_place)};
     rr_status status = RR_OK;
     rr_text line;
+    if (is_query_array(&jsonl)) {
+        return parse_query_array(&jsonl, out, diag);
+    }
     while (rr_jsonl_next_line(&jsonl, &line)) {
         yyjson_doc *doc;
         RR_TRY_GOTO(rr_jsonl_parse(&jsonl, line, candidates_shape, &doc, diag));
@@ -178,7 +231,7 @@ static bool ends_with(const char *text, const char *end) {
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-/* By name, else by the first line: a JSON object that has a text in "text". */
+/* By name, else by the first line: a JSON object that has a text in "text" or what stands for it. */
 static bool is_jsonl(const char *label, const char *data, size_t bytes) {
     if (ends_with(label, ".jsonl") || ends_with(label, ".ndjson")) {
         return true;
@@ -191,7 +244,8 @@ static bool is_jsonl(const char *label, const char *data, size_t bytes) {
         rr_jsonl_parse(&jsonl, line, passage_shape, &doc, NULL) != RR_OK) {
         return false;
     }
-    bool found = yyjson_is_str(yyjson_obj_get(yyjson_doc_get_root(doc), "text"));
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    bool found = yyjson_is_str(yyjson_obj_get(root, rr_hits_text_key(root)));
     yyjson_doc_free(doc);
     return found;
 }
@@ -205,17 +259,22 @@ static rr_status check_no_head(const rr_jsonl *jsonl, rr_text line, rr_diag *dia
                          line.bytes < 100 ? (int)line.bytes : 100, line.data, passage_shape);
 }
 
+static const char *passage_id_key(yyjson_val *object) {
+    return yyjson_obj_get(object, "id") != NULL ? "id" : yyjson_obj_get(object, "_id") != NULL ? "_id" : "docid";
+}
+
+static rr_status read_object(const rr_jsonl *jsonl, yyjson_val *object, rr_passage *out, rr_diag *diag) {
+    RR_TRY(rr_jsonl_text(jsonl, object, "", rr_hits_text_key(object), false, &out->text, diag));
+    RR_TRY(rr_jsonl_text(jsonl, object, "", "title", true, &out->title, diag));
+    return rr_jsonl_id(jsonl, object, "", passage_id_key(object), true, &out->id, diag);
+}
+
 static rr_status read_passage(const rr_jsonl *jsonl, rr_text line, bool json, rr_passage *out, rr_diag *diag) {
     *out = (rr_passage){0};
-    rr_status status = RR_OK;
     if (json) {
         yyjson_doc *doc;
         RR_TRY(rr_jsonl_parse(jsonl, line, passage_shape, &doc, diag));
-        yyjson_val *object = yyjson_doc_get_root(doc);
-        RR_TRY_GOTO(rr_jsonl_text(jsonl, object, "", "text", false, &out->text, diag));
-        RR_TRY_GOTO(rr_jsonl_text(jsonl, object, "", "title", true, &out->title, diag));
-        RR_TRY_GOTO(rr_jsonl_id(jsonl, object, "", "id", true, &out->id, diag));
-    fail:
+        rr_status status = read_object(jsonl, yyjson_doc_get_root(doc), out, diag);
         yyjson_doc_free(doc);
         RR_TRY(status);
     } else {

@@ -17,8 +17,9 @@ typedef struct rr_candidates {
 /* Files longer than this are refused. */
 #define RR_CANDIDATES_MAX_BYTES ((uint64_t)1 << 30)
 
-/* Reads a candidates file ("-" = standard input), one JSON object a line, blank lines skipped:
+/* Reads a candidates file ("-" = standard input), one JSON object a line, blank lines skipped, or one array of such objects:
  *   {"qid": …, "query": "…", "hits": [{"docid": …, "text": "…", "title": "…"?, "score": 1.5?}, …]}
+ * or in the forms of RankGPT and rank_llm (rerank/hits.h).
  * Ids are texts without control characters, or integers. A qid may occur once in the file, a docid once in its query.
  * `out` must be destroyed whatever happens. Errors: RR_E_IO, RR_E_INPUT, RR_E_MEMORY. */
 rr_status rr_candidates_read(const char *path, rr_candidates *out, rr_diag *diag);
@@ -27,7 +28,8 @@ rr_status rr_candidates_parse(const char *data, size_t bytes, const char *label,
 void rr_candidates_destroy(rr_candidates *candidates); /* accepts a zeroed one */
 
 /* Reads the passages of one query. One path (or "-"): a passage a line, or JSON Lines {"text", "title"?, "id"?} when the
- * name ends in .jsonl or .ndjson or the first line is a JSON object with "text". Blank lines are skipped; a passage
+ * name ends in .jsonl or .ndjson or the first line is a JSON object with "text". The text may stand in "contents" and the other members of
+ * rr_hits_text_key, the id in "_id" or "docid". The head of a table is refused. Blank lines are skipped; a passage
  * without an id gets its line number. Several paths: each file is a passage whose id is its path.
  * `qid` names the query in runs. `out` must be destroyed whatever happens. Errors: as above; RR_E_USAGE for a blank query
  * or when "-" is one of several paths. */

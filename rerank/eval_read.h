@@ -12,7 +12,7 @@
  *   qid docid rank                an MS MARCO run; score = -rank
  *   qid docid rank score          what `rearank rank --format tsv` writes; between tabs an id may hold spaces
  *   JSON, JSON Lines              {"qid", "results": [{"id"}]} as `rearank rank` writes it, best first, or
- *                                 {"qid", "hits": [{"docid", "score"?}]}; without scores in the order given
+ *                                 {"qid", "hits": [{"docid", "score"?}]} in any form of rerank/hits.h; without scores in the order given
  * Blank lines, a byte order mark and CR before the line end are skipped, and so are comments: lines that start with '#' and have not the
  * form of the others, or a space behind the '#' where columns are not parted by tabs. An id may start with '#'. Scores are doubles, as in
  * trec_eval 10 (9 rounded them to floats). Rows come out by score falling, then docid falling (byte order).

@@ -1,9 +1,9 @@
-/* Runs in JSON: what `rearank rank` writes, and candidates files. */
+/* Runs in JSON: what `rearank rank` writes, and candidates files, also RankGPT's and rank_llm's. */
 #include "rerank/eval_read.h"
 
 #include <string.h>
 
-#include "rerank/jsonl.h"
+#include "rerank/hits.h"
 
 static const char *const shape = "{\"qid\": …, \"results\": [{\"id\": …}]} or {\"qid\": …, \"hits\": [{\"docid\": …, \"score\"?: …}]}";
 
@@ -24,27 +24,32 @@ static rr_status add_query(const rr_jsonl *jsonl, rr_eval_table *table, yyjson_v
     if (!yyjson_is_obj(object)) {
         return rr_jsonl_fail(jsonl, diag, "found a JSON %s, expected %s", yyjson_get_type_desc(object), shape);
     }
-    bool ours = yyjson_obj_get(object, "hits") == NULL || yyjson_obj_get(object, "results") != NULL;
-    const char *qid, *list_key = ours ? "results" : "hits", *id_key = ours ? "id" : "docid";
-    yyjson_val *list, *hit;
-    RR_TRY(rr_jsonl_id(jsonl, object, "", "qid", false, &qid, diag));
-    RR_TRY(rr_jsonl_array(jsonl, object, "", list_key, &list, diag));
-    bool scored = !ours && has_scores(list);
+    bool ours = yyjson_obj_get(object, "results") != NULL ||
+                (yyjson_obj_get(object, "hits") == NULL && yyjson_obj_get(object, "candidates") == NULL);
+    rr_hits hits = {.key = "results"};
+    yyjson_val *hit;
+    if (ours) {
+        RR_TRY(rr_jsonl_id(jsonl, object, "", "qid", false, &hits.qid, diag));
+        RR_TRY(rr_jsonl_array(jsonl, object, "", hits.key, &hits.list, diag));
+    } else {
+        RR_TRY(rr_hits_open(jsonl, object, &hits, diag));
+    }
+    bool scored = !ours && has_scores(hits.list);
     size_t index, n;
-    yyjson_arr_foreach(list, index, n, hit) {
+    yyjson_arr_foreach(hits.list, index, n, hit) {
         if (!yyjson_is_obj(hit)) {
-            return rr_jsonl_fail(jsonl, diag, "\"%s\"[%zu]: found a JSON %s, expected an object", list_key, index,
+            return rr_jsonl_fail(jsonl, diag, "\"%s\"[%zu]: found a JSON %s, expected an object", hits.key, index,
                                  yyjson_get_type_desc(hit));
         }
         const char *docid;
         double score = (double)(n - index); /* in the order given */
-        RR_TRY(rr_jsonl_id(jsonl, hit, "", id_key, false, &docid, diag));
+        RR_TRY(rr_jsonl_id(jsonl, hit, "", ours ? "id" : "docid", false, &docid, diag));
         if (scored) {
             RR_TRY(rr_jsonl_number(jsonl, hit, "", "score", &score, diag));
         }
         rr_eval_row row = {.docid = docid, .docid_bytes = (uint32_t)strlen(docid), .line = (uint32_t)jsonl->line,
                            .score = score};
-        RR_TRY(rr_eval_table_add(table, (rr_text){qid, strlen(qid)}, &row, diag));
+        RR_TRY(rr_eval_table_add(table, (rr_text){hits.qid, strlen(hits.qid)}, &row, diag));
     }
     return RR_OK;
 }

@@ -196,11 +196,11 @@ int rr_verb_eval(int argc, char **argv) {
     };
     rr_buf notes = {0};
     rr_buf_printf(&notes,
-                  "%s\n\nRuns are TREC runs, MS MARCO runs (qid docid rank), or what `rearank rank` writes (json, jsonl, tsv); \"-\" is\n"
-                  "standard input. The rules are those of trec_eval 10: results are ordered by score, ties by docid, both falling;\n"
-                  "scores are doubles (trec_eval 9 and pytrec_eval round them to floats, so that more of them tie); the rank column is\n"
-                  "ignored; queries without judgements are left out. Lines that start with # are comments unless they have the form of\n"
-                  "the other lines (trec_eval 10 skips all of them, 9 none).",
+                  "%s\n\nRuns are TREC runs, MS MARCO runs (qid docid rank), what `rearank rank` writes (json, jsonl, tsv), or candidates files,\n"
+                  "also RankGPT's and rank_llm's; \"-\" is standard input. The rules are those of trec_eval 10: results are ordered by\n"
+                  "score, ties by docid, both falling; scores are doubles (trec_eval 9 and pytrec_eval round them to floats, so that more\n"
+                  "of them tie); the rank column is ignored; queries without judgements are left out. Lines that start with # are comments\n"
+                  "unless they have the form of the other lines (trec_eval 10 skips all of them, 9 none).",
                   rr_measures_help());
     const rr_cli_spec spec = {
         .synopsis = "--qrels FILE --run FILE [--run FILE ...]",

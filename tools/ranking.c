@@ -22,7 +22,8 @@ rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query) {
         {.name = "query", .letter = 'q', .kind = RR_OPT_TEXT, .target = &input->query, .value = "TEXT",
          .help = "the question to rank by"},
         {.name = "candidates", .kind = RR_OPT_TEXT, .target = &input->candidates_path, .value = "FILE",
-         .help = "many queries, one JSON object a line: {\"qid\", \"query\", \"hits\": [{\"docid\", \"text\"}]}"},
+         .help = "many queries, one JSON object a line: {\"qid\", \"query\", \"hits\": [{\"docid\", \"text\"}]}; also "
+                 "RankGPT's and rank_llm's files"},
         {.name = "window", .kind = RR_OPT_U32, .target = &input->window, .value = "N",
          .help = "passages ranked at once (default 20)", .min = 2, .max = RR_WINDOW_MAX},
         {.name = "step", .kind = RR_OPT_U32, .target = &input->step, .value = "N",

@@ -62,7 +62,15 @@ static void check_bad(void) {
     bad(CANDIDATES, "", "f.jsonl: no queries, expected {\"qid\"", "hits");
     bad(CANDIDATES, "\n \n", "f.jsonl: no queries", "hits");
     bad(CANDIDATES, LINE(HIT) "\n{\"qid\": \"2\", ", "f.jsonl:3: not JSON at column", "expected {\"qid\", \"query\"");
-    bad(CANDIDATES, "[1]", "f.jsonl:1: found a JSON array, expected {\"qid\"", "one line");
+    bad(CANDIDATES, "[1]", "query 1 of the array: f.jsonl:1: found a JSON uint, expected {\"qid\"", "an array of them");
+    bad(CANDIDATES, "[]", "f.jsonl: no queries", "");
+    bad(CANDIDATES, "[{\"qid\": 1,\n\"query\": ", "f.jsonl: not JSON at byte", "");
+    bad(CANDIDATES, "[" LINE(HIT) "," LINE("{\"docid\": 1}") "]", "query 2 of the array: f.jsonl:1: hits[0].\"text\" is missing", "");
+    bad(CANDIDATES, "[" LINE(HIT) "," LINE(HIT) "]", "f.jsonl: qid \"1\" stands in query 1 and query 2 of the array", "");
+    bad(CANDIDATES, "{\"query\": {\"text\": \"q\"}, \"candidates\": []}", "f.jsonl:1: query.\"qid\" is missing", "");
+    bad(CANDIDATES, "{\"query\": {\"qid\": 1}, \"candidates\": []}", "f.jsonl:1: query.\"text\" is missing", "");
+    bad(CANDIDATES, "{\"query\": {\"qid\": 1, \"text\": \"q\"}, \"candidates\": [{\"docid\": 1, \"doc\": {}}]}",
+        "f.jsonl:1: candidates[0].doc.\"text\" is missing", "");
     bad(CANDIDATES, "{\"query\": \"q\", \"hits\": []}", "f.jsonl:1: \"qid\" is missing", "");
     bad(CANDIDATES, "{\"qid\": 1.5, \"query\": \"q\", \"hits\": []}", "f.jsonl:1: \"qid\": found a JSON real", "integer");
     bad(CANDIDATES, "{\"qid\": \"\", \"query\": \"q\", \"hits\": []}", "f.jsonl:1: \"qid\" is empty", "");
@@ -96,6 +104,41 @@ static void check_bad(void) {
     bad(PASSAGES, "{\"text\": \"a\", \"id\": \"2\"}\n{\"text\": \"b\"}\n", "f.jsonl:2: id \"2\" stands in line 1", "");
 }
 
+/* "qid query: docid|title|text|score …;" */
+static void reads(const char *text, const char *expected) {
+    rr_candidates c;
+    rr_buf out = {0};
+    good(text, &c);
+    for (size_t i = 0; i < c.n; i++) {
+        const rr_query *query = &c.queries[i];
+        rr_buf_printf(&out, "%s %s:", query->qid, query->text.data);
+        for (size_t k = 0; k < query->n; k++) {
+            const rr_passage *passage = &query->passages[k];
+            rr_buf_printf(&out, " %s|%s|%s|%g", passage->id, passage->title.data, passage->text.data, passage->score);
+        }
+        rr_buf_text(&out, ";");
+    }
+    CHECK_TEXT(out.data, expected);
+    rr_buf_destroy(&out);
+    rr_candidates_destroy(&c);
+}
+
+/* The files of other rerankers. */
+static void check_others(void) {
+    reads("[{\"query\": \"who\", \"hits\": [{\"content\": \"Title: T Content: x\", \"qid\": 3, \"docid\": \"a\", \"rank\": 1, \"score\": 9.5},"
+          " {\"content\": \"Title: Content: y\", \"qid\": 3, \"docid\": 7, \"rank\": 2, \"score\": 9}]},\n"
+          " {\"query\": \"what\", \"hits\": [{\"content\": \"z\", \"qid\": \"4\", \"docid\": \"a\", \"rank\": 1, \"score\": 1}]}]",
+          "3 who: a||Title: T Content: x|9.5 7||y|9;4 what: a||z|1;"); /* RankGPT's */
+    reads("{\"query\": {\"text\": \"who\", \"qid\": 264014}, \"candidates\": [{\"docid\": \"a\", \"score\": 1.5, \"doc\": {\"contents\": \"x\"}},"
+          " {\"docid\": 5, \"score\": 1, \"doc\": {\"title\": \"T\", \"contents\": null, \"segment\": \"y\"}}]}\n"
+          "{\"query\": {\"text\": \"what\", \"qid\": \"q\"}, \"candidates\": []}\n",
+          "264014 who: a||x|1.5 5|T|y|1;q what:;"); /* rank_llm's */
+    reads("\n[\n  {\n    \"query\": {\n      \"text\": \"who\",\n      \"qid\": 1\n    },\n    \"candidates\": [\n      {\n"
+          "        \"docid\": \"a\",\n        \"score\": 2,\n        \"doc\": {\n          \"text\": \"x\"\n        }\n      }\n    ]\n  }\n]\n",
+          "1 who: a||x|2;");
+    reads("{\"qid\": 1, \"query\": \"q\", \"hits\": [{\"docid\": \"a\", \"contents\": \"x\", \"title\": \"T\"}]}", "1 q: a|T|x|0;");
+}
+
 static void passages(const char *text, const char *label, rr_candidates *out) {
     rr_diag diag = {0};
     CHECK_OK(rr_passages_parse("1", "q", text, strlen(text), label, out, &diag), diag);
@@ -118,6 +161,14 @@ static void check_passages(void) {
     CHECK_TEXT(c.queries[0].passages[0].title.data, "T");
     CHECK_TEXT(c.queries[0].passages[0].id, "9");
     CHECK_TEXT(c.queries[0].passages[1].id, "2");
+    rr_candidates_destroy(&c);
+
+    passages("{\"contents\": \"one\", \"_id\": \"a\"}\n{\"docid\": 7, \"content\": \"two\"}\n", "p.txt", &c); /* as in corpora */
+    CHECK_INT(c.queries[0].n, 2);
+    CHECK_TEXT(c.queries[0].passages[0].text.data, "one");
+    CHECK_TEXT(c.queries[0].passages[0].id, "a");
+    CHECK_TEXT(c.queries[0].passages[1].text.data, "two");
+    CHECK_TEXT(c.queries[0].passages[1].id, "7");
     rr_candidates_destroy(&c);
 
     passages("{\"no\": 1}\n{ brace\n", "p.txt", &c); /* no "text" in the first line: plain lines */
@@ -193,6 +244,7 @@ static void check_recording(void) {
 
 int main(void) {
     check_good();
+    check_others();
     check_bad();
     check_passages();
     check_files();

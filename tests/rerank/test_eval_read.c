@@ -77,6 +77,8 @@ static void check_runs(void) {
     RUN("[{\"qid\": \"a\",\n \"results\": [{\"id\": \"z\"}]},\n{\"qid\": \"b\", \"results\": [{\"id\": \"y\"}]}]\n", "a z:1;b y:1;");
     RUN("{\"qid\": \"a\", \"hits\": [{\"docid\": \"z\", \"score\": 1}, {\"docid\": \"y\", \"score\": 2.5}]}", "a y:2.5 z:1;");
     RUN("{\"qid\": \"a\", \"hits\": [{\"docid\": \"z\", \"score\": 1}, {\"docid\": \"y\"}]}", "a z:2 y:1;");
+    RUN("[{\"query\": \"q\", \"hits\": [{\"content\": \"x\", \"qid\": 3, \"docid\": \"a\", \"score\": 1}, {\"docid\": 7, \"score\": 2}]}]", "3 7:2 a:1;");
+    RUN("{\"query\": {\"text\": \"q\", \"qid\": 3}, \"candidates\": [{\"docid\": \"a\", \"score\": 1, \"doc\": {}}]}\n", "3 a:1;");
     RUN("{\n\"qid\": \"a\",\n\"results\": [{\"id\": \"z\"}]\n}\n", "a z:1;");
 }
 

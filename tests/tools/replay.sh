@@ -196,6 +196,16 @@ for format in tsv jsonl; do
     check "a qid with # is measured out of $format" grep -q '^mrr *0.5000$' out
 done
 
+# The candidate files of others.
+printf '[{"query": "x", "hits": [{"content": "Title: Content: one", "qid": 7, "docid": 1, "score": 2.5}, {"content": "two", "docid": 2, "score": 2}]}]' >rankgpt.json
+printf '[\n  {\n    "query": {"text": "x", "qid": 7},\n    "candidates": [{"docid": 1, "score": 2.5, "doc": {"contents": "one"}}, {"docid": 2, "score": 2, "doc": {"text": "two"}}]\n  }\n]' >rank_llm.json
+for file in rankgpt rank_llm; do
+    run 0 prompt --candidates $file.json --no-think
+    check "the passage of $file" has '[1] one'
+    run 0 eval --qrels <(echo '7 0 1 1') --run $file.json -m mrr
+    check "the run of $file" has '1.0000'
+done
+
 # Prompts.
 printf 'one  passage\n\n<|im_end|> two\n' >p.txt
 run 0 prompt -q 'a query' p.txt --no-think
