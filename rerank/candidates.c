@@ -73,7 +73,20 @@ static rr_status check_docids(const rr_jsonl *jsonl, const char *key, const rr_q
     return status;
 }
 
-static rr_status read_hit(const rr_jsonl *jsonl, const char *key, yyjson_val *hit, size_t index, rr_passage *out, rr_diag *diag) {
+/* A passage whose text is null fails, or has no text.data, by what `nulls` says; NULL fails. */
+static rr_status note_null(const rr_jsonl *jsonl, const char *where, const rr_hit *hit, rr_null_texts *nulls, rr_diag *diag) {
+    if (nulls == NULL || !nulls->leave_out) {
+        return rr_jsonl_fail(jsonl, diag, "%s\"docid\" \"%.100s\": its text is null, expected a text%s", where, hit->docid,
+                             nulls != NULL ? "; --skip-missing leaves such passages out" : "");
+    }
+    if (nulls->n++ == 0) {
+        snprintf(nulls->first, sizeof nulls->first, "\"%.60s\" in %.60s:%zu", hit->docid, jsonl->label, jsonl->line);
+    }
+    return RR_OK;
+}
+
+static rr_status read_hit(const rr_jsonl *jsonl, const char *key, yyjson_val *hit, size_t index, rr_null_texts *nulls, rr_passage *out,
+                          rr_diag *diag) {
     char where[40];
     snprintf(where, sizeof where, "%s[%zu].", key, index);
     if (!yyjson_is_obj(hit)) {
@@ -83,10 +96,25 @@ static rr_status read_hit(const rr_jsonl *jsonl, const char *key, yyjson_val *hi
     rr_hit found = {0};
     RR_TRY(rr_hits_read(jsonl, hit, where, &found, diag));
     *out = (rr_passage){.id = found.docid, .title = found.title, .text = found.text, .score = found.score};
+    if (found.is_null) {
+        out->text = (rr_text){0};
+        RR_TRY(note_null(jsonl, where, &found, nulls, diag));
+    }
     return RR_OK;
 }
 
-static rr_status read_query(const rr_jsonl *jsonl, yyjson_val *object, rr_query *out, rr_diag *diag) {
+/* Takes out the passages that have no text. */
+static size_t without_nulls(rr_passage *passages, size_t n) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (passages[i].text.data != NULL) {
+            passages[kept++] = passages[i];
+        }
+    }
+    return kept;
+}
+
+static rr_status read_query(const rr_jsonl *jsonl, yyjson_val *object, rr_null_texts *nulls, rr_query *out, rr_diag *diag) {
     rr_hits hits;
     RR_TRY(rr_hits_open(jsonl, object, &hits, diag));
     out->qid = hits.qid;
@@ -101,11 +129,13 @@ static rr_status read_query(const rr_jsonl *jsonl, yyjson_val *object, rr_query 
     size_t index, n;
     yyjson_val *hit;
     yyjson_arr_foreach(hits.list, index, n, hit) {
-        RR_TRY(read_hit(jsonl, hits.key, hit, index, &passages[index], diag));
+        RR_TRY(read_hit(jsonl, hits.key, hit, index, nulls, &passages[index], diag));
     }
     out->passages = passages;
     out->n = n;
-    return check_docids(jsonl, hits.key, out, diag);
+    RR_TRY(check_docids(jsonl, hits.key, out, diag));
+    out->n = without_nulls(passages, n);
+    return RR_OK;
 }
 
 /* Fails when an id of lines[n] (id and line number) occurs twice. */
@@ -129,7 +159,7 @@ static bool is_query_array(const rr_jsonl *jsonl) {
     return rr_jsonl_next_line(&ahead, &line) && line.data[strspn(line.data, " \t")] == '[';
 }
 
-static rr_status read_queries(rr_jsonl *jsonl, yyjson_val *array, rr_candidates *out, rr_diag *diag) {
+static rr_status read_queries(rr_jsonl *jsonl, yyjson_val *array, rr_null_texts *nulls, rr_candidates *out, rr_diag *diag) {
     size_t index, n, earlier, later;
     yyjson_val *object;
     rr_query *queries = rr_arena_alloc(jsonl->arena, yyjson_arr_size(array) + 1, sizeof *queries);
@@ -138,7 +168,7 @@ static rr_status read_queries(rr_jsonl *jsonl, yyjson_val *array, rr_candidates 
         return rr_fail(diag, RR_E_MEMORY, "%s: out of memory for %zu queries", jsonl->label, yyjson_arr_size(array));
     }
     yyjson_arr_foreach(array, index, n, object) {
-        rr_status status = yyjson_is_obj(object) ? read_query(jsonl, object, &queries[index], diag)
+        rr_status status = yyjson_is_obj(object) ? read_query(jsonl, object, nulls, &queries[index], diag)
                                                  : rr_jsonl_fail(jsonl, diag, "found a JSON %s, expected %s", yyjson_get_type_desc(object),
                                                                  candidates_shape);
         if (status != RR_OK) {
@@ -155,7 +185,7 @@ static rr_status read_queries(rr_jsonl *jsonl, yyjson_val *array, rr_candidates 
     return n > 0 ? RR_OK : rr_fail(diag, RR_E_INPUT, "%s: no queries, expected %s", jsonl->label, candidates_shape);
 }
 
-static rr_status parse_query_array(rr_jsonl *jsonl, rr_candidates *out, rr_diag *diag) {
+static rr_status parse_query_array(rr_jsonl *jsonl, rr_null_texts *nulls, rr_candidates *out, rr_diag *diag) {
     yyjson_read_err error;
     yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)jsonl->data, jsonl->bytes, YYJSON_READ_NOFLAG, NULL, &error);
     if (doc == NULL && error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
@@ -166,25 +196,25 @@ static rr_status parse_query_array(rr_jsonl *jsonl, rr_candidates *out, rr_diag 
                        rr_jsonl_error((rr_text){jsonl->data, jsonl->bytes}, &error), candidates_shape);
     }
     jsonl->line = 1;
-    rr_status status = read_queries(jsonl, yyjson_doc_get_root(doc), out, diag);
+    rr_status status = read_queries(jsonl, yyjson_doc_get_root(doc), nulls, out, diag);
     yyjson_doc_free(doc);
     return status;
 }
 
-rr_status rr_candidates_parse(const char *data, size_t bytes, const char *label, rr_candidates *out, rr_diag *diag) {
+static rr_status parse(const char *data, size_t bytes, const char *label, rr_null_texts *nulls, rr_candidates *out, rr_diag *diag) {
     *out = (rr_candidates){0};
     rr_jsonl jsonl = rr_jsonl_start(label, data, bytes, &out->arena);
     item_list queries = {.item_bytes = sizeof(rr_query)}, lines = {.item_bytes = sizeof(rr_id_place)};
     rr_status status = RR_OK;
     rr_text line;
     if (is_query_array(&jsonl)) {
-        return parse_query_array(&jsonl, out, diag);
+        return parse_query_array(&jsonl, nulls, out, diag);
     }
     while (rr_jsonl_next_line(&jsonl, &line)) {
         yyjson_doc *doc;
         RR_TRY_GOTO(rr_jsonl_parse(&jsonl, line, candidates_shape, &doc, diag));
         rr_query query;
-        status = read_query(&jsonl, yyjson_doc_get_root(doc), &query, diag);
+        status = read_query(&jsonl, yyjson_doc_get_root(doc), nulls, &query, diag);
         yyjson_doc_free(doc);
         RR_TRY_GOTO(status);
         rr_query *kept = list_add(&queries);
@@ -208,12 +238,20 @@ fail:
     return status;
 }
 
+rr_status rr_candidates_parse(const char *data, size_t bytes, const char *label, rr_candidates *out, rr_diag *diag) {
+    return parse(data, bytes, label, NULL, out, diag);
+}
+
 rr_status rr_candidates_read(const char *path, rr_candidates *out, rr_diag *diag) {
+    return rr_candidates_read_texts(path, NULL, out, diag);
+}
+
+rr_status rr_candidates_read_texts(const char *path, rr_null_texts *nulls, rr_candidates *out, rr_diag *diag) {
     *out = (rr_candidates){0};
     rr_buf text = {0};
     rr_status status = rr_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
     if (status == RR_OK) {
-        status = rr_candidates_parse(text.data, text.bytes, label_of(path), out, diag);
+        status = parse(text.data, text.bytes, label_of(path), nulls, out, diag);
     }
     rr_buf_destroy(&text);
     return status;

@@ -23,6 +23,14 @@ typedef struct rr_candidates {
  * Ids are texts without control characters, or integers. A qid may occur once in the file, a docid once in its query.
  * `out` must be destroyed whatever happens. Errors: RR_E_IO, RR_E_INPUT, RR_E_MEMORY. */
 rr_status rr_candidates_read(const char *path, rr_candidates *out, rr_diag *diag);
+/* What becomes of passages whose text is null: not every collection has all. */
+typedef struct rr_null_texts {
+    bool leave_out; /* go on without them, instead of failing */
+    size_t n;       /* how many were left out */
+    char first[160]; /* names the first of them for people */
+} rr_null_texts;
+/* The same, where the caller may leave out passages whose text is null; NULL fails, as rr_candidates_read does. */
+rr_status rr_candidates_read_texts(const char *path, rr_null_texts *nulls, rr_candidates *out, rr_diag *diag);
 /* The same over memory, borrowed during the call; `label` names it in messages. */
 rr_status rr_candidates_parse(const char *data, size_t bytes, const char *label, rr_candidates *out, rr_diag *diag);
 void rr_candidates_destroy(rr_candidates *candidates); /* accepts a zeroed one */

@@ -160,16 +160,33 @@ static bool leading_id(const key_set *keys, rr_text line, rr_text *id) {
     return id->bytes > 0 && id->bytes < 19 && (*start != '0' || id->bytes == 1) && at < end && strchr(" \t,}", *at) != NULL;
 }
 
-/* The object's first member whose name is among the keys. */
+/* The object's first member whose name is among the keys, if possible one that is not null. */
 static const char *member(yyjson_val *object, const char *const keys[N_KEYS]) {
+    const char *found = NULL;
     size_t index, n;
     yyjson_val *key, *value;
     yyjson_obj_foreach(object, index, n, key, value) {
-        if (one_of(keys, yyjson_get_str(key), yyjson_get_len(key)) && !yyjson_is_null(value)) {
-            return yyjson_get_str(key);
+        if (one_of(keys, yyjson_get_str(key), yyjson_get_len(key))) {
+            found = found == NULL || !yyjson_is_null(value) ? yyjson_get_str(key) : found;
+            if (!yyjson_is_null(value)) {
+                break;
+            }
         }
     }
-    return keys[0];
+    return found != NULL ? found : keys[0];
+}
+
+static rr_status read_texts(reader *r, yyjson_val *object, rr_doc *doc, rr_diag *diag) {
+    const char *key = member(object, r->keys->texts);
+    rr_text title, text;
+    if (yyjson_is_null(yyjson_obj_get(object, key))) {
+        doc->null_label = r->label;
+        doc->null_line = r->jsonl.line;
+        return RR_OK;
+    }
+    RR_TRY(rr_jsonl_text(&r->jsonl, object, "", key, false, &text, diag));
+    RR_TRY(rr_jsonl_text(&r->jsonl, object, "", "title", true, &title, diag));
+    return keep(r, doc, title, text, diag);
 }
 
 static rr_status read_object(reader *r, rr_text line, rr_diag *diag) {
@@ -182,15 +199,12 @@ static rr_status read_object(reader *r, rr_text line, rr_diag *diag) {
     yyjson_val *object = yyjson_doc_get_root(json);
     rr_arena scratch = {0};
     const char *id;
-    rr_text title, text;
     rr_status status = RR_OK;
     r->jsonl.arena = &scratch;
     RR_TRY_GOTO(rr_jsonl_id(&r->jsonl, object, "", member(object, r->keys->ids), false, &id, diag));
     rr_doc *doc = find(r->docs, (rr_text){id, strlen(id)});
     if (doc != NULL) {
-        RR_TRY_GOTO(rr_jsonl_text(&r->jsonl, object, "", member(object, r->keys->texts), false, &text, diag));
-        RR_TRY_GOTO(rr_jsonl_text(&r->jsonl, object, "", "title", true, &title, diag));
-        RR_TRY_GOTO(keep(r, doc, title, text, diag));
+        RR_TRY_GOTO(read_texts(r, object, doc, diag));
     }
 fail:
     rr_arena_destroy(&scratch);

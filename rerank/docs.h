@@ -13,6 +13,8 @@ typedef struct rr_doc {
     rr_text text;
     const char *label; /* of the file where it was found; NULL = not found yet */
     size_t line;       /* there */
+    const char *null_label; /* of the file where its text is null, as not every collection has all; NULL = nowhere */
+    size_t null_line;       /* there */
 } rr_doc;
 
 /* Zero-initialise; destroy whatever happens. */
@@ -41,7 +43,8 @@ const rr_doc *rr_docs_find(const rr_docs *docs, rr_text id); /* NULL when it was
  *   {"_id": …, "title": …, "text": …}   JSON Lines (BEIR's corpus.jsonl and queries.jsonl, BRIGHT's documents and examples, ours)
  *   id <tab> text                       anything else (MS MARCO's collection.tsv and queries.tsv)
  * Of members that may be the id or the text, the object's first counts. Of lines that were not asked for, only the id is looked at,
- * and a line whose id comes first is not parsed. An id that was asked for may come again with the same text, not with another.
+ * and a line whose id comes first is not parsed. A text that is null counts as not found. An id that was asked for may
+ * come again with the same text, not with another.
  * Errors: RR_E_IO, RR_E_INPUT, RR_E_MEMORY. Cost: one pass over the mapped file; memory for what is kept. */
 rr_status rr_docs_read(rr_docs *docs, rr_docs_kind kind, const char *path, rr_diag *diag);
 /* The same over memory, borrowed during the call. */

@@ -10,12 +10,14 @@ static yyjson_val *member(yyjson_val *object, const char *key) {
 
 const char *rr_hits_text_key(yyjson_val *object) {
     static const char *const keys[] = {"text", "segment", "contents", "content", "body", "passage"};
+    const char *null_key = keys[0];
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (member(object, keys[i]) != NULL) {
             return keys[i];
         }
+        null_key = yyjson_obj_get(object, keys[i]) != NULL ? keys[i] : null_key;
     }
-    return keys[0];
+    return null_key;
 }
 
 /* Where the qid stands: in the object, in its query, or in its first hit; the object when it is nowhere. */
@@ -65,7 +67,9 @@ rr_status rr_hits_read(const rr_jsonl *jsonl, yyjson_val *hit, const char *where
         doc = hit;
     }
     RR_TRY(rr_jsonl_id(jsonl, hit, where, "docid", false, &out->docid, diag));
-    RR_TRY(rr_jsonl_text(jsonl, doc, inside, rr_hits_text_key(doc), false, &out->text, diag));
+    const char *key = rr_hits_text_key(doc);
+    out->is_null = yyjson_is_null(yyjson_obj_get(doc, key));
+    RR_TRY(rr_jsonl_text(jsonl, doc, inside, key, out->is_null, &out->text, diag));
     out->text = without_empty_title(out->text);
     RR_TRY(rr_jsonl_text(jsonl, doc, inside, "title", true, &out->title, diag));
     return rr_jsonl_number(jsonl, hit, where, "score", &out->score, diag);

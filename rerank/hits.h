@@ -25,11 +25,12 @@ rr_status rr_hits_query(const rr_jsonl *jsonl, yyjson_val *object, rr_text *out,
 typedef struct rr_hit {
     const char *docid;
     rr_text title, text;
+    bool is_null; /* the text is there, but null: not every collection has all */
     double score;
 } rr_hit;
 rr_status rr_hits_read(const rr_jsonl *jsonl, yyjson_val *hit, const char *where, rr_hit *out, rr_diag *diag);
 
-/* The first of the keys of texts whose member is there and not null; "text" when none is. */
+/* The first of the keys of texts whose member is there and not null; else one that is null; "text" when there is none. */
 const char *rr_hits_text_key(yyjson_val *object);
 
 #endif

@@ -92,26 +92,63 @@ static rr_status read_texts(joiner *j, rr_diag *diag) {
     return RR_OK;
 }
 
-static rr_status check_missing(const joiner *j, rr_diag *diag) {
-    const rr_run_in_counts *counts = j->counts;
-    for (size_t i = 0; i < j->n && !j->params->skip_missing; i++) {
+/* A text that is missing: of a query, or of a passage. */
+typedef struct missing {
+    bool query;
+    const rr_doc *doc; /* NULL = none is missing */
+    uint32_t line;     /* in the run */
+} missing;
+
+static missing first_missing(const joiner *j) {
+    for (size_t i = 0; i < j->n; i++) {
         const rr_eval_query *query = j->order[i];
         const rr_eval_row *rows = &j->run.rows[query->first];
-        if (rr_docs_find(&j->queries, query->qid)->label == NULL) {
-            return rr_fail(diag, RR_E_INPUT, "%s:%u: query \"%.*s\" is not in %s; missing: %zu of %zu queries. --skip-missing goes on "
-                           "without them", j->params->run, query->n > 0 ? rows->line : 0, shown(query->qid), query->qid.data,
-                           j->params->queries, counts->n_missing_queries, j->n);
+        const rr_doc *doc = rr_docs_find(&j->queries, query->qid);
+        if (doc->label == NULL) {
+            return (missing){.query = true, .doc = doc, .line = query->n > 0 ? rows->line : 0};
         }
         for (size_t k = 0; k < n_ranked(j, query); k++) {
-            rr_text id = docid_of(&rows[k]);
-            if (rr_docs_find(&j->passages, id)->label == NULL) {
-                return rr_fail(diag, RR_E_INPUT, "%s:%u: passage \"%.*s\" is not in %s%s; missing: %zu of %zu passages. --skip-missing "
-                               "goes on without them", j->params->run, rows[k].line, shown(id), id.data, j->params->corpora[0],
-                               j->params->n_corpora > 1 ? " nor the other files" : "", counts->n_missing_passages, counts->n_passages);
+            doc = rr_docs_find(&j->passages, docid_of(&rows[k]));
+            if (doc->label == NULL) {
+                return (missing){.doc = doc, .line = rows[k].line};
             }
         }
     }
-    return RR_OK;
+    return (missing){0};
+}
+
+/* What it is, and where one would look for it in vain. */
+static void describe_missing(const joiner *j, const missing *m, rr_buf *out) {
+    rr_buf_printf(out, "%s \"%.*s\"", m->query ? "query" : "passage", shown(m->doc->id), m->doc->id.data);
+    if (m->doc->null_label != NULL) {
+        rr_buf_printf(out, " has null for its text in %s:%zu", m->doc->null_label, m->doc->null_line);
+    } else {
+        rr_buf_printf(out, " is not in %s%s", m->query ? j->params->queries : j->params->corpora[0],
+                      !m->query && j->params->n_corpora > 1 ? " nor the other files" : "");
+    }
+}
+
+static rr_status check_missing(joiner *j, rr_diag *diag) {
+    const rr_run_in_counts *counts = j->counts;
+    missing m = first_missing(j);
+    if (m.doc == NULL) {
+        return RR_OK;
+    }
+    rr_buf text = {0};
+    describe_missing(j, &m, &text);
+    rr_status status = RR_OK;
+    if (text.failed) {
+        status = no_memory(j, diag);
+    } else if (j->params->skip_missing) {
+        j->counts->first_missing = rr_arena_copy(&j->out->arena, text.data, text.bytes);
+        status = j->counts->first_missing != NULL ? RR_OK : no_memory(j, diag);
+    } else {
+        status = rr_fail(diag, RR_E_INPUT, "%s:%u: %s; missing: %zu of %zu %s. --skip-missing goes on without them", j->params->run, m.line,
+                         text.data, m.query ? counts->n_missing_queries : counts->n_missing_passages,
+                         m.query ? j->n : counts->n_passages, m.query ? "queries" : "passages");
+    }
+    rr_buf_destroy(&text);
+    return status;
 }
 
 /* A copy of an id, fit for every output. */

@@ -20,13 +20,14 @@ typedef struct rr_run_in_counts {
     size_t n_passages;         /* different ones whose texts were asked for */
     size_t n_missing_passages; /* of them: in no corpus */
     size_t n_missing_queries;  /* queries of the run without a text */
+    const char *first_missing; /* names the first of both for people; NULL = none. In the candidates' arena */
     size_t n_excluded;         /* results taken out */
 } rr_run_in_counts;
 
 /* Queries come in the order of the run, each one's passages by score falling; ties keep the order of the file, which is that of the first
- * stage (by docid they are only measured). Passages behind `depth` keep their place but have no text. Of missing texts the message names the first and the count; with
- * `skip_missing` such passages and queries are left out. Ids must be valid UTF-8 without control characters. `out` must be destroyed
- * whatever happens. Errors: RR_E_IO, RR_E_INPUT, RR_E_MEMORY.
+ * stage (by docid they are only measured). Passages behind `depth` keep their place but have no text. Of missing texts, also such as are
+ * null, the message names the first and the count; with `skip_missing` such passages and queries are left out. Ids must be valid UTF-8
+ * without control characters. `out` must be destroyed whatever happens. Errors: RR_E_IO, RR_E_INPUT, RR_E_MEMORY.
  * Cost: linear in the run; one pass over the corpus. Memory: the rows of the run and the texts that are kept. */
 rr_status rr_run_in_read(const rr_run_in *params, rr_candidates *out, rr_run_in_counts *counts, rr_diag *diag);
 

@@ -91,7 +91,11 @@ int rr_ranking_input_read(rr_ranking_input *input, const rr_cli_args *args) {
     if (data_set) {
         return rr_source_read(&input->source, input->params.depth, &input->candidates);
     }
-    status = rr_candidates_read(input->candidates_path, &input->candidates, &diag);
+    rr_null_texts nulls = {.leave_out = input->source.skip_missing};
+    status = rr_candidates_read_texts(input->candidates_path, &nulls, &input->candidates, &diag);
+    if (status == RR_OK && nulls.n > 0) {
+        rr_log(RR_LOG_WARN, "left out, since their texts are null: %zu passages (such as %s)", nulls.n, nulls.first);
+    }
     if (status == RR_OK && input->source.limit != 0 && input->source.limit < input->candidates.n) {
         input->candidates.n = input->source.limit;
     }

@@ -19,7 +19,7 @@ rr_opt_group rr_source_group(rr_source *source) {
         {.name = "limit-queries", .kind = RR_OPT_U32, .target = &source->limit, .value = "N",
          .help = "only the first N queries", .min = 1, .max = UINT32_MAX},
         {.name = "skip-missing", .kind = RR_OPT_FLAG, .target = &source->skip_missing,
-         .help = "leave out what the corpus or the queries lack, instead of stopping"},
+         .help = "leave out what the corpus or the queries lack, and passages whose text is null, instead of stopping"},
     };
     _Static_assert(sizeof options <= sizeof source->options, "rr_source.options is too small");
     memcpy(source->options, options, sizeof options);
@@ -108,8 +108,8 @@ int rr_source_read(rr_source *source, size_t depth, rr_candidates *out) {
         return rr_cli_fail(status, &diag);
     }
     if (counts.n_missing_queries > 0 || counts.n_missing_passages > 0) {
-        rr_log(RR_LOG_WARN, "left out, since their texts are missing: %zu queries, %zu passages", counts.n_missing_queries,
-               counts.n_missing_passages);
+        rr_log(RR_LOG_WARN, "left out, since their texts are missing: %zu queries, %zu passages; %s", counts.n_missing_queries,
+               counts.n_missing_passages, counts.first_missing);
     }
     rr_log(RR_LOG_INFO, "%s: %zu queries, %zu passages read, %zu results excluded", source->run, out->n,
            counts.n_passages - counts.n_missing_passages, counts.n_excluded);

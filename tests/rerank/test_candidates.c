@@ -82,6 +82,8 @@ static void check_bad(void) {
     bad(CANDIDATES, "{\"qid\": \"1\", \"query\": \"q\", \"hits\": {}}", "f.jsonl:1: \"hits\": found a JSON object", "an array");
     bad(CANDIDATES, LINE("7"), "f.jsonl:1: hits[0]: found a JSON uint", "docid");
     bad(CANDIDATES, LINE(HIT ", {\"text\": \"x\"}"), "f.jsonl:1: hits[1].\"docid\" is missing", "");
+    bad(CANDIDATES, LINE(HIT ", {\"docid\": \"b\", \"text\": null}"), "f.jsonl:1: hits[1].\"docid\" \"b\": its text is null",
+        "expected a text");
     bad(CANDIDATES, LINE(HIT ", {\"docid\": \"b\"}"), "f.jsonl:1: hits[1].\"text\" is missing", "");
     bad(CANDIDATES, LINE("{\"docid\": \"b\", \"text\": \"x\", \"score\": \"1\"}"), "f.jsonl:1: hits[0].\"score\": found", "a number");
     bad(CANDIDATES, LINE("{\"docid\": \"b\", \"text\": \"x\", \"title\": 1}"), "f.jsonl:1: hits[0].\"title\": found", "a text");

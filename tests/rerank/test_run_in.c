@@ -86,6 +86,8 @@ static void check_docs(void) {
     docs_fail(RR_DOCS_CORPUS, "\tx\n", "f:1: found nothing before the tab");
     docs_fail(RR_DOCS_CORPUS, "{\"_id\": \"a\", \"text\": 5}", "f:1: \"text\": found a JSON");
     docs_fail(RR_DOCS_CORPUS, "{\"_id\": \"a\"}", "f:1: \"text\" is missing");
+    docs_show(RR_DOCS_CORPUS, "{\"_id\": \"a\", \"text\": null}\n{\"_id\": \"b\", \"text\": null, \"contents\": \"two\"}\n", "b=|two@2;");
+    docs_show(RR_DOCS_QUERIES, "{\"_id\": \"a\", \"query\": null}\n{\"_id\": \"a\", \"text\": \"who\"}\n", "a=|who@2;");
     docs_fail(RR_DOCS_CORPUS, "{\"text\": \"x\"}", "f:1: \"_id\" is missing");
     docs_fail(RR_DOCS_CORPUS, "{\"_id\": \"a\", \"text\": \"x", "f:1: not JSON");
     docs_fail(RR_DOCS_CORPUS, "{\"_id\": \"a\", \"text\": \"x\"}\n[1]\n", "f:2: found a JSON array");
@@ -147,6 +149,17 @@ static void check_joins(void) {
     params.skip_missing = true;
     joins(&params, "q2 tw\xEF\xBF\xBDo: a();q1 one: a(A);");
     params.skip_missing = false;
+    const char *nulls[] = {put("nulls.jsonl", "{\"_id\":\"a\",\"text\":\"A\"}\n{\"_id\":\"b\",\"text\":null}\n"
+                                              "{\"_id\":\"c\",\"title\":\"T\",\"text\":null}\n")};
+    params.corpora = nulls;
+    does_not_join(&params, "run:2: passage \"c\" has null for its text in ");
+    does_not_join(&params, "nulls.jsonl:3; missing: 2 of 3 passages. --skip-missing goes on without them");
+    params.skip_missing = true;
+    params.queries = put("null.jsonl", "{\"_id\":\"q1\",\"text\":\"one\"}\n{\"_id\":\"q2\",\"text\":null}\n");
+    joins(&params, "q1 one: a(A);");
+    params.skip_missing = false;
+    does_not_join(&params, "run:2: query \"q2\" has null for its text in ");
+    params.corpora = corpus;
     params.n_corpora = 2;
     params.queries = put("few.tsv", "q1\tone\n");
     does_not_join(&params, "run:2: query \"q2\" is not in ");

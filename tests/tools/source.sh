@@ -80,6 +80,19 @@ printf '{"qid": "q1", "responses": ["[2]"]}\n{"qid": "q2", "responses": []}\n' >
 run 0 replay --data beir --corpus short.jsonl --skip-missing --answers answers.jsonl -f trec
 check "the rest is ranked" test "$(wc -l <out)" -eq 2
 check "and said" says 'left out, since their texts are missing: 0 queries, 1 passages'
+printf '{"_id": "d1", "text": "x"}\n{"_id": "d2", "text": null}\n{"_id": "d3", "text": "y"}\n' >null.jsonl
+run 2 rank --data beir --corpus null.jsonl
+check "says which text is null" says 'beir/bm25.trec:1: passage "d2" has null for its text in null.jsonl:2; missing: 1 of 3 passages'
+run 0 replay --data beir --corpus null.jsonl --skip-missing --answers answers.jsonl -f trec
+check "the others are ranked" test "$(wc -l <out)" -eq 3
+check "and the one is named" says 'missing: 0 queries, 1 passages; passage "d2" has null for its text in null.jsonl:2'
+printf '{"qid": "q1", "query": "x", "hits": [{"docid": "a", "text": null}, {"docid": "b", "text": "y"}, {"docid": "c", "text": ""}]}\n' \
+    >null.candidates
+run 2 replay --candidates null.candidates --answers answers.jsonl -f trec
+check "says which candidate's text is null" says 'null.candidates:1: hits[0]."docid" "a": its text is null, expected a text; --skip-missing'
+run 0 replay --candidates null.candidates --skip-missing --answers <(head -n 1 answers.jsonl) -f trec
+check "the other candidates are ranked" test "$(wc -l <out)" -eq 2
+check "and that one is named" says 'left out, since their texts are null: 1 passages (such as "a" in null.candidates:1)'
 printf '{"_id": "d1", "text": "x"}\n{"_id": "d2", "text": 5}\n' >bad.jsonl
 run 2 rank --data beir --corpus bad.jsonl
 check "says where a corpus is broken" says 'bad.jsonl:2: "text": found a JSON'
