@@ -106,22 +106,46 @@ static bool one_of(const char *const keys[N_KEYS], const char *key, size_t bytes
     return false;
 }
 
+/* Memory for a doc's texts. An id may come again with every line: what is too small doubles, so that all blocks of a doc together stay
+ * below four times its longest texts. */
+static bool make_room(reader *r, rr_doc *doc, size_t bytes) {
+    if (doc->memory == NULL || doc->memory_bytes < bytes) {
+        doc->memory_bytes = doc->memory == NULL ? bytes : bytes * 2;
+        doc->memory = rr_arena_alloc(&r->docs->arena, doc->memory_bytes + 1, 1);
+    }
+    return doc->memory != NULL;
+}
+
+static void note_replaced(reader *r, const rr_doc *doc) {
+    if (r->docs->n_replaced++ == 0) {
+        r->docs->first_replaced =
+            (rr_doc_replaced){.id = doc->id, .label = r->label, .line = r->jsonl.line, .earlier = doc->line};
+    }
+}
+
 static rr_status keep(reader *r, rr_doc *doc, rr_text title, rr_text text, rr_diag *diag) {
-    if (doc->label != NULL) {
-        if (same(doc->title, title) && same(doc->text, text)) {
-            return RR_OK;
-        }
+    if (doc->label != NULL && same(doc->title, title) && same(doc->text, text)) {
+        return RR_OK;
+    }
+    if (doc->label != NULL && doc->label != r->label) {
         return rr_jsonl_fail(&r->jsonl, diag, "id \"%.*s\" stands in %s:%zu already, with another text",
                              (int)(doc->id.bytes < 100 ? doc->id.bytes : 100), doc->id.data, doc->label, doc->line);
     }
-    doc->title = (rr_text){rr_arena_copy(&r->docs->arena, title.data, title.bytes), title.bytes};
-    doc->text = (rr_text){rr_arena_copy(&r->docs->arena, text.data, text.bytes), text.bytes};
-    if (doc->title.data == NULL || doc->text.data == NULL) {
+    if (!make_room(r, doc, title.bytes + text.bytes)) {
         return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", r->jsonl.label, r->jsonl.line);
     }
+    if (doc->label != NULL) {
+        note_replaced(r, doc);
+    } else {
+        r->docs->n_found++;
+    }
+    char *texts = doc->memory;
+    memcpy(texts, title.data, title.bytes);
+    memcpy(texts + title.bytes, text.data, text.bytes);
+    doc->title = (rr_text){texts, title.bytes};
+    doc->text = (rr_text){texts + title.bytes, text.bytes};
     doc->label = r->label;
     doc->line = r->jsonl.line;
-    r->docs->n_found++;
     return RR_OK;
 }
 

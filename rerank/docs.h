@@ -15,7 +15,16 @@ typedef struct rr_doc {
     size_t line;       /* there */
     const char *null_label; /* of the file where its text is null, as not every collection has all; NULL = nowhere */
     size_t null_line;       /* there */
+    char *memory;           /* of title and text */
+    size_t memory_bytes;
 } rr_doc;
+
+/* A text that took another's place. */
+typedef struct rr_doc_replaced {
+    rr_text id;
+    const char *label;    /* of the file */
+    size_t line, earlier; /* where the new one stands, and the old one */
+} rr_doc_replaced;
 
 /* Zero-initialise; destroy whatever happens. */
 typedef struct rr_docs {
@@ -23,6 +32,8 @@ typedef struct rr_docs {
     rr_doc *items;  /* [n] in the order in which they were asked for */
     size_t n, capacity;
     size_t n_found;
+    size_t n_replaced;
+    rr_doc_replaced first_replaced;
     uint32_t *slots; /* hash table: index + 1, 0 = free */
     size_t n_slots;
 } rr_docs;
@@ -43,8 +54,9 @@ const rr_doc *rr_docs_find(const rr_docs *docs, rr_text id); /* NULL when it was
  *   {"_id": …, "title": …, "text": …}   JSON Lines (BEIR's corpus.jsonl and queries.jsonl, BRIGHT's documents and examples, ours)
  *   id <tab> text                       anything else (MS MARCO's collection.tsv and queries.tsv)
  * Of members that may be the id or the text, the object's first counts. Of lines that were not asked for, only the id is looked at,
- * and a line whose id comes first is not parsed. A text that is null counts as not found. An id that was asked for may
- * come again with the same text, not with another.
+ * and a line whose id comes first is not parsed. A text that is null counts as not found. If an id that was asked
+ * for comes again in the same file with another text, the last one counts, as for programs that make a dictionary of the file; in another
+ * file it is an error.
  * Errors: RR_E_IO, RR_E_INPUT, RR_E_MEMORY. Cost: one pass over the mapped file; memory for what is kept. */
 rr_status rr_docs_read(rr_docs *docs, rr_docs_kind kind, const char *path, rr_diag *diag);
 /* The same over memory, borrowed during the call. */

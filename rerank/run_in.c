@@ -75,6 +75,20 @@ static size_t n_ranked(const joiner *j, const rr_eval_query *query) {
     return j->params->depth != 0 && j->params->depth < query->n ? j->params->depth : query->n;
 }
 
+static rr_status note_replaced(joiner *j, rr_diag *diag) {
+    const rr_doc_replaced *first = j->queries.n_replaced > 0 ? &j->queries.first_replaced : &j->passages.first_replaced;
+    j->counts->n_replaced = j->queries.n_replaced + j->passages.n_replaced;
+    if (j->counts->n_replaced == 0) {
+        return RR_OK;
+    }
+    rr_buf text = {0};
+    rr_buf_printf(&text, "\"%.*s\" in %s:%zu, before in line %zu", shown(first->id), first->id.data, first->label, first->line,
+                  first->earlier);
+    j->counts->first_replaced = text.failed ? NULL : rr_arena_copy(&j->out->arena, text.data, text.bytes);
+    rr_buf_destroy(&text);
+    return j->counts->first_replaced != NULL ? RR_OK : no_memory(j, diag);
+}
+
 static rr_status read_texts(joiner *j, rr_diag *diag) {
     for (size_t i = 0; i < j->n; i++) {
         RR_TRY(rr_docs_want(&j->queries, j->order[i]->qid, diag));
@@ -89,7 +103,7 @@ static rr_status read_texts(joiner *j, rr_diag *diag) {
     j->counts->n_passages = j->passages.n;
     j->counts->n_missing_passages = j->passages.n - j->passages.n_found;
     j->counts->n_missing_queries = j->queries.n - j->queries.n_found;
-    return RR_OK;
+    return note_replaced(j, diag);
 }
 
 /* A text that is missing: of a query, or of a passage. */

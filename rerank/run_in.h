@@ -21,6 +21,8 @@ typedef struct rr_run_in_counts {
     size_t n_missing_passages; /* of them: in no corpus */
     size_t n_missing_queries;  /* queries of the run without a text */
     const char *first_missing; /* names the first of both for people; NULL = none. In the candidates' arena */
+    size_t n_replaced;         /* texts that took the place of another with their id, earlier in the same file */
+    const char *first_replaced; /* names the first for people, as first_missing does */
     size_t n_excluded;         /* results taken out */
 } rr_run_in_counts;
 

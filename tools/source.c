@@ -11,7 +11,8 @@ rr_opt_group rr_source_group(rr_source *source) {
          .help = "rank what a run found, by score, ties as in the file: \"qid Q0 docid rank score tag\", or another form that `rearank "
                  "eval` reads"},
         {.name = "corpus", .kind = RR_OPT_LIST, .target = &source->corpora, .value = "FILE",
-         .help = "its passages: BEIR's corpus.jsonl, BRIGHT's documents, id<tab>text, or a folder; again for more files"},
+         .help = "its passages: BEIR's corpus.jsonl, BRIGHT's documents, id<tab>text, or a folder; again for more files. Of an id that "
+                 "comes again in a file the last text counts"},
         {.name = "queries", .kind = RR_OPT_TEXT, .target = &source->queries, .value = "FILE",
          .help = "its queries: BEIR's queries.jsonl, BRIGHT's examples, qid<tab>query, or a folder"},
         {.name = "data", .kind = RR_OPT_TEXT, .target = &source->data, .value = "FOLDER",
@@ -110,6 +111,10 @@ int rr_source_read(rr_source *source, size_t depth, rr_candidates *out) {
     if (counts.n_missing_queries > 0 || counts.n_missing_passages > 0) {
         rr_log(RR_LOG_WARN, "left out, since their texts are missing: %zu queries, %zu passages; %s", counts.n_missing_queries,
                counts.n_missing_passages, counts.first_missing);
+    }
+    if (counts.n_replaced > 0) {
+        rr_log(RR_LOG_WARN, "ids that come again with another text, of which the last counts: %zu (such as %s)", counts.n_replaced,
+               counts.first_replaced);
     }
     rr_log(RR_LOG_INFO, "%s: %zu queries, %zu passages read, %zu results excluded", source->run, out->n,
            counts.n_passages - counts.n_missing_passages, counts.n_excluded);

@@ -79,7 +79,8 @@ static void check_docs(void) {
     docs_show(RR_DOCS_QUERIES, "{\"query\": \"q\", \"reasoning\": \"r\", \"id\": \"7\", \"excluded_ids\": [\"N/A\"]}", "7=|q@1;");
     docs_show(RR_DOCS_CORPUS, "a\tsame\na\tsame\n", "a=|same@1;");
     docs_show(RR_DOCS_CORPUS, "{\"_id\": \"zz\", broken\n{\"_id\": \"a\", \"text\": \"t\"}", "a=|t@2;"); /* not asked for, not parsed */
-    docs_fail(RR_DOCS_CORPUS, "a\tone\na\ttwo\n", "f:2: id \"a\" stands in f:1 already, with another text");
+    docs_show(RR_DOCS_CORPUS, "a\tone\nb\tx\na\tlonger\na\ttwo\n", "a=|two@4;b=|x@2;"); /* the last counts */
+    docs_show(RR_DOCS_CORPUS, "{\"_id\": \"a\", \"title\": \"T\", \"text\": \"x\"}\n{\"_id\": \"a\", \"text\": \"Tx\"}\n", "a=|Tx@2;");
     docs_fail(RR_DOCS_CORPUS, "", "f: is empty");
     docs_fail(RR_DOCS_CORPUS, "b\tx\nno tab here\n", "f:2: found no tab in \"no tab here\", expected \"id<tab>text\"");
     docs_fail(RR_DOCS_CORPUS, "docid,title,text\na,T,x\n", "f:1: found the head of a table of commas in \"docid,title,text\"");
@@ -133,6 +134,21 @@ static void check_joins(void) {
     params.max_queries = 1;
     joins(&params, "q2 tw\xEF\xBF\xBDo: c(C) b(B) a();");
     params.max_queries = 0;
+    rr_candidates out;
+    rr_run_in_counts counts;
+    rr_diag diag = {0};
+    const char *repeats[] = {put("repeats.tsv", "a\told\nb\tB\nc\tC\na\tnew\na\tA\n"), put("other.tsv", "b\tanother\n")};
+    params.corpora = repeats;
+    params.n_corpora = 1;
+    CHECK_OK(rr_run_in_read(&params, &out, &counts, &diag), diag);
+    CHECK_INT(counts.n_replaced, 2);
+    CHECK_MSG(counts.first_replaced != NULL && strstr(counts.first_replaced, "repeats.tsv:4, before in line 1") != NULL, "%s",
+              counts.first_replaced);
+    rr_candidates_destroy(&out);
+    joins(&params, "q2 tw\xEF\xBF\xBDo: c(C) b(B) a();q1 one: a(A) b(B);");
+    params.n_corpora = 2;
+    does_not_join(&params, "other.tsv:1: id \"b\" stands in ");
+    params.corpora = corpus;
     /* Ties keep the order of the file, also in JSON, where many hits stand on one line; scores that only doubles tell apart are no ties. */
     params.depth = 1;
     params.run = put("ties", "q1 Q0 a 1 0.7 t\nq1 Q0 c 2 0.7 t\nq1 Q0 b 3 0.7 t\nq1 Q0 zz 4 0.8 t\n");

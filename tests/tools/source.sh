@@ -93,6 +93,10 @@ check "says which candidate's text is null" says 'null.candidates:1: hits[0]."do
 run 0 replay --candidates null.candidates --skip-missing --answers <(head -n 1 answers.jsonl) -f trec
 check "the other candidates are ranked" test "$(wc -l <out)" -eq 2
 check "and that one is named" says 'left out, since their texts are null: 1 passages (such as "a" in null.candidates:1)'
+printf 'd1\told\nd2\ttwo\nd3\tthree\nd1\tnew\n' >twice.tsv
+run 0 prompt --data beir --corpus twice.tsv
+check "the last text of an id counts" has '[2] new'
+check "and that is said" says 'of which the last counts: 1 (such as "d1" in twice.tsv:4, before in line 1)'
 printf '{"_id": "d1", "text": "x"}\n{"_id": "d2", "text": 5}\n' >bad.jsonl
 run 2 rank --data beir --corpus bad.jsonl
 check "says where a corpus is broken" says 'bad.jsonl:2: "text": found a JSON'
