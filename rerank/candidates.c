@@ -8,7 +8,7 @@
 #include "rerank/hits.h"
 #include "rerank/jsonl.h"
 #include "rerank/table_head.h"
-#include "runtime/base/file.h"
+#include "runtime/base/text_file.h"
 
 static const char candidates_shape[] = "{\"qid\", \"query\", \"hits\": [{\"docid\", \"text\"}, ...]} on one line, or an array of them";
 static const char passage_shape[] = "{\"text\", \"title\"?, \"id\"?} on one line";
@@ -249,7 +249,7 @@ rr_status rr_candidates_read(const char *path, rr_candidates *out, rr_diag *diag
 rr_status rr_candidates_read_texts(const char *path, rr_null_texts *nulls, rr_candidates *out, rr_diag *diag) {
     *out = (rr_candidates){0};
     rr_buf text = {0};
-    rr_status status = rr_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
+    rr_status status = rr_text_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
     if (status == RR_OK) {
         status = parse(text.data, text.bytes, label_of(path), nulls, out, diag);
     }
@@ -271,7 +271,7 @@ static bool ends_with(const char *text, const char *end) {
 
 /* By name, else by the first line: a JSON object that has a text in "text" or what stands for it. */
 static bool is_jsonl(const char *label, const char *data, size_t bytes) {
-    if (ends_with(label, ".jsonl") || ends_with(label, ".ndjson")) {
+    if (ends_with(label, ".jsonl") || ends_with(label, ".ndjson") || ends_with(label, ".jsonl.gz") || ends_with(label, ".ndjson.gz")) {
         return true;
     }
     rr_arena unused = {0};
@@ -390,7 +390,7 @@ static rr_status read_file_passage(const char *path, rr_arena *arena, rr_passage
                                          "passage a line");
     }
     rr_buf text = {0}, id = {0};
-    rr_status status = rr_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
+    rr_status status = rr_text_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
     if (status == RR_OK) {
         rr_clean_terminal(path, strlen(path), true, &id);
         out->id = id.failed ? NULL : rr_arena_copy(arena, id.data, id.bytes);
@@ -409,7 +409,7 @@ rr_status rr_passages_read(const char *qid, const char *query, const char *const
     if (n_paths == 1) {
         *out = (rr_candidates){0};
         rr_buf text = {0};
-        rr_status status = rr_file_read(paths[0], RR_CANDIDATES_MAX_BYTES, &text, diag);
+        rr_status status = rr_text_file_read(paths[0], RR_CANDIDATES_MAX_BYTES, &text, diag);
         if (status == RR_OK) {
             status = rr_passages_parse(qid, query, text.data, text.bytes, label_of(paths[0]), out, diag);
         }
@@ -505,7 +505,7 @@ fail:
 rr_status rr_recording_read(const char *path, rr_recording *out, rr_diag *diag) {
     *out = (rr_recording){0};
     rr_buf text = {0};
-    rr_status status = rr_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
+    rr_status status = rr_text_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
     if (status == RR_OK) {
         status = rr_recording_parse(text.data, text.bytes, label_of(path), out, diag);
     }

@@ -17,7 +17,8 @@ typedef struct rr_candidates {
 /* Files longer than this are refused. */
 #define RR_CANDIDATES_MAX_BYTES ((uint64_t)1 << 30)
 
-/* Reads a candidates file ("-" = standard input), one JSON object a line, blank lines skipped, or one array of such objects:
+/* Reads a candidates file (rr_text_file_read: "-" = standard input, gzip is unpacked), one JSON object a line, blank lines skipped, or one
+ * array of such objects:
  *   {"qid": …, "query": "…", "hits": [{"docid": …, "text": "…", "title": "…"?, "score": 1.5?}, …]}
  * or in the forms of RankGPT and rank_llm (rerank/hits.h).
  * Ids are texts without control characters, or integers. A qid may occur once in the file, a docid once in its query.

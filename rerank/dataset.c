@@ -27,14 +27,19 @@ void rr_dataset_names(rr_dataset_part part, rr_buf *out) {
     }
 }
 
+/* As it is published, or packed. */
+static const char *const endings[] = {"", ".gz"};
+enum { N_ENDINGS = sizeof endings / sizeof endings[0] };
+
 static rr_status find_part(const char *folder, rr_dataset_part part, rr_arena *arena, const char **out, rr_diag *diag) {
     rr_buf path = {0};
     rr_status status = RR_OK;
     *out = NULL;
-    for (size_t i = 0; i < MAX_NAMES && names[part][i] != NULL && *out == NULL && status == RR_OK; i++) {
+    for (size_t i = 0; i < MAX_NAMES * N_ENDINGS && names[part][i / N_ENDINGS] != NULL && *out == NULL && status == RR_OK; i++) {
         struct stat st;
         rr_buf_clear(&path);
-        rr_buf_printf(&path, "%s%s%s", folder, folder[strlen(folder) - 1] == '/' ? "" : "/", names[part][i]);
+        rr_buf_printf(&path, "%s%s%s%s", folder, folder[strlen(folder) - 1] == '/' ? "" : "/", names[part][i / N_ENDINGS],
+                      endings[i % N_ENDINGS]);
         if (!path.failed && stat(path.data, &st) == 0 && !S_ISDIR(st.st_mode)) {
             *out = rr_arena_copy(arena, path.data, path.bytes);
             path.failed = *out == NULL;

@@ -5,7 +5,7 @@
 
 #include "runtime/base/memory.h"
 
-/* Paths of what was found, NULL for what was not; of several names the first that is there:
+/* Paths of what was found, NULL for what was not; of several names the first that is there, each as it stands or with .gz:
  *   corpus      corpus.jsonl (BEIR), documents.jsonl (BRIGHT), collection.tsv (MS MARCO), corpus.tsv
  *   queries     queries.jsonl (BEIR), examples.jsonl (BRIGHT), queries.tsv (MS MARCO), topics.tsv
  *   qrels       qrels/test.tsv, qrels/dev.tsv (BEIR), qrels.tsv, qrels.txt, qrels (a file), examples.jsonl (BRIGHT)

@@ -5,8 +5,8 @@
 
 #include "rerank/jsonl.h"
 #include "rerank/table_head.h"
-#include "runtime/base/file.h"
 #include "runtime/base/hash.h"
+#include "runtime/base/text_file.h"
 
 /* The hash table ---------------------------------------------------------------------------------------------------- */
 
@@ -74,7 +74,12 @@ void rr_docs_destroy(rr_docs *docs) {
 
 /* Reading ----------------------------------------------------------------------------------------------------------- */
 
-enum { N_KEYS = 3, AHEAD_BYTES = 64 << 20 };
+enum {
+    N_KEYS = 3,
+    AHEAD_BYTES = 64 << 20,
+    PIECE_BYTES = 1 << 20,    /* of a packed file, as long as no line is longer */
+    MAX_LINE_BYTES = 1 << 30 /* there: a line must fit into memory */
+};
 
 typedef struct key_set {
     const char *ids[N_KEYS], *texts[N_KEYS];
@@ -95,6 +100,7 @@ typedef struct reader {
     const rr_mapping *map; /* to read ahead in; NULL for memory */
     const char *label;     /* a copy that lives with the docs */
     uint64_t asked_bytes;  /* read ahead up to here */
+    bool any, json;        /* a line was read; lines are JSON objects */
 } reader;
 
 static bool one_of(const char *const keys[N_KEYS], const char *key, size_t bytes) {
@@ -248,6 +254,9 @@ static rr_status read_tabbed(reader *r, rr_text line, rr_diag *diag) {
     }
     rr_doc *doc = find(r->docs, (rr_text){line.data, (size_t)(tab - line.data)});
     rr_text text = {tab + 1, (size_t)(line.data + line.bytes - tab - 1)};
+    if (doc != NULL && memchr(text.data, '\0', text.bytes) != NULL) {
+        return rr_jsonl_fail(&r->jsonl, diag, "found a NUL byte, expected text in UTF-8");
+    }
     return doc == NULL ? RR_OK : keep(r, doc, (rr_text){"", 0}, text, diag);
 }
 
@@ -261,43 +270,123 @@ static void read_ahead(reader *r, const char *at) {
 
 static rr_status read_lines(reader *r, rr_diag *diag) {
     rr_text line;
-    bool any = false, json = false;
     while (rr_jsonl_next_line(&r->jsonl, &line)) {
-        if (!any) {
+        if (!r->any) {
             const char *start = skip_spaces(line.data, line.data + line.bytes);
-            json = start < line.data + line.bytes && *start == '{';
-            any = true;
+            r->json = start < line.data + line.bytes && *start == '{';
+            r->any = true;
         }
-        RR_TRY(json ? read_object(r, line, diag) : read_tabbed(r, line, diag));
+        RR_TRY(r->json ? read_object(r, line, diag) : read_tabbed(r, line, diag));
         if (r->map != NULL) {
             read_ahead(r, line.data);
         }
     }
-    return any ? RR_OK
-               : rr_fail(diag, RR_E_INPUT, "%s: is empty, expected lines of %s or %s", r->jsonl.label, r->keys->tab_shape, r->keys->shape);
+    return RR_OK;
 }
 
-static rr_status read_all(rr_docs *docs, rr_docs_kind kind, const char *data, size_t bytes, const char *label, const rr_mapping *map,
-                          rr_diag *diag) {
-    reader r = {
+static rr_status check_any(const reader *r, rr_diag *diag) {
+    return r->any ? RR_OK
+                  : rr_fail(diag, RR_E_INPUT, "%s: is empty, expected lines of %s or %s", r->jsonl.label, r->keys->tab_shape,
+                            r->keys->shape);
+}
+
+static rr_status start(rr_docs *docs, rr_docs_kind kind, const char *data, size_t bytes, const char *label, reader *r, rr_diag *diag) {
+    *r = (reader){
         .docs = docs,
         .keys = &kinds[kind],
         .jsonl = rr_jsonl_start(label, data, bytes, NULL),
-        .map = map,
         .label = rr_arena_copy(&docs->arena, label, strlen(label)),
     };
-    return r.label != NULL ? read_lines(&r, diag) : rr_fail(diag, RR_E_MEMORY, "%s: out of memory", label);
+    return r->label != NULL ? RR_OK : rr_fail(diag, RR_E_MEMORY, "%s: out of memory", label);
 }
 
 rr_status rr_docs_parse(rr_docs *docs, rr_docs_kind kind, const char *data, size_t bytes, const char *label, rr_diag *diag) {
-    return read_all(docs, kind, data, bytes, label, NULL, diag);
+    reader r;
+    RR_TRY(start(docs, kind, data, bytes, label, &r, diag));
+    RR_TRY(read_lines(&r, diag));
+    return check_any(&r, diag);
+}
+
+/* A text that comes in pieces, of which whole lines are read. */
+typedef struct packed_text {
+    rr_text_stream *stream;
+    char *data;
+    size_t bytes, room;
+    bool ended;
+} packed_text;
+
+/* Reads on behind what is left of the piece before. */
+static rr_status next_piece(packed_text *p, const char *label, rr_diag *diag) {
+    if (p->bytes == p->room) { /* one line, and still not its end */
+        size_t room = p->room == 0 ? PIECE_BYTES : p->room * 2;
+        char *data = room <= MAX_LINE_BYTES ? realloc(p->data, room) : NULL;
+        if (data == NULL) {
+            return room <= MAX_LINE_BYTES
+                       ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory for a line of more than %zu bytes", label, p->room)
+                       : rr_fail(diag, RR_E_INPUT, "%s: holds a line of more than %zu bytes", label, p->room);
+        }
+        p->data = data;
+        p->room = room;
+    }
+    size_t n;
+    RR_TRY(rr_text_stream_read(p->stream, p->data + p->bytes, p->room - p->bytes, &n, diag));
+    p->ended = n < p->room - p->bytes;
+    p->bytes += n;
+    return RR_OK;
+}
+
+static size_t whole_lines(const packed_text *p) {
+    size_t n = p->bytes;
+    while (!p->ended && n > 0 && p->data[n - 1] != '\n') {
+        n--;
+    }
+    return n;
+}
+
+static rr_status read_packed(rr_docs *docs, rr_docs_kind kind, const char *path, rr_diag *diag) {
+    packed_text p = {0};
+    reader r = {0};
+    rr_status status = RR_OK;
+    RR_TRY_GOTO(rr_text_stream_open(path, &p.stream, diag));
+    while (!p.ended) {
+        RR_TRY_GOTO(next_piece(&p, path, diag));
+        const size_t n = whole_lines(&p);
+        if (r.label == NULL) {
+            RR_TRY_GOTO(start(docs, kind, p.data, n, path, &r, diag));
+        } else {
+            r.jsonl.data = p.data;
+            r.jsonl.bytes = n;
+        }
+        RR_TRY_GOTO(read_lines(&r, diag));
+        p.bytes -= n;
+        memmove(p.data, p.data + n, p.bytes);
+    }
+    RR_TRY_GOTO(check_any(&r, diag));
+fail:
+    rr_text_stream_close(&p.stream);
+    free(p.data);
+    return status;
+}
+
+static rr_status read_mapped(rr_docs *docs, rr_docs_kind kind, const rr_text_file *file, const char *path, rr_diag *diag) {
+    reader r;
+    RR_TRY(start(docs, kind, file->data, file->bytes, path, &r, diag));
+    r.map = file->map.data != NULL ? &file->map : NULL;
+    RR_TRY(read_lines(&r, diag));
+    return check_any(&r, diag);
 }
 
 rr_status rr_docs_read(rr_docs *docs, rr_docs_kind kind, const char *path, rr_diag *diag) {
     rr_mapping map = {0};
     RR_TRY(rr_file_map(path, &map, diag));
-    rr_status status = map.data == NULL ? read_all(docs, kind, "", 0, path, NULL, diag)
-                                        : read_all(docs, kind, (const char *)map.data, (size_t)map.bytes, path, &map, diag);
+    const bool packed = rr_text_packing(map.data, (size_t)map.bytes) != NULL;
     rr_file_unmap(&map);
+    if (packed) {
+        return read_packed(docs, kind, path, diag);
+    }
+    rr_text_file file;
+    RR_TRY(rr_text_file_open(path, 0, &file, diag));
+    rr_status status = read_mapped(docs, kind, &file, path, diag);
+    rr_text_file_close(&file);
     return status;
 }

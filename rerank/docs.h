@@ -57,7 +57,8 @@ const rr_doc *rr_docs_find(const rr_docs *docs, rr_text id); /* NULL when it was
  * and a line whose id comes first is not parsed. A text that is null counts as not found. If an id that was asked
  * for comes again in the same file with another text, the last one counts, as for programs that make a dictionary of the file; in another
  * file it is an error.
- * Errors: RR_E_IO, RR_E_INPUT, RR_E_MEMORY. Cost: one pass over the mapped file; memory for what is kept. */
+ * Errors: RR_E_IO, RR_E_INPUT, RR_E_MEMORY. Cost: one pass over the mapped file, or over one packed with gzip, of which a megabyte or the
+ * longest line is in memory; memory for what is kept. */
 rr_status rr_docs_read(rr_docs *docs, rr_docs_kind kind, const char *path, rr_diag *diag);
 /* The same over memory, borrowed during the call. */
 rr_status rr_docs_parse(rr_docs *docs, rr_docs_kind kind, const char *data, size_t bytes, const char *label, rr_diag *diag);

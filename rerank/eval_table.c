@@ -27,21 +27,9 @@ static rr_status no_memory(const rr_eval_table *table, rr_diag *diag) {
 
 rr_status rr_eval_table_load(rr_eval_table *table, const char *path, const char **data, size_t *bytes, rr_diag *diag) {
     table->label = path;
-    rr_status status = RR_E_INPUT;
-    if (strcmp(path, "-") != 0) {
-        status = rr_file_map(path, &table->map, diag);
-        if (status != RR_OK && status != RR_E_INPUT) {
-            return status;
-        }
-    }
-    if (status == RR_OK) {
-        *data = table->map.data != NULL ? (const char *)table->map.data : "";
-        *bytes = (size_t)table->map.bytes;
-        return RR_OK;
-    }
-    RR_TRY(rr_file_read(path, RR_EVAL_MAX_STREAM, &table->text, diag)); /* no regular file: a pipe can be read */
-    *data = table->text.data != NULL ? table->text.data : "";
-    *bytes = table->text.bytes;
+    RR_TRY(rr_text_file_open(path, RR_EVAL_MAX_STREAM, &table->file, diag));
+    *data = table->file.data;
+    *bytes = table->file.bytes;
     return RR_OK;
 }
 
@@ -260,8 +248,7 @@ const rr_eval_query *rr_eval_table_find(const rr_eval_table *table, rr_text qid)
 }
 
 void rr_eval_table_destroy(rr_eval_table *table) {
-    rr_file_unmap(&table->map);
-    rr_buf_destroy(&table->text);
+    rr_text_file_close(&table->file);
     rr_arena_destroy(&table->arena);
     free(table->queries);
     free(table->rows);

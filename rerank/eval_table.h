@@ -4,7 +4,7 @@
 #ifndef RR_RERANK_EVAL_TABLE_H
 #define RR_RERANK_EVAL_TABLE_H
 
-#include "runtime/base/file.h"
+#include "runtime/base/text_file.h"
 #include "runtime/model/gguf.h"
 
 typedef struct rr_eval_row {
@@ -27,8 +27,7 @@ typedef struct rr_eval_query {
 /* Zero-initialise; destroy whatever happens. While rows are added the queries stand in the file's order. */
 typedef struct rr_eval_table {
     const char *label;      /* the file in messages; borrowed */
-    rr_mapping map;
-    rr_buf text;            /* instead of `map` for what cannot be mapped */
+    rr_text_file file;
     rr_arena arena;         /* ids that do not stand in the file as they are */
     rr_eval_query *queries; /* [n_queries] after rr_eval_table_finish by qid, in byte order */
     size_t n_queries, queries_capacity;
@@ -39,8 +38,8 @@ typedef struct rr_eval_table {
     bool scattered;         /* the rows of some query do not stand together */
 } rr_eval_table;
 
-/* Maps the file, or reads it when it is a pipe or "-" (standard input, at most RR_EVAL_MAX_STREAM bytes). *data stays valid
- * until the table is destroyed. Errors: RR_E_IO, RR_E_INPUT, RR_E_USAGE for an empty path, RR_E_MEMORY. */
+/* Opens the file (rr_text_file_open; a pipe or "-" may hold RR_EVAL_MAX_STREAM bytes). *data stays valid until the table is
+ * destroyed. Errors: those of rr_text_file_open. */
 #define RR_EVAL_MAX_STREAM ((uint64_t)16 << 30)
 rr_status rr_eval_table_load(rr_eval_table *table, const char *path, const char **data, size_t *bytes, rr_diag *diag);
 

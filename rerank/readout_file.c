@@ -10,6 +10,7 @@
 #include "rerank/json_out.h"
 #include "rerank/readout.h"
 #include "rerank/readouts.h"
+#include "runtime/base/text_file.h"
 
 enum { VERSION = 1, MOST_BYTES = 16 << 20, MOST_NESTED = 16 };
 
@@ -241,7 +242,7 @@ rr_status rr_readout_parse(const char *text, size_t bytes, const char *label, rr
 rr_status rr_readout_load(const char *path, rr_readout *out, rr_diag *diag) {
     rr_buf text = {0};
     *out = (rr_readout){0};
-    rr_status status = rr_file_read(path, MOST_BYTES, &text, diag);
+    rr_status status = rr_text_file_read(path, MOST_BYTES, &text, diag);
     if (status == RR_OK) {
         status = rr_readout_parse(text.data != NULL ? text.data : "", text.bytes, path, out, diag);
     }

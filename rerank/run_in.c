@@ -55,19 +55,18 @@ static rr_status order_queries(joiner *j, rr_diag *diag) {
 
 /* BRIGHT's rule, where the list of queries is BRIGHT's. */
 static rr_status exclude(joiner *j, rr_diag *diag) {
-    rr_mapping map = {0};
-    RR_TRY(rr_file_map(j->params->queries, &map, diag));
-    const char *data = (const char *)map.data;
+    rr_text_file file;
+    RR_TRY(rr_text_file_open(j->params->queries, RR_TEXT_MAX_UNPACKED, &file, diag));
     rr_status status = RR_OK;
-    if (data != NULL && rr_bright_is(data, (size_t)map.bytes)) {
+    if (rr_bright_is(file.data, file.bytes)) {
         size_t depth = j->params->depth;
-        status = rr_bright_parse(data, (size_t)map.bytes, j->params->queries, NULL, &j->excluded, diag);
+        status = rr_bright_parse(file.data, file.bytes, j->params->queries, NULL, &j->excluded, diag);
         if (status == RR_OK) {
             j->counts->n_excluded =
                 rr_bright_exclude(&j->run, &j->excluded, depth != 0 && depth < RR_BRIGHT_CUT ? RR_BRIGHT_CUT : depth);
         }
     }
-    rr_file_unmap(&map);
+    rr_text_file_close(&file);
     return status;
 }
 

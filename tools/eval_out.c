@@ -12,8 +12,12 @@ static const double significant = 0.05;
 void rr_eval_report_name(rr_eval_report *report) {
     for (size_t i = 0; i < report->n_runs; i++) {
         const char *path = report->paths[i], *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path;
-        const char *dot = strrchr(base, '.');
-        rr_buf_append(&report->names[i], base, dot != NULL && dot != base ? (size_t)(dot - base) : strlen(base));
+        size_t n = strlen(base);
+        n -= n > 3 && strcmp(base + n - 3, ".gz") == 0 ? 3 : 0;
+        size_t dot = n;
+        while (dot > 0 && base[--dot] != '.') {
+        }
+        rr_buf_append(&report->names[i], base, dot > 0 ? dot : n);
     }
     for (size_t i = 0; i < report->n_runs; i++) {
         for (size_t k = 0; k < report->n_runs; k++) {

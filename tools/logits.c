@@ -5,7 +5,7 @@
 
 #include <yyjson.h>
 
-#include "runtime/base/file.h"
+#include "runtime/base/text_file.h"
 #include "tools/cli.h"
 
 enum { TOKENS_BYTES = 64 << 20 };
@@ -13,7 +13,7 @@ enum { TOKENS_BYTES = 64 << 20 };
 /* A JSON array of token ids. */
 static rr_status read_tokens(const char *path, rr_tokens *out, rr_diag *diag) {
     rr_buf text = {0};
-    rr_status status = rr_file_read(path, TOKENS_BYTES, &text, diag);
+    rr_status status = rr_text_file_read(path, TOKENS_BYTES, &text, diag);
     yyjson_doc *doc = NULL;
     if (status == RR_OK && text.bytes == 0) {
         status = rr_fail(diag, RR_E_INPUT, "%s: is empty, expected a JSON array of token ids", path);

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <yyjson.h>
 
-#include "runtime/base/file.h"
+#include "runtime/base/text_file.h"
 
 extern const char rr_models_json[]; /* made from tools/models.json */
 
@@ -133,7 +133,7 @@ rr_status rr_manifest_read(const char *path, rr_manifest *out, rr_diag *diag) {
         path = "the built-in manifest";
         rr_buf_text(&text, rr_models_json);
     } else {
-        RR_TRY_GOTO(rr_file_read(path, MANIFEST_MAX_BYTES, &text, diag));
+        RR_TRY_GOTO(rr_text_file_read(path, MANIFEST_MAX_BYTES, &text, diag));
     }
     if (text.failed) {
         status = rr_fail(diag, RR_E_MEMORY, "out of memory");

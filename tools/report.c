@@ -4,8 +4,8 @@
 
 #include "rerank/eval_read.h"
 #include "rerank/report.h"
-#include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "runtime/base/text_file.h"
 #include "tools/cli.h"
 
 typedef struct report_options {
@@ -77,7 +77,7 @@ static rr_status add_query(void *user, rr_run_item *item, rr_diag *diag) {
 
 static rr_status read_inputs(report_job *job, rr_diag *diag) {
     const report_options *options = job->options;
-    RR_TRY(rr_file_read(options->run, RR_CANDIDATES_MAX_BYTES, &job->run, diag));
+    RR_TRY(rr_text_file_read(options->run, RR_CANDIDATES_MAX_BYTES, &job->run, diag));
     if (options->candidates_path != NULL) {
         RR_TRY(rr_candidates_read(options->candidates_path, &job->texts, diag));
     } else if (options->passages_path != NULL) {

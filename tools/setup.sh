@@ -49,6 +49,7 @@ need_build() {
     need_header stb/stb_ds.h libstb-dev
     need_module libpcre2-8 libpcre2-dev
     need_module libutf8proc libutf8proc-dev
+    need_module zlib zlib1g-dev
     need_module sqlite3 libsqlite3-dev
     need_module libcurl libcurl4-openssl-dev
     need_module libcrypto libssl-dev

@@ -1,6 +1,7 @@
 /* `rearank tokenize`: text or chat messages to token ids. Reads the vocabulary of the model's file; needs no GPU. */
 #include <string.h>
 
+#include "runtime/base/text_file.h"
 #include "runtime/model/chat.h"
 #include "runtime/model/utf8.h"
 #include "tools/chat_json.h"
@@ -33,7 +34,7 @@ static rr_status encode_chat(const tokenize_request *request, const rr_tokenizer
 
 static rr_status encode(const tokenize_request *request, const rr_tokenizer *tokenizer, rr_tokens *tokens, rr_diag *diag) {
     rr_buf input = {0};
-    rr_status status = rr_file_read(request->input, max_input_bytes, &input, diag);
+    rr_status status = rr_text_file_read(request->input, max_input_bytes, &input, diag);
     if (status == RR_OK) {
         const char *text = input.data != NULL ? input.data : "";
         status = request->chat      ? encode_chat(request, tokenizer, &input, tokens, diag)

@@ -6,6 +6,7 @@
 
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "rerank/bright.h"
 #include "rerank/docs.h"
@@ -256,11 +257,54 @@ static void check_bright(void) {
     rr_buf_destroy(&corpus);
 }
 
+static const char *pack(const char *name, const char *text) {
+    const char *path = put(name, "");
+    gzFile file = gzopen(path, "wb");
+    CHECK(file != NULL && (text[0] == '\0' || gzwrite(file, text, (unsigned)strlen(text)) > 0) && gzclose(file) == Z_OK);
+    return path;
+}
+
+/* Run, corpora and queries that are packed give the same as they stand; a line may be longer than a piece of the file. */
+static void check_packed(void) {
+    enum { LONG = 3 << 20 };
+    rr_buf corpus = {0};
+    rr_buf_text(&corpus, "a\tfirst\nlong\t");
+    for (int i = 0; i < LONG / 8; i++) {
+        rr_buf_text(&corpus, "8 bytes.");
+    }
+    rr_buf_text(&corpus, "\nunasked\tno\nlast\tthe end");
+    const char *corpora[] = {pack("c.tsv.gz", corpus.data), pack("d.jsonl.gz", "{\"_id\": \"d\", \"text\": \"other file\"}\n")};
+    const rr_run_in params = {.run = pack("r.trec.gz", "1 Q0 a 1 4 t\n1 Q0 long 2 3 t\n1 Q0 last 3 2 t\n1 Q0 d 4 1 t\n"),
+                              .corpora = corpora, .n_corpora = 2, .queries = pack("q.tsv.gz", "1\thow long\n")};
+    rr_candidates c;
+    rr_run_in_counts counts;
+    rr_diag diag = {0};
+    CHECK_OK(rr_run_in_read(&params, &c, &counts, &diag), diag);
+    CHECK(c.n == 1 && c.queries[0].n == 4);
+    CHECK_TEXT(c.queries[0].text.data, "how long");
+    CHECK_INT(c.queries[0].passages[1].text.bytes, LONG);
+    CHECK_TEXT(c.queries[0].passages[2].text.data, "the end");
+    CHECK_TEXT(c.queries[0].passages[3].text.data, "other file");
+    rr_candidates_destroy(&c);
+    rr_buf_destroy(&corpus);
+    static const char *const bad[][2] = {
+        {"", "is empty, expected lines of"},
+        {"a\tfirst\nlong\tx\nlast\ty\nno tab\n", "c.tsv.gz:4: found no tab in"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        pack("c.tsv.gz", bad[i][0]);
+        CHECK_INT(rr_run_in_read(&params, &c, &counts, &diag), RR_E_INPUT);
+        CHECK_MSG(strstr(diag.text, bad[i][1]) != NULL, "found \"%s\", expected \"%s\"", diag.text, bad[i][1]);
+        rr_candidates_destroy(&c);
+    }
+}
+
 int main(void) {
     rr_test_folder(folder, sizeof folder);
     check_docs();
     check_joins();
     check_bright();
+    check_packed();
     char command[300];
     snprintf(command, sizeof command, "rm -r '%s'", folder);
     CHECK(system(command) == 0);

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# What files the program reads and writes: inputs that are packed, empty or no text.
+# Usage: files.sh REARANK
+set -euo pipefail
+
+# shellcheck source=tests/tools/check.bash
+source "$(dirname -- "${BASH_SOURCE[0]}")/check.bash"
+export REARANK_CACHE=$work/cache
+export REARANK_MODEL=$work/none.gguf # whatever needs a model must fail here
+
+cat >c.jsonl <<'END'
+{"qid": "q1", "query": "how long do fleas live", "hits": [{"docid": "a", "text": "Paris is a city.", "score": 2}, {"docid": "b", "text": "Fleas live for weeks.", "score": 1}]}
+END
+printf '{"qid": "q1", "responses": ["<answer>[2] > [1]</answer>"]}\n' >a.jsonl
+printf 'q1 0 b 1\n' >qrels
+printf 'q1 Q0 a 1 2 t\nq1 Q0 b 2 1 t\n' >run.trec
+mkdir plain packed
+printf 'q1 Q0 a 1 2 t\nq1 Q0 b 2 1 t\n' >plain/run.trec
+printf '{"_id": "a", "text": "Paris is a city."}\n{"_id": "b", "text": "Fleas live for weeks."}\n' >plain/corpus.jsonl
+printf 'q1\thow long do fleas live\n' >plain/queries.tsv
+printf '{"text": "Paris is a city."}\n{"text": "Fleas live for weeks."}\n' >p.jsonl
+for file in *.jsonl qrels run.trec; do gzip -k "$file"; done
+for file in plain/*; do gzip -c "$file" >"packed/${file#plain/}.gz"; done
+
+# Packed inputs give what they give unpacked, by every way in.
+alike() { # ARGUMENT…: the same output with and without .gz where an @ stands
+    run 0 "${@//@/}"
+    mv out unpacked
+    run 0 "${@//@/.gz}"
+    check "the same from packed files: $*" cmp -s out unpacked
+}
+alike replay --candidates c.jsonl@ --answers a.jsonl@ -f trec
+check "a run" test -s unpacked
+alike prompt --candidates c.jsonl@
+alike prompt -q fleas p.jsonl@
+alike prompt --run run.trec@ --corpus plain/corpus.jsonl --queries plain/queries.tsv
+run 0 prompt --data plain
+mv out unpacked
+run 0 prompt --data packed
+check "a folder of packed files" cmp -s out unpacked
+run 0 eval --qrels qrels --run run.trec
+mv out unpacked
+run 0 eval --qrels qrels.gz --run run.trec.gz
+check "runs and judgements, and the run's name" cmp -s out unpacked
+run 0 replay --candidates c.jsonl --answers a.jsonl --explain -o run.json
+gzip -k run.json
+run 0 report run.json -o page.html
+run 0 report run.json.gz --qrels qrels.gz -o page2.html
+check "a page from a packed run" grep -q -F 'Fleas live for weeks' page2.html
+expect 0 "a packed standard input" "$rearank" prompt -q fleas - <p.jsonl.gz
+check "is unpacked" has 'Fleas live for weeks'
+cat c.jsonl.gz <(sed s/q1/q2/ c.jsonl | gzip) >two.jsonl.gz
+run 2 replay --candidates two.jsonl.gz --answers a.jsonl
+check "members are one text" says 'q2'
+
+# What is damaged or no text is named.
+head -c 60 c.jsonl.gz >cut.gz
+{ cat c.jsonl.gz && echo more; } >more.gz
+printf '\377\376r\0o\0s\0e\0s\0' >utf16.txt
+printf 'roses\0tulips\n' >nul.txt
+printf '\050\265\057\375 and so on' >p.zst
+for case in 'cut.gz is cut off' 'more.gz something that is no gzip stands behind the end' 'utf16.txt is UTF-16 text' \
+    'nul.txt holds a NUL byte (at byte 5)' 'p.zst is packed with zstd'; do
+    file=${case%% *} message=${case#* }
+    for arguments in "rank -q x $file" "rank -q x p.jsonl $file" "replay --candidates $file --answers a.jsonl" \
+        "replay --candidates c.jsonl --answers $file" "eval --qrels $file run.trec" "eval --qrels qrels $file" \
+        "prompt --run run.trec --corpus $file --queries plain/queries.tsv" "prompt --run run.trec --corpus p.jsonl --queries $file" \
+        "report $file -o page.html" "readout info $file"; do
+        # shellcheck disable=SC2086 # words
+        run 2 $arguments
+        check "$arguments: names it" says "$file: $message"
+    done
+done
+
+summary
