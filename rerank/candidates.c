@@ -307,6 +307,19 @@ static rr_status read_object(const rr_jsonl *jsonl, yyjson_val *object, rr_passa
     return rr_jsonl_id(jsonl, object, "", passage_id_key(object), true, &out->id, diag);
 }
 
+/* A passage without an id gets its number. */
+static rr_status finish_passage(const rr_jsonl *jsonl, size_t number, rr_passage *passage, rr_diag *diag) {
+    if (passage->id == NULL) {
+        char digits[24];
+        int n = snprintf(digits, sizeof digits, "%zu", number);
+        passage->id = rr_arena_copy(jsonl->arena, digits, (size_t)n);
+    }
+    if (passage->id == NULL || passage->text.data == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
+    }
+    return RR_OK;
+}
+
 static rr_status read_passage(const rr_jsonl *jsonl, rr_text line, bool json, rr_passage *out, rr_diag *diag) {
     *out = (rr_passage){0};
     if (json) {
@@ -318,15 +331,103 @@ static rr_status read_passage(const rr_jsonl *jsonl, rr_text line, bool json, rr
     } else {
         out->text = (rr_text){rr_arena_copy(jsonl->arena, line.data, line.bytes), line.bytes};
     }
-    if (out->id == NULL) {
-        char number[24];
-        int n = snprintf(number, sizeof number, "%zu", jsonl->line);
-        out->id = rr_arena_copy(jsonl->arena, number, (size_t)n);
+    return finish_passage(jsonl, jsonl->line, out, diag);
+}
+
+static const char *skip_space(const char *at, const char *end) {
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n')) {
+        at++;
     }
-    if (out->id == NULL || out->text.data == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
+    return at;
+}
+
+/* One JSON value over the whole text, as programs write it that know no JSON Lines; NULL when the text is something else. A text that
+ * begins as an array of objects does is meant to be one: *broken tells what is wrong with it. */
+static yyjson_doc *read_whole(const rr_jsonl *jsonl, yyjson_read_err *broken) {
+    const char *end = jsonl->data + jsonl->bytes, *at = skip_space(jsonl->data, end);
+    *broken = (yyjson_read_err){0};
+    if (at == end || (*at != '[' && *at != '{')) {
+        return NULL;
     }
+    const bool array = *at == '[';
+    rr_jsonl lines = *jsonl;
+    rr_text line;
+    yyjson_doc *doc = NULL;
+    if (!array && rr_jsonl_next_line(&lines, &line) && rr_jsonl_parse(&lines, line, passage_shape, &doc, NULL) == RR_OK) {
+        yyjson_doc_free(doc);
+        return NULL; /* JSON Lines: the room for all of it is not needed */
+    }
+    at = skip_space(at + 1, end);
+    yyjson_read_err error;
+    doc = yyjson_read_opts((char *)(uintptr_t)jsonl->data, jsonl->bytes, YYJSON_READ_NOFLAG, NULL, &error);
+    if (doc == NULL && array && at < end && *at == '{') {
+        *broken = error;
+    }
+    return doc;
+}
+
+/* An item of an array of passages: an object, or a text alone. */
+static rr_status read_item(const rr_jsonl *jsonl, yyjson_val *item, size_t number, rr_passage *out, rr_diag *diag) {
+    *out = (rr_passage){0};
+    if (yyjson_is_str(item)) {
+        const size_t bytes = yyjson_get_len(item);
+        out->text = (rr_text){rr_arena_copy(jsonl->arena, yyjson_get_str(item), bytes), bytes};
+    } else if (yyjson_is_obj(item)) {
+        RR_TRY(read_object(jsonl, item, out, diag));
+    } else {
+        return rr_jsonl_fail(jsonl, diag, "found a JSON %s in a JSON array, expected {\"text\", \"title\"?, \"id\"?} or a text",
+                             yyjson_get_type_desc(item));
+    }
+    return finish_passage(jsonl, number, out, diag);
+}
+
+static rr_status read_array(rr_jsonl *jsonl, yyjson_val *array, rr_query *query, rr_diag *diag) {
+    const size_t room = yyjson_arr_size(array) + 1;
+    rr_passage *passages = rr_arena_alloc(jsonl->arena, room, sizeof *passages);
+    rr_id_place *ids = rr_arena_alloc(jsonl->arena, room, sizeof *ids);
+    if (passages == NULL || ids == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "%s: out of memory for %zu passages", jsonl->label, room - 1);
+    }
+    size_t index, n, earlier, later;
+    yyjson_val *item;
+    jsonl->line = 1;
+    yyjson_arr_foreach(array, index, n, item) {
+        rr_status status = read_item(jsonl, item, index + 1, &passages[index], diag);
+        if (status != RR_OK) {
+            return rr_fail_context(diag, status, "item %zu of the array", index + 1);
+        }
+        ids[index] = (rr_id_place){passages[index].id, index};
+    }
+    if (rr_id_repeats(ids, n, &earlier, &later)) {
+        return rr_fail(diag, RR_E_INPUT, "%s: id \"%.100s\" stands in the items %zu and %zu of the array, expected once", jsonl->label,
+                       passages[later].id, earlier + 1, later + 1);
+    }
+    query->passages = passages;
+    query->n = n;
     return RR_OK;
+}
+
+/* Passages as one JSON value; *found = false where the text holds lines. */
+static rr_status read_json(rr_jsonl *jsonl, rr_query *query, bool *found, rr_diag *diag) {
+    yyjson_read_err broken;
+    yyjson_doc *doc = read_whole(jsonl, &broken);
+    *found = doc != NULL;
+    if (broken.msg != NULL) {
+        return broken.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION
+                   ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", jsonl->label)
+                   : rr_fail(diag, RR_E_INPUT, "%s: begins as a JSON array but is none at byte %zu: %s; expected an array of %s, or such "
+                             "objects without brackets, each on one line", jsonl->label, broken.pos + 1, broken.msg, "{\"text\"}");
+    }
+    if (doc == NULL) {
+        return RR_OK;
+    }
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    rr_status status =
+        yyjson_is_arr(root) ? read_array(jsonl, root, query, diag)
+                            : rr_fail(diag, RR_E_INPUT, "%s: found one JSON object over many lines, expected %s, or an array of such "
+                                      "objects", jsonl->label, passage_shape);
+    yyjson_doc_free(doc);
+    return status;
 }
 
 /* Sets *out to one query without passages. */
@@ -351,9 +452,7 @@ static rr_status start_query(const char *qid, const char *query, rr_candidates *
     return status;
 }
 
-rr_status rr_passages_parse(const char *qid, const char *query, const char *data, size_t bytes, const char *label,
-                            rr_candidates *out, rr_diag *diag) {
-    RR_TRY(start_query(qid, query, out, diag));
+static rr_status read_passage_lines(const char *data, size_t bytes, const char *label, rr_candidates *out, rr_diag *diag) {
     bool json = is_jsonl(label, data, bytes);
     rr_jsonl jsonl = rr_jsonl_start(label, data, bytes, &out->arena);
     item_list passages = {.item_bytes = sizeof(rr_passage)}, lines = {.item_bytes = sizeof(rr_id_place)};
@@ -381,6 +480,21 @@ fail:
     free(passages.items);
     free(lines.items);
     return status;
+}
+
+rr_status rr_passages_parse(const char *qid, const char *query, const char *data, size_t bytes, const char *label,
+                            rr_candidates *out, rr_diag *diag) {
+    RR_TRY(start_query(qid, query, out, diag));
+    rr_jsonl whole = rr_jsonl_start(label, data, bytes, &out->arena);
+    bool found;
+    RR_TRY(read_json(&whole, &out->queries[0], &found, diag));
+    if (!found) {
+        RR_TRY(read_passage_lines(data, bytes, label, out, diag));
+    }
+    return out->queries[0].n > 0
+               ? RR_OK
+               : rr_fail(diag, RR_E_INPUT, "%s: holds no passages, expected one a line, or JSON: %s, or an array of such objects", label,
+                         passage_shape);
 }
 
 /* A whole file as one passage, its path as the id (without what an id must not hold). */

@@ -37,9 +37,10 @@ rr_status rr_candidates_parse(const char *data, size_t bytes, const char *label,
 void rr_candidates_destroy(rr_candidates *candidates); /* accepts a zeroed one */
 
 /* Reads the passages of one query. One path (or "-"): a passage a line, or JSON Lines {"text", "title"?, "id"?} when the
- * name ends in .jsonl or .ndjson or the first line is a JSON object with "text". The text may stand in "contents" and the other members of
- * rr_hits_text_key, the id in "_id" or "docid". The head of a table is refused. Blank lines are skipped; a passage
- * without an id gets its line number. Several paths: each file is a passage whose id is its path.
+ * name ends in .jsonl or .ndjson (perhaps with .gz) or the first line is a JSON object with "text"; or one JSON array of such objects or
+ * of texts. The text may stand in "contents" and the other members of rr_hits_text_key, the id in "_id" or "docid". The head of a table is
+ * refused. Blank lines are skipped; a passage without an id gets the number of its line or item. At least one passage is expected.
+ * Several paths: each file is a passage whose id is its path.
  * `qid` names the query in runs. `out` must be destroyed whatever happens. Errors: as above; RR_E_USAGE for a blank query
  * or when "-" is one of several paths. */
 rr_status rr_passages_read(const char *qid, const char *query, const char *const *paths, size_t n_paths,

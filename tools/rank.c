@@ -356,8 +356,8 @@ int rr_verb_rank(int argc, char **argv) {
     const rr_cli_spec spec = {
         .synopsis = "-q QUERY [FILE...|-] | --candidates FILE | --run FILE --corpus FILE --queries FILE",
         .about = "Ranks passages for a query: a model reads them window by window, reasons, and orders them.\n"
-                 "One file or standard input holds a passage a line, or JSON Lines {\"text\", \"title\"?, \"id\"?};\n"
-                 "of several files each is a passage.",
+                 "One file or standard input holds a passage a line, JSON Lines {\"text\", \"title\"?, \"id\"?} or one\n"
+                 "JSON array of such objects; of several files each is a passage. Inputs may be packed with gzip.",
         .notes = "Scores only say the order: a ranking by comparison has no calibrated relevance.\n"
                  "While it works, a terminal shows the reasoning, with several jobs their progress; rankings go to\n"
                  "standard output. -v tells what working ahead saved.",

@@ -182,13 +182,52 @@ static void check_passages(void) {
     CHECK_INT(c.queries[0].n, 2);
     rr_candidates_destroy(&c);
 
-    passages("", "p.jsonl", &c);
-    CHECK_INT(c.queries[0].n, 0);
-    rr_candidates_destroy(&c);
-
     rr_diag diag = {0};
     CHECK_INT(rr_passages_parse("1", " \t", "a", 1, "p", &c, &diag), RR_E_USAGE);
     rr_candidates_destroy(&c);
+}
+
+static void bad_passages(const char *text, const char *label, const char *message) {
+    rr_candidates c;
+    rr_diag diag = {0};
+    CHECK_INT(rr_passages_parse("1", "q", text, strlen(text), label, &c, &diag), RR_E_INPUT);
+    CHECK_MSG(strstr(diag.text, message) != NULL, "found \"%s\", expected \"%s\"", diag.text, message);
+    rr_candidates_destroy(&c);
+}
+
+/* One JSON value over the whole file. */
+static void check_passage_arrays(void) {
+    static const char *const arrays[] = {
+        "[\n{\"id\": \"a\", \"text\": \"roses\"},\n{\"text\": \"tulips\", \"title\": \"May\"}\n]\n",
+        "\xEF\xBB\xBF [{\"id\": \"a\", \"text\": \"roses\"}, {\"text\": \"tulips\", \"title\": \"May\"}]",
+    };
+    rr_candidates c;
+    for (size_t i = 0; i < 2; i++) {
+        passages(arrays[i], i == 0 ? "p.json" : "p.jsonl", &c);
+        CHECK_INT(c.queries[0].n, 2);
+        CHECK_TEXT(c.queries[0].passages[0].id, "a");
+        CHECK_TEXT(c.queries[0].passages[0].text.data, "roses");
+        CHECK_TEXT(c.queries[0].passages[1].id, "2");
+        CHECK_TEXT(c.queries[0].passages[1].title.data, "May");
+        rr_candidates_destroy(&c);
+    }
+    passages("[\"one\", \"two\"]", "p.json", &c);
+    CHECK_INT(c.queries[0].n, 2);
+    CHECK_TEXT(c.queries[0].passages[1].text.data, "two");
+    rr_candidates_destroy(&c);
+    passages("[1] a footnote\n[2] another\n", "p.txt", &c); /* brackets alone make no JSON */
+    CHECK_INT(c.queries[0].n, 2);
+    CHECK_TEXT(c.queries[0].passages[0].text.data, "[1] a footnote");
+    rr_candidates_destroy(&c);
+    bad_passages("[{\"text\": \"a\"},\n{\"text\": \"b\"\n", "p.json", "p.json: begins as a JSON array but is none at byte ");
+    bad_passages("[1, 2]", "p.json", "item 1 of the array: p.json:1: found a JSON uint in a JSON array, expected {\"text\"");
+    bad_passages("[{\"text\": \"a\"}, {\"title\": \"b\"}]", "p.json", "item 2 of the array: p.json:1: \"text\" is missing");
+    bad_passages("[{\"text\": \"a\", \"id\": 7}, {\"text\": \"b\", \"id\": 7}]", "p.json",
+                 "p.json: id \"7\" stands in the items 1 and 2 of the array");
+    bad_passages("{\n\"text\": \"a\"\n}\n", "p.json", "p.json: found one JSON object over many lines, expected {\"text\"");
+    bad_passages("[]", "p.json", "p.json: holds no passages, expected one a line");
+    bad_passages("", "p.jsonl", "p.jsonl: holds no passages, expected one a line");
+    bad_passages("\n \n", "p.txt", "p.txt: holds no passages");
 }
 
 static void write_file(const char *path, const char *text) {
@@ -249,6 +288,7 @@ int main(void) {
     check_others();
     check_bad();
     check_passages();
+    check_passage_arrays();
     check_files();
     check_recording();
     return CHECK_END();

@@ -72,4 +72,18 @@ for case in 'cut.gz is cut off' 'more.gz something that is no gzip stands behind
     done
 done
 
+# A JSON array is read as one, and a list of no passages is none.
+printf '[\n{"id": "a", "text": "roses need water"},\n{"id": "b", "text": "tulips in May"}\n]\n' >p.json
+run 0 prompt -q 'cut flowers' p.json
+check "two passages" test "$(grep -c '^\[' out)" -eq 2
+check "the second" has '[2] tulips in May'
+printf '{\n"text": "one"\n}\n' >object.json
+run 2 rank -q x object.json
+check "says that it is an object" says 'object.json: found one JSON object over many lines, expected {"text"'
+: >empty.jsonl
+run 2 rank -q x empty.jsonl
+check "says what an empty file lacks" says 'empty.jsonl: holds no passages, expected one a line'
+run 2 rank -q x
+check "so it does of standard input" says 'standard input: holds no passages'
+
 summary

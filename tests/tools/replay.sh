@@ -239,8 +239,8 @@ run 2 prompt --candidates c.jsonl --qid q7
 check "says which query is unknown" says '"q7" is not among the candidates'
 
 # Ranking what needs no model; a model that is not there.
-run 0 rank -q x --format tsv
-check "no passages, no lines" test ! -s out
+run 2 rank -q x --format tsv
+check "no passages are nothing to rank" says 'standard input: holds no passages, expected one a line'
 printf 'alone\n' >one.txt
 run 0 rank -q x one.txt --format tsv
 shows "one passage" <<'EOF'
