@@ -185,6 +185,14 @@ rr_bench_point *rr_bench_add(rr_bench *bench, rr_bench_kind kind) {
     return point;
 }
 
+static int check_files(bench_options *options) {
+    rr_cli_files files = {0};
+    rr_cli_writes(&files, "--json", options->json);
+    rr_cli_writes(&files, "--csv", options->csv);
+    rr_cli_engine_files(&options->engine, &files);
+    return rr_cli_files_check(&files);
+}
+
 int rr_verb_bench(int argc, char **argv) {
     bench_options options = {0};
     rr_bench_plan named = {0};
@@ -233,7 +241,11 @@ int rr_verb_bench(int argc, char **argv) {
     if (code == RR_CLI_GO_ON) {
         code = read_lists(&options, &named);
     }
+    if (code == RR_CLI_GO_ON) {
+        code = check_files(&options);
+    }
     if (code != RR_CLI_GO_ON) {
+        rr_cli_engine_release(&options.engine);
         return code;
     }
     rr_diag diag = {0};

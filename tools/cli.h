@@ -112,6 +112,27 @@ int rr_cli_parse(const rr_cli_spec *spec, int argc, char **argv, rr_cli_args *ar
 /* The candidate nearest to a mistyped word, NULL when none is near. `candidates` is NULL-terminated. */
 const char *rr_cli_nearest(const char *word, const char *const *candidates);
 
+/* Files ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct rr_cli_file {
+    const char *name, *path; /* borrowed; the name is the option's or the operand's */
+    bool written;
+} rr_cli_file;
+
+/* The files of one run of a verb. Zero-initialise. */
+typedef struct rr_cli_files {
+    rr_cli_file *items;
+    size_t n;
+    bool failed; /* memory ran out */
+} rr_cli_files;
+
+/* NULL as path = not given; "-" to read = standard input. */
+void rr_cli_writes(rr_cli_files *files, const char *name, const char *path);
+void rr_cli_reads(rr_cli_files *files, const char *name, const char *path);
+/* Before anything is written: whatever is written must be a file of its own, by any name and through any link. Frees the list.
+ * RR_CLI_GO_ON, or the code to exit with (the message is printed). */
+int rr_cli_files_check(rr_cli_files *files);
+
 /* Model and engine ----------------------------------------------------------------------------------------------- */
 
 /* The model that `rearank pull` fetches when no name is given, as it lies in the cache folder. */
@@ -136,6 +157,8 @@ typedef struct rr_cli_engine {
 
 /* Initialises `engine` (progress goes to the terminal) and gives its group; `engine` must stay where it is. */
 rr_opt_group rr_cli_engine_group(rr_cli_engine *engine);
+/* The model, where there is one, as a file that is read. After parsing; `engine` must outlive the list. */
+void rr_cli_engine_files(rr_cli_engine *engine, rr_cli_files *files);
 /* After parsing, once or more: finds the model's path. Errors: as rr_cli_model_path. */
 rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag);
 /* Appends the names of the device that the engine would take and of the graph that it would run there, without opening it: another one

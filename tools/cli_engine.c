@@ -66,6 +66,13 @@ rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag) {
     return RR_OK;
 }
 
+void rr_cli_engine_files(rr_cli_engine *engine, rr_cli_files *files) {
+    rr_diag diag;
+    if (rr_cli_engine_ready(engine, &diag) == RR_OK) { /* whether a model is needed, and missed, is seen later */
+        rr_cli_reads(files, "--model", engine->path.data);
+    }
+}
+
 rr_status rr_cli_engine_device(const rr_engine_params *params, const rr_model *model, rr_buf *name, rr_buf *graph, rr_diag *diag) {
     rr_vk_instance *instance = NULL;
     const rr_vk_instance_params instance_params = {.validation = params->validation};

@@ -24,28 +24,29 @@ rr_opt_group rr_keep_group(rr_keep *keep) {
     return (rr_opt_group){"Never lose work", keep->options, sizeof options / sizeof options[0]};
 }
 
-int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_path, const char *log_path, const char *report_path) {
-    const struct {
-        const char *name, *path;
-    } others[] = {{"--output", output_path}, {"--log", log_path}, {"--report", report_path}};
+int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_path) {
     keep->spec = spec;
-    if (keep->resume && keep->journal_path == NULL && output_path == NULL) {
-        return rr_cli_usage_error("--resume needs the --output FILE or --journal FILE of the run that was stopped");
+    return keep->resume && keep->journal_path == NULL && output_path == NULL
+               ? rr_cli_usage_error("--resume needs the --output FILE or --journal FILE of the run that was stopped")
+               : RR_CLI_GO_ON;
+}
+
+/* NULL without a name to put it beside, or memory. */
+static const char *journal_beside(rr_keep *keep, const char *output_path) {
+    rr_buf path = {0};
+    if (output_path != NULL) {
+        rr_buf_printf(&path, "%s.journal", output_path);
     }
-    rr_buf beside = {0};
-    if (keep->journal_path == NULL && output_path != NULL) {
-        rr_buf_printf(&beside, "%s.journal", output_path);
-    }
-    const char *path = keep->journal_path != NULL ? keep->journal_path : beside.data;
-    int code = RR_CLI_GO_ON;
-    for (size_t i = 0; i < sizeof others / sizeof others[0] && path != NULL && code == RR_CLI_GO_ON; i++) {
-        if (others[i].path != NULL && rr_file_same(path, others[i].path)) {
-            code = rr_cli_usage_error("%s and %s name the same file: %s",
-                                      keep->journal_path != NULL ? "--journal" : "the output's journal", others[i].name, path);
-        }
-    }
-    rr_buf_destroy(&beside);
-    return code;
+    const char *copy = path.failed || path.data == NULL ? NULL : rr_arena_copy(&keep->arena, path.data, path.bytes);
+    rr_buf_destroy(&path);
+    return copy;
+}
+
+void rr_keep_files(rr_keep *keep, const char *output_path, rr_cli_files *files) {
+    const char *beside = keep->journal_path == NULL ? journal_beside(keep, output_path) : NULL;
+    files->failed = files->failed || (keep->journal_path == NULL && output_path != NULL && beside == NULL);
+    rr_cli_writes(files, "--journal", keep->journal_path);
+    rr_cli_writes(files, "the output's journal", beside);
 }
 
 /* Facts ------------------------------------------------------------------------------------------------------------- */
@@ -187,10 +188,7 @@ static rr_status choose_journal(rr_keep *keep, const rr_ranking_input *input, co
     if (keep->journal_path != NULL || !to_file || (!input->many && !keep->resume)) {
         return RR_OK;
     }
-    rr_buf path = {0};
-    rr_buf_printf(&path, "%s.journal", output_path);
-    keep->journal_path = path.failed ? NULL : rr_arena_copy(&keep->arena, path.data, path.bytes);
-    rr_buf_destroy(&path);
+    keep->journal_path = journal_beside(keep, output_path);
     return keep->journal_path != NULL ? RR_OK : rr_fail(diag, RR_E_MEMORY, "out of memory");
 }
 

@@ -25,9 +25,11 @@ typedef struct rr_keep {
 } rr_keep;
 
 rr_opt_group rr_keep_group(rr_keep *keep);
-/* After parsing, before any work: refuses names that collide, also with OUT.journal, where the journal of an --output of many queries goes. `spec` (borrowed) brings the options whose values count; `input` is not yet read.
- * RR_CLI_GO_ON, or the code to exit with (the message is printed). */
-int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_path, const char *log_path, const char *report_path);
+/* After parsing, before any work. `spec` (borrowed) brings the options whose values count. RR_CLI_GO_ON, or the code to exit with (the
+ * message is printed). */
+int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_path);
+/* The journal as a file that is written: the one named, else OUT.journal, where that of an --output of many queries goes. */
+void rr_keep_files(rr_keep *keep, const char *output_path, rr_cli_files *files);
 
 /* Opens what is wanted, once the input is read; nothing when no window is to be ranked. Errors: as rr_journal_open, rr_cli_model_path, and
  * those of finding model and device. Cost: reads the model's file once. */

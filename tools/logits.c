@@ -207,6 +207,15 @@ int rr_verb_logits(int argc, char **argv) {
     if (request.tokens_path == NULL) {
         return rr_cli_usage_error("--tokens FILE is needed");
     }
+    rr_cli_files files = {0};
+    rr_cli_writes(&files, "--raw", request.raw_path);
+    rr_cli_reads(&files, "--tokens", request.tokens_path);
+    rr_cli_engine_files(&engine, &files);
+    code = rr_cli_files_check(&files);
+    if (code != RR_CLI_GO_ON) {
+        rr_cli_engine_release(&engine);
+        return code;
+    }
     rr_diag diag = {0};
     rr_cli_on_interrupt(on_interrupt, NULL);
     rr_status status = write_logits(&request, &engine, &diag);

@@ -328,6 +328,18 @@ static int rank(rank_options *options) {
     return code;
 }
 
+static int check_files(rank_options *options, const rr_cli_args *args) {
+    rr_cli_files files = {0};
+    rr_keep_files(&options->keep, options->output.path, &files);
+    rr_ranking_output_files(&options->output, &files);
+    rr_cli_writes(&files, "--log", options->log_path);
+    rr_ranking_input_files(&options->input, args, &files);
+    rr_cli_reads(&files, "--readout", options->answering.readout_path);
+    rr_cli_reads(&files, "--draft-model", options->answering.draft_model);
+    rr_cli_engine_files(&options->engine, &files);
+    return rr_cli_files_check(&files);
+}
+
 int rr_verb_rank(int argc, char **argv) {
     rank_options options = {.max_tokens = RR_RESPONDER_MAX_TOKENS};
     const rr_opt generation[] = {
@@ -371,22 +383,17 @@ int rr_verb_rank(int argc, char **argv) {
     };
     rr_cli_args args;
     int code = rr_cli_parse(&spec, argc, argv, &args);
-    if (code == RR_CLI_GO_ON && options.log_path != NULL && options.output.path != NULL &&
-        rr_file_same(options.log_path, options.output.path)) {
-        code = rr_cli_usage_error("--output and --log name the same file: %s", options.log_path);
-    }
-    if (code == RR_CLI_GO_ON && options.log_path != NULL && options.output.report_path != NULL &&
-        rr_file_same(options.log_path, options.output.report_path)) {
-        code = rr_cli_usage_error("--report and --log name the same file: %s", options.log_path);
-    }
     if (code == RR_CLI_GO_ON) {
-        code = rr_keep_check(&options.keep, &spec, options.output.path, options.log_path, options.output.report_path);
+        code = rr_keep_check(&options.keep, &spec, options.output.path);
     }
     if (code == RR_CLI_GO_ON) {
         code = rr_answering_check(&options.answering, options.temperature, options.jobs);
     }
     if (code == RR_CLI_GO_ON) {
         code = rr_ranking_input_read(&options.input, &args);
+    }
+    if (code == RR_CLI_GO_ON) {
+        code = check_files(&options, &args);
     }
     if (code == RR_CLI_GO_ON) {
         options.input.params.deadline_after_ns = rr_rank_deadline((double)options.deadline_s);

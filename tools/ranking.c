@@ -102,6 +102,15 @@ int rr_ranking_input_read(rr_ranking_input *input, const rr_cli_args *args) {
     return status == RR_OK ? RR_CLI_GO_ON : rr_cli_fail(status, &diag);
 }
 
+void rr_ranking_input_files(const rr_ranking_input *input, const rr_cli_args *args, rr_cli_files *files) {
+    rr_cli_reads(files, "--candidates", input->candidates_path);
+    rr_source_files(&input->source, files);
+    for (size_t i = 0; i < args->n; i++) {
+        rr_cli_reads(files, "the passages", args->items[i]);
+    }
+    rr_cli_reads(files, "the passages", args->n == 0 && !input->many ? "-" : NULL);
+}
+
 void rr_ranking_input_release(rr_ranking_input *input) {
     rr_candidates_destroy(&input->candidates);
     rr_source_release(&input->source);
@@ -125,7 +134,7 @@ rr_opt_group rr_ranking_output_group(rr_ranking_output *output) {
         {.name = "format", .letter = 'f', .kind = RR_OPT_CHOICE, .target = &output->format,
          .choices = rr_run_format_names, .help = "how rankings are written (default: table on a terminal, else json)"},
         {.name = "output", .letter = 'o', .kind = RR_OPT_TEXT, .target = &output->path, .value = "FILE",
-         .help = "write there instead of standard output; the file appears when it is complete"},
+         .help = "write there instead of standard output; the file appears when it is complete, never over an input"},
         {.name = "explain", .letter = 'e', .kind = RR_OPT_FLAG, .target = &output->run.explain,
          .help = "also what the reasoning says of each passage; json: and the passages' titles and texts"},
         {.name = "explain-all", .kind = RR_OPT_FLAG, .target = &output->run.explain_all,
@@ -136,6 +145,11 @@ rr_opt_group rr_ranking_output_group(rr_ranking_output *output) {
     _Static_assert(sizeof options <= sizeof output->options, "rr_ranking_output.options is too small");
     memcpy(output->options, options, sizeof options);
     return (rr_opt_group){"Output", output->options, sizeof options / sizeof options[0]};
+}
+
+void rr_ranking_output_files(const rr_ranking_output *output, rr_cli_files *files) {
+    rr_cli_writes(files, "--output", output->path);
+    rr_cli_writes(files, "--report", output->report_path);
 }
 
 static size_t terminal_columns(void) {
@@ -164,9 +178,6 @@ static void tell_depth(const rr_ranking_input *input) {
 static rr_status begin_report(rr_ranking_output *output, rr_diag *diag) {
     if (output->report_path == NULL) {
         return RR_OK;
-    }
-    if (output->path != NULL && rr_file_same(output->path, output->report_path)) {
-        return rr_fail(diag, RR_E_USAGE, "--output and --report name the same file: %s", output->path);
     }
     RR_TRY(rr_file_out_check(output->report_path, diag));
     return rr_report_begin(&output->report, &(rr_report_params){.many = output->run.many}, diag);

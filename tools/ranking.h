@@ -29,6 +29,8 @@ rr_opt_group rr_ranking_input_group(rr_ranking_input *input, bool with_query);
 /* Reads what the options and operands name: --candidates, a data set, or -q with files or standard input. RR_CLI_GO_ON, or the code
  * to exit with (the message is printed). */
 int rr_ranking_input_read(rr_ranking_input *input, const rr_cli_args *args);
+/* The files that were read. */
+void rr_ranking_input_files(const rr_ranking_input *input, const rr_cli_args *args, rr_cli_files *files);
 void rr_ranking_input_release(rr_ranking_input *input);
 
 /* Windows over all queries from number `from` on; with top-down partitioning the fewest there can be. */
@@ -48,6 +50,9 @@ typedef struct rr_ranking_output {
 
 /* --format, --output, --explain, --explain-all, --report. */
 rr_opt_group rr_ranking_output_group(rr_ranking_output *output);
+
+/* The files that are to be written; none of the functions below looks whether they are others than those that are read. */
+void rr_ranking_output_files(const rr_ranking_output *output, rr_cli_files *files);
 
 /* Decides the format and checks that every id can be written in it, before any work. Errors: as rr_run_check and
  * rr_file_out_check. */

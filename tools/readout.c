@@ -350,7 +350,19 @@ static void fit_job_destroy(fit_job *job) {
     rr_buf_destroy(&job->store_path);
 }
 
-static int check_fit(const fit_options *o) {
+static int check_files(fit_options *o) {
+    rr_cli_files files = {0};
+    rr_cli_writes(&files, "--output", o->output);
+    rr_cli_writes(&files, "--store", o->store_path);
+    for (size_t i = 0; i < o->candidates.n; i++) {
+        rr_cli_reads(&files, "--candidates", o->candidates.items[i]);
+        rr_cli_reads(&files, "--qrels", o->qrels.items[i]);
+    }
+    rr_cli_engine_files(&o->engine, &files);
+    return rr_cli_files_check(&files);
+}
+
+static int check_fit(fit_options *o) {
     if (o->candidates.n == 0 || o->candidates.n != o->qrels.n) {
         return rr_cli_usage_error("found %zu --candidates and %zu --qrels, expected as many of one as of the other", o->candidates.n,
                                   o->qrels.n);
@@ -367,13 +379,10 @@ static int check_fit(const fit_options *o) {
             return rr_cli_usage_error("--limit: found \"%.100s\", expected a number of queries below 1e9", limit);
         }
     }
-    if (o->output != NULL && o->store_path != NULL && rr_file_same(o->output, o->store_path)) {
-        return rr_cli_usage_error("--output and --store name the same file: %s", o->output);
-    }
     if (o->output == NULL && o->store_path == NULL) {
         return rr_cli_usage_error("nowhere to write: name a readout with -o, or a --store to look at figures alone");
     }
-    return RR_CLI_GO_ON;
+    return check_files(o);
 }
 
 static int run_fit(int argc, char **argv) {

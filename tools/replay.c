@@ -47,6 +47,13 @@ int rr_verb_replay(int argc, char **argv) {
     rr_recording recording = {0};
     code = rr_ranking_input_read(&input, &args);
     if (code == RR_CLI_GO_ON) {
+        rr_cli_files files = {0};
+        rr_ranking_output_files(&output, &files);
+        rr_ranking_input_files(&input, &args, &files);
+        rr_cli_reads(&files, "--answers", answers);
+        code = rr_cli_files_check(&files);
+    }
+    if (code == RR_CLI_GO_ON) {
         rr_status status = rr_recording_read(answers, &recording, &diag);
         rr_replay replay = {&recording, answers};
         if (status == RR_OK) {

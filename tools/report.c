@@ -136,11 +136,21 @@ static int report(const report_options *options) {
     return status == RR_OK ? RR_EXIT_OK : rr_cli_fail(status, &diag);
 }
 
+static int check_files(const report_options *options) {
+    rr_cli_files files = {0};
+    rr_cli_writes(&files, "--output", options->output);
+    rr_cli_reads(&files, "RUN", options->run);
+    rr_cli_reads(&files, "--candidates", options->candidates_path);
+    rr_cli_reads(&files, "--passages", options->passages_path);
+    rr_cli_reads(&files, "--qrels", options->qrels);
+    return rr_cli_files_check(&files);
+}
+
 int rr_verb_report(int argc, char **argv) {
     report_options options = {0};
     const rr_opt rows[] = {
         {.name = "output", .letter = 'o', .kind = RR_OPT_TEXT, .target = &options.output, .value = "FILE",
-         .help = "write there instead of standard output; the file appears when it is complete"},
+         .help = "write there instead of standard output; the file appears when it is complete, never over an input"},
         {.name = "candidates", .kind = RR_OPT_TEXT, .target = &options.candidates_path, .value = "FILE",
          .help = "the candidates that were ranked, for the passages' texts when RUN lacks them"},
         {.name = "passages", .kind = RR_OPT_TEXT, .target = &options.passages_path, .value = "FILE",
@@ -172,5 +182,6 @@ int rr_verb_report(int argc, char **argv) {
     if (options.output == NULL && rr_cli_is_terminal(STDOUT_FILENO)) {
         return rr_cli_usage_error("a page is not for a terminal: give -o FILE.html");
     }
-    return report(&options);
+    code = check_files(&options);
+    return code == RR_CLI_GO_ON ? report(&options) : code;
 }

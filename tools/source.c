@@ -121,6 +121,14 @@ int rr_source_read(rr_source *source, size_t depth, rr_candidates *out) {
     return RR_CLI_GO_ON;
 }
 
+void rr_source_files(const rr_source *source, rr_cli_files *files) {
+    rr_cli_reads(files, "--run", source->run);
+    rr_cli_reads(files, "--queries", source->queries);
+    for (size_t i = 0; i < source->corpora.n; i++) {
+        rr_cli_reads(files, "--corpus", source->corpora.items[i]);
+    }
+}
+
 void rr_source_release(rr_source *source) {
     rr_dataset_destroy(&source->folder);
     rr_dataset_destroy(&source->corpus_folder);

@@ -86,4 +86,49 @@ check "says what an empty file lacks" says 'empty.jsonl: holds no passages, expe
 run 2 rank -q x
 check "so it does of standard input" says 'standard input: holds no passages'
 
+# No output replaces an input or another output, by whatever name.
+ln c.jsonl hard.jsonl
+ln -s a.jsonl link.jsonl
+ln -s not-yet dangling
+mkdir folder
+cp plain/* folder/
+sums() { find . -type f ! -name out ! -name err ! -name before ! -name after -exec sha256sum {} + | sort -k 2; }
+sums >before
+refused() { # "A and B" ARGUMENT…
+    run 2 "${@:2}"
+    check "${*:2}: $1" says "$1 name the same file: "
+}
+replay=(replay --candidates c.jsonl --answers a.jsonl)
+refused '--output and --candidates' "${replay[@]}" -o c.jsonl
+refused '--output and --candidates' "${replay[@]}" -o hard.jsonl
+refused '--output and --answers' "${replay[@]}" -o link.jsonl
+refused '--output and --answers' "${replay[@]}" -o "$work/a.jsonl"
+refused '--report and --answers' "${replay[@]}" --report ./a.jsonl
+refused '--output and --report' "${replay[@]}" -o not-yet --report ./not-yet
+refused '--output and RUN' report run.json -o run.json
+refused '--output and --candidates' report run.json --candidates c.jsonl -o hard.jsonl
+refused '--output and --passages' report run.json --passages p.jsonl -o p.jsonl
+refused '--output and --qrels' report run.json --qrels qrels -o qrels
+run_set=(--run run.trec --corpus p.jsonl --corpus plain/corpus.jsonl --queries plain/queries.tsv)
+refused '--output and --run' replay "${run_set[@]/p.jsonl/folder}" --answers a.jsonl -o run.trec
+refused '--output and --corpus' replay --data folder --answers a.jsonl -o folder/corpus.jsonl
+refused '--report and --queries' replay --data folder --answers a.jsonl --report folder/queries.tsv
+refused '--output and --run' rank --data folder -o folder/run.trec
+refused '--output and the passages' rank -q x p.jsonl -o p.jsonl
+refused '--log and the passages' rank -q x a.jsonl p.jsonl --log p.jsonl
+refused '--journal and --candidates' rank --candidates c.jsonl --journal hard.jsonl
+refused '--output and --readout' rank -q x p.jsonl --readout a.jsonl -o a.jsonl
+refused '--output and --model' rank -q x p.jsonl -m run.json -o run.json
+refused "the output's journal and --log" rank --candidates c.jsonl -o x --log x.journal
+refused '--raw and --tokens' logits --tokens a.jsonl --raw a.jsonl
+refused '--json and --model' bench -m run.json --json run.json
+refused '--csv and --model' bench -m run.json --csv ./run.json
+refused '--output and --qrels' readout fit -m run.json --candidates c.jsonl --qrels qrels -o qrels
+refused '--store and --candidates' readout fit -m run.json --candidates c.jsonl --qrels qrels -o x --store hard.jsonl
+# shellcheck disable=SC2094 # that it is one file is what is tried
+expect 2 'its own standard input' "$rearank" report - -o run.json <run.json
+check "says so" says '--output and RUN name the same file'
+sums >after
+check "nothing was touched" diff before after
+
 summary

@@ -259,7 +259,7 @@ check "one or the other" says '--candidates brings its own queries'
 run 1 rank -q x absent.txt
 check "says which file" says 'absent.txt: cannot open'
 run 2 rank -q x one.txt -o same.txt --log ./same.txt
-check "two outputs, two files" says '--output and --log name the same file: ./same.txt'
+check "two outputs, two files" says '--output and --log name the same file: same.txt'
 check "nothing was written" absent same.txt
 run 2 rank -q x p.txt --format xml
 check "names the formats" says 'trec'
