@@ -115,11 +115,12 @@ const char *rr_cli_nearest(const char *word, const char *const *candidates) {
 
 /* Usage text ----------------------------------------------------------------------------------------------------- */
 
-static bool wants_help;
+static bool wants_help, wants_version;
 static bool is_verbose;
 static const rr_opt common_options[] = {
     {.name = "verbose", .letter = 'v', .kind = RR_OPT_FLAG, .target = &is_verbose, .help = "say more on standard error"},
     {.name = "help", .letter = 'h', .kind = RR_OPT_FLAG, .target = &wants_help, .help = "show this text"},
+    {.name = "version", .kind = RR_OPT_FLAG, .target = &wants_version, .help = "show the program's version"},
 };
 
 static void print_option(const rr_opt *opt) {
@@ -378,7 +379,7 @@ int rr_cli_parse(const rr_cli_spec *spec, int argc, char **argv, rr_cli_args *ar
     parser p = {.spec = spec, .argc = argc, .next = 1, .argv = argv};
     size_t n_operands = 0;
     bool only_operands = false;
-    wants_help = is_verbose = false;
+    wants_help = wants_version = is_verbose = false;
     while (p.next < argc) {
         char *arg = argv[p.next++];
         int code = RR_CLI_GO_ON;
@@ -394,6 +395,10 @@ int rr_cli_parse(const rr_cli_spec *spec, int argc, char **argv, rr_cli_args *ar
         }
         if (wants_help) {
             print_usage(spec);
+            return RR_EXIT_OK;
+        }
+        if (wants_version) {
+            rr_out_text("rearank " REARANK_VERSION "\n");
             return RR_EXIT_OK;
         }
     }

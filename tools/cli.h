@@ -97,7 +97,7 @@ typedef struct rr_cli_spec {
     const char *about;    /* what it does, a few lines */
     const char *notes;    /* after the options: examples, formats; may be NULL */
     size_t min_args, max_args; /* operands */
-    rr_opt_group groups[RR_CLI_GROUPS]; /* unused ones zeroed; --help and --verbose are added by the parser */
+    rr_opt_group groups[RR_CLI_GROUPS]; /* unused ones zeroed; --help, --version and --verbose are added by the parser */
 } rr_cli_spec;
 
 typedef struct rr_cli_args { /* operands, in order; argv's own */
@@ -106,7 +106,7 @@ typedef struct rr_cli_args { /* operands, in order; argv's own */
 } rr_cli_args;
 
 /* Reads `--name=value`, `--name value`, `-x value`, `-xvalue`, `--`; operands may stand between options. Returns
- * RR_CLI_GO_ON, or the code to exit with (0 after --help; RR_EXIT_USAGE after a message). Reorders argv. */
+ * RR_CLI_GO_ON, or the code to exit with (0 after --help or --version; RR_EXIT_USAGE after a message). Reorders argv. */
 int rr_cli_parse(const rr_cli_spec *spec, int argc, char **argv, rr_cli_args *args);
 
 /* The candidate nearest to a mistyped word, NULL when none is near. `candidates` is NULL-terminated. */

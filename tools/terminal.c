@@ -61,9 +61,9 @@ void rr_cli_signals_setup(void) {
     handle(SIGPIPE, on_failed_write);
     handle(SIGXFSZ, on_failed_write);
     handle(SIGBUS, on_lost_page);
-    /* a closed standard stream must not lend its number to a file of ours; writing to it then fails, as it should */
+    /* a closed standard stream must not lend its number to a file of ours; using it then fails, as it should */
     for (int fd = 0; fd <= 2; fd++) {
-        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDONLY) != fd) {
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {
             _exit(RR_EXIT_FAILURE);
         }
     }

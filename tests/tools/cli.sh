@@ -63,6 +63,8 @@ cmp -s out usage || fail "help tokenize and tokenize --help differ"
 for verb in $("$rearank" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
     expect 0 "$verb" --help
     grep -q "^Usage: rearank $verb " out || fail "$verb --help prints no usage"
+    expect 0 "$verb" --version
+    same out "$("$rearank" --version)\n"
     expect 2 "$verb" --no-such-option
     same out ''
     says "rearank $verb: unknown option --no-such-option"
@@ -164,6 +166,9 @@ fi
 code=0
 "$rearank" --help >&- 2>err || code=$?
 [[ $code -eq 1 ]] || fail "closed output: exit $code, expected 1"
+expect 1 tokenize -m "$vocabulary" <&-
+same out ''
+same err 'rearank tokenize: standard input: is closed, expected something to read\n'
 head -c 3000000 /dev/zero | tr '\0' 'a' >text
 { "$rearank" tokenize -m "$vocabulary" text 2>err || true; } | head -n 1 >/dev/null
 [[ ! -s err ]] || fail "closed pipe: $(cat err)"
