@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/hash.h"
+#include "runtime/model/utf8.h"
 
 /* The sizes that tensor shapes are made of. */
 typedef enum dimension { ONE, D_MODEL, Q_ROWS, KV_ROWS, D_FFN, N_VOCAB, DIMENSION_COUNT } dimension;
@@ -276,6 +277,20 @@ static rr_status check_tensors(checker *c, rr_model *model) {
     return check_leftovers(c);
 }
 
+/* As many bytes of a text as fit, without a part of a character at the end. */
+static size_t cut(rr_text text, size_t room) {
+    size_t n = 0;
+    while (n < text.bytes) {
+        int32_t code_point;
+        size_t bytes = rr_utf8_next((const unsigned char *)text.data + n, text.bytes - n, &code_point);
+        if (n + bytes > room) {
+            break;
+        }
+        n += bytes;
+    }
+    return n;
+}
+
 static void set_name(rr_model *model) {
     const char *path = rr_gguf_path(model->gguf);
     const char *slash = strrchr(path, '/');
@@ -284,7 +299,7 @@ static void set_name(rr_model *model) {
     if (rr_gguf_find(model->gguf, "general.name") != NULL) {
         rr_gguf_string(model->gguf, "general.name", &name, NULL); /* the file's name stays when it is no string */
     }
-    size_t n = name.bytes < sizeof model->name - 1 ? name.bytes : sizeof model->name - 1;
+    const size_t n = cut(name, sizeof model->name - 1);
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)name.data[i];
         model->name[i] = c < ' ' || c == 0x7F ? '?' : (char)c;

@@ -165,6 +165,29 @@ static void set_text(const char *key, const char *value, rr_status status, const
            status, word, "");
 }
 
+/* A name that is too long loses whole characters. */
+static void cuts_names(void) {
+    enum { ROOM = sizeof((rr_model *)0)->name - 1 };
+    for (size_t n_before = ROOM - 3; n_before <= ROOM; n_before++) {
+        char body[8 + ROOM + 3];
+        const uint64_t n = n_before + 3;
+        memcpy(body, &n, 8);
+        memset(body + 8, 'n', n_before);
+        memcpy(body + 8 + n_before, "\xE2\x82\xAC", 3); /* the euro sign */
+        const rr_gguf_edit edit = {.set_key = "general.name", .set_type = RR_GGUF_STRING, .set_body = body, .set_bytes = 8 + (size_t)n};
+        rr_diag diag = {0};
+        rr_buf file = {0};
+        rr_gguf *gguf = NULL;
+        rr_model *model = NULL;
+        CHECK_OK(rr_gguf_edited(base_file(), &edit, &file, &diag), diag);
+        CHECK_OK(rr_gguf_parse(file.data, file.bytes, "m.gguf", &gguf, &diag), diag);
+        CHECK_OK(rr_model_from_gguf(&gguf, &model, &diag), diag);
+        CHECK_INT(strlen(model->name), n_before == ROOM - 3 ? ROOM : n_before);
+        rr_model_close(&model);
+        rr_buf_destroy(&file);
+    }
+}
+
 static void refuses_other_keys(void) {
     static const char *const needed[] = {"general.architecture", "qwen2.block_count", "qwen2.embedding_length",
                                          "qwen2.feed_forward_length", "qwen2.attention.head_count",
@@ -298,6 +321,7 @@ int main(void) {
     opens_models();
     synth_is_deterministic();
     refuses_other_keys();
+    cuts_names();
     refuses_other_tensors();
     opens_files();
     return CHECK_END();
