@@ -33,18 +33,6 @@ static rr_status make_path(const rr_model_entry *entry, const char *dest, rr_buf
     return status;
 }
 
-static rr_status make_parent(const char *path, rr_diag *diag) {
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL || slash == path) {
-        return RR_OK;
-    }
-    rr_buf folder = {0};
-    rr_buf_append(&folder, path, (size_t)(slash - path));
-    rr_status status = folder.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : rr_folder_make(folder.data, diag);
-    rr_buf_destroy(&folder);
-    return status;
-}
-
 /* A file under the final name is either the model or somebody else's: *is_there, or an error. */
 static rr_status check_existing(const rr_model_entry *entry, const char *path, bool *is_there, rr_diag *diag) {
     struct stat st;
@@ -101,7 +89,7 @@ static rr_status pull(const rr_model_entry *entry, const char *path, int from, r
     if (is_there) {
         return RR_OK;
     }
-    RR_TRY(make_parent(path, diag));
+    RR_TRY(rr_cache_make_folder_of(path, diag));
     rr_status status = RR_OK;
     size_t n_tried = 0;
     for (size_t i = 0; i < entry->n_sources; i++) {

@@ -216,34 +216,29 @@ rr_status rr_folder_make(const char *path, rr_diag *diag) {
     return status;
 }
 
-rr_status rr_cache_path(const char *leaf, rr_buf *out, rr_diag *diag) {
-    const char *own = getenv("REARANK_CACHE");
-    const char *xdg = getenv("XDG_CACHE_HOME");
+/* The home folder, where the cache lies in it; NULL where it lies elsewhere or nowhere. */
+static const char *cache_home(const char *own, const char *xdg) {
     const char *home = getenv("HOME");
-    rr_buf path = {0};
+    bool elsewhere = (own != NULL && own[0] != '\0') || (xdg != NULL && xdg[0] == '/');
+    return !elsewhere && home != NULL && home[0] != '\0' ? home : NULL;
+}
+
+rr_status rr_cache_path(const char *leaf, rr_buf *out, rr_diag *diag) {
+    const char *own = getenv("REARANK_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = cache_home(own, xdg);
     if (own != NULL && own[0] != '\0') {
-        rr_buf_text(&path, own);
+        rr_buf_text(out, own);
     } else if (xdg != NULL && xdg[0] == '/') {
-        rr_buf_printf(&path, "%s/rearank", xdg);
-    } else if (home != NULL && home[0] != '\0') {
-        rr_buf_printf(&path, "%s/.cache/rearank", home);
+        rr_buf_printf(out, "%s/rearank", xdg);
+    } else if (home != NULL) {
+        rr_buf_printf(out, "%s/.cache/rearank", home);
     } else {
         return rr_fail(diag, RR_E_IO, "no cache folder: none of REARANK_CACHE, XDG_CACHE_HOME and HOME is set; "
                                       "set REARANK_CACHE to a writable folder");
     }
-    rr_status status = path.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory")
-                                   : rr_folder_make(path.data, diag);
-    if (status == RR_OK) {
-        rr_buf_append(out, path.data, path.bytes);
-        if (leaf != NULL) {
-            rr_buf_printf(out, "/%s", leaf);
-        }
-        if (out->failed) {
-            status = rr_fail(diag, RR_E_MEMORY, "out of memory");
-        }
+    if (leaf != NULL) {
+        rr_buf_printf(out, "/%s", leaf);
     }
-    rr_buf_destroy(&path);
-    return status;
+    return out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : RR_OK;
 }
 
 rr_status rr_cache_path_of(const char *folder, const uint8_t uuid[16], const char *ending, rr_buf *out, rr_diag *diag) {
@@ -258,10 +253,20 @@ rr_status rr_cache_path_of(const char *folder, const uint8_t uuid[16], const cha
     return status;
 }
 
-rr_status rr_cache_write(const char *path, const void *data, size_t bytes, rr_diag *diag) {
+rr_status rr_cache_make_folder_of(const char *path, rr_diag *diag) {
+    const char *home = cache_home(getenv("REARANK_CACHE"), getenv("XDG_CACHE_HOME"));
+    struct stat st;
+    if (home != NULL && strncmp(path, home, strlen(home)) == 0 && stat(home, &st) != 0) {
+        return rr_fail(diag, RR_E_IO, "no cache folder: HOME (%s): %s; set REARANK_CACHE to a writable folder", home, strerror(errno));
+    }
     rr_buf folder = {0};
     rr_folder_of(path, &folder);
     rr_status status = folder.failed ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path) : rr_folder_make(folder.data, diag);
     rr_buf_destroy(&folder);
-    return status == RR_OK ? rr_file_write_atomic(path, data, bytes, diag) : status;
+    return status;
+}
+
+rr_status rr_cache_write(const char *path, const void *data, size_t bytes, rr_diag *diag) {
+    RR_TRY(rr_cache_make_folder_of(path, diag));
+    return rr_file_write_atomic(path, data, bytes, diag);
 }

@@ -64,7 +64,7 @@ rr_packed_writer *rr_packed_begin(const rr_packed_wish *wish) {
     RR_TRY_GOTO(rr_file_out_open_unnamed(writer->path.data, &writer->file, &diag));
     return writer;
 fail:
-    rr_log(RR_LOG_DEBUG, "packed weights: not written: %s: %s", rr_status_name(status), diag.text);
+    rr_log(RR_LOG_INFO, "packed weights: not written: %s: %s", rr_status_name(status), diag.text);
     rr_packed_discard(&writer);
     return NULL;
 }
@@ -124,7 +124,7 @@ static rr_status finish(rr_packed_writer *writer, rr_diag *diag) {
 void rr_packed_add(rr_packed_writer **pointer, const void *bytes) {
     rr_diag diag = {0};
     if (*pointer != NULL && add(*pointer, bytes, &diag) != RR_OK) {
-        rr_log(RR_LOG_DEBUG, "packed weights: not written: %s", diag.text);
+        rr_log(RR_LOG_INFO, "packed weights: not written: %s", diag.text);
         rr_packed_discard(pointer);
     }
 }
@@ -139,7 +139,7 @@ void rr_packed_finish(rr_packed_writer **pointer) {
         rr_log(RR_LOG_INFO, "weights: packed cache %s written, %llu bytes; --no-packed-cache does without",
                writer->path.data, (unsigned long long)writer->file_bytes);
     } else {
-        rr_log(RR_LOG_DEBUG, "packed weights: not written: %s", diag.text);
+        rr_log(RR_LOG_INFO, "packed weights: not written: %s", diag.text);
     }
     rr_packed_discard(pointer);
 }

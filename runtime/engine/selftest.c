@@ -54,7 +54,7 @@ void rr_selftest_keep(const rr_device_info *info, const rr_selftest_verdict *v) 
         status = rr_cache_write(path.data, text.data, text.bytes, &diag);
     }
     if (status != RR_OK) {
-        rr_log(RR_LOG_DEBUG, "self-test: not remembered: %s", diag.text);
+        rr_log(RR_LOG_INFO, "self-test: not remembered, the next start repeats it: %s", diag.text);
     }
     rr_buf_destroy(&path);
     rr_buf_destroy(&text);

@@ -1,7 +1,7 @@
 /* The pipeline cache on disk: one file a device in the user's cache folder, pipelines/<pipelineCacheUUID>.bin.
  * Layout, little endian: the header below, then the driver's data. The driver trusts its data, so nothing reaches it
- * that is not whole and of this device, driver version and shader code. Failing is never an error, only a debug line:
- * the cost is a slower start. */
+ * that is not whole and of this device, driver version and shader code. Failing is never an error: the cost is a slower
+ * start, of which -v tells where the file cannot be written. */
 #include "runtime/vk/internal.h"
 
 #include "runtime/base/file.h"
@@ -154,7 +154,7 @@ static void write_file(rr_vk_device *device, rr_buf *file) {
         status = rr_cache_write(path.data, file->data, file->bytes, &diag);
     }
     if (status != RR_OK) {
-        rr_log(RR_LOG_DEBUG, "pipeline cache: not written: %s", diag.text);
+        rr_log(RR_LOG_INFO, "pipeline cache: not written, each start makes its kernels anew: %s", diag.text);
     }
     rr_buf_destroy(&path);
 }

@@ -274,7 +274,7 @@ static void finds_the_cache_folder(void) {
     setenv("REARANK_CACHE", in_folder("own/deep/cache"), 1);
     CHECK_OK(rr_cache_path("pipelines.bin", &path, &diag), diag);
     CHECK_TEXT(path.data, in_folder("own/deep/cache/pipelines.bin"));
-    CHECK(stat(in_folder("own/deep/cache"), &st) == 0 && S_ISDIR(st.st_mode));
+    CHECK(stat(in_folder("own"), &st) != 0); /* a look makes nothing */
     static const uint8_t uuid[16] = {0x01, 0xab, [15] = 0xf0};
     rr_buf_clear(&path);
     CHECK_OK(rr_cache_path_of("kind", uuid, ".bin", &path, &diag), diag);
@@ -297,14 +297,22 @@ static void finds_the_cache_folder(void) {
     rr_buf_clear(&path);
     CHECK_OK(rr_cache_path(NULL, &path, &diag), diag);
     CHECK_TEXT(path.data, in_folder("home/.cache/rearank"));
+    CHECK_INT(rr_cache_write(path.data, "x", 1, &diag), RR_E_IO); /* nor does a write make a home */
+    CHECK_MSG(strstr(diag.text, "set REARANK_CACHE to a writable folder") != NULL, "%s", diag.text);
+    CHECK(stat(in_folder("home"), &st) != 0);
+    CHECK_INT(mkdir(in_folder("home"), 0700), 0);
+    CHECK_OK(rr_cache_write(path.data, "x", 1, &diag), diag);
     unsetenv("XDG_CACHE_HOME");
     unsetenv("HOME");
     CHECK_INT(rr_cache_path(NULL, &path, &diag), RR_E_IO);
     CHECK(strstr(diag.text, "REARANK_CACHE") != NULL);
-    setenv("REARANK_CACHE", in_folder("a.bin"), 1); /* a file stands in the way */
-    CHECK_INT(rr_cache_path(NULL, &path, &diag), RR_E_IO);
-    setenv("REARANK_CACHE", in_folder("a.bin/below"), 1);
-    CHECK_INT(rr_cache_path(NULL, &path, &diag), RR_E_IO);
+    static const char *const in_the_way[] = {"a.bin", "a.bin/below"}; /* a file */
+    for (size_t i = 0; i < 2; i++) {
+        setenv("REARANK_CACHE", in_folder(in_the_way[i]), 1);
+        rr_buf_clear(&path);
+        CHECK_OK(rr_cache_path("leaf", &path, &diag), diag);
+        CHECK_INT(rr_cache_write(path.data, "x", 1, &diag), RR_E_IO);
+    }
     rr_buf_destroy(&path);
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/log.h"
 #include "runtime/engine/selftest.h"
 #include "tests/check.h"
 #include "tests/support/folder.h"
@@ -128,6 +129,31 @@ static void test_files(rr_vk_device *device) {
     forget(info);
 }
 
+/* With -v, what cannot be remembered is told. */
+static void test_unwritable(rr_vk_device *device) {
+    char in_the_way[sizeof folder + 16], said[2048];
+    rr_diag diag = {0};
+    snprintf(in_the_way, sizeof in_the_way, "%s/file", folder);
+    CHECK_OK(rr_file_write_atomic(in_the_way, "", 0, &diag), diag);
+    setenv("REARANK_CACHE", in_the_way, 1);
+    FILE *file = tmpfile();
+    const int saved = dup(STDERR_FILENO);
+    fflush(stderr);
+    dup2(fileno(file), STDERR_FILENO);
+    rr_log_set_level(RR_LOG_INFO);
+    rr_selftest_keep(rr_vk_info(device), &(rr_selftest_verdict){0});
+    rr_log_set_level(RR_LOG_WARN);
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(file);
+    said[fread(said, 1, sizeof said - 1, file)] = '\0';
+    fclose(file);
+    setenv("REARANK_CACHE", folder, 1);
+    CHECK_MSG(strstr(said, "self-test: not remembered, the next start repeats it: ") != NULL && strstr(said, in_the_way) != NULL, "%s",
+              said);
+}
+
 int main(void) {
     rr_diag diag = {0};
     rr_test_folder(folder, sizeof folder);
@@ -142,6 +168,7 @@ int main(void) {
         test_verdicts(device);
         test_crashes(device);
         test_files(device);
+        test_unwritable(device);
         rr_vk_device_close(&device);
     }
     CHECK_INT(rr_vk_n_validation_messages(instance), 0);

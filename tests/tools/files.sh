@@ -131,4 +131,11 @@ check "says so" says '--output and RUN name the same file'
 sums >after
 check "nothing was touched" diff before after
 
+# A look into a cache leaves no trace of itself.
+expect 2 "no model" env -u REARANK_MODEL -u REARANK_CACHE -u XDG_CACHE_HOME HOME="$work/no-home" "$rearank" rank -q x p.jsonl
+check "says that there is none" says 'no model: neither -m nor REARANK_MODEL names one'
+check "made no home" test ! -e no-home
+expect 2 "no model" env -u REARANK_MODEL REARANK_CACHE="$work/no-cache" "$rearank" rank -q x p.jsonl
+check "made no cache" test ! -e no-cache
+
 summary
