@@ -2,6 +2,7 @@
 #include "runtime/vk/internal.h"
 #include "runtime/vk/quirks.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,58 @@ static void load_debug_utils(rr_vk_instance *instance) {
         (PFN_vkSetDebugUtilsObjectNameEXT)vkGetInstanceProcAddr(of, "vkSetDebugUtilsObjectNameEXT");
 }
 
+/* The loader's first error while it looks for drivers. */
+typedef struct loader_error {
+    char text[400];
+} loader_error;
+
+static VKAPI_ATTR VkBool32 VKAPI_CALL on_loader_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+                                                        VkDebugUtilsMessageTypeFlagsEXT types,
+                                                        const VkDebugUtilsMessengerCallbackDataEXT *data, void *user) {
+    loader_error *error = user;
+    (void)severity;
+    (void)types;
+    if (error->text[0] == '\0' && data->pMessage != NULL) {
+        snprintf(error->text, sizeof error->text, "%s", data->pMessage);
+    }
+    return VK_FALSE;
+}
+
+/* Fails as `create` did, with what the loader says of it: of a driver's file that is missing or malformed it tells here alone. */
+static rr_status fail_instance(VkInstanceCreateInfo create, VkResult result, rr_diag *diag) {
+    loader_error error = {{0}};
+    const VkDebugUtilsMessengerCreateInfoEXT messenger = {
+        .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
+        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+        .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_GENERAL_BIT_EXT,
+        .pfnUserCallback = on_loader_message,
+        .pUserData = &error,
+    };
+    const char *extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME};
+    VkInstance instance;
+    create.pNext = &messenger;
+    create.flags = 0;
+    create.enabledLayerCount = 0;
+    create.enabledExtensionCount = 1;
+    create.ppEnabledExtensionNames = extensions;
+    if (vkCreateInstance(&create, NULL, &instance) == VK_SUCCESS) { /* then it was not the drivers */
+        volkLoadInstanceOnly(instance);
+        vkDestroyInstance(instance, NULL);
+        return rr_vk_fail(NULL, diag, "vkCreateInstance", result);
+    }
+    const char *files = getenv("VK_DRIVER_FILES") != NULL    ? "VK_DRIVER_FILES"
+                        : getenv("VK_ICD_FILENAMES") != NULL ? "VK_ICD_FILENAMES"
+                                                             : NULL;
+    if (error.text[0] == '\0' || strstr(error.text, "no drivers") != NULL) {
+        return rr_fail(diag, RR_E_DEVICE, "no Vulkan driver found (vkCreateInstance: %s): %s", rr_vk_result_name(result),
+                       rr_quirks_install_advice());
+    }
+    const rr_status status = rr_fail(diag, RR_E_DEVICE, "no Vulkan driver can be used (vkCreateInstance: %s); the loader says: %s",
+                                     rr_vk_result_name(result), error.text);
+    return files == NULL ? status
+                         : rr_fail_context(diag, status, "%s is set to \"%.200s\"; correct it or unset it", files, getenv(files));
+}
+
 static rr_status create_instance(rr_vk_instance *instance, rr_diag *diag) {
     const char *extensions[4];
     const char *layers[1] = {VALIDATION_LAYER};
@@ -119,12 +172,8 @@ static rr_status create_instance(rr_vk_instance *instance, rr_diag *diag) {
     }
     create.enabledExtensionCount = n_extensions;
     VkResult result = vkCreateInstance(&create, NULL, &instance->handle);
-    if (result == VK_ERROR_INCOMPATIBLE_DRIVER) {
-        return rr_fail(diag, RR_E_DEVICE, "no Vulkan driver found (vkCreateInstance: %s): %s",
-                       rr_vk_result_name(result), rr_quirks_install_advice());
-    }
     if (result != VK_SUCCESS) {
-        return rr_vk_fail(NULL, diag, "vkCreateInstance", result);
+        return fail_instance(create, result, diag);
     }
     volkLoadInstanceOnly(instance->handle);
     if (instance->validation) {

@@ -138,4 +138,14 @@ check "made no home" test ! -e no-home
 expect 2 "no model" env -u REARANK_MODEL REARANK_CACHE="$work/no-cache" "$rearank" rank -q x p.jsonl
 check "made no cache" test ! -e no-cache
 
+# A driver's file that is none.
+printf '{"file_format_version": "1.0.0", "ICD": {"library_path": ' >driver.json
+for file in driver.json no-driver.json; do
+    export VK_DRIVER_FILES=$work/$file VK_ICD_FILENAMES=$work/$file # the second for loaders before 1.3.207
+    run 1 devices
+    says 'no Vulkan loader found' || check "names the file $file" says "VK_DRIVER_FILES is set to \"$work/$file\""
+    says 'no Vulkan loader found' || check "and what the loader says of $file" says 'the loader says: '
+    unset VK_DRIVER_FILES VK_ICD_FILENAMES
+done
+
 summary
