@@ -175,6 +175,8 @@ void rr_cli_progress(void *user, const char *what, uint64_t done, uint64_t total
 /* From now on the first SIGINT or SIGTERM calls `fn(user)` (which must be signal-safe: rr_session_cancel is), the second
  * ends the program with 130. NULL restores the default. */
 void rr_cli_on_interrupt(void (*fn)(void *user), void *user);
+/* What a signal that ends the program at once says on standard error before: a whole line that lives until NULL takes it back. */
+void rr_cli_interrupt_hint(const char *text);
 bool rr_cli_interrupted(void);
 
 /* Standard output ------------------------------------------------------------------------------------------------ */

@@ -259,6 +259,11 @@ rr_status rr_keep_open(rr_keep *keep, const rr_ranking_input *input, rr_cli_engi
             .resume = keep->resume,
         };
         RR_TRY(rr_journal_open(&params, &keep->journal, diag));
+        rr_buf hint = {0};
+        rr_buf_printf(&hint, "rearank rank: ended at once; the same command%s goes on with what %s keeps\n",
+                      keep->resume ? "" : " with --resume", keep->journal_path);
+        rr_cli_interrupt_hint(hint.failed ? NULL : rr_arena_copy(&keep->arena, hint.data, hint.bytes));
+        rr_buf_destroy(&hint);
     }
     if (keep->cache_folder != NULL) {
         RR_TRY(open_cache(keep, diag));
@@ -306,7 +311,10 @@ rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *
     return keep->cache != NULL ? rr_journal_store(keep->cache, query, ranking, diag) : RR_OK;
 }
 
-void rr_keep_tell(const rr_keep *keep) {
+void rr_keep_tell(const rr_keep *keep, bool many_interrupted) {
+    if (many_interrupted && keep->journal == NULL && keep->cache == NULL) {
+        rr_cli_note("nothing is kept: with --output FILE or --journal FILE a run that was stopped goes on with --resume");
+    }
     if (keep->journal != NULL && rr_journal_n_kept(keep->journal) > 0) {
         rr_cli_error("finished queries that %s keeps: %zu; the same command%s goes on from there", keep->journal_path,
                      rr_journal_n_kept(keep->journal), keep->resume ? "" : " with --resume");
@@ -314,6 +322,7 @@ void rr_keep_tell(const rr_keep *keep) {
 }
 
 rr_status rr_keep_finish(rr_keep *keep, rr_diag *diag) {
+    rr_cli_interrupt_hint(NULL);
     if (keep->n_late > 0) {
         if (keep->journal != NULL && rr_journal_n_kept(keep->journal) > 0) {
             rr_log(RR_LOG_WARN, "%s keeps the %zu queries that had time enough: the same command with --resume and another --deadline ranks "
@@ -327,6 +336,7 @@ rr_status rr_keep_finish(rr_keep *keep, rr_diag *diag) {
 }
 
 void rr_keep_release(rr_keep *keep) {
+    rr_cli_interrupt_hint(NULL);
     rr_journal_close(&keep->journal);
     rr_journal_close(&keep->cache);
     rr_arena_destroy(&keep->arena);

@@ -40,8 +40,9 @@ size_t rr_keep_n_windows(const rr_keep *keep, const rr_ranking_input *input);
 rr_status rr_keep_find(rr_keep *keep, const rr_query *query, rr_ranking *out, bool *found, rr_diag *diag);
 /* Keeps a ranking that rr_keep_find did not give, unless it met its deadline: whoever gives it more time gets another. */
 rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *ranking, rr_diag *diag);
-/* After a failure: tells what is kept and how to go on; nothing when nothing is. */
-void rr_keep_tell(const rr_keep *keep);
+/* After a failure: tells what is kept and how to go on; where a run of many queries was interrupted and nothing is, how it would have
+ * been. */
+void rr_keep_tell(const rr_keep *keep, bool many_interrupted);
 /* The output is whole: the journal goes. When rankings met their deadline it stays with the others, so that --resume ranks those anew, and
  * this is said. */
 rr_status rr_keep_finish(rr_keep *keep, rr_diag *diag);

@@ -315,7 +315,7 @@ static int rank(rank_options *options) {
         status = rr_keep_finish(&options->keep, &diag);
         code = status == RR_OK ? RR_EXIT_OK : rr_cli_fail(status, &diag);
     } else {
-        rr_keep_tell(&options->keep);
+        rr_keep_tell(&options->keep, status == RR_E_CANCELLED && options->input.many);
     }
     rr_cli_on_interrupt(NULL, NULL);
     for (size_t i = 0; i < MAX_JOBS; i++) {

@@ -12,12 +12,17 @@
 
 static void (*_Atomic interrupt_fn)(void *user);
 static void *_Atomic interrupt_user;
+static const char *_Atomic interrupt_hint;
 static atomic_bool is_interrupted;
 
 static void on_interrupt(int signal_number) {
     (void)signal_number;
     void (*fn)(void *) = atomic_load(&interrupt_fn);
     if (fn == NULL || atomic_exchange(&is_interrupted, true)) {
+        const char *hint = atomic_load(&interrupt_hint);
+        if (hint != NULL) {
+            (void)!write(STDERR_FILENO, hint, strlen(hint));
+        }
         _exit(RR_EXIT_INTERRUPTED);
     }
     fn(atomic_load(&interrupt_user));
@@ -50,6 +55,14 @@ void rr_cli_on_interrupt(void (*fn)(void *user), void *user) {
     atomic_store(&interrupt_fn, fn);
     handle(SIGINT, fn != NULL ? on_interrupt : SIG_DFL);
     handle(SIGTERM, fn != NULL ? on_interrupt : SIG_DFL);
+}
+
+void rr_cli_interrupt_hint(const char *text) {
+    atomic_store(&interrupt_hint, text);
+    if (text != NULL && atomic_load(&interrupt_fn) == NULL) {
+        handle(SIGINT, on_interrupt);
+        handle(SIGTERM, on_interrupt);
+    }
 }
 
 bool rr_cli_interrupted(void) {
