@@ -2,6 +2,7 @@
 
 #include "quant/quant.h"
 #include "runtime/base/memory.h"
+#include "runtime/base/text_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,6 +332,10 @@ static rr_status read_header(reader *r, uint64_t *n_tensors, uint64_t *n_values)
     const uint8_t *magic = NULL;
     uint32_t version;
     RR_TRY(take(r, 4, "magic", &magic));
+    const char *packing = rr_text_packing(magic, 4);
+    if (packing != NULL) {
+        return rr_fail(r->diag, RR_E_INPUT, "is packed with %s, expected a GGUF model as it is: unpack it first", packing);
+    }
     if (memcmp(magic, "GGUF", 4) != 0) {
         return rr_fail(r->diag, RR_E_INPUT,
                        "byte 0: found %02x %02x %02x %02x, expected \"GGUF\"; this is not a GGUF model file",

@@ -71,6 +71,8 @@ for case in 'cut.gz is cut off' 'more.gz something that is no gzip stands behind
         check "$arguments: names it" says "$file: $message"
     done
 done
+run 2 tokenize -m c.jsonl.gz p.jsonl
+check "a packed model is refused as such" says 'c.jsonl.gz: is packed with gzip, expected a GGUF model as it is: unpack it first'
 
 # A JSON array is read as one, and a list of no passages is none.
 printf '[\n{"id": "a", "text": "roses need water"},\n{"id": "b", "text": "tulips in May"}\n]\n' >p.json
