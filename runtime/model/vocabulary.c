@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/log.h"
 #include "runtime/model/utf8.h"
 
 enum { ALPHABET_END = 0x100 + 68 }; /* 68 bytes are not printable Latin-1 */
@@ -77,8 +78,15 @@ static rr_status allocate(rr_vocabulary *vocabulary, uint32_t n, rr_diag *diag) 
     return RR_OK;
 }
 
-/* tokenizer.ggml.token_type: 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte. */
-static rr_status read_kinds(const rr_gguf *gguf, rr_vocabulary *vocabulary, rr_diag *diag) {
+/* Exporters leave out the type of chat tokens (unslothai/unsloth#5070). As content they would end no answer, so they are control
+ * tokens whatever the file says, as in llama.cpp. */
+static bool is_chat_token(rr_text text) {
+    return rr_text_is(text, "<|im_start|>") || rr_text_is(text, "<|im_end|>") || rr_text_is(text, "<|endoftext|>");
+}
+
+static rr_status read_kinds(const rr_gguf *gguf, const rr_gguf_value *tokens, rr_vocabulary *vocabulary, rr_diag *diag) {
+    static const char *const names[] = {"", "normal", "unknown", "control", "user defined", "unused", "byte"};
+    static const uint32_t control = 3;
     const char *key = "tokenizer.ggml.token_type";
     const rr_gguf_value *types = rr_gguf_find(gguf, key);
     if (types == NULL || types->type != RR_GGUF_ARRAY ||
@@ -92,12 +100,20 @@ static rr_status read_kinds(const rr_gguf *gguf, rr_vocabulary *vocabulary, rr_d
     }
     static const uint8_t kinds[] = {[1] = RR_TOKEN_NORMAL, [2] = RR_TOKEN_NORMAL, [3] = RR_TOKEN_CONTROL,
                                     [4] = RR_TOKEN_USER,   [5] = RR_TOKEN_UNUSED, [6] = RR_TOKEN_NORMAL};
-    for (uint32_t id = 0; id < vocabulary->n; id++) {
+    rr_text text;
+    uint64_t cursor = 0;
+    for (uint32_t id = 0; id < vocabulary->n && rr_gguf_next_string(tokens, &cursor, &text); id++) {
         const uint8_t *at = types->data + 4 * (size_t)id;
         uint32_t type = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
         if (type < 1 || type > 6) {
             return rr_fail(diag, RR_E_INPUT, "%s: %s: token %u has type %u, expected 1 to 6", rr_gguf_path(gguf), key, id,
                            type);
+        }
+        if (type != control && is_chat_token(text)) {
+            rr_log(RR_LOG_WARN, "%s: %s: %s is token %u but has type %u (%s), expected %u (control): the converter left its type out; "
+                                "it is taken for a control token",
+                   rr_gguf_path(gguf), key, rr_text_show(text).text, id, type, names[type], control);
+            type = control;
         }
         vocabulary->kinds[id] = kinds[type];
     }
@@ -116,7 +132,7 @@ rr_status rr_vocabulary_read(const rr_gguf *gguf, rr_vocabulary *vocabulary, rr_
                        (unsigned long long)tokens->n_items, INT32_MAX / 4);
     }
     RR_TRY(allocate(vocabulary, (uint32_t)tokens->n_items, diag));
-    RR_TRY(read_kinds(gguf, vocabulary, diag));
+    RR_TRY(read_kinds(gguf, tokens, vocabulary, diag));
 
     rr_buf bytes = {0};
     rr_text text;

@@ -22,7 +22,8 @@ typedef struct rr_vocabulary {
     size_t mask;
 } rr_vocabulary;
 
-/* Reads tokenizer.ggml.tokens and .token_type. Errors: RR_E_INPUT, RR_E_MEMORY; `vocabulary` can then be destroyed. */
+/* Reads tokenizer.ggml.tokens and .token_type. <|im_start|>, <|im_end|> and <|endoftext|> become control tokens, with a warning where
+ * the file gives them another type. Errors: RR_E_INPUT, RR_E_MEMORY; `vocabulary` can then be destroyed. */
 rr_status rr_vocabulary_read(const rr_gguf *gguf, rr_vocabulary *vocabulary, rr_diag *diag);
 void rr_vocabulary_destroy(rr_vocabulary *vocabulary); /* accepts a zeroed one */
 

@@ -2,6 +2,7 @@
  * special tokens, broken tables, threads. */
 #include "runtime/model/tokenizer.h"
 
+#include "runtime/base/log.h"
 #include "runtime/base/thread.h"
 #include "runtime/model/gguf_writer.h"
 #include "runtime/model/normalize.h"
@@ -33,6 +34,7 @@ typedef struct fault {
     const char *last_merge;  /* replaces the last merge */
     const char *last_token;  /* replaces the last token */
     int32_t last_type;       /* replaces the last type */
+    int32_t chat_type;       /* replaces the types of <|endoftext|>, <|im_start|> and <|im_end|> */
     bool short_types;
     bool no_byte;            /* byte 0x07 has no token */
 } fault;
@@ -82,6 +84,9 @@ static void write_vocabulary(const fault *f, rr_buf *out) {
     }
     if (f->last_type != 0) {
         types[N_TOKENS - 1] = f->last_type;
+    }
+    for (int i = FIRST_SPECIAL; f->chat_type != 0 && i < FIRST_SPECIAL + 3; i++) {
+        types[i] = f->chat_type;
     }
     if (f->last_merge != NULL) {
         lines[N_MERGES - 1] = f->last_merge;
@@ -307,6 +312,20 @@ static void check_specials(const rr_tokenizer *tokenizer) {
     rr_tokens_destroy(&tokens);
 }
 
+/* Whatever type an exporter gave them, the tokens of a chat are what they are: the same ids, and not made of plain text. */
+static void check_chat_types(void) {
+    for (int32_t type = 1; type <= 6; type++) {
+        rr_tokenizer *tokenizer = NULL;
+        rr_log_set_level(RR_LOG_ERROR); /* each of them warns */
+        CHECK_OK(create(&(fault){.chat_type = type}, &tokenizer), diag);
+        rr_log_set_level(RR_LOG_WARN);
+        if (tokenizer != NULL) {
+            check_specials(tokenizer);
+        }
+        rr_tokenizer_destroy(&tokenizer);
+    }
+}
+
 /* Broken tables -------------------------------------------------------------------------------------------------- */
 
 static void check_fault(fault f, rr_status expected, const char *words) {
@@ -417,6 +436,7 @@ int main(void) {
     }
     rr_tokenizer_destroy(&tokenizer);
     check_faults();
+    check_chat_types();
     check_synth();
     return CHECK_END();
 }

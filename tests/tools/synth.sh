@@ -32,6 +32,25 @@ for type in q4_0 q4_1 q5_0 q5_1 q8_0 q4_k_s q4_k_m q5_k_s q5_k_m q6_k f16 bf16 f
 done
 printf '<|im_start|>a<|im_end|>' | "$rearank" tokenize -m m.gguf --special --format json >ids 2>err
 check "its special tokens" test "$(tr -d ' \n' <ids)" = "[1635,64,1636]"
+if command -v python3 >/dev/null; then
+    # as exporters write it: the tokens of a chat without their type
+    python3 - <<'PY'
+import struct
+data = bytearray(open("m.gguf", "rb").read())
+key = b"tokenizer.ggml.token_type"
+at = data.index(key) + len(key) + 4 + 4 + 8  # the value's type, the items' type, their number
+for token in 1635, 1636:
+    struct.pack_into("<i", data, at + 4 * token, 1)
+open("normal.gguf", "wb").write(data)
+PY
+    printf '[{"role": "user", "content": "ab"}]' >chat.json
+    "$rearank" tokenize -m m.gguf --chat --format json <chat.json >ids 2>err
+    expect 0 "tokens typed normal" "$rearank" tokenize -m normal.gguf --chat --format json <chat.json
+    check "the same ids" cmp -s out ids
+    check "a warning tells which" says '<|im_end|> is token 1636 but has type 1 (normal), expected 3 (control)'
+    check "for each of them" test "$(grep -c 'is taken for a control token' err)" -eq 2
+    rm normal.gguf chat.json
+fi
 rm m.gguf ids
 
 synth 0 7b --hollow -o m.gguf
