@@ -197,9 +197,9 @@ typedef struct checker {
 
 static rr_status check_type(const checker *c, const rr_gguf_tensor *tensor, const char *name, bool is_vector) {
     const rr_qtype_info *info = rr_qtype_get(tensor->type);
-    if (is_vector && tensor->type != RR_Q_F32 && tensor->type != RR_Q_F16) {
+    if (is_vector && tensor->type != RR_Q_F32 && tensor->type != RR_Q_F16 && tensor->type != RR_Q_BF16) {
         return rr_fail(c->diag, RR_E_UNSUPPORTED,
-                       "%s: tensor \"%s\": found type %s (number %u), expected F32 or F16; use another "
+                       "%s: tensor \"%s\": found type %s (number %u), expected F32, F16 or BF16; use another "
                        "conversion of the model", rr_gguf_path(c->gguf), name,
                        info != NULL ? info->name : "unknown", tensor->type);
     }

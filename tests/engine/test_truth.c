@@ -46,10 +46,11 @@ static void check_graphs(const char *name, const char *path, const int32_t *toke
     rr_engine_close(&fast);
 }
 
-/* A format in every matrix, prompt in chunks that are no multiple of any tile. */
+/* A format in every matrix, and in norms and biases where they may have it; prompt in chunks that are no multiple of any tile. */
 static void check_synthetic(rr_qtype type, const char *path) {
     const rr_synth synth = {.d_model = 256, .n_heads = 4, .n_kv_heads = 2, .head_size = 64, .d_ffn = 512,
                             .embedding = type, .output = type, .qkv = type, .o = type, .gate_up = type, .down = type,
+                            .vectors = type == RR_Q_F16 || type == RR_Q_BF16 ? type : RR_Q_F32,
                             .tied = type == RR_Q_Q8_0, .seed = 5};
     rr_diag diag = {0};
     CHECK_OK(rr_synth_write(&synth, path, &diag), diag);

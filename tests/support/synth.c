@@ -78,11 +78,11 @@ static void add_matrix(builder *b, const char *name, rr_qtype type, uint32_t row
 }
 
 static void add_norm(builder *b, const char *name) {
-    add(b, name, RR_Q_F32, 1, b->p.d_model, 512.0f, 1.0f);
+    add(b, name, b->p.vectors, 1, b->p.d_model, 512.0f, 1.0f);
 }
 
 static void add_bias(builder *b, const char *name, uint32_t n) {
-    add(b, name, RR_Q_F32, 1, n, 256.0f, 0.0f);
+    add(b, name, b->p.vectors, 1, n, 256.0f, 0.0f);
 }
 
 static void add_layer(builder *b, uint32_t layer) {

@@ -11,7 +11,7 @@
  *   matrices: n / 2^e, e the smallest integer ≥ 0 with 4^e * gain^2 >= 5419 * cols (5419 = the mean of n^2), that is, a
  *             standard deviation of 0.5 … 1 times gain / sqrt(cols). gain = 4 for token_embd and output, 2 for
  *             attn_q, attn_k, attn_output, ffn_gate, ffn_up, ffn_down, 1 for attn_v. An untied token_embd has e = 7.
- * Matrices are then stored in the type asked for (rr_blocks_quantize), norms and biases as F32. */
+ * Each is then stored in the type asked for (rr_blocks_quantize). */
 #ifndef RR_TESTS_SYNTH_H
 #define RR_TESTS_SYNTH_H
 
@@ -32,6 +32,7 @@ typedef struct rr_synth {
     /* Stored types; 0 = F32. Columns are d_model, but n_heads * head_size for attn_output and d_ffn for ffn_down: a
      * multiple of 32, and of 256 for the K types. */
     rr_qtype embedding, output, qkv, o, gate_up, down;
+    rr_qtype vectors;     /* norms and biases */
     bool tied;            /* no output.weight */
     bool flat;            /* output.weight is 0, and so is every logit */
     bool with_vocabulary; /* byte-level BPE keys: 256 bytes, merges, three special tokens, padding tokens up to n_vocab */
