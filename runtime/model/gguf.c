@@ -536,6 +536,16 @@ rr_status rr_gguf_f64(const rr_gguf *gguf, const char *key, double *out, rr_diag
     return wrong_type(gguf, value, "a floating-point number", diag);
 }
 
+rr_status rr_gguf_bool(const rr_gguf *gguf, const char *key, bool *out, rr_diag *diag) {
+    const rr_gguf_value *value = NULL;
+    RR_TRY(need(gguf, key, "a bool", &value, diag));
+    if (value->type != RR_GGUF_BOOL) {
+        return wrong_type(gguf, value, "a bool", diag);
+    }
+    *out = value->data[0] != 0;
+    return RR_OK;
+}
+
 rr_status rr_gguf_string(const rr_gguf *gguf, const char *key, rr_text *out, rr_diag *diag) {
     const rr_gguf_value *value = NULL;
     RR_TRY(need(gguf, key, "a string", &value, diag));

@@ -68,6 +68,7 @@ const rr_gguf_tensor *rr_gguf_tensor_find(const rr_gguf *gguf, const char *name)
  * Errors: RR_E_INPUT when absent or of another type (the message names the key and both types). */
 rr_status rr_gguf_u64(const rr_gguf *gguf, const char *key, uint64_t *out, rr_diag *diag);
 rr_status rr_gguf_f64(const rr_gguf *gguf, const char *key, double *out, rr_diag *diag);
+rr_status rr_gguf_bool(const rr_gguf *gguf, const char *key, bool *out, rr_diag *diag);
 rr_status rr_gguf_string(const rr_gguf *gguf, const char *key, rr_text *out, rr_diag *diag);
 
 /* Walks an array of strings: start with cursor = 0; false at the end. Bounds were verified at open. */

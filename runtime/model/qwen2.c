@@ -93,6 +93,20 @@ static rr_status check_architecture(const rr_gguf *gguf, rr_diag *diag) {
     return RR_OK;
 }
 
+/* Rows of a model that looks both ways would be computed as another model's. */
+static rr_status check_attention(const rr_gguf *gguf, rr_diag *diag) {
+    bool causal = true;
+    if (rr_gguf_find(gguf, "qwen2.attention.causal") != NULL) {
+        RR_TRY(rr_gguf_bool(gguf, "qwen2.attention.causal", &causal, diag));
+    }
+    if (!causal) {
+        return rr_fail(diag, RR_E_UNSUPPORTED,
+                       "%s: key \"qwen2.attention.causal\": found false (a model that makes embeddings), expected true; "
+                       USE_ANOTHER, rr_gguf_path(gguf));
+    }
+    return RR_OK;
+}
+
 /* Stretched positions would silently change every result, so they are refused. A factor without a type means linear. */
 static rr_status check_rope(const rr_gguf *gguf, uint32_t head_size, rr_diag *diag) {
     if (rr_gguf_find(gguf, "qwen2.rope.scaling.type") != NULL) {
@@ -160,6 +174,7 @@ static rr_status read_config(const rr_gguf *gguf, rr_qwen2_config *config, rr_di
     }
     RR_TRY(read_f32(gguf, "qwen2.rope.freq_base", 1.0, 1e12, &config->rope_theta, diag));
     RR_TRY(read_f32(gguf, "qwen2.attention.layer_norm_rms_epsilon", 1e-12, 0.1, &config->rms_epsilon, diag));
+    RR_TRY(check_attention(gguf, diag));
     return check_rope(gguf, config->head_size, diag);
 }
 

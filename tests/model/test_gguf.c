@@ -95,6 +95,12 @@ static void reads_values(const rr_gguf *gguf) {
     CHECK(fabs(f - 3.14159) < 1e-12);
     CHECK_INT(rr_gguf_f64(gguf, "u32", &f, &diag), RR_E_INPUT);
     CHECK_INT(rr_gguf_f64(gguf, "absent", &f, &diag), RR_E_INPUT);
+    bool flag = false;
+    CHECK_OK(rr_gguf_bool(gguf, "bool", &flag, &diag), diag);
+    CHECK(flag);
+    CHECK_INT(rr_gguf_bool(gguf, "u8", &flag, &diag), RR_E_INPUT);
+    CHECK(strstr(diag.text, "uint8, expected a bool") != NULL);
+    CHECK_INT(rr_gguf_bool(gguf, "absent", &flag, &diag), RR_E_INPUT);
     CHECK_OK(rr_gguf_string(gguf, "general.architecture", &text, &diag), diag);
     CHECK(rr_text_is(text, "qwen2"));
     CHECK_INT(rr_gguf_string(gguf, "words", &text, &diag), RR_E_INPUT);

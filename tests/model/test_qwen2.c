@@ -222,6 +222,11 @@ static void cuts_names(void) {
     }
 }
 
+static void set_bool(const char *key, bool value, rr_status status, const char *word) {
+    const rr_gguf_edit edit = {.set_key = key, .set_type = RR_GGUF_BOOL, .set_body = &value, .set_bytes = 1};
+    edited(key, edit, status, word, "");
+}
+
 static void refuses_other_keys(void) {
     static const char *const needed[] = {"general.architecture", "qwen2.block_count", "qwen2.embedding_length",
                                          "qwen2.feed_forward_length", "qwen2.attention.head_count",
@@ -271,6 +276,9 @@ static void refuses_other_keys(void) {
     set_text("qwen2.rope.scaling.type", "linear", RR_E_UNSUPPORTED, "\"linear\"");
     set_f32("qwen2.rope.scaling.factor", 4.0f, RR_E_UNSUPPORTED, "scaling by 4");
     set_f32("qwen2.rope.scaling.factor", 1.0f, RR_OK, "");
+    set_bool("qwen2.attention.causal", true, RR_OK, "");
+    set_bool("qwen2.attention.causal", false, RR_E_UNSUPPORTED, "\"qwen2.attention.causal\": found false");
+    set_u32("qwen2.attention.causal", 0, RR_E_INPUT, "uint32, expected a bool");
 }
 
 static void refuses_other_tensors(void) {
