@@ -107,24 +107,35 @@ static rr_status check_attention(const rr_gguf *gguf, rr_diag *diag) {
     return RR_OK;
 }
 
-/* Stretched positions would silently change every result, so they are refused. A factor without a type means linear. */
+/* The factor by which positions are stretched, 1 where the file has none; 0 means none, too. The second
+ * key is the name that old files use. */
+static rr_status read_rope_factor(const rr_gguf *gguf, double *factor, rr_diag *diag) {
+    static const char *const keys[] = {"qwen2.rope.scaling.factor", "qwen2.rope.scale_linear"};
+    *factor = 1.0;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (rr_gguf_find(gguf, keys[i]) != NULL) {
+            RR_TRY(rr_gguf_f64(gguf, keys[i], factor, diag));
+            *factor = *factor == 0.0 ? 1.0 : *factor;
+            return RR_OK;
+        }
+    }
+    return RR_OK;
+}
+
+/* Stretched positions would silently change every result, so they are refused. A factor without a type means linear, and a linear
+ * factor of 1 stretches nothing. */
 static rr_status check_rope(const rr_gguf *gguf, uint32_t head_size, rr_diag *diag) {
+    rr_text type = {"linear", strlen("linear")};
+    double factor;
+    RR_TRY(read_rope_factor(gguf, &factor, diag));
     if (rr_gguf_find(gguf, "qwen2.rope.scaling.type") != NULL) {
-        rr_text type;
         RR_TRY(rr_gguf_string(gguf, "qwen2.rope.scaling.type", &type, diag));
-        if (!rr_text_is(type, "none")) {
-            return rr_fail(diag, RR_E_UNSUPPORTED,
-                           "%s: found RoPE scaling \"%s\", expected none; use the model's file without "
-                           "context extension", rr_gguf_path(gguf), rr_text_show(type).text);
-        }
-    } else if (rr_gguf_find(gguf, "qwen2.rope.scaling.factor") != NULL) {
-        double factor = 1.0;
-        RR_TRY(rr_gguf_f64(gguf, "qwen2.rope.scaling.factor", &factor, diag));
-        if (factor != 1.0 && factor != 0.0) {
-            return rr_fail(diag, RR_E_UNSUPPORTED,
-                           "%s: found RoPE scaling by %g, expected none; use the model's file without "
-                           "context extension", rr_gguf_path(gguf), factor);
-        }
+    }
+    const bool is_linear = rr_text_is(type, "linear");
+    if (!rr_text_is(type, "none") && !(is_linear && factor == 1.0)) {
+        return rr_fail(diag, RR_E_UNSUPPORTED,
+                       "%s: found RoPE scaling \"%s\" by %g, expected none, or linear by 1; use the model's file without "
+                       "context extension", rr_gguf_path(gguf), rr_text_show(type).text, factor);
     }
     uint32_t rotated = head_size;
     if (rr_gguf_find(gguf, "qwen2.rope.dimension_count") != NULL) {

@@ -158,11 +158,12 @@ static const rr_buf *base_file(void) {
     return &file;
 }
 
-/* Opens the base file with a change; the message must hold both words. Status RR_OK = must be accepted. */
-static void edited(const char *what, rr_gguf_edit edit, rr_status status, const char *word, const char *other) {
+/* Opens a file with a change; the message must hold both words. Status RR_OK = must be accepted. */
+static void edited_from(const rr_buf *base, const char *what, rr_gguf_edit edit, rr_status status, const char *word,
+                        const char *other) {
     rr_diag diag = {0};
     rr_buf file = {0};
-    CHECK_OK(rr_gguf_edited(base_file(), &edit, &file, &diag), diag);
+    CHECK_OK(rr_gguf_edited(base, &edit, &file, &diag), diag);
     rr_gguf *gguf = NULL;
     rr_model *model = NULL;
     rr_status found = rr_gguf_parse(file.data, file.bytes, "m.gguf", &gguf, &diag);
@@ -178,6 +179,10 @@ static void edited(const char *what, rr_gguf_edit edit, rr_status status, const 
     }
     rr_model_close(&model);
     rr_buf_destroy(&file);
+}
+
+static void edited(const char *what, rr_gguf_edit edit, rr_status status, const char *word, const char *other) {
+    edited_from(base_file(), what, edit, status, word, other);
 }
 
 static void set_u32(const char *key, uint32_t value, rr_status status, const char *word) {
@@ -227,6 +232,22 @@ static void set_bool(const char *key, bool value, rr_status status, const char *
     edited(key, edit, status, word, "");
 }
 
+/* The base file with a RoPE scaling of a type and a factor. */
+static void scaled(const char *type, const char *factor_key, float factor, rr_status status, const char *word) {
+    rr_diag diag = {0};
+    rr_buf file = {0};
+    char body[64];
+    uint64_t n = strlen(type);
+    memcpy(body, &n, 8);
+    memcpy(body + 8, type, (size_t)n);
+    const rr_gguf_edit edits[] = {
+        {.set_key = "qwen2.rope.scaling.type", .set_type = RR_GGUF_STRING, .set_body = body, .set_bytes = 8 + (size_t)n},
+        {.set_key = factor_key, .set_type = RR_GGUF_F32, .set_body = &factor, .set_bytes = 4}};
+    CHECK_OK(rr_gguf_edited(base_file(), &edits[0], &file, &diag), diag);
+    edited_from(&file, type, edits[1], status, word, "");
+    rr_buf_destroy(&file);
+}
+
 static void refuses_other_keys(void) {
     static const char *const needed[] = {"general.architecture", "qwen2.block_count", "qwen2.embedding_length",
                                          "qwen2.feed_forward_length", "qwen2.attention.head_count",
@@ -273,9 +294,17 @@ static void refuses_other_keys(void) {
     set_f32("qwen2.attention.layer_norm_rms_epsilon", -1e-6f, RR_E_INPUT, "epsilon");
     set_text("qwen2.rope.scaling.type", "none", RR_OK, "");
     set_text("qwen2.rope.scaling.type", "yarn", RR_E_UNSUPPORTED, "\"yarn\"");
-    set_text("qwen2.rope.scaling.type", "linear", RR_E_UNSUPPORTED, "\"linear\"");
-    set_f32("qwen2.rope.scaling.factor", 4.0f, RR_E_UNSUPPORTED, "scaling by 4");
+    set_text("qwen2.rope.scaling.type", "linear", RR_OK, ""); /* by nothing */
+    set_f32("qwen2.rope.scaling.factor", 4.0f, RR_E_UNSUPPORTED, "\"linear\" by 4, expected none, or linear by 1");
     set_f32("qwen2.rope.scaling.factor", 1.0f, RR_OK, "");
+    set_f32("qwen2.rope.scale_linear", 4.0f, RR_E_UNSUPPORTED, "\"linear\" by 4");
+    set_f32("qwen2.rope.scale_linear", 1.0f, RR_OK, "");
+    scaled("linear", "qwen2.rope.scaling.factor", 1.0f, RR_OK, "");
+    scaled("linear", "qwen2.rope.scaling.factor", 0.0f, RR_OK, "");
+    scaled("linear", "qwen2.rope.scaling.factor", 2.0f, RR_E_UNSUPPORTED, "\"linear\" by 2");
+    scaled("linear", "qwen2.rope.scaling.factor", NAN, RR_E_UNSUPPORTED, "nan");
+    scaled("none", "qwen2.rope.scaling.factor", 4.0f, RR_OK, "");
+    scaled("yarn", "qwen2.rope.scaling.factor", 1.0f, RR_E_UNSUPPORTED, "\"yarn\"");
     set_bool("qwen2.attention.causal", true, RR_OK, "");
     set_bool("qwen2.attention.causal", false, RR_E_UNSUPPORTED, "\"qwen2.attention.causal\": found false");
     set_u32("qwen2.attention.causal", 0, RR_E_INPUT, "uint32, expected a bool");
