@@ -2,31 +2,69 @@
 
 #include <string.h>
 
+#include "rerank/answer_text.h"
 #include "rerank/windows.h"
 
-static const char think_open[] = "<think>", think_close[] = "</think>";
-static const char answer_open[] = "<answer>", answer_close[] = "</answer>";
-enum { NOT_FOUND = -1 };
+/* The tags of a text, read from its beginning. A place behind a tag is never 0, which stands for none. */
+typedef struct tag_places {
+    size_t open, close;               /* the first <answer>…</answer> that is not thinking: behind its <answer>, at its </answer> */
+    size_t quoted_open, quoted_close; /* the first that a </think> closed off */
+    size_t think_from;                /* of the <think> that is open, if in_think */
+    size_t think_end;                 /* behind the last </think> */
+    size_t last_open;                 /* behind the last <answer> */
+    bool in_think;
+} tag_places;
 
-/* Place of the first (last) `needle` at or after `from`, or NOT_FOUND. */
-static ptrdiff_t find_first(const char *text, size_t bytes, size_t from, const char *needle) {
-    size_t length = strlen(needle);
-    for (size_t i = from; i + length <= bytes; i++) {
-        if (text[i] == needle[0] && memcmp(text + i, needle, length) == 0) {
-            return (ptrdiff_t)i;
-        }
-    }
-    return NOT_FOUND;
+static bool is_inside_think(const tag_places *tags) {
+    return tags->in_think && tags->open > tags->think_from;
 }
 
-static ptrdiff_t find_last(const char *text, size_t bytes, const char *needle) {
-    size_t length = strlen(needle);
-    for (size_t i = bytes; i-- > 0;) {
-        if (text[i] == needle[0] && bytes - i >= length && memcmp(text + i, needle, length) == 0) {
-            return (ptrdiff_t)i;
+static bool is_closed(const tag_places *tags) {
+    return tags->close != 0 && !is_inside_think(tags);
+}
+
+/* All before a </think> is thinking: from the <think> that it closes, or from the beginning where none is open. */
+static void end_think(tag_places *tags, size_t behind) {
+    if (tags->open != 0 && (!tags->in_think || is_inside_think(tags))) {
+        if (tags->close != 0 && tags->quoted_close == 0) {
+            tags->quoted_open = tags->open;
+            tags->quoted_close = tags->close;
+        }
+        tags->open = tags->close = 0;
+    }
+    tags->in_think = false;
+    tags->think_end = behind;
+}
+
+static tag_places find_tags(const char *text, size_t bytes) {
+    tag_places tags = {0};
+    for (size_t at = 0, length; at < bytes; at += length) {
+        switch (rr_tag_at(text + at, bytes - at, &length)) {
+        case RR_TAG_THINK_OPEN:
+            if (is_closed(&tags)) {
+                return tags;
+            }
+            if (!tags.in_think) {
+                tags.in_think = true;
+                tags.think_from = at;
+            }
+            break;
+        case RR_TAG_THINK_CLOSE:
+            end_think(&tags, at + length);
+            break;
+        case RR_TAG_ANSWER_OPEN:
+            tags.last_open = at + length;
+            tags.open = tags.open != 0 ? tags.open : tags.last_open;
+            break;
+        case RR_TAG_ANSWER_CLOSE:
+            tags.close = tags.open != 0 && tags.close == 0 ? at : tags.close;
+            break;
+        case RR_TAG_NONE:
+        case RR_TAG_PART:
+            break;
         }
     }
-    return NOT_FOUND;
+    return tags;
 }
 
 /* Where things stand in the text. */
@@ -35,40 +73,50 @@ typedef struct answer_parts {
     size_t reasoning_from; /* start and end of what stands before it */
     size_t reasoning_to;
     bool closed, unclosed;
-    bool in_think;         /* the text ends inside <think> */
+    bool in_think;         /* the text ends inside <think>, without an <answer> */
     bool in_answer;        /* the text ends inside <answer> */
 } answer_parts;
 
-static answer_parts find_parts(const char *text, size_t bytes) {
-    answer_parts parts = {.begin = 0, .end = bytes};
-    ptrdiff_t open = find_first(text, bytes, 0, answer_open);
-    if (open != NOT_FOUND) {
-        ptrdiff_t close = find_first(text, bytes, (size_t)open, answer_close);
-        if (close != NOT_FOUND) {
-            parts.begin = (size_t)open + strlen(answer_open);
-            parts.end = (size_t)close;
-            parts.reasoning_to = (size_t)open;
-            parts.closed = true;
-            return parts;
+/* Nothing but numbers and what separates them: no letters, so no prose. */
+static bool is_bare_list(const char *text, size_t from, size_t to) {
+    bool has_number = false;
+    for (size_t i = from; i < to; i++) {
+        rr_mark mark = rr_mark_at(text[i]);
+        if (mark == RR_MARK_LETTER) {
+            return false;
         }
+        has_number |= mark == RR_MARK_DIGIT;
     }
-    ptrdiff_t think_end = find_last(text, bytes, think_close);
-    ptrdiff_t last_open = find_last(text, bytes, answer_open);
-    if (think_end != NOT_FOUND) {
-        parts.begin = (size_t)think_end + strlen(think_close);
-        parts.reasoning_to = (size_t)think_end;
+    return has_number;
+}
+
+/* An <answer>…</answer>. */
+static answer_parts pair_parts(size_t open, size_t close) {
+    return (answer_parts){.begin = open, .end = close, .reasoning_to = open - strlen(RR_ANSWER_OPEN), .closed = true};
+}
+
+static answer_parts find_parts(const char *text, size_t bytes, const tag_places *tags) {
+    if (tags->close != 0) {
+        return pair_parts(tags->open, tags->close);
     }
-    ptrdiff_t think = find_first(text, bytes, parts.begin, think_open);
-    parts.in_answer = last_open != NOT_FOUND && last_open > think_end && last_open > think;
-    parts.in_think = think != NOT_FOUND && !parts.in_answer;
+    const bool opens_behind = tags->last_open > tags->think_end;
+    if (tags->quoted_close != 0 && !opens_behind && !is_bare_list(text, tags->think_end, bytes)) {
+        return pair_parts(tags->quoted_open, tags->quoted_close);
+    }
+    answer_parts parts = {.begin = tags->think_end, .end = bytes};
+    if (tags->think_end != 0) {
+        parts.reasoning_to = tags->think_end - strlen(RR_THINK_CLOSE);
+    }
+    parts.in_answer = opens_behind && (!tags->in_think || tags->last_open > tags->think_from);
+    parts.in_think = tags->in_think && !parts.in_answer;
     parts.unclosed = parts.in_answer || parts.in_think;
     if (parts.in_think) {
-        parts.end = (size_t)think;
+        parts.end = tags->think_from;
         parts.reasoning_from = parts.begin == 0 ? parts.end : 0;
         parts.reasoning_to = bytes;
-    } else if (think != NOT_FOUND) {
-        parts.begin = (size_t)last_open + strlen(answer_open);
-        parts.reasoning_to = (size_t)last_open;
+    } else if (tags->in_think) {
+        parts.begin = tags->last_open;
+        parts.reasoning_to = tags->last_open - strlen(RR_ANSWER_OPEN);
     }
     return parts;
 }
@@ -90,42 +138,55 @@ static rr_text trimmed(const char *text, size_t from, size_t to) {
 /* Without a leading <think> and a final </think>. */
 static rr_text reasoning_of(const char *text, size_t from, size_t to) {
     rr_text part = trimmed(text, from, to);
-    size_t open = strlen(think_open), close = strlen(think_close);
-    if (part.bytes >= open && memcmp(part.data, think_open, open) == 0) {
+    size_t open = strlen(RR_THINK_OPEN), close = strlen(RR_THINK_CLOSE);
+    if (part.bytes >= open && memcmp(part.data, RR_THINK_OPEN, open) == 0) {
         part = trimmed(part.data, open, part.bytes);
     }
-    if (part.bytes >= close && memcmp(part.data + part.bytes - close, think_close, close) == 0) {
+    if (part.bytes >= close && memcmp(part.data + part.bytes - close, RR_THINK_CLOSE, close) == 0) {
         part = trimmed(part.data, 0, part.bytes - close);
     }
     return part;
+}
+
+/* Ids as they are found. */
+typedef struct id_list {
+    uint32_t n; /* of the window */
+    uint32_t *order;
+    bool seen[RR_WINDOW_MAX + 1];
+    rr_answer *answer;
+} id_list;
+
+static void add_id(id_list *list, uint32_t number) {
+    if (number < 1 || number > list->n || list->seen[number]) {
+        list->answer->repaired = list->answer->dropped = true;
+    } else {
+        list->seen[number] = true;
+        list->order[list->answer->n_listed++] = number;
+    }
+}
+
+/* Reads the numbers of text[from, to). */
+static void read_numbers(const char *text, size_t from, size_t to, id_list *list) {
+    rr_number_reader reader = {.n = list->n}, ended;
+    for (size_t i = from; i <= to; i++) { /* one step past the end ends the last number */
+        if (rr_number_reader_take(&reader, i < to ? text[i] : '\0', &ended)) {
+            add_id(list, ended.number);
+        }
+    }
 }
 
 void rr_answer_parse(const char *text, size_t bytes, uint32_t n, uint32_t *order, rr_answer *out) {
     if (text == NULL) {
         text = "";
     }
-    answer_parts parts = find_parts(text, bytes);
-    bool seen[RR_WINDOW_MAX + 1] = {false};
+    const tag_places tags = find_tags(text, bytes);
+    const answer_parts parts = find_parts(text, bytes, &tags);
     rr_answer answer = {.closed = parts.closed, .unclosed = parts.unclosed};
-    for (size_t i = parts.begin; i < parts.end;) {
-        if (text[i] < '0' || text[i] > '9') {
-            i++;
-            continue;
-        }
-        uint32_t number = 0;
-        for (; i < parts.end && text[i] >= '0' && text[i] <= '9'; i++) {
-            number = number > n ? number : number * 10 + (uint32_t)(text[i] - '0'); /* past n it stays past n */
-        }
-        if (number < 1 || number > n || seen[number]) {
-            answer.repaired = answer.dropped = true;
-        } else {
-            seen[number] = true;
-            order[answer.n_listed++] = number;
-        }
-    }
+    id_list list = {.n = n, .order = order, .answer = &answer};
+    read_numbers(text, parts.begin, parts.end, &list);
     uint32_t filled = answer.n_listed;
     for (uint32_t id = 1; id <= n; id++) {
-        if (!seen[id]) {
+        if (!list.seen[id]) {
             order[filled++] = id;
             answer.repaired = true;
         }
@@ -136,40 +197,44 @@ void rr_answer_parse(const char *text, size_t bytes, uint32_t n, uint32_t *order
 }
 
 bool rr_answer_is_closed(const char *text, size_t bytes) {
-    return find_parts(text == NULL ? "" : text, bytes).closed;
+    const tag_places tags = find_tags(text == NULL ? "" : text, bytes);
+    return is_closed(&tags);
 }
 
-/* True when the text is nothing but ids and what separates them. */
-static bool is_bare_list(rr_text text) {
-    for (size_t i = 0; i < text.bytes; i++) {
-        if (strchr("0123456789[]>, \t\r\n", text.data[i]) == NULL || text.data[i] == '\0') {
-            return false;
-        }
-    }
-    return true;
+bool rr_answer_is_thinking(const char *text, size_t bytes) {
+    const tag_places tags = find_tags(text == NULL ? "" : text, bytes);
+    return tags.in_think && !is_closed(&tags);
 }
 
-const char *rr_answer_finish(const char *text, size_t bytes, uint32_t n) {
+const char *rr_answer_finish(const char *text, size_t bytes, uint32_t n, bool ended) {
     uint32_t order[RR_WINDOW_MAX];
     rr_answer answer;
+    if (text == NULL) {
+        text = "";
+    }
     rr_answer_parse(text, bytes, n, order, &answer);
-    if (answer.closed || (!answer.unclosed && answer.n_listed == n && is_bare_list(answer.answer))) {
+    const tag_places tags = find_tags(text, bytes);
+    const answer_parts parts = find_parts(text, bytes, &tags);
+    const bool is_all = !answer.closed && !answer.unclosed && answer.n_listed == n && is_bare_list(text, parts.begin, parts.end);
+    if (is_closed(&tags) || (ended && answer.closed && answer.n_listed > 0) || is_all) {
         return NULL;
     }
-    answer_parts parts = find_parts(text == NULL ? "" : text, bytes);
+    if (ended && parts.in_answer) {
+        return "";
+    }
     /* the opening bracket leaves the model nothing to write but a number */
-    return parts.in_think ? "\n</think>\n<answer> [" : parts.in_answer ? "" : "\n<answer> [";
+    return tags.in_think ? "\n</think>\n<answer> [" : parts.in_answer ? "" : "\n<answer> [";
 }
 
 const char *rr_answer_opening(const char *text, size_t bytes) {
     if (bytes == 0) {
         return "<think>\n</think>\n<answer> [";
     }
-    answer_parts parts = find_parts(text, bytes);
-    if (parts.in_think) {
+    const tag_places tags = find_tags(text, bytes);
+    if (tags.in_think) {
         return "\n</think>\n<answer> [";
     }
-    if (parts.in_answer) {
+    if (find_parts(text, bytes, &tags).in_answer) {
         return text[bytes - 1] == '[' ? "" : text[bytes - 1] == '>' ? " [" : "[";
     }
     return text[bytes - 1] == '\n' ? "<answer> [" : "\n<answer> [";

@@ -2,51 +2,77 @@
 
 #include <string.h>
 
-static const char answer_open[] = "<answer>";
-
 void rr_handover_init(rr_handover *handover, uint32_t n, uint32_t n_wanted, bool bare, uint32_t *ids) {
-    *handover = (rr_handover){.ids = ids, .n = n, .n_wanted = n_wanted, .bare = bare, .in_answer = bare};
+    *handover = (rr_handover){.ids = ids, .n = n, .n_wanted = n_wanted, .bare = bare, .over = n_wanted == 0, .numbers = {.n = n}};
 }
 
-/* Goes behind the opening tag, or to where it may yet begin. */
-static void find_answer(rr_handover *handover, const char *text, size_t bytes) {
-    size_t length = strlen(answer_open);
-    for (size_t i = handover->read; i < bytes; i++) {
-        size_t left = bytes - i < length ? bytes - i : length;
-        if (text[i] == '<' && memcmp(text + i, answer_open, left) == 0) {
-            handover->in_answer = left == length;
-            handover->read = handover->in_answer ? i + length : i;
-            return;
-        }
+static void take_byte(rr_handover *handover, char c) {
+    rr_number_reader ended;
+    if (!rr_number_reader_take(&handover->numbers, c, &ended)) {
+        return;
     }
-    handover->read = bytes;
-}
-
-static void end_number(rr_handover *handover) {
-    uint32_t id = handover->number;
-    if (handover->in_number && id >= 1 && id <= handover->n && !handover->seen[id] &&
-        handover->n_ids < handover->n_wanted) {
+    const uint32_t id = ended.number;
+    if (id >= 1 && id <= handover->n && !handover->seen[id]) {
         handover->seen[id] = true;
         handover->ids[handover->n_ids++] = id;
+        handover->over = handover->n_ids == handover->n_wanted;
     }
-    handover->in_number = false;
-    handover->number = 0;
+}
+
+static void forget(rr_handover *handover) {
+    handover->numbers = (rr_number_reader){.n = handover->n};
+    memset(handover->seen, 0, sizeof handover->seen);
+    handover->n_ids = 0;
+}
+
+/* As answer.c reads tags. */
+static void take_tag(rr_handover *handover, rr_tag tag) {
+    take_byte(handover, '\0'); /* the number before it */
+    if (handover->over) {
+        return;
+    }
+    switch (tag) {
+    case RR_TAG_THINK_OPEN:
+        handover->in_think = true;
+        break;
+    case RR_TAG_THINK_CLOSE:
+        if (!handover->in_answer || !handover->in_think) {
+            handover->in_answer = false;
+            forget(handover);
+        }
+        handover->in_think = false;
+        break;
+    case RR_TAG_ANSWER_OPEN:
+        if (!handover->in_answer && !handover->in_think) {
+            handover->in_answer = true;
+            forget(handover);
+        }
+        break;
+    case RR_TAG_ANSWER_CLOSE:
+        handover->over = handover->in_answer;
+        break;
+    case RR_TAG_NONE:
+    case RR_TAG_PART:
+        break;
+    }
 }
 
 bool rr_handover_read(rr_handover *handover, const char *text, size_t bytes) {
-    uint32_t before = handover->n_ids;
-    if (!handover->in_answer) {
-        find_answer(handover, text, bytes);
-    }
-    for (; handover->in_answer && handover->read < bytes; handover->read++) {
-        char c = text[handover->read];
-        if (c < '0' || c > '9') {
-            end_number(handover);
-        } else {
-            handover->in_number = true;
-            uint32_t number = handover->number; /* past n it stays past n */
-            handover->number = number > handover->n ? number : number * 10 + (uint32_t)(c - '0');
+    const bool was_over = handover->over;
+    while (!handover->over && handover->read < bytes) {
+        const char *at = text + handover->read;
+        const size_t left = bytes - handover->read;
+        size_t length;
+        const rr_tag tag = rr_tag_at(at, left, &length);
+        if (tag == RR_TAG_PART) {
+            break;
         }
+        if (tag != RR_TAG_NONE) {
+            take_tag(handover, tag);
+        } else if (handover->in_answer || (handover->bare && !handover->in_think)) {
+            take_byte(handover, *at);
+        }
+        handover->read += length;
     }
-    return before < handover->n_ids && handover->n_ids == handover->n_wanted;
+    return !was_over && handover->over && handover->n_ids == handover->n_wanted;
 }

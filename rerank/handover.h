@@ -3,6 +3,7 @@
 #ifndef RR_RERANK_HANDOVER_H
 #define RR_RERANK_HANDOVER_H
 
+#include "rerank/answer_text.h"
 #include "rerank/windows.h"
 
 typedef struct rr_handover {
@@ -10,10 +11,11 @@ typedef struct rr_handover {
     uint32_t n;      /* of the window */
     uint32_t n_wanted, n_ids;
     bool bare;       /* the answer needs no <answer> before it */
-    bool in_answer;
+    bool in_think;
+    bool in_answer;  /* behind an <answer> outside the thinking */
+    bool over;       /* nothing more is heard */
     size_t read;     /* bytes of the text that were looked at */
-    uint32_t number; /* that is being written */
-    bool in_number;
+    rr_number_reader numbers;
     bool seen[RR_WINDOW_MAX + 1];
 } rr_handover;
 
@@ -22,7 +24,8 @@ typedef struct rr_handover {
 void rr_handover_init(rr_handover *handover, uint32_t n, uint32_t n_wanted, bool bare, uint32_t *ids);
 
 /* The text so far: what was given before and more. True when this brought the last wanted id. A number counts once
- * something else follows it. Cost: O(new bytes). */
+ * something else follows it. Where a </think> shows that all before it was thinking, ids that were heard are forgotten.
+ * Cost: O(new bytes). */
 bool rr_handover_read(rr_handover *handover, const char *text, size_t bytes);
 
 #endif

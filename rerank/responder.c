@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "rerank/answer_text.h"
 #include "runtime/base/thread.h"
 
 /* "[20] > " is up to six tokens; the rest is for the closing tag. */
@@ -42,8 +43,8 @@ bool rr_turn_wrote(const rr_turn *turn, size_t from, const char *needle) {
 }
 
 /* Looks only at the end of the text: the whole is parsed when a closing tag has just been written. */
-static bool is_answered(const rr_turn *turn, size_t from) {
-    return rr_turn_wrote(turn, from, "</answer>") && rr_answer_is_closed(turn->text->data, turn->text->bytes);
+bool rr_turn_is_answered(const rr_turn *turn, size_t from) {
+    return rr_turn_wrote(turn, from, RR_ANSWER_CLOSE) && rr_answer_is_closed(turn->text->data, turn->text->bytes);
 }
 
 static bool on_token(void *user, int32_t id) {
@@ -108,7 +109,7 @@ rr_status rr_turn_force(rr_turn *turn, const char *text, rr_diag *diag) {
 
 /* Continues a text that has no answer behind the tags that it lacks, and closes the answer. */
 static rr_status finish_by_force(rr_turn *turn, rr_stop stop, rr_reply *reply, rr_diag *diag) {
-    const char *tags = rr_answer_finish(turn->text->data, turn->text->bytes, turn->call->n);
+    const char *tags = rr_answer_finish(turn->text->data, turn->text->bytes, turn->call->n, stop == RR_STOP_END);
     if (tags == NULL) {
         return RR_OK;
     }
@@ -128,7 +129,7 @@ static rr_status answer_freely(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     rr_stop stop = RR_STOP_END;
     size_t max_tokens = 0;
-    turn->is_over = is_answered;
+    turn->is_over = rr_turn_is_answered;
     RR_TRY(rr_turn_room(turn, model->max_tokens == 0 ? RR_RESPONDER_MAX_TOKENS : model->max_tokens,
                         finish_tokens(turn->call->n), &max_tokens, diag));
     RR_TRY(rr_turn_generate(turn, max_tokens, reply, &stop, diag));

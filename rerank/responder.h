@@ -70,7 +70,7 @@ typedef struct rr_model_responder {
  * or the model stopped) is continued behind "</think> <answer> [" (what of it is missing) for at most 6 tokens a passage
  * and a few more, and closed; the reply then says `truncated`.
  *
- * RR_ANSWER_STRICT: the model thinks freely until it closes <think> or opens its answer itself, ends, or has spent the budget (the
+ * RR_ANSWER_STRICT: the model thinks freely until it closes <think>, opens its answer outside of one, ends, or has spent the budget (the
  * reply then says `truncated`; none at all is a spent budget too). Missing tags are put behind it (rr_answer_opening), and from
  * the first "[" on a grammar lets the model choose nothing but ids that are not listed yet; what is not to be chosen is not
  * asked. Tags and answer go through the decode family, several tokens a pass (rr_session_logits_of). With RR_PROMPT_RANKGPT the

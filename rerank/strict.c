@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rerank/answer_text.h"
 #include "rerank/turn.h"
 #include "runtime/base/thread.h"
 
@@ -13,9 +14,10 @@ static rr_status out_of_memory(rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "out of memory for an answer");
 }
 
-/* Thinking is over when its end or an answer's beginning is written. */
-static bool is_thought(const rr_turn *turn, size_t from) {
-    return rr_turn_wrote(turn, from, "</think>") || rr_turn_wrote(turn, from, "<answer>");
+/* An <answer> that the thinking only mentions does not end it. The whole text is looked at when a tag has just been written. */
+bool rr_turn_is_thought(const rr_turn *turn, size_t from) {
+    return rr_turn_wrote(turn, from, RR_THINK_CLOSE) ||
+           (rr_turn_wrote(turn, from, RR_ANSWER_OPEN) && !rr_answer_is_thinking(turn->text->data, turn->text->bytes));
 }
 
 /* The tokens of `text` behind the last token of the timeline, which they may replace: where the model's last token is one
@@ -119,7 +121,7 @@ static rr_status think(rr_turn *turn, size_t n_answer, rr_reply *reply, rr_diag 
     }
     RR_TRY(rr_turn_room(turn, budget < limit ? budget : limit, n_answer + TOKENS_OF_OPENING, &budget, diag));
     if (budget > 0) {
-        turn->is_over = is_thought;
+        turn->is_over = rr_turn_is_thought;
         RR_TRY(rr_turn_generate(turn, budget, reply, &stop, diag));
     } else {
         RR_TRY(rr_turn_sync(turn, reply, diag));

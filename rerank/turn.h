@@ -22,6 +22,11 @@ bool rr_turn_take(rr_turn *turn, const char *bytes, size_t n_bytes, bool flush);
 /* Whether `needle` was completed at or after byte `from` of the text. */
 bool rr_turn_wrote(const rr_turn *turn, size_t from, const char *needle);
 
+/* Whether what was written at or after byte `from` ended a free answer (responder.c), or the thinking before a strict one
+ * (strict.c): what stands inside a <think> ends neither, but for its </think>. */
+bool rr_turn_is_answered(const rr_turn *turn, size_t from);
+bool rr_turn_is_thought(const rr_turn *turn, size_t from);
+
 /* Appends a text that the model did not write. */
 rr_status rr_turn_force(rr_turn *turn, const char *text, rr_diag *diag);
 

@@ -32,7 +32,10 @@ int rr_verb_replay(int argc, char **argv) {
         .synopsis = "--candidates FILE --answers FILE",
         .about = "Ranks by recorded answers instead of a model's: the windows, the parsing and the output of `rank`.",
         .notes = "`rearank rank --log FILE` records answers. Give the same --window, --step, --depth, --schedule\n"
-                 "and --passes here.",
+                 "and --passes here.\n"
+                 "\n"
+                 "What is read of an answer: the first <answer>...</answer>, else what follows the last </think>,\n"
+                 "else all of it. What stands before a </think> is thinking, and so is an <answer> quoted there.",
         .groups = {what, rr_source_group(&input.source), rr_cli_options(options), rr_ranking_output_group(&output)},
     };
     rr_cli_args args;

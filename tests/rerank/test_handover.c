@@ -22,6 +22,13 @@ static const handover_case cases[] = {
     {"<answ<answer>[4]", 5, 1, false, "4 !"},
     {"<answer", 5, 1, false, ""},
     {"<answer></answer>", 5, 1, false, ""},
+    /* thinking is not heard, and forgotten where it shows late */
+    {"<think><answer>[1] > [2]</answer></think><answer>[3] > [1] >", 3, 2, false, "3 1 !"},
+    {"<answer>[1]</think><answer>[3] > [2] >", 3, 2, false, "3 2 !"},
+    {"<think>[1] or [2]</think>[3] > [1] >", 3, 2, true, "3 1 !"},
+    {"[1] or <answer>[3] > [2] >", 3, 2, true, "3 2 !"},
+    {"<answer>[3]</answer> [1]", 3, 2, false, "3 "},
+    {"<answer>[3</answer>", 3, 1, false, "3 !"},
 };
 
 int main(void) {

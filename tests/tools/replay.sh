@@ -107,6 +107,13 @@ check "the file holds the run" test "$(wc -l <run.txt)" -eq 4
 check "no temporary file stays" test "$(find . -name 'run.txt*' | wc -l)" -eq 1
 cp run.txt expected.txt
 
+# What an answer quotes in its thinking is none.
+printf '%s\n' '{"qid": "q2", "responses": []}' \
+    '{"qid": "q1", "responses": ["<think>As <answer>[1] > [2]</answer>, but [3]</think>\n<answer>[3] > [2] > [1]</answer>"]}' >quoted.jsonl
+run 0 replay --candidates c.jsonl --answers quoted.jsonl --format table
+check "the answer behind the thinking is read" test "$(grep -c '1    3  c \|2    2  b \|3    1  a ' out)" -eq 3
+check "nothing is repaired" lacks 'repaired'
+
 # A pipe or device given as --output is written to, never replaced; a link is followed.
 mkfifo pipe
 timeout 60 cat pipe >piped.txt &
