@@ -13,6 +13,7 @@ typedef struct tag_places {
     size_t think_end;                 /* behind the last </think> */
     size_t last_open;                 /* behind the last <answer> */
     bool in_think;
+    bool has_answer_tag;              /* behind think_end */
 } tag_places;
 
 static bool is_inside_think(const tag_places *tags) {
@@ -34,6 +35,7 @@ static void end_think(tag_places *tags, size_t behind) {
     }
     tags->in_think = false;
     tags->think_end = behind;
+    tags->has_answer_tag = false;
 }
 
 static tag_places find_tags(const char *text, size_t bytes) {
@@ -55,9 +57,11 @@ static tag_places find_tags(const char *text, size_t bytes) {
         case RR_TAG_ANSWER_OPEN:
             tags.last_open = at + length;
             tags.open = tags.open != 0 ? tags.open : tags.last_open;
+            tags.has_answer_tag = true;
             break;
         case RR_TAG_ANSWER_CLOSE:
             tags.close = tags.open != 0 && tags.close == 0 ? at : tags.close;
+            tags.has_answer_tag = true;
             break;
         case RR_TAG_NONE:
         case RR_TAG_PART:
@@ -75,6 +79,7 @@ typedef struct answer_parts {
     bool closed, unclosed;
     bool in_think;         /* the text ends inside <think>, without an <answer> */
     bool in_answer;        /* the text ends inside <answer> */
+    bool tagged;           /* the part is an answer by its tags */
 } answer_parts;
 
 /* Nothing but numbers and what separates them: no letters, so no prose. */
@@ -92,7 +97,8 @@ static bool is_bare_list(const char *text, size_t from, size_t to) {
 
 /* An <answer>…</answer>. */
 static answer_parts pair_parts(size_t open, size_t close) {
-    return (answer_parts){.begin = open, .end = close, .reasoning_to = open - strlen(RR_ANSWER_OPEN), .closed = true};
+    return (answer_parts){.begin = open, .end = close, .reasoning_to = open - strlen(RR_ANSWER_OPEN), .closed = true,
+                          .tagged = true};
 }
 
 static answer_parts find_parts(const char *text, size_t bytes, const tag_places *tags) {
@@ -110,6 +116,7 @@ static answer_parts find_parts(const char *text, size_t bytes, const tag_places 
     parts.in_answer = opens_behind && (!tags->in_think || tags->last_open > tags->think_from);
     parts.in_think = tags->in_think && !parts.in_answer;
     parts.unclosed = parts.in_answer || parts.in_think;
+    parts.tagged = tags->has_answer_tag;
     if (parts.in_think) {
         parts.end = tags->think_from;
         parts.reasoning_from = parts.begin == 0 ? parts.end : 0;
@@ -165,14 +172,17 @@ static void add_id(id_list *list, uint32_t number) {
     }
 }
 
-/* Reads the numbers of text[from, to). */
-static void read_numbers(const char *text, size_t from, size_t to, id_list *list) {
+/* Reads the numbers of text[from, to), or those in brackets; how many there are. */
+static size_t read_numbers(const char *text, size_t from, size_t to, bool in_brackets, id_list *list) {
     rr_number_reader reader = {.n = list->n}, ended;
+    size_t n_numbers = 0;
     for (size_t i = from; i <= to; i++) { /* one step past the end ends the last number */
-        if (rr_number_reader_take(&reader, i < to ? text[i] : '\0', &ended)) {
+        if (rr_number_reader_take(&reader, i < to ? text[i] : '\0', &ended) && (ended.bracketed || !in_brackets)) {
             add_id(list, ended.number);
+            n_numbers++;
         }
     }
+    return n_numbers;
 }
 
 void rr_answer_parse(const char *text, size_t bytes, uint32_t n, uint32_t *order, rr_answer *out) {
@@ -183,7 +193,10 @@ void rr_answer_parse(const char *text, size_t bytes, uint32_t n, uint32_t *order
     const answer_parts parts = find_parts(text, bytes, &tags);
     rr_answer answer = {.closed = parts.closed, .unclosed = parts.unclosed};
     id_list list = {.n = n, .order = order, .answer = &answer};
-    read_numbers(text, parts.begin, parts.end, &list);
+    if (read_numbers(text, parts.begin, parts.end, true, &list) == 0 &&
+        (parts.tagged || is_bare_list(text, parts.begin, parts.end))) {
+        read_numbers(text, parts.begin, parts.end, false, &list);
+    }
     uint32_t filled = answer.n_listed;
     for (uint32_t id = 1; id <= n; id++) {
         if (!list.seen[id]) {

@@ -21,7 +21,9 @@ typedef struct rr_answer {
  * in 1…n are dropped, missing ones appended in order. Other than the reference,
  * - what stands before a </think> is thinking: an <answer> quoted there counts only where no other follows;
  * - where a <think> is never closed, its digits are reasoning and no ranking: only what stands before it, or what follows an
- *   <answer> inside it, is read.
+ *   <answer> inside it, is read;
+ * - where numbers stand in brackets, "[3] > [5] (4 pages)", only those count; prose outside any <answer> that has none in
+ *   brackets lists nothing; what has no brackets either way, "3 > 5 > 1", is read as it stands.
  * Cost: O(bytes + n), no allocation. */
 void rr_answer_parse(const char *text, size_t bytes, uint32_t n, uint32_t *order, rr_answer *out);
 

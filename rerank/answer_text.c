@@ -25,6 +25,8 @@ rr_tag rr_tag_at(const char *text, size_t bytes, size_t *length) {
 rr_mark rr_mark_at(char c) {
     return c >= '0' && c <= '9'                               ? RR_MARK_DIGIT
            : (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ? RR_MARK_LETTER
+           : c == '['                                         ? RR_MARK_OPEN
+           : c == ']'                                         ? RR_MARK_CLOSE
            : (c & 0x80) != 0                                  ? RR_MARK_LETTER
                                                               : RR_MARK_OTHER;
 }
@@ -41,6 +43,10 @@ bool rr_number_reader_take(rr_number_reader *reader, char c, rr_number_reader *e
     reader->in_number = mark == RR_MARK_DIGIT;
     if (reader->in_number) {
         reader->number = value;
+        reader->bracketed = reader->in_brackets;
+    }
+    if (mark == RR_MARK_OPEN || mark == RR_MARK_CLOSE) {
+        reader->in_brackets = mark == RR_MARK_OPEN;
     }
     return has_ended;
 }

@@ -1,5 +1,5 @@
-/* What the text of an answer is made of: tags and numbers.
- * Owns: what counts as a tag, as a digit and as a letter, and where a number ends. Shared by the parser of the whole
+/* What the text of an answer is made of: tags, numbers and brackets.
+ * Owns: what counts as a tag, as a digit, as a bracket and as a letter, and where a number ends. Shared by the parser of the whole
  * text (answer.c) and by the one that hears it while it is written (handover.c), so that both find the same ids. Pure. */
 #ifndef RR_RERANK_ANSWER_TEXT_H
 #define RR_RERANK_ANSWER_TEXT_H
@@ -23,9 +23,9 @@ typedef enum rr_tag {
 /* The tag that begins at `text`, of which `bytes` (1 or more) are there, and how long it is. */
 rr_tag rr_tag_at(const char *text, size_t bytes, size_t *length);
 
-typedef enum rr_mark { RR_MARK_OTHER, RR_MARK_LETTER, RR_MARK_DIGIT } rr_mark;
+typedef enum rr_mark { RR_MARK_OTHER, RR_MARK_LETTER, RR_MARK_DIGIT, RR_MARK_OPEN, RR_MARK_CLOSE } rr_mark;
 
-/* What a byte is. Those beyond ASCII count as letters. */
+/* What a byte is: a digit, a bracket, a letter. Those beyond ASCII count as letters. */
 rr_mark rr_mark_at(char c);
 
 /* Puts numbers together. Zero-initialise, but for `n`. */
@@ -33,9 +33,11 @@ typedef struct rr_number_reader {
     uint32_t n;       /* numbers above it are cut to some number above it */
     uint32_t number;  /* that is being read, or has just ended */
     bool in_number;
+    bool in_brackets; /* the text is */
+    bool bracketed;   /* the number began in brackets */
 } rr_number_reader;
 
-/* Goes on by a byte; true when that ended a number: see `number` of *ended. '\0' ends any. */
+/* Goes on by a byte; true when that ended a number: see `number` and `bracketed` of *ended. '\0' ends any. */
 bool rr_number_reader_take(rr_number_reader *reader, char c, rr_number_reader *ended);
 
 #endif

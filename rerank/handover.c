@@ -8,7 +8,7 @@ void rr_handover_init(rr_handover *handover, uint32_t n, uint32_t n_wanted, bool
 
 static void take_byte(rr_handover *handover, char c) {
     rr_number_reader ended;
-    if (!rr_number_reader_take(&handover->numbers, c, &ended)) {
+    if (!rr_number_reader_take(&handover->numbers, c, &ended) || !ended.bracketed) {
         return;
     }
     const uint32_t id = ended.number;

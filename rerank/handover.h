@@ -1,5 +1,6 @@
 /* The first ids of an answer while it is being written.
- * Owns: when an id counts as written. What it tells is a forecast: rr_answer_parse of the whole text decides. Pure. */
+ * Owns: when an id counts as written. What it tells is a forecast: rr_answer_parse of the whole text decides. It hears ids in
+ * brackets only, since of numbers without them nobody knows before the end whether they are ids. Pure. */
 #ifndef RR_RERANK_HANDOVER_H
 #define RR_RERANK_HANDOVER_H
 

@@ -10,6 +10,7 @@
 #include "rerank/eval_read.h"
 #include "rerank/rerank.h"
 #include "rerank/run_out.h"
+#include "tests/rerank/replay_checks.h"
 
 /* Measures with parameters that have no name here, said with others: `scale[0] * value of name[0] + …`. */
 static const struct {
@@ -110,7 +111,7 @@ static void compare_replay(const char *data, const char *name, rr_run_format for
     snprintf(path, sizeof path, "%s/replay/%s.dl19.jsonl", data, name);
     CHECK_OK(rr_recording_read(path, &recording, &diag), diag);
     rr_replay replay = {&recording, name};
-    rr_responder responder = rr_replay_responder(&replay);
+    rr_responder responder = {respond_with_numbers, &replay}; /* as the runs were made that trec_eval measured */
     rr_rank_params params = {0};
     rr_run_out out = {.format = format, .many = true};
     CHECK_OK(rr_run_begin(&out, &text, &diag), diag);

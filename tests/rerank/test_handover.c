@@ -29,6 +29,9 @@ static const handover_case cases[] = {
     {"[1] or <answer>[3] > [2] >", 3, 2, true, "3 2 !"},
     {"<answer>[3]</answer> [1]", 3, 2, false, "3 "},
     {"<answer>[3</answer>", 3, 1, false, "3 !"},
+    /* only what stands in brackets */
+    {"<answer>Rank 1: [3]\nRank 2: [5]\n", 5, 2, false, "3 5 !"},
+    {"<answer>3 > 5 > 1</answer>", 5, 2, false, ""},
 };
 
 int main(void) {

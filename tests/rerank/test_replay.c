@@ -1,5 +1,6 @@
 /* Real answers of two listwise rerankers through the windows and the parser: well-formed ones and mostly malformed ones. Each
- * query must end in the order that those answers led to, one window after another and on several workers that hand over. */
+ * query must end in the order that those answers led to, one window after another and on several workers that hand over. The
+ * orders of the malformed ones were made by code that takes every number for an id. */
 #include "tests/check.h"
 
 #include <sched.h>
@@ -7,6 +8,7 @@
 
 #include "rerank/executor.h"
 #include "runtime/base/file.h"
+#include "tests/rerank/replay_checks.h"
 
 /* Compares with the "final" member of the query's line. */
 static void check_final(const rr_query *query, const rr_ranking *ranking, yyjson_val *final, const char *name) {
@@ -20,7 +22,9 @@ static void check_final(const rr_query *query, const rr_ranking *ranking, yyjson
     }
 }
 
-static void check_file(const char *shared, const rr_candidates *candidates, const char *name, bool clean) {
+typedef enum file_kind { CLEAN, MALFORMED, MALFORMED_BY_NUMBERS } file_kind;
+
+static void check_file(const char *shared, const rr_candidates *candidates, const char *name, file_kind kind) {
     char path[4096];
     rr_diag diag = {0};
     rr_recording recording;
@@ -30,6 +34,9 @@ static void check_file(const char *shared, const rr_candidates *candidates, cons
     CHECK_OK(rr_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, &diag), diag);
     rr_replay replay = {&recording, name};
     rr_responder responder = rr_replay_responder(&replay);
+    if (kind == MALFORMED_BY_NUMBERS) {
+        responder.respond = respond_with_numbers;
+    }
     rr_rank_params params = {0};
     CHECK_OK(rr_replay_check(&replay, candidates, &params, &diag), diag);
     size_t n_queries = 0, n_repaired = 0, n_windows = 0;
@@ -45,7 +52,9 @@ static void check_file(const char *shared, const rr_candidates *candidates, cons
             if (yyjson_equals_str(yyjson_obj_get(root, "qid"), query->qid)) {
                 rr_ranking ranking;
                 CHECK_OK(rr_rank(query, &params, &responder, &ranking, &diag), diag);
-                check_final(query, &ranking, yyjson_obj_get(root, "final"), name);
+                if (kind != MALFORMED) {
+                    check_final(query, &ranking, yyjson_obj_get(root, "final"), name);
+                }
                 for (size_t w = 0; w < ranking.n_windows; w++) {
                     n_repaired += ranking.windows[w].repaired;
                 }
@@ -58,7 +67,11 @@ static void check_file(const char *shared, const rr_candidates *candidates, cons
     }
     CHECK_INT(n_queries, candidates->n);
     printf("%s: %zu queries, %zu windows, %zu repaired\n", name, n_queries, n_windows, n_repaired);
-    CHECK_MSG(clean ? n_repaired == 0 : n_repaired > n_windows / 2, "%s: %zu of %zu repaired", name, n_repaired, n_windows);
+    /* nearly every malformed answer is "1. [3] > [1] > …": whole, but for a number in front that is no id */
+    const bool as_expected = kind == CLEAN       ? n_repaired == 0
+                             : kind == MALFORMED ? n_repaired > 0 && n_repaired < n_windows / 10
+                                                 : n_repaired > n_windows / 2;
+    CHECK_MSG(as_expected, "%s: %zu of %zu repaired", name, n_repaired, n_windows);
     rr_buf_destroy(&text);
     rr_recording_destroy(&recording);
 }
@@ -140,8 +153,9 @@ int main(void) {
     snprintf(path, sizeof path, "%s/data/dl19.bm25.jsonl", shared);
     CHECK_OK(rr_candidates_read(path, &candidates, &diag), diag);
     CHECK_INT(candidates.n, 43);
-    check_file(shared, &candidates, "rankvicuna_clean", true);
-    check_file(shared, &candidates, "vicuna7b_v15_zeroshot", false);
+    check_file(shared, &candidates, "rankvicuna_clean", CLEAN);
+    check_file(shared, &candidates, "vicuna7b_v15_zeroshot", MALFORMED_BY_NUMBERS);
+    check_file(shared, &candidates, "vicuna7b_v15_zeroshot", MALFORMED);
     check_several(shared, &candidates, "rankvicuna_clean");
     check_several(shared, &candidates, "vicuna7b_v15_zeroshot");
     rr_candidates_destroy(&candidates);

@@ -114,6 +114,18 @@ run 0 replay --candidates c.jsonl --answers quoted.jsonl --format table
 check "the answer behind the thinking is read" test "$(grep -c '1    3  c \|2    2  b \|3    1  a ' out)" -eq 3
 check "nothing is repaired" lacks 'repaired'
 
+# Where ids stand in brackets, other numbers are none; those of prose are none either.
+printf '%s\n' '{"qid": "q2", "responses": []}' \
+    '{"qid": "q1", "responses": ["<answer>Rank 1: [3] (2 pages)\nRank 2: [1]\nRank 3: [2]</answer>"]}' >ranks.jsonl
+run 0 replay --candidates c.jsonl --answers ranks.jsonl --format table
+check "the ranks are no ids" test "$(grep -c '1    3  c \|2    1  a \|3    2  b ' out)" -eq 3
+check "nothing is repaired there either" lacks 'repaired'
+printf '%s\n' '{"qid": "q2", "responses": []}' '{"qid": "q1", "responses": ["I cannot rank these 3 passages."]}' >sorry.jsonl
+run 0 replay --candidates c.jsonl --answers sorry.jsonl --format trec
+check "a refusal lists nothing" test "$(cut -d ' ' -f 3 out | tr -d '\n')" = abca
+run 0 replay --candidates c.jsonl --answers sorry.jsonl --format jsonl
+check "and is flagged" has '"repaired":true'
+
 # A pipe or device given as --output is written to, never replaced; a link is followed.
 mkfifo pipe
 timeout 60 cat pipe >piped.txt &
