@@ -85,12 +85,13 @@ typedef struct answer_parts {
 /* Nothing but numbers and what separates them: no letters, so no prose. */
 static bool is_bare_list(const char *text, size_t from, size_t to) {
     bool has_number = false;
-    for (size_t i = from; i < to; i++) {
-        rr_mark mark = rr_mark_at(text[i]);
+    uint32_t value;
+    for (size_t i = from, length; i < to; i += length) {
+        rr_mark mark = rr_mark_at(text + i, to - i, &length, &value);
         if (mark == RR_MARK_LETTER) {
             return false;
         }
-        has_number |= mark == RR_MARK_DIGIT;
+        has_number |= mark == RR_MARK_DIGIT || mark == RR_MARK_NUMBER;
     }
     return has_number;
 }
@@ -175,9 +176,11 @@ static void add_id(id_list *list, uint32_t number) {
 /* Reads the numbers of text[from, to), or those in brackets; how many there are. */
 static size_t read_numbers(const char *text, size_t from, size_t to, bool in_brackets, id_list *list) {
     rr_number_reader reader = {.n = list->n}, ended;
-    size_t n_numbers = 0;
-    for (size_t i = from; i <= to; i++) { /* one step past the end ends the last number */
-        if (rr_number_reader_take(&reader, i < to ? text[i] : '\0', &ended) && (ended.bracketed || !in_brackets)) {
+    size_t n_numbers = 0, length = 1;
+    for (size_t i = from; i <= to; i += length) { /* one step past the end ends the last number */
+        uint32_t value = 0;
+        rr_mark mark = i < to ? rr_mark_at(text + i, to - i, &length, &value) : RR_MARK_OTHER;
+        if (rr_number_reader_take(&reader, mark, value, &ended) && (ended.bracketed || !in_brackets)) {
             add_id(list, ended.number);
             n_numbers++;
         }

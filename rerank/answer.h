@@ -23,7 +23,8 @@ typedef struct rr_answer {
  * - where a <think> is never closed, its digits are reasoning and no ranking: only what stands before it, or what follows an
  *   <answer> inside it, is read;
  * - where numbers stand in brackets, "[3] > [5] (4 pages)", only those count; prose outside any <answer> that has none in
- *   brackets lists nothing; what has no brackets either way, "3 > 5 > 1", is read as it stands.
+ *   brackets lists nothing; what has no brackets either way, "3 > 5 > 1", is read as it stands;
+ * - digits of any script count, and full-width, superscript and circled ones.
  * Cost: O(bytes + n), no allocation. */
 void rr_answer_parse(const char *text, size_t bytes, uint32_t n, uint32_t *order, rr_answer *out);
 

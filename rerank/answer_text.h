@@ -23,21 +23,30 @@ typedef enum rr_tag {
 /* The tag that begins at `text`, of which `bytes` (1 or more) are there, and how long it is. */
 rr_tag rr_tag_at(const char *text, size_t bytes, size_t *length);
 
-typedef enum rr_mark { RR_MARK_OTHER, RR_MARK_LETTER, RR_MARK_DIGIT, RR_MARK_OPEN, RR_MARK_CLOSE } rr_mark;
+typedef enum rr_mark {
+    RR_MARK_OTHER,
+    RR_MARK_PART,   /* the text ends inside a character */
+    RR_MARK_LETTER,
+    RR_MARK_DIGIT,  /* of any script, full-width, superscript, subscript: "３", "³" */
+    RR_MARK_NUMBER, /* a whole number in one character: "③", "⑫", "❸" */
+    RR_MARK_OPEN,   /* "[", and the full-width and lenticular ones: "［", "【" */
+    RR_MARK_CLOSE
+} rr_mark;
 
-/* What a byte is: a digit, a bracket, a letter. Those beyond ASCII count as letters. */
-rr_mark rr_mark_at(char c);
+/* What the character at `text` is, its length, and the value of a digit or number (else 0). `bytes` is 1 or more. */
+rr_mark rr_mark_at(const char *text, size_t bytes, size_t *length, uint32_t *value);
 
 /* Puts numbers together. Zero-initialise, but for `n`. */
 typedef struct rr_number_reader {
     uint32_t n;       /* numbers above it are cut to some number above it */
     uint32_t number;  /* that is being read, or has just ended */
     bool in_number;
+    bool is_whole;    /* no digit goes on with it */
     bool in_brackets; /* the text is */
     bool bracketed;   /* the number began in brackets */
 } rr_number_reader;
 
-/* Goes on by a byte; true when that ended a number: see `number` and `bracketed` of *ended. '\0' ends any. */
-bool rr_number_reader_take(rr_number_reader *reader, char c, rr_number_reader *ended);
+/* Goes on by a mark; true when that ended a number: see `number` and `bracketed` of *ended. RR_MARK_OTHER ends any. */
+bool rr_number_reader_take(rr_number_reader *reader, rr_mark mark, uint32_t value, rr_number_reader *ended);
 
 #endif

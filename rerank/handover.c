@@ -6,9 +6,9 @@ void rr_handover_init(rr_handover *handover, uint32_t n, uint32_t n_wanted, bool
     *handover = (rr_handover){.ids = ids, .n = n, .n_wanted = n_wanted, .bare = bare, .over = n_wanted == 0, .numbers = {.n = n}};
 }
 
-static void take_byte(rr_handover *handover, char c) {
+static void take_mark(rr_handover *handover, rr_mark mark, uint32_t value) {
     rr_number_reader ended;
-    if (!rr_number_reader_take(&handover->numbers, c, &ended) || !ended.bracketed) {
+    if (!rr_number_reader_take(&handover->numbers, mark, value, &ended) || !ended.bracketed) {
         return;
     }
     const uint32_t id = ended.number;
@@ -27,7 +27,7 @@ static void forget(rr_handover *handover) {
 
 /* As answer.c reads tags. */
 static void take_tag(rr_handover *handover, rr_tag tag) {
-    take_byte(handover, '\0'); /* the number before it */
+    take_mark(handover, RR_MARK_OTHER, 0); /* the number before it */
     if (handover->over) {
         return;
     }
@@ -63,6 +63,7 @@ bool rr_handover_read(rr_handover *handover, const char *text, size_t bytes) {
         const char *at = text + handover->read;
         const size_t left = bytes - handover->read;
         size_t length;
+        uint32_t value;
         const rr_tag tag = rr_tag_at(at, left, &length);
         if (tag == RR_TAG_PART) {
             break;
@@ -70,7 +71,11 @@ bool rr_handover_read(rr_handover *handover, const char *text, size_t bytes) {
         if (tag != RR_TAG_NONE) {
             take_tag(handover, tag);
         } else if (handover->in_answer || (handover->bare && !handover->in_think)) {
-            take_byte(handover, *at);
+            const rr_mark mark = rr_mark_at(at, left, &length, &value);
+            if (mark == RR_MARK_PART) {
+                break;
+            }
+            take_mark(handover, mark, value);
         }
         handover->read += length;
     }

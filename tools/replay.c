@@ -37,7 +37,8 @@ int rr_verb_replay(int argc, char **argv) {
                  "What is read of an answer: the first <answer>...</answer>, else what follows the last </think>,\n"
                  "else all of it. What stands before a </think> is thinking, and so is an <answer> quoted there.\n"
                  "Where numbers stand in brackets, only those are ids: \"[3] > [5] (4 pages)\". Prose outside any\n"
-                 "<answer> that has none in brackets lists nothing. Other numbers are ids as they stand: \"3 > 5 > 1\".",
+                 "<answer> that has none in brackets lists nothing. Other numbers are ids as they stand: \"3 > 5 > 1\".\n"
+                 "Digits of any script count, full-width, superscript and circled ones, too.",
         .groups = {what, rr_source_group(&input.source), rr_cli_options(options), rr_ranking_output_group(&output)},
     };
     rr_cli_args args;

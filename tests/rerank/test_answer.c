@@ -66,6 +66,17 @@ static const answer_case answer_cases[] = {
     {"3 > 5 > 1</answer>", {3, 5, 1, 2, 4}, 3, true, false, false, NULL, NULL},
     {"I am sorry, I cannot rank these 5 passages.", {1, 2, 3, 4, 5}, 0, true, false, false, NULL, NULL},
     {"\u65e0\u6cd5\u5bf9\u8fd95\u4e2a\u6bb5\u843d\u6392\u5e8f", {1, 2, 3, 4, 5}, 0, true, false, false, NULL, NULL},
+    /* digits of all kinds */
+    {"<answer>[\uff13] > [\uff12] > [\uff11]</answer>", {3, 2, 1, 4, 5}, 3, true, false, true, NULL, NULL},
+    {"<answer>\u2462 > \u2461 > \u2460</answer>", {3, 2, 1, 4, 5}, 3, true, false, true, NULL, NULL},
+    {"<answer>[\u00b3] > [\u00b2] > [\u00b9]</answer>", {3, 2, 1, 4, 5}, 3, true, false, true, NULL, NULL},
+    {"\uff3b\uff13\uff3d\uff1e\uff3b\uff15\uff3d\uff084\u9875\uff09", {3, 5, 1, 2, 4}, 2, true, false, false, NULL, NULL}, /* （4页） */
+    {"\u30103\u3011 \u30105\u3011 4", {3, 5, 1, 2, 4}, 2, true, false, false, NULL, NULL},
+    {"\u2462\u2461\u2460", {3, 2, 1, 4, 5}, 3, true, false, false, NULL, NULL},   /* each a number of its own */
+    {"\u2083 \u2778 \u2781 \u24f5", {3, 2, 1, 4, 5}, 3, true, false, false, NULL, NULL}, /* subscript; negative, sans and double circles */
+    {"\u2476 > \u248a > \u0661", {3, 1, 2, 4, 5}, 2, true, false, false, NULL, NULL}, /* (3), 3. and an Arabic 1 */
+    {"[1\uff12] > [\u2463] > \u00bd", {4, 1, 2, 3, 5}, 1, true, false, false, NULL, NULL},
+    {"3\xe2\x91", {3, 1, 2, 4, 5}, 1, true, false, false, NULL, NULL}, /* cut inside a character */
     /* numbers of all sizes */
     {"[0] > [6] > [-2] > [4294967297] > [18446744073709551617] > [003]", {2, 3, 1, 4, 5}, 2, true, false, false, NULL, NULL},
     {"5 4 3 2 1", {5, 4, 3, 2, 1}, LISTED_ALL, false, false, false, NULL, NULL},
@@ -198,7 +209,7 @@ int main(void) {
     check_finish("I cannot tell [2] from [1].", 2, "\n<answer> [");
     check_finish("[2] > [1]", 2, NULL);
     check_finish("[2] > [1]", 3, "\n<answer> [");
-    check_finish("2 > 1.", 2, NULL);
+    check_finish("\u2461 > \u2460.", 2, NULL);
     check_finish("", 2, "\n<answer> [");
     /* what is appended leads to an answer that is read */
     uint32_t order[RR_WINDOW_MAX];

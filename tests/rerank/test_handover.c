@@ -32,6 +32,7 @@ static const handover_case cases[] = {
     /* only what stands in brackets */
     {"<answer>Rank 1: [3]\nRank 2: [5]\n", 5, 2, false, "3 5 !"},
     {"<answer>3 > 5 > 1</answer>", 5, 2, false, ""},
+    {"<answer>[\uff13] > \uff3b\u2461\uff3d\u3010\u00b9\u3011", 5, 3, false, "3 2 1 !"},
 };
 
 int main(void) {

@@ -126,6 +126,15 @@ check "a refusal lists nothing" test "$(cut -d ' ' -f 3 out | tr -d '\n')" = abc
 run 0 replay --candidates c.jsonl --answers sorry.jsonl --format jsonl
 check "and is flagged" has '"repaired":true'
 
+# Digits that are not ASCII's.
+for digits in '[３] > [２] > [１]' '③ > ② > ①' '[³] > [²] > [¹]' '【3】＞【2】＞【1】'; do
+    printf '%s\n' '{"qid": "q2", "responses": []}' "{\"qid\": \"q1\", \"responses\": [\"<answer>$digits</answer>\"]}" >digits.jsonl
+    run 0 replay --candidates c.jsonl --answers digits.jsonl --format jsonl
+    check "$digits is whole" lacks '"repaired":true'
+    run 0 replay --candidates c.jsonl --answers digits.jsonl --format trec
+    check "$digits is read" test "$(cut -d ' ' -f 3 out | tr -d '\n')" = cbaa
+done
+
 # A pipe or device given as --output is written to, never replaced; a link is followed.
 mkfifo pipe
 timeout 60 cat pipe >piped.txt &
