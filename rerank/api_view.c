@@ -81,6 +81,7 @@ static void view_window(const rr_api_view_params *params, rr_ranking *ranking, c
         .truncated = window->truncated,
         .prompt_tokens = window->prompt_tokens,
         .reused_tokens = window->reused_tokens,
+        .shared_tokens = window->shared_tokens,
         .generated_tokens = window->generated_tokens,
         .prompt_ns = window->prompt_ns,
         .generate_ns = window->generate_ns,

@@ -155,6 +155,7 @@ static void end_call(rr_worker_state *worker, rr_task what, const call_end *end)
     }
     rr_window_result result = {.prompt_tokens = reply->prompt_tokens,
                                .reused_tokens = reply->reused_tokens,
+                               .shared_tokens = reply->shared_tokens,
                                .generated_tokens = reply->generated_tokens,
                                .prompt_ns = reply->prompt_ns,
                                .generate_ns = reply->generate_ns,

@@ -1,6 +1,6 @@
 /* Many queries on several workers: what is ready is ranked, and what is idle works ahead.
  * Owns: which worker ranks which window when; worker threads. The rankings are those of rr_rank, one query after another,
- * whatever the number of workers: only measurements (times, reused tokens) differ.
+ * whatever the number of workers: only measurements (times, reused and shared tokens) differ.
  *
  * With more workers than windows that are ready, and a schedule that lets windows wait for each other,
  *  - a waiting window's prompt is computed as far as its passages are known (window pipelining, rr_worker.prepare);
@@ -32,7 +32,7 @@ typedef struct rr_rank_counts {
     uint64_t n_windows;         /* of the rankings */
     uint64_t n_early, n_redone; /* begun on a forecast; of those, done again */
     uint64_t n_prepared;
-    uint64_t prompt_tokens, reused_tokens, generated_tokens; /* of the rankings' windows */
+    uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens; /* of the rankings' windows */
     uint64_t critical_tokens; /* prompt tokens computed for a window when there was nothing left to wait for */
     uint64_t early_tokens;    /* … while the answer before was being written */
     uint64_t ahead_tokens;    /* … by preparing */

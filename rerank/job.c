@@ -98,19 +98,23 @@ static rr_status leave_first(rr_job *job, rr_diag *diag) {
     return rr_job_leave(job, index, &(rr_window_result){0}, diag);
 }
 
+static uint64_t n_computed(const rr_window_result *result) {
+    return result->prompt_tokens - result->reused_tokens - result->shared_tokens;
+}
+
 void rr_job_lose(rr_rank_counts *counts, const rr_window_result *result) {
     counts->n_redone++;
-    counts->lost_tokens += result->prompt_tokens - result->reused_tokens + result->generated_tokens;
+    counts->lost_tokens += n_computed(result) + result->generated_tokens;
 }
 
 static void count(rr_rank_counts *counts, const rr_job_call *call) {
     const rr_window_result *result = &call->result;
-    uint64_t n_computed = result->prompt_tokens - result->reused_tokens;
     counts->n_windows++;
     counts->prompt_tokens += result->prompt_tokens;
     counts->reused_tokens += result->reused_tokens;
+    counts->shared_tokens += result->shared_tokens;
     counts->generated_tokens += result->generated_tokens;
-    *(call->is_early ? &counts->early_tokens : &counts->critical_tokens) += n_computed;
+    *(call->is_early ? &counts->early_tokens : &counts->critical_tokens) += n_computed(result);
 }
 
 /* Adds a confirmed window to the ranking. */

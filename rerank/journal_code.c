@@ -14,12 +14,12 @@ typedef struct field {
 } field;
 #define FIELD(name) {#name, offsetof(rr_window_result, name), sizeof(((rr_window_result *)0)->name)}
 static const field fields[] = {
-    FIELD(window.begin),  FIELD(window.end),       FIELD(n_listed),         FIELD(repaired),  FIELD(truncated),   FIELD(prompt_tokens),
-    FIELD(reused_tokens), FIELD(generated_tokens), FIELD(prompt_ns),        FIELD(generate_ns), FIELD(time_ns),
+    FIELD(window.begin),  FIELD(window.end),    FIELD(n_listed),         FIELD(repaired),  FIELD(truncated),   FIELD(prompt_tokens),
+    FIELD(reused_tokens), FIELD(shared_tokens), FIELD(generated_tokens), FIELD(prompt_ns), FIELD(generate_ns), FIELD(time_ns),
 };
 enum { N_FIELDS = sizeof fields / sizeof fields[0] };
 #if UINTPTR_MAX == UINT64_MAX
-_Static_assert(sizeof(rr_window_result) == 152, "rr_window_result has changed: write and read the new field here, then mend this size");
+_Static_assert(sizeof(rr_window_result) == 160, "rr_window_result has changed: write and read the new field here, then mend this size");
 _Static_assert(sizeof(rr_ranking) == 64, "rr_ranking has changed: write and read the new field here, then mend this size");
 _Static_assert(sizeof(rr_passage_read) == 128, "rr_passage_read has changed: write and read the new field here, then mend this size");
 #endif

@@ -295,6 +295,7 @@ static rr_status read_order(read_state *s, uint32_t k, rr_reply *reply, rr_diag 
     RR_TRY_GOTO(read_prompt(s, &tokens, k == 0, diag));
     reply->prompt_tokens += tokens.n;
     reply->reused_tokens += rr_session_n_reused(model->session);
+    reply->shared_tokens += rr_session_n_shared(model->session);
     reply->prompt_ns += rr_time_ns() - start_ns;
 fail:
     rr_prompt_destroy(&prompt);

@@ -163,7 +163,8 @@ typedef struct rearank_window {
     const char *answer;
     int repaired;                /* the answer was no permutation and was made one */
     int truncated;               /* the answer or the thinking was cut, or the answer finished by force */
-    uint64_t prompt_tokens, reused_tokens, generated_tokens;
+    /* Of the prompt's tokens, those that were there from an earlier prompt of the same job or of one beside it; the rest were computed. */
+    uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
     int late;                    /* the deadline came before it was ranked: its passages kept their order, the texts are "" */
     /* Of windows whose passages' relevance was read instead of answered, by label (that of [1] first); NULL of all others. */

@@ -166,6 +166,7 @@ rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *r
         .answer = answer.answer,
         .prompt_tokens = reply->prompt_tokens,
         .reused_tokens = reply->reused_tokens,
+        .shared_tokens = reply->shared_tokens,
         .generated_tokens = reply->generated_tokens,
         .prompt_ns = reply->prompt_ns,
         .generate_ns = reply->generate_ns,

@@ -49,14 +49,15 @@ typedef struct rr_passage_read {
  * begin, words in order. Where the shown text ends is not known here. Pure. */
 bool rr_passage_read_is_sound(const rr_passage_read *read);
 
-/* What came back. `text` is the responder's to fill and the caller's to free and to make valid UTF-8. `reused_tokens` is a
- * measurement as the times are: it depends on what the session held before. */
+/* What came back. `text` is the responder's to fill and the caller's to free and to make valid UTF-8. Of the prompt's tokens
+ * the session held `reused_tokens`, other sessions of the engine `shared_tokens`, and the rest were computed: measurements as the
+ * times are, which depend on what was asked before. */
 typedef struct rr_reply {
     rr_buf text;
     bool truncated; /* the answer or the thinking was cut, or the answer finished by force */
     rr_passage_read *reads; /* [call->n] by label, malloc's: the caller frees it; NULL = nothing was read */
     uint32_t n_wanted; /* ids that the answer was to list; 0 = all of the window */
-    uint64_t prompt_tokens, reused_tokens, generated_tokens;
+    uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
 } rr_reply;
 
@@ -78,7 +79,7 @@ typedef struct rr_window_result {
     const rr_passage_read *reads; /* [n] by label: what was read of the passages; NULL = they were ranked in another way */
     rr_text response;            /* all that was written */
     rr_text reasoning, answer;   /* its parts */
-    uint64_t prompt_tokens, reused_tokens, generated_tokens;
+    uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns, time_ns;
 } rr_window_result;
 

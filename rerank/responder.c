@@ -62,6 +62,7 @@ rr_status rr_turn_sync(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
     if (reply->prompt_tokens == 0) {
         reply->prompt_tokens = turn->n_prompt;
         reply->reused_tokens = rr_session_n_reused(session);
+        reply->shared_tokens = rr_session_n_shared(session);
     }
     reply->prompt_ns += rr_time_ns() - start_ns;
     return RR_OK;

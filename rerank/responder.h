@@ -22,7 +22,7 @@ typedef enum rr_answer_mode {
 
 /* What a model does while it answers. Any member may be NULL. Called on the thread that asks the responder. */
 typedef struct rr_responder_events {
-    /* The prompt: tokens computed so far and in all (reused ones are in neither). */
+    /* The prompt: tokens that are there so far and in all (reused ones are in neither). */
     void (*prompt)(void *user, const rr_call *call, size_t done, size_t total);
     /* Text as it is written, whole characters of valid UTF-8; `n_tokens` were generated so far for this call. `bytes` may
      * be 0. Returning false cancels the ranking. */

@@ -218,6 +218,7 @@ static bool add_window(yyjson_mut_doc *doc, yyjson_mut_val *windows, const rr_wi
            yyjson_mut_obj_add_bool(doc, item, "late", window->late) &&
            yyjson_mut_obj_add_uint(doc, item, "prompt_tokens", window->prompt_tokens) &&
            yyjson_mut_obj_add_uint(doc, item, "reused_tokens", window->reused_tokens) &&
+           yyjson_mut_obj_add_uint(doc, item, "shared_tokens", window->shared_tokens) &&
            yyjson_mut_obj_add_uint(doc, item, "generated_tokens", window->generated_tokens) &&
            yyjson_mut_obj_add_real(doc, item, "prompt_ms", ms(window->prompt_ns)) &&
            yyjson_mut_obj_add_real(doc, item, "generate_ms", ms(window->generate_ns)) &&

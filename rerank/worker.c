@@ -15,7 +15,7 @@ static rr_status model_prepare(void *user, const rr_call *call, uint64_t *n_comp
         rr_session_deadline(model->session, 0);
     }
     if (status == RR_OK) {
-        *n_computed = tokens.n - rr_session_n_reused(model->session);
+        *n_computed = tokens.n - rr_session_n_reused(model->session) - rr_session_n_shared(model->session);
     }
     rr_tokens_destroy(&tokens);
     return status;

@@ -182,13 +182,14 @@ static void tell_counts(const rank_job *job) {
     const rr_rank_counts *counts = &job->counts;
     const rr_tally *tally = &job->tally;
     rr_log(RR_LOG_INFO,
-           "%llu windows with %zu jobs in %.1f s: %llu prompt tokens, of which %llu reused; computed %llu when their window "
-           "was next, %llu while the answer before was written; %llu ahead of %llu windows; %llu tokens generated",
+           "%llu windows with %zu jobs in %.1f s: %llu prompt tokens, of which %llu reused and %llu shared with "
+           "other jobs; computed %llu when their window was next, %llu while the answer before was written; %llu ahead of %llu windows; "
+           "%llu tokens generated",
            (unsigned long long)counts->n_windows, job->n_workers, (double)counts->time_ns * 1e-9,
            (unsigned long long)counts->prompt_tokens, (unsigned long long)counts->reused_tokens,
-           (unsigned long long)counts->critical_tokens, (unsigned long long)counts->early_tokens,
-           (unsigned long long)counts->ahead_tokens, (unsigned long long)counts->n_prepared,
-           (unsigned long long)counts->generated_tokens);
+           (unsigned long long)counts->shared_tokens, (unsigned long long)counts->critical_tokens,
+           (unsigned long long)counts->early_tokens, (unsigned long long)counts->ahead_tokens,
+           (unsigned long long)counts->n_prepared, (unsigned long long)counts->generated_tokens);
     rr_log(RR_LOG_INFO, "%llu windows begun early, %llu done again (%llu tokens lost)", (unsigned long long)counts->n_early,
            (unsigned long long)counts->n_redone, (unsigned long long)counts->lost_tokens);
     rr_log(RR_LOG_INFO, "of %zu windows %zu changed the order shown (%zu turned it round), %zu repeated it, %zu are late", tally->n_windows,

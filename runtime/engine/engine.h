@@ -101,7 +101,7 @@ size_t rr_session_n_shared(const rr_session *session); /* of the last sync: shar
  * RR_E_CANCELLED, RR_E_DEADLINE. */
 rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n, rr_diag *diag);
 
-/* Called during sync after each chunk with the prompt tokens computed so far and in all (of this sync). */
+/* Called during sync after each chunk with the prompt tokens that are there so far and in all (of this sync; without reused ones). */
 typedef void (*rr_sync_progress_fn)(void *user, size_t done, size_t total);
 void rr_session_on_sync_progress(rr_session *session, rr_sync_progress_fn fn, void *user);
 

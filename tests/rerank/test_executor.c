@@ -157,6 +157,7 @@ static rr_status respond(void *user, const rr_call *call, rr_reply *reply, rr_di
     yield_at_random(actor);
     reply->prompt_tokens = call->prompt->n;
     reply->reused_tokens = sync_messages(actor, call->prompt);
+    reply->shared_tokens = (reply->prompt_tokens - reply->reused_tokens) / 2;
     if (actor->prepared == call->query && actor->prepared_index == call->index) {
         /* what was known then is the beginning of what is asked now */
         actor->n_bad += reply->reused_tokens < actor->n_prepared;
@@ -300,7 +301,7 @@ static rr_status deliver(void *user, size_t query, rr_ranking *ranking, rr_diag 
     ranking->time_ns = 0;
     for (size_t i = 0; i < ranking->n_windows; i++) { /* measurements */
         rr_window_result *window = &ranking->windows[i];
-        window->time_ns = window->prompt_ns = window->generate_ns = window->reused_tokens = 0;
+        window->time_ns = window->prompt_ns = window->generate_ns = window->reused_tokens = window->shared_tokens = 0;
     }
     rr_buf *text = &out->text[query];
     CHECK_OK(rr_run_query(&out->json, &queries[query], ranking, query, text, diag), *diag);
@@ -433,8 +434,9 @@ static void check_equal(uint32_t seed, bool fails, totals_state *totals) {
               other.counts.prompt_tokens == plain.counts.prompt_tokens &&
               other.counts.generated_tokens == plain.counts.generated_tokens);
         CHECK(plain.counts.n_windows == plain.n_windows_told && plain.counts.n_early + plain.counts.n_prepared == 0);
-        CHECK(other.counts.critical_tokens + other.counts.early_tokens + other.counts.reused_tokens ==
+        CHECK(other.counts.critical_tokens + other.counts.early_tokens + other.counts.reused_tokens + other.counts.shared_tokens ==
               other.counts.prompt_tokens);
+        CHECK(other.counts.shared_tokens > 0 || other.counts.n_windows == 0);
         CHECK(n_workers > 1 || atomic_load(&script.n_calls) == plain.counts.n_windows);
     }
     totals->n_failed += plain.status != RR_OK;

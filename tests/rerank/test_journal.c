@@ -69,6 +69,7 @@ static rr_status respond(void *user, const rr_call *call, rr_reply *reply, rr_di
     reply->truncated = call->index % 2 != 0;
     reply->prompt_tokens = 1000 + call->index;
     reply->reused_tokens = call->index * 10;
+    reply->shared_tokens = call->index * 7;
     reply->generated_tokens = first;
     reply->prompt_ns = 12345678901;
     reply->generate_ns = first;
@@ -113,7 +114,8 @@ static void check_same(const rr_ranking *a, const rr_ranking *b) {
         CHECK(x->repaired == y->repaired && x->truncated == y->truncated);
         CHECK(same_text(x->response, y->response) && same_text(x->reasoning, y->reasoning) && same_text(x->answer, y->answer));
         CHECK(x->reasoning.data - x->response.data == y->reasoning.data - y->response.data);
-        CHECK(x->prompt_tokens == y->prompt_tokens && x->reused_tokens == y->reused_tokens && x->generated_tokens == y->generated_tokens);
+        CHECK(x->prompt_tokens == y->prompt_tokens && x->reused_tokens == y->reused_tokens && x->shared_tokens == y->shared_tokens &&
+              x->generated_tokens == y->generated_tokens);
         CHECK(x->prompt_ns == y->prompt_ns && x->generate_ns == y->generate_ns && x->time_ns == y->time_ns);
     }
 }

@@ -289,7 +289,7 @@ static rr_status take(void *user, size_t index, rr_ranking *ranking, rr_diag *di
     ranking->time_ns = 0;
     for (size_t i = 0; i < ranking->n_windows; i++) {
         rr_window_result *window = &ranking->windows[i];
-        window->time_ns = window->prompt_ns = window->generate_ns = window->reused_tokens = 0;
+        window->time_ns = window->prompt_ns = window->generate_ns = window->reused_tokens = window->shared_tokens = 0;
     }
     return rr_run_query(&json, &queries[index], ranking, index, out, diag);
 }

@@ -20,6 +20,7 @@ static rr_status answer(void *user, const rr_call *call, rr_reply *reply, rr_dia
     reply->truncated = true;
     reply->prompt_tokens = 11;
     reply->reused_tokens = 5;
+    reply->shared_tokens = 4;
     reply->generated_tokens = 3;
     reply->prompt_ns = 1500000;
     return RR_OK;
@@ -80,6 +81,7 @@ static void check_object(yyjson_val *root, bool many, bool explain) {
     CHECK(yyjson_is_false(yyjson_obj_get(window, "late")) && yyjson_is_false(yyjson_obj_get(root, "late")));
     CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "prompt_tokens")), 11);
     CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "reused_tokens")), 5);
+    CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "shared_tokens")), 4);
     CHECK_INT(yyjson_get_uint(yyjson_obj_get(window, "generated_tokens")), 3);
     CHECK(yyjson_get_real(yyjson_obj_get(window, "prompt_ms")) == 1.5);
 }

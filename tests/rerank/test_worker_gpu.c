@@ -64,7 +64,7 @@ static rr_status take(void *user, size_t query, rr_ranking *ranking, rr_diag *di
     for (size_t i = 0; i < ranking->n_windows; i++) {
         rr_window_result *window = &ranking->windows[i];
         out->max_reused = i > 0 && window->reused_tokens > out->max_reused ? window->reused_tokens : out->max_reused;
-        window->time_ns = window->prompt_ns = window->generate_ns = window->reused_tokens = 0;
+        window->time_ns = window->prompt_ns = window->generate_ns = window->reused_tokens = window->shared_tokens = 0;
     }
     RR_TRY(rr_run_record(&queries[query], ranking, &out->text, diag));
     return rr_run_query(&json, &queries[query], ranking, query, &out->text, diag);
@@ -141,6 +141,51 @@ static void check_same(rr_model_responder *models, const rr_rank_params *rank, s
     rr_buf_destroy(&plain.text);
 }
 
+static uint64_t n_computed(rr_engine *engine) {
+    rr_engine_stats stats;
+    rr_engine_stats_get(engine, &stats);
+    return stats.prompt_tokens;
+}
+
+static void run_one(rr_model_responder *model, rr_rank_counts *counts) {
+    rr_worker worker;
+    rr_diag diag = {0};
+    outcome_state out = {0};
+    CHECK_OK(rr_model_worker_make(model, &worker, &diag), diag);
+    rr_execute_params params = {.queries = queries, .n_queries = 1, .rank = {.window = 4, .step = 2, .style = RR_PROMPT_RANKGPT},
+                                .workers = &worker, .n_workers = 1, .on_ranking = take, .user = &out, .counts = counts};
+    CHECK_OK(rr_execute(&params, &diag), diag);
+    rr_buf_destroy(&out.text);
+}
+
+/* Tokens that another session has already are shared, and are not among the computed ones: of windows, and of what is prepared. */
+static void check_computed(rr_engine *engine, rr_model_responder *models) {
+    rr_rank_counts first, second;
+    rr_diag diag = {0};
+    models[0].style = models[1].style = models[2].style = RR_PROMPT_RANKGPT;
+    uint64_t before = n_computed(engine);
+    run_one(&models[0], &first);
+    CHECK_INT(first.critical_tokens, n_computed(engine) - before);
+    CHECK_INT(first.shared_tokens, 0);
+    before = n_computed(engine);
+    run_one(&models[1], &second);
+    CHECK_INT(second.prompt_tokens, first.prompt_tokens);
+    CHECK(second.shared_tokens > 0);
+    CHECK_INT(second.critical_tokens, n_computed(engine) - before);
+
+    rr_worker worker;
+    rr_prompt prompt = {0};
+    rr_call call = {.query = &queries[0], .n = N_PASSAGES, .prompt = &prompt};
+    uint64_t n_prepared = 0;
+    CHECK_OK(rr_prompt_build_start(&(rr_prompt_form){.style = RR_PROMPT_RANKGPT}, &queries[0], NULL, 0, 4, &prompt, &diag), diag);
+    CHECK_OK(rr_model_worker_make(&models[2], &worker, &diag), diag);
+    before = n_computed(engine);
+    CHECK_OK(worker.prepare(worker.responder.user, &call, &n_prepared, &diag), diag);
+    CHECK_INT(n_prepared, n_computed(engine) - before);
+    CHECK(rr_session_n_shared(models[2].session) > 0);
+    rr_prompt_destroy(&prompt);
+}
+
 static void check_engine(const char *path, uint32_t kv_tokens) {
     rr_diag diag = {0};
     rr_engine *engine = NULL;
@@ -158,6 +203,9 @@ static void check_engine(const char *path, uint32_t kv_tokens) {
         CHECK_OK(rr_engine_tokenizer(engine, &tokenizer, &diag), diag);
         check_start(tokenizer, RR_PROMPT_REARANK);
         check_start(tokenizer, RR_PROMPT_RANKGPT);
+        if (!is_short) {
+            check_computed(engine, models);
+        }
         check_same(models, &(rr_rank_params){.window = 4, .step = 2}, 1, "sliding");
         check_same(models, &(rr_rank_params){.window = 4, .step = 2}, 2, "sliding, two queries");
         check_same(models, &(rr_rank_params){.window = 4, .schedule = RR_SCHEDULE_TOPDOWN}, 1, "topdown");

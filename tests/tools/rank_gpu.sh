@@ -35,7 +35,7 @@ n_docs=7
         printf ']}\n'
     done
 } >many.jsonl
-plain() { sed -E 's/"(prompt_ms|generate_ms|time_ms|reused_tokens)":[0-9.e+-]+/"\1":0/g' out; }
+plain() { sed -E 's/"(prompt_ms|generate_ms|time_ms|reused_tokens|shared_tokens)":[0-9.e+-]+/"\1":0/g' out; }
 same() { # JOBS OPTION…
     local jobs=$1
     shift

@@ -122,7 +122,7 @@ check "helps" has '`rearank readout fit --help` tells how one is made'
 
 # Rankings by it.
 read_way=(rank --candidates c.jsonl --limit-queries 3 --window 4 --step 2 --readout one.json)
-plain() { sed -E 's/"(prompt_ms|generate_ms|time_ms|reused_tokens)":[0-9.e+-]+/"\1":0/g' out; }
+plain() { sed -E 's/"(prompt_ms|generate_ms|time_ms|reused_tokens|shared_tokens)":[0-9.e+-]+/"\1":0/g' out; }
 run 0 "${read_way[@]}" -f jsonl --jobs 1 -v
 check "-v says which way and why" says "ranking by what the model's attention and hidden states say of the passages, without writing (--readout)"
 plain >alone
