@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,24 +11,20 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/thread.h"
 
 /* What stands at a path, links followed. */
 typedef struct target {
     rr_buf path;   /* the file itself */
     rr_buf folder; /* where it lies */
     bool in_place; /* a device, pipe or socket: renaming onto it would replace it */
-    mode_t mode;   /* permissions that the result gets */
+    bool exists;
+    mode_t mode;   /* … its permissions, which the result gets */
 } target;
 
 static void target_destroy(target *t) {
     rr_buf_destroy(&t->path);
     rr_buf_destroy(&t->folder);
-}
-
-static mode_t usual_mode(void) {
-    mode_t mask = umask(0);
-    umask(mask);
-    return 0666 & ~mask;
 }
 
 static rr_status find_path(const char *path, target *t, rr_diag *diag) {
@@ -57,15 +54,15 @@ static rr_status find_target(const char *path, target *t, rr_diag *diag) {
     }
     RR_TRY(find_path(path, t, diag));
     struct stat st;
-    bool exists = stat(t->path.data, &st) == 0;
-    if (exists && S_ISDIR(st.st_mode)) {
+    t->exists = stat(t->path.data, &st) == 0;
+    if (t->exists && S_ISDIR(st.st_mode)) {
         return rr_fail(diag, RR_E_IO, "%s: is a folder, expected the name of a file to write", path);
     }
-    if (exists && access(t->path.data, W_OK) != 0) {
+    if (t->exists && access(t->path.data, W_OK) != 0) {
         return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", path, strerror(errno));
     }
-    t->in_place = exists && !S_ISREG(st.st_mode);
-    t->mode = exists ? st.st_mode & 07777 : usual_mode();
+    t->in_place = t->exists && !S_ISREG(st.st_mode);
+    t->mode = t->exists ? st.st_mode & 07777 : 0;
     if (!t->in_place && access(t->folder.data, W_OK | X_OK) != 0) {
         return rr_fail(diag, RR_E_IO, "%s: cannot write in %s: %s", path, t->folder.data, strerror(errno));
     }
@@ -79,6 +76,34 @@ rr_status rr_file_out_check(const char *path, rr_diag *diag) {
     return status;
 }
 
+/* A new file beside the target, below 0 when there is none, with errno. The system gives a new target the usual permissions:
+ * to ask for the process's umask would be to change it, for all threads. A file that replaces another is nobody else's until it has
+ * that one's permissions. */
+static int open_temporary(const target *t, rr_buf *name) {
+    enum { TRIES = 100 }; /* each with another name; to meet one that exists is rare */
+    static atomic_uint counter;
+    int fd = -1;
+    errno = EEXIST;
+    for (int i = 0; i < TRIES && fd < 0 && errno == EEXIST; i++) {
+        const unsigned salt = atomic_fetch_add(&counter, 1) * 0x9E3779B1u;
+        rr_buf_clear(name);
+        rr_buf_printf(name, "%s.%08x", t->path.data, (unsigned)rr_time_ns() ^ ((unsigned)getpid() << 16) ^ salt);
+        if (name->failed) {
+            errno = ENOMEM;
+            return -1;
+        }
+        fd = open(name->data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, t->exists ? 0600 : 0666);
+    }
+    if (fd >= 0 && t->exists && fchmod(fd, t->mode) != 0) {
+        const int saved = errno;
+        unlink(name->data);
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    return fd;
+}
+
 rr_status rr_file_out_open(const char *path, rr_file_out *out, rr_diag *diag) {
     target t = {0};
     rr_file_out opened = {.fd = -1};
@@ -86,21 +111,13 @@ rr_status rr_file_out_open(const char *path, rr_file_out *out, rr_diag *diag) {
     RR_TRY_GOTO(find_target(path, &t, diag));
     rr_buf_text(&opened.label, path);
     rr_buf_text(&opened.path, t.path.data);
-    if (!t.in_place) {
-        rr_buf_printf(&opened.temporary, "%s.XXXXXX", t.path.data);
-    }
-    if (opened.label.failed || opened.path.failed || opened.temporary.failed) {
+    if (opened.label.failed || opened.path.failed) {
         status = rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
         goto fail;
     }
-    opened.fd = t.in_place ? open(t.path.data, O_WRONLY | O_CLOEXEC) : mkostemp(opened.temporary.data, O_CLOEXEC);
+    opened.fd = t.in_place ? open(t.path.data, O_WRONLY | O_CLOEXEC) : open_temporary(&t, &opened.temporary);
     if (opened.fd < 0) {
         rr_buf_destroy(&opened.temporary); /* nothing of ours to remove */
-        status = rr_fail(diag, RR_E_IO, "%s: cannot write: %s", path, strerror(errno));
-        goto fail;
-    }
-    /* mkostemp makes the file private; the result gets the usual permissions, or those of the file it replaces */
-    if (!t.in_place && fchmod(opened.fd, t.mode) != 0) {
         status = rr_fail(diag, RR_E_IO, "%s: cannot write: %s", path, strerror(errno));
         goto fail;
     }

@@ -5,7 +5,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -129,6 +131,52 @@ static void keeps_what_it_writes_to(void) {
     CHECK_MSG(strstr(diag.text, "where this link leads") != NULL, "%s", diag.text);
     CHECK_INT(unlink(other), 0);
     CHECK_INT(n_entries(folder), before);
+}
+
+/* What another part of the program does meanwhile: it makes files, which are as private as the process wants them. */
+typedef struct maker {
+    char path[512];
+    atomic_bool stop;
+    size_t n_made, n_open; /* … with rights for others */
+} maker;
+
+static void *make_files(void *argument) {
+    maker *m = argument;
+    while (!atomic_load(&m->stop)) {
+        struct stat st;
+        int fd = open(m->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        m->n_made += fd >= 0;
+        m->n_open += fd < 0 || fstat(fd, &st) != 0 || (st.st_mode & 077) != 0;
+        close(fd);
+        unlink(m->path);
+    }
+    return NULL;
+}
+
+static void leaves_the_process_its_umask(void) {
+    enum { ROUNDS = 20000 };
+    maker m = {.n_made = 0};
+    rr_diag diag = {0};
+    rr_file_out out;
+    struct stat st;
+    pthread_t thread;
+    char path[512];
+    mode_t before = umask(077);
+    snprintf(m.path, sizeof m.path, "%s/made", folder);
+    snprintf(path, sizeof path, "%s/written", folder);
+    CHECK_INT(pthread_create(&thread, NULL, make_files, &m), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK_OK(rr_file_out_check(path, &diag), diag);
+        CHECK_OK(rr_file_out_open(path, &out, &diag), diag);
+        rr_file_out_discard(&out);
+    }
+    CHECK_OK(rr_file_write_atomic(path, "x", 1, &diag), diag);
+    atomic_store(&m.stop, true);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    CHECK_MSG(m.n_made > 0 && m.n_open == 0, "of %zu files %zu are open to others", m.n_made, m.n_open);
+    CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
+    CHECK_INT(unlink(path), 0);
+    CHECK_INT(umask(before), 077);
 }
 
 static void leaves_nothing_half(void) {
@@ -352,6 +400,7 @@ int main(void) {
     keeps_a_cache();
     writes_atomically();
     keeps_what_it_writes_to();
+    leaves_the_process_its_umask();
     leaves_nothing_half();
     refuses_what_cannot_be_written();
     maps_and_reads();
