@@ -160,12 +160,13 @@ static rr_status run_pass(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
     return b->prompt != NULL && b->prompt->each != NULL ? give_each(engine, b->prompt, &pass, b->begin, diag) : RR_OK;
 }
 
-void rr_batch_run(rr_engine *engine, rr_batch *b, rr_diag *diag) {
-    b->prompt_status = b->rows_status = run_pass(engine, b, diag);
+void rr_batch_run(rr_engine *engine, rr_batch *b) {
+    b->prompt_status = b->rows_status = run_pass(engine, b, &b->prompt_diag);
+    b->rows_diag = b->prompt_diag;
     const bool was_stopped = b->prompt_status == RR_E_CANCELLED || b->prompt_status == RR_E_DEADLINE;
     if (was_stopped && b->n > 0) { /* the others' rows go on without it; what they wrote is written again */
         rr_batch rest = *b;
         rest.prompt = NULL;
-        b->rows_status = run_pass(engine, &rest, diag);
+        b->rows_status = run_pass(engine, &rest, &b->rows_diag);
     }
 }

@@ -150,10 +150,14 @@ static void enqueue(rr_engine *engine, rr_request *request) {
 }
 
 static void complete(rr_request *request, rr_status status, const rr_diag *diag) {
+    rr_failure *failure = request->failure;
     request->done = true;
-    request->status = status;
-    if (status != RR_OK && request->diag != NULL) {
-        *request->diag = *diag;
+    if (status != RR_OK && (failure->request == NULL || request < failure->request)) {
+        failure->request = request;
+        failure->status = status;
+        if (failure->diag != NULL) {
+            *failure->diag = *diag;
+        }
     }
     pthread_cond_signal(request->wake);
 }
@@ -338,7 +342,7 @@ static void collect(rr_engine *engine, rr_batch *b) {
 }
 
 /* Results are there, or an error: the requests of the batch are done. */
-static void finish(rr_engine *engine, const rr_batch *b, double took_ns, const rr_diag *diag) {
+static void finish(rr_engine *engine, const rr_batch *b, double took_ns) {
     rr_scheduler *s = engine->scheduler;
     s->goes_on = false;
     if (b->prompt != NULL && b->prompt_status == RR_OK) {
@@ -349,10 +353,10 @@ static void finish(rr_engine *engine, const rr_batch *b, double took_ns, const r
     }
     s->stats.n_passes += b->prompt_status == RR_OK || b->rows_status == RR_OK;
     if (b->prompt != NULL) {
-        complete(b->prompt, b->prompt_status, diag);
+        complete(b->prompt, b->prompt_status, &b->prompt_diag);
     }
     for (uint32_t i = 0; i < b->n; i++) {
-        complete(b->rows[i], b->rows_status, diag);
+        complete(b->rows[i], b->rows_status, &b->rows_diag);
     }
 }
 
@@ -366,12 +370,11 @@ static void lead(rr_engine *engine) {
     collect(engine, &b);
     if (b.prompt != NULL || b.n > 0) {
         pthread_mutex_unlock(&engine->lock);
-        rr_diag diag = {0};
         uint64_t begin_ns = rr_time_ns();
-        rr_batch_run(engine, &b, &diag);
+        rr_batch_run(engine, &b);
         double took_ns = (double)(rr_time_ns() - begin_ns);
         pthread_mutex_lock(&engine->lock);
-        finish(engine, &b, took_ns, &diag);
+        finish(engine, &b, took_ns);
     }
     s->is_led = false;
 }
@@ -398,10 +401,11 @@ static void hand_on(rr_scheduler *s) {
 rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr_diag *diag) {
     rr_scheduler *s = engine->scheduler;
     pthread_cond_t *wake = &requests[0].session->wake;
+    rr_failure failure = {.status = RR_OK, .diag = diag};
     pthread_mutex_lock(&engine->lock);
     for (size_t i = 0; i < n; i++) {
         requests[i].wake = wake;
-        requests[i].diag = diag;
+        requests[i].failure = &failure;
         enqueue(engine, &requests[i]);
     }
     while (!all_done(requests, n)) {
@@ -413,10 +417,7 @@ rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr
     }
     hand_on(s);
     pthread_mutex_unlock(&engine->lock);
-    for (size_t i = 0; i < n; i++) {
-        RR_TRY(requests[i].status);
-    }
-    return RR_OK;
+    return failure.status;
 }
 
 void rr_scheduler_enter(rr_session *session) {

@@ -16,6 +16,13 @@
 #include "runtime/engine/internal.h"
 #include "runtime/engine/read.h"
 
+/* What a call's requests failed with: of several that did, the first in the call's order. */
+typedef struct rr_failure {
+    const rr_request *request; /* NULL = none */
+    rr_status status;
+    rr_diag *diag; /* may be NULL */
+} rr_failure;
+
 /* Rows of one session, the next of its timeline: behind session->n_tokens. The caller's; zeroed but for what it sets. */
 struct rr_request {
     rr_session *session;
@@ -47,8 +54,7 @@ struct rr_request {
     } turn;
     /* Set by the scheduler. */
     bool done;
-    rr_status status;
-    rr_diag *diag;
+    rr_failure *failure;
     pthread_cond_t *wake;
     rr_request *next;
 };
@@ -58,7 +64,7 @@ void rr_scheduler_destroy(rr_scheduler **scheduler);
 
 /* Runs `n` requests (at least 1) of different sessions; returns when all are done. On success the timelines hold the tokens:
  * of a decode request the first alone, whose results the session has, while rows behind it have KV and `best`; given rows all.
- * Sets the requests' status and returns the first that is not RR_OK. Errors: RR_E_DEVICE, RR_E_CANCELLED (prompts), RR_E_DEADLINE (before
+ * Returns the first request's status that is not RR_OK, with its text. Errors: RR_E_DEVICE, RR_E_CANCELLED (prompts), RR_E_DEADLINE (before
  * each pass; a prompt's also between submits), those of `each`. After an error a session holds what it held before, of a prompt
  * also what it shared. */
 rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr_diag *diag);
