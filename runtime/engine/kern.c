@@ -24,29 +24,26 @@
 
 static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_attention, &rr_code_attention_coop, &rr_code_q8, &rr_code_lanes};
 
-static const rr_code_row *code_row_of(const rr_variant *variant) {
+/* A variant's code, and the table that it stands in. */
+typedef struct kern_code {
+    const rr_code_row *row; /* NULL = none */
+    const rr_code_table *table;
+} kern_code;
+
+static kern_code code_of(const rr_variant *variant) {
     for (size_t t = 0; t < sizeof code_tables / sizeof code_tables[0]; t++) {
         for (size_t i = 0; i < code_tables[t]->n; i++) {
             const rr_code_row *row = &code_tables[t]->rows[i];
             if (row->op == variant->op && strcmp(row->variant, variant->name) == 0) {
-                return row;
+                return (kern_code){row, code_tables[t]};
             }
         }
     }
-    return NULL;
+    return (kern_code){NULL, NULL};
 }
 
-static const rr_code_table *table_of(const rr_code_row *code) {
-    size_t t = 0;
-    while (code < code_tables[t]->rows || code >= code_tables[t]->rows + code_tables[t]->n) {
-        t++;
-    }
-    return code_tables[t];
-}
-
-/* The lanes that a row's table pins, 0 = none. */
-static uint32_t pinned_of(const rr_code_row *code, const rr_device_info *info) {
-    const rr_code_table *table = table_of(code);
+/* The lanes that a table pins, 0 = none. */
+static uint32_t pinned_of(const rr_code_table *table, const rr_device_info *info) {
     return table->subgroup != NULL ? table->subgroup(info) : 0;
 }
 
@@ -95,7 +92,7 @@ uint64_t rr_variants_hash(void) {
 }
 
 bool rr_variant_fits(const rr_variant *variant, const rr_device_info *info) {
-    const rr_code_row *code = code_row_of(variant);
+    const rr_code_row *code = code_of(variant).row;
     return code != NULL && (variant->caps & ~info->caps) == 0 && info->subgroup_size >= code->min_subgroup &&
            (code->max_subgroup == 0 || info->subgroup_size <= code->max_subgroup);
 }
@@ -104,9 +101,8 @@ bool rr_kern_fits(const rr_variant *variant, const rr_kern_key *key, const rr_de
     if (!rr_variant_fits(variant, info)) {
         return false;
     }
-    const rr_code_row *code = code_row_of(variant);
-    const rr_code_table *table = table_of(code);
-    return table->fits == NULL || table->fits(code, key, info);
+    const kern_code code = code_of(variant);
+    return code.table->fits == NULL || code.table->fits(code.row, key, info);
 }
 
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info) {
@@ -124,7 +120,7 @@ typedef struct kern_entry {
     rr_op op;
     rr_kern_key key;
     const rr_variant *variant;
-    const rr_code_row *code;
+    kern_code code;
     rr_vk_kernel *tiles[RR_MAX_TILES];
 } kern_entry;
 
@@ -192,10 +188,10 @@ static const kern_entry *entry_find(const rr_kern *kern, rr_op op, const rr_kern
     return NULL;
 }
 
-static rr_site site_of(const rr_kern *kern, const rr_code_row *code, const rr_kern_key *key, uint32_t tile,
+static rr_site site_of(const rr_kern *kern, const rr_code_table *table, const rr_kern_key *key, uint32_t tile,
                        const void *push) {
     const rr_device_info *info = rr_vk_info(kern->device);
-    uint32_t pinned = pinned_of(code, info);
+    uint32_t pinned = pinned_of(table, info);
     return (rr_site){.key = key, .tile = tile, .subgroup = pinned != 0 ? pinned : info->subgroup_size, .info = info,
                      .push = push};
 }
@@ -224,12 +220,11 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
         kern->entries = moved;
         kern->capacity = capacity;
     }
-    const rr_code_row *code = code_row_of(variant);
-    if (code == NULL) {
+    const kern_code code = code_of(variant);
+    if (code.row == NULL) {
         return rr_fail(diag, RR_E_INTERNAL, "kernel %s/%s has no row in kern.c", rr_op_name(op), variant->name);
     }
-    const rr_code_table *table = table_of(code);
-    if (table->fits != NULL && !table->fits(code, key, rr_vk_info(kern->device))) {
+    if (code.table->fits != NULL && !code.table->fits(code.row, key, rr_vk_info(kern->device))) {
         return rr_fail(diag, RR_E_UNSUPPORTED, "kernel %s/%s does not suit this format on this device", rr_op_name(op),
                        variant->name);
     }
@@ -238,16 +233,16 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
         module = &variant->by_format[key->format];
     }
     kern_entry entry = {.op = op, .key = *key, .variant = variant, .code = code};
-    for (size_t t = 0; t < RR_MAX_TILES && code->tiles[t] != 0; t++) {
+    for (size_t t = 0; t < RR_MAX_TILES && code.row->tiles[t] != 0; t++) {
         uint32_t spec[RR_MAX_SPEC];
-        rr_site at = site_of(kern, code, key, code->tiles[t], NULL);
+        rr_site at = site_of(kern, code.table, key, code.row->tiles[t], NULL);
         rr_vk_kernel_params params = {.label = rr_op_name(op),
                                       .spirv = module->spirv,
                                       .spirv_bytes = module->bytes,
                                       .spec = spec,
-                                      .n_spec = code->spec(&at, spec),
+                                      .n_spec = code.row->spec(&at, spec),
                                       .push_bytes = rr_op_push_bytes(op),
-                                      .subgroup_size = pinned_of(code, at.info)};
+                                      .subgroup_size = pinned_of(code.table, at.info)};
         rr_status status = rr_vk_kernel_create(kern->device, &params, &entry.tiles[t], diag);
         if (status != RR_OK) {
             entry_destroy(kern, &entry);
@@ -264,7 +259,7 @@ const rr_vk_kernel *rr_kern_kernel(const rr_kern *kern, rr_op op, const rr_kern_
     if (entry == NULL || t >= RR_MAX_TILES || entry->tiles[t] == NULL) {
         return NULL;
     }
-    *tile = entry->code->tiles[t];
+    *tile = entry->code.row->tiles[t];
     return entry->tiles[t];
 }
 
@@ -275,7 +270,7 @@ void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_
     }
     const kern_entry *entry = entry_find(kern, op, key, variant);
     assert(entry != NULL); /* prepared before */
-    const rr_code_row *code = entry->code;
+    const rr_code_row *code = entry->code.row;
     uint32_t n_tokens = code->n_tokens != NULL ? code->n_tokens(push) : 1;
     size_t last = 0;
     while (last + 1 < RR_MAX_TILES && code->tiles[last + 1] != 0) {
@@ -288,7 +283,7 @@ void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_
     while (code->tiles[t] < wanted && t < last) {
         t++;
     }
-    rr_site at = site_of(kern, code, key, code->tiles[t], push);
+    rr_site at = site_of(kern, entry->code.table, key, code->tiles[t], push);
     rr_grid g = code->grid(&at);
     assert(g.x > 0 && g.x <= 65535 && g.y > 0 && g.y <= 65535);
     if (kern->on_record != NULL) {
