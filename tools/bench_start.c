@@ -7,6 +7,7 @@
 #include <ftw.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,19 +66,41 @@ static void forget_file(const char *path) {
     }
 }
 
+static _Atomic pid_t running; /* the process that is measured; 0 = none */
+
+/* An interrupt does not end our waits, but the process that we wait for, even one that hangs in a driver. */
+static void on_interrupt(void *user) {
+    (void)user;
+    const pid_t child = atomic_load(&running);
+    if (child > 0) {
+        (void)kill(child, SIGKILL);
+    }
+}
+
+/* Once nobody can end it any more, its number may become another's. */
+static int reap(pid_t child) {
+    siginfo_t info;
+    int code = 0;
+    while (waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+    }
+    atomic_store(&running, 0);
+    while (waitpid(child, &code, 0) < 0 && errno == EINTR) {
+    }
+    return code;
+}
+
 static rr_status wait_for(pid_t child, int from, uint64_t begin_ns, double *out_ns, rr_diag *diag) {
     char byte;
     ssize_t got;
+    atomic_store(&running, child);
+    if (rr_cli_interrupted()) { /* before it was known which one */
+        on_interrupt(NULL);
+    }
     do {
         got = read(from, &byte, 1);
-    } while (got < 0 && errno == EINTR && !rr_cli_interrupted());
+    } while (got < 0 && errno == EINTR);
     *out_ns = (double)(rr_time_ns() - begin_ns);
-    if (rr_cli_interrupted()) {
-        (void)kill(child, SIGTERM);
-    }
-    int code = 0;
-    while (waitpid(child, &code, 0) < 0 && errno == EINTR) {
-    }
+    const int code = reap(child);
     if (rr_cli_interrupted()) {
         return rr_fail(diag, RR_E_CANCELLED, "interrupted");
     }
@@ -139,10 +162,6 @@ static void make_args(const rr_engine_params *params, char *args[MAX_ARGS], char
     }
 #undef WORD
     args[n] = NULL;
-}
-
-static void on_interrupt(void *user) {
-    (void)user; /* rr_cli_interrupted() is asked */
 }
 
 static rr_status measure(rr_bench *bench, const rr_engine_params *params, const char *folder, rr_diag *diag) {

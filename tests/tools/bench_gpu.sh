@@ -58,6 +58,38 @@ TMPDIR=$work/tmp bench 0 --start --json b.json
 check "cold and again" file_says b.json \
     '[p["note"] for p in b["points"]] == ["cold", "again"] and all(p["time_ms"]["min"] > 0 for p in b["points"])'
 check "leaves no folder behind" test "$(find tmp -mindepth 1 | wc -l)" -eq 0
+ends_by_interrupt() { # a start that hangs
+    TMPDIR=$work/tmp python3 - "$rearank" <<'EOF'
+import os, signal, subprocess, sys, time
+
+def start_of(parent):  # once it is a program of its own, not yet before that
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/stat") as stat, open(f"/proc/{entry}/cmdline") as words:
+                if int(stat.read().rpartition(")")[2].split()[1]) == parent and "--first-token" in words.read().split("\0"):
+                    return int(entry)
+        except OSError:
+            pass
+    return None
+
+bench = subprocess.Popen([sys.argv[1], "bench", "--start"], stdout=subprocess.DEVNULL)
+child = None
+while child is None and bench.poll() is None:
+    child = start_of(bench.pid)
+    time.sleep(0.01)
+try:
+    os.kill(child, signal.SIGSTOP)
+    bench.send_signal(signal.SIGINT)
+    code = bench.wait(timeout=30)
+    sys.exit(0 if code == 130 and start_of(bench.pid) is None and not os.path.exists(f"/proc/{child}") else 1)
+except subprocess.TimeoutExpired:
+    os.kill(child, signal.SIGKILL)
+    bench.kill()
+    sys.exit(1)
+EOF
+}
+check "an interrupt ends a start that hangs" ends_by_interrupt 2>err
+check "leaves no folder behind then" test "$(find tmp -mindepth 1 | wc -l)" -eq 0
 
 # the default set
 bench 0 --rounds 1 --json b.json
