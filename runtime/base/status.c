@@ -3,20 +3,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#undef rr_fail
-#undef rr_fail_context
-
-rr_status rr_fail(rr_diag *diag, rr_status status, const char *format, ...) {
+rr_diag *rr_diag_write(rr_diag *diag, const char *format, ...) {
     if (diag != NULL) {
         va_list args;
         va_start(args, format);
         vsnprintf(diag->text, sizeof diag->text, format, args);
         va_end(args);
     }
-    return status;
+    return diag;
 }
 
-rr_status rr_fail_context(rr_diag *diag, rr_status status, const char *format, ...) {
+rr_diag *rr_diag_prefix(rr_diag *diag, const char *format, ...) {
     if (diag != NULL) {
         char inner[sizeof diag->text];
         memcpy(inner, diag->text, sizeof inner);
@@ -35,7 +32,7 @@ rr_status rr_fail_context(rr_diag *diag, rr_status status, const char *format, .
             }
         }
     }
-    return status;
+    return diag;
 }
 
 const char *rr_status_name(rr_status status) {

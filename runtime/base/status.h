@@ -34,23 +34,24 @@ typedef struct rr_diag {
 #define RR_PRINTF(fmt_index, first_arg)
 #endif
 
-/* Writes the text into `diag` (may be NULL) and returns `status`, so that failing is one statement. */
-rr_status rr_fail(rr_diag *diag, rr_status status, const char *format, ...) RR_PRINTF(3, 4);
-
-/* Puts "prefix: " before the text already in `diag` and returns `status`: callers add file and place. */
-rr_status rr_fail_context(rr_diag *diag, rr_status status, const char *format, ...) RR_PRINTF(3, 4);
+/* Writes the text into `diag`, which may be NULL; and puts "prefix: " before the text already in it. Return `diag`. */
+rr_diag *rr_diag_write(rr_diag *diag, const char *format, ...) RR_PRINTF(2, 3);
+rr_diag *rr_diag_prefix(rr_diag *diag, const char *format, ...) RR_PRINTF(2, 3);
 
 /* A short lower-case name: "input", "device", …; "?" when out of range. */
 const char *rr_status_name(rr_status status);
 
-/* Shows the compiler that the result is the status that was given: without it, it must think that rr_fail may return RR_OK
- * and warns of results that are only set on success. */
-static inline rr_status rr_status_given(rr_status given, rr_status returned) {
-    (void)returned;
-    return given;
+static inline rr_status rr_status_with(rr_status status, const rr_diag *diag) {
+    (void)diag;
+    return status;
 }
-#define rr_fail(diag, status, ...) rr_status_given((status), rr_fail((diag), (status), __VA_ARGS__))
-#define rr_fail_context(diag, status, ...) rr_status_given((status), rr_fail_context((diag), (status), __VA_ARGS__))
+
+/* Writes the text into `diag` (may be NULL) and returns `status`, so that failing is one statement. A macro, so that the compiler sees that
+ * the status is the given one: else it must think of RR_OK, and warns of results that are only set on success. */
+#define rr_fail(diag, status, ...) rr_status_with((status), rr_diag_write((diag), __VA_ARGS__))
+
+/* Puts "prefix: " before the text already in `diag` and returns `status`: callers add file and place. */
+#define rr_fail_context(diag, status, ...) rr_status_with((status), rr_diag_prefix((diag), __VA_ARGS__))
 
 /* Forwards a failure to the caller. */
 #define RR_TRY(expression)                                                                         \

@@ -11,6 +11,27 @@ static void fails_with_text(void) {
     CHECK_INT(rr_fail_context(NULL, RR_E_IO, "nor this"), RR_E_IO);
 }
 
+static rr_status next_status(int *n) {
+    ++*n;
+    return RR_E_IO;
+}
+
+static rr_diag *next_diag(rr_diag *diag, int *n) {
+    ++*n;
+    return diag;
+}
+
+/* They are macros, and arguments may do something. */
+static void looks_at_arguments_once(void) {
+    rr_diag diag;
+    int n_statuses = 0, n_diags = 0, n_values = 0;
+    CHECK_INT(rr_fail(next_diag(&diag, &n_diags), next_status(&n_statuses), "%d", ++n_values), RR_E_IO);
+    CHECK(n_statuses == 1 && n_diags == 1 && n_values == 1);
+    CHECK_INT(rr_fail_context(next_diag(&diag, &n_diags), next_status(&n_statuses), "%d", ++n_values), RR_E_IO);
+    CHECK(n_statuses == 2 && n_diags == 2 && n_values == 2);
+    CHECK_TEXT(diag.text, "2: 1");
+}
+
 /* Long texts are cut, never written past the end, and stay terminated. */
 static void cuts_long_texts(void) {
     char text[4000];
@@ -64,6 +85,7 @@ fail:
 
 int main(void) {
     fails_with_text();
+    looks_at_arguments_once();
     cuts_long_texts();
     names_every_status();
     int flag = 0;
