@@ -17,6 +17,13 @@ static uint8_t round_code(float value, int top) {
     return (uint8_t)(code > 0.0f ? (code > (float)top ? (float)top : code) : 0.0f);
 }
 
+/* `value` rounded to the nearest integer within low…high, 0 of what is no number. */
+static int8_t round_signed(float value, float low, float high) {
+    float code = roundf(value);
+    code = code > high ? high : code < low ? low : code;
+    return isnan(code) ? 0 : (int8_t)code;
+}
+
 /* The value of largest magnitude, with its sign. */
 static float peak(const float *x, int n) {
     float best = 0.0f;
@@ -80,7 +87,7 @@ static void quantize_q8_0(const float *x, uint8_t *block) {
     float id = inverse(d);
     rr_store_u16(block, rr_f32_to_f16(d));
     for (int i = 0; i < RR_GROUP; i++) {
-        block[2 + i] = (uint8_t)(int8_t)roundf(x[i] * id);
+        block[2 + i] = (uint8_t)round_signed(x[i] * id, -127.0f, 127.0f);
     }
 }
 
@@ -142,8 +149,7 @@ static void quantize_q6k(const float *x, uint8_t *block) {
     float d = rr_f16_to_f32(d_half);
     memset(block, 0, 192);
     for (int s = 0; s < 16; s++) {
-        float scaled = roundf(steps[s] * inverse(d));
-        int8_t scale = (int8_t)(scaled > 127.0f ? 127.0f : scaled < -128.0f ? -128.0f : scaled);
+        int8_t scale = round_signed(steps[s] * inverse(d), -128.0f, 127.0f);
         float id = inverse(d * (float)scale);
         block[192 + s] = (uint8_t)scale;
         for (int i = 0; i < 16; i++) {

@@ -26,7 +26,8 @@ void rr_ref_quantize(const float *x, uint32_t n_rows, uint32_t cols, const rr_re
         }
         double d = most / RR_REF_CODE_MOST;
         for (int i = 0; i < GROUP; i++) {
-            codes[i] = most >= 1e-30 ? (int16_t)rint((double)v[i] / d) : 0; /* rint: to nearest, ties to even */
+            double code = most >= 1e-30 ? rint((double)v[i] / d) : 0; /* to nearest, ties to even */
+            codes[i] = isnan(code) ? 0 : (int16_t)code;               /* of what is no number, or beside an infinite one */
         }
         float stored = most >= 1e-30 ? (float)d : 0;
         memcpy(&out->groups[2 * g], &stored, sizeof stored);

@@ -11,7 +11,8 @@ static void quantize_group(const float *x, int8_t *values, rr_q8_group *group) {
     bool zero = !(most > 1e-30f);
     *group = (rr_q8_group){.d = zero ? 0 : most * (1.0f / 127.0f)};
     for (int i = 0; i < RR_Q8_GROUP; i++) {
-        int q = zero ? 0 : (int)rintf(x[i] * (127.0f / most));
+        float code = zero ? 0 : rintf(x[i] * (127.0f / most));
+        int q = isnan(code) ? 0 : (int)code; /* of what is no number, or beside an infinite one */
         values[i] = (int8_t)q;
         group->sums[i / 16] = (int16_t)(group->sums[i / 16] + q);
     }

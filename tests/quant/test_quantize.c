@@ -3,6 +3,7 @@
 #include "tests/check.h"
 #include "tests/support/blocks.h"
 
+#include <float.h>
 #include <math.h>
 
 enum { N = 1024 };
@@ -39,7 +40,37 @@ static double rms_error(const float *a, const float *b) {
     return sqrt(sum / N);
 }
 
+/* A weight that is no number, infinite or as large as can be: nothing but its own block suffers, and all of it is defined (the sanitizers
+ * look at casts). One that is no number stays alone where the format's scale is the peak of what has a magnitude. */
+static void bears_what_is_no_weight(void) {
+    static const float odd[] = {NAN, -NAN, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX};
+    static float in[N], out[N], again[N];
+    size_t n_types;
+    const rr_qtype_info *types = rr_qtype_all(&n_types);
+    for (size_t t = 0; t < n_types; t++) {
+        for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+            bell(i, in);
+            in[300] = odd[i];
+            round_trip(types[t].type, in, out);
+            round_trip(types[t].type, in, again);
+            CHECK_MSG(memcmp(out, again, sizeof out) == 0, "%s with %g: another result", types[t].name, (double)odd[i]);
+            const int begin = 300 / (int)types[t].block_weights * (int)types[t].block_weights, end = begin + (int)types[t].block_weights;
+            const rr_qtype type = types[t].type;
+            const bool stays_alone = isnan(odd[i]) && (type == RR_Q_Q8_0 || type == RR_Q_Q4_0 || type == RR_Q_Q5_0);
+            for (int w = 0; w < N; w++) {
+                const bool suffers = stays_alone ? w == 300 : w >= begin && w < end;
+                if (!suffers && !(fabsf(out[w] - in[w]) < 0.7f)) {
+                    CHECK_MSG(false, "%s with %g: weight %d is %g, expected %g", types[t].name, (double)odd[i], w, (double)out[w],
+                              (double)in[w]);
+                    break;
+                }
+            }
+        }
+    }
+}
+
 int main(void) {
+    bears_what_is_no_weight();
     /* what a format of that many bits leaves on bell-shaped weights; a misplaced code or scale is off by far more */
     static const struct {
         rr_qtype type;
