@@ -20,13 +20,10 @@ static uint32_t n_tokens(const void *push) {
     return ((const rr_push_matmul_q8 *)push)->n_tokens;
 }
 
-/* Lanes of a subgroup: 32, but the fewest where the device can do with less: there a subgroup's registers are shared out
- * among its lanes, and more lanes leave each too few. */
+/* Lanes of a subgroup: the fewest that the device can do with. There a subgroup's registers may be shared out among its lanes, and more
+ * lanes leave each too few. */
 static uint32_t subgroup(const rr_device_info *info) {
-    uint32_t wanted = info->subgroup_size_min < 32 ? info->subgroup_size_min : 32;
-    return wanted < info->subgroup_size_min   ? info->subgroup_size_min
-           : wanted > info->subgroup_size_max ? info->subgroup_size_max
-                                              : wanted;
+    return info->subgroup_size_min;
 }
 
 /* matmul_q8_decode.comp. The result's bits depend on `slices` alone, which is the same for all of a device's tiles. */
