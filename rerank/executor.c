@@ -441,13 +441,17 @@ static void release(rr_run_state *executor) {
 rr_status rr_execute(const rr_execute_params *params, rr_diag *diag) {
     uint64_t start_ns = rr_time_ns();
     rr_run_state executor = {.params = params, .n_workers = params->n_workers, .limit = SIZE_MAX};
-    rr_status status = prepare_executor(&executor, diag);
-    if (status != RR_OK) {
-        release(&executor);
-        return status;
+    rr_status status = RR_OK;
+    RR_TRY_GOTO(prepare_executor(&executor, diag));
+    if (pthread_mutex_init(&executor.lock, NULL) != 0) {
+        status = rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
+        goto fail;
     }
-    pthread_mutex_init(&executor.lock, NULL);
-    pthread_cond_init(&executor.changed, NULL);
+    if (pthread_cond_init(&executor.changed, NULL) != 0) {
+        pthread_mutex_destroy(&executor.lock);
+        status = rr_fail(diag, RR_E_INTERNAL, "cannot make a condition");
+        goto fail;
+    }
     if (params->n_workers == 1) {
         run_alone(&executor);
     } else {
@@ -464,6 +468,7 @@ rr_status rr_execute(const rr_execute_params *params, rr_diag *diag) {
         rr_fail(diag, executor.status, "%s", executor.diag.text);
     }
     status = executor.status;
+fail:
     release(&executor);
     return status;
 }

@@ -162,9 +162,10 @@ rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index, const r
     atomic_init(&device->taken_bytes, 0);
     atomic_init(&device->pad_addresses, false);
     atomic_init(&device->cache_missed, false);
-    pthread_mutex_init(&device->queue_mutex, NULL);
-    pthread_mutex_init(&device->staging_mutex, NULL);
-    rr_status status = create_device(device, diag);
+    device->has_queue_mutex = pthread_mutex_init(&device->queue_mutex, NULL) == 0;
+    device->has_staging_mutex = pthread_mutex_init(&device->staging_mutex, NULL) == 0;
+    rr_status status = device->has_queue_mutex && device->has_staging_mutex ? create_device(device, diag)
+                                                                           : rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
     if (status != RR_OK) {
         rr_vk_device_close(&device);
         return status;
@@ -197,8 +198,12 @@ void rr_vk_device_close(rr_vk_device **device) {
         rr_vk_pipeline_cache_destroy(gone);
         gone->vk.vkDestroyDevice(gone->handle, NULL);
     }
-    pthread_mutex_destroy(&gone->queue_mutex);
-    pthread_mutex_destroy(&gone->staging_mutex);
+    if (gone->has_queue_mutex) {
+        pthread_mutex_destroy(&gone->queue_mutex);
+    }
+    if (gone->has_staging_mutex) {
+        pthread_mutex_destroy(&gone->staging_mutex);
+    }
     free(gone);
     *device = NULL;
 }

@@ -79,6 +79,7 @@ struct rr_vk_device {
     atomic_bool lost;
     pthread_mutex_t queue_mutex;
     pthread_mutex_t staging_mutex;
+    bool has_queue_mutex, has_staging_mutex;
     rr_vk_staging staging[RR_VK_STAGING_COUNT];
     uint64_t usage_before;             /* of the main heap when the device was opened, by its driver's count */
     atomic_uint_least64_t taken_bytes; /* of the main heap, by buffers of this device */
