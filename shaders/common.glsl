@@ -9,12 +9,16 @@
 #endif
 #include "push.h"
 
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer rr_words { uint at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) buffer rr_words4 { uvec4 at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer rr_floats { float at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) buffer rr_floats4 { vec4 at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 8) buffer rr_pairs { vec2 at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 8) buffer rr_rows { rr_row at[]; };
+// A kernel whose workgroups hand each other results within a dispatch sets this to `coherent`, for all that it reads and writes.
+#ifndef RR_COHERENT
+#define RR_COHERENT
+#endif
+layout(buffer_reference, std430, buffer_reference_align = 4) RR_COHERENT buffer rr_words { uint at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) RR_COHERENT buffer rr_words4 { uvec4 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) RR_COHERENT buffer rr_floats { float at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) RR_COHERENT buffer rr_floats4 { vec4 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) RR_COHERENT buffer rr_pairs { vec2 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) RR_COHERENT buffer rr_rows { rr_row at[]; };
 
 // base + bytes
 uvec2 rr_add(uvec2 base, uint bytes) {

@@ -1,6 +1,8 @@
 #version 460
 // A layer for one generated token. What and why: lanes_layer.h. Grid: x = workgroups that run at the same time; each takes
-// every n_groups-th item of an op, so that all end about together. Constants 2 … 13: the formats of the four matrices.
+// every n_groups-th item of an op, so that all end about together. Constants: 0 and 1 as in lanes_common.glsl, 5 the head size, 2 … 4 and
+// 6 … 14 the formats of the four matrices (bits, group, scale of each).
+#define RR_COHERENT coherent // an op reads what the other workgroups wrote in the one before
 #include "common.glsl"
 #include "lanes_layer.h"
 layout(constant_id = 5) const uint HEAD_SIZE = 64;

@@ -296,6 +296,48 @@ static void visit(const char *name, const rr_model *model, const rr_model *quant
     free(devices);
 }
 
+/* SPIR-V: the first word of an instruction is its length and its opcode. */
+enum { SPV_HEADER = 5, SPV_TYPE_POINTER = 32, SPV_DECORATE = 71, SPV_DECORATE_MEMBER = 72, SPV_BLOCK = 2, SPV_COHERENT = 23,
+       SPV_NON_WRITABLE = 24, SPV_PHYSICAL_STORAGE_BUFFER = 5349 };
+
+/* Whether the module has an instruction that goes on with these words. */
+static bool has_words(const rr_module *module, uint32_t opcode, const uint32_t *words, size_t n) {
+    const uint32_t *w = module->spirv;
+    for (size_t i = SPV_HEADER; i < module->bytes / 4; i += w[i] >> 16) {
+        if ((w[i] & 0xFFFF) == opcode && memcmp(&w[i + 1], words, n * sizeof *words) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_block(const rr_module *module, uint32_t structure) {
+    return has_words(module, SPV_DECORATE, (const uint32_t[]){structure, SPV_BLOCK}, 2);
+}
+
+static bool has_member_0(const rr_module *module, uint32_t structure, uint32_t decoration) {
+    return has_words(module, SPV_DECORATE_MEMBER, (const uint32_t[]){structure, 0, decoration}, 3);
+}
+
+/* Where the workgroups of a dispatch hand each other results, all memory that they write is coherent. (Other kernels that do so declare
+ * apart what they hand over.) */
+static void test_coherence(void) {
+    size_t n, n_buffers = 0;
+    const rr_variant *rows = rr_variants(&n);
+    for (size_t r = 0; r < n; r++) {
+        const rr_module *module = &rows[r].module;
+        const uint32_t *w = module->spirv;
+        for (size_t i = SPV_HEADER; rows[r].op == RR_OP_lanes_layer && i < module->bytes / 4; i += w[i] >> 16) {
+            if ((w[i] & 0xFFFF) == SPV_TYPE_POINTER && w[i + 2] == SPV_PHYSICAL_STORAGE_BUFFER && is_block(module, w[i + 3])) {
+                n_buffers++;
+                CHECK_MSG(has_member_0(module, w[i + 3], SPV_COHERENT) || has_member_0(module, w[i + 3], SPV_NON_WRITABLE),
+                          "lanes_layer: structure %u is not coherent", w[i + 3]);
+            }
+        }
+    }
+    CHECK((n_buffers >= 7) == has_row(RR_OP_lanes_layer, "cpu"));
+}
+
 int main(int argc, char **argv) {
     const bool update = argc > 1 && strcmp(argv[1], "--update") == 0;
     rr_diag diag = {0};
@@ -312,6 +354,7 @@ int main(int argc, char **argv) {
     }
     rr_buf_text(&written, "# The rows of variants.def that pick() chooses on recorded devices where it is not base, by "
                           "capability mask (Q4_0, heads of 128).\n# Written by `engine_pick --update`.\n");
+    test_coherence();
     size_t n_files = list_devices(names);
     CHECK_MSG(n_files >= 20, "%zu recorded devices, expected at least 20", n_files);
     for (size_t i = 0; i < n_files; i++) {
