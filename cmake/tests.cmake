@@ -22,10 +22,11 @@ foreach(source IN LISTS sources)
 endforeach()
 add_custom_target(rr_test_shaders DEPENDS ${test_shaders})
 
-# Drivers keep what they allocated in globals; unloading them would make the leak checker call that lost.
+# Drivers keep what they allocated in globals; unloading them would make the leak checker call that lost, and end the thread sanitizer.
 set(keep_loaded)
 if(REARANK_SANITIZE)
     add_library(rr_keep_loaded OBJECT ${CMAKE_SOURCE_DIR}/tests/keep_loaded.c)
+    target_compile_definitions(rr_keep_loaded PRIVATE REARANK_TSAN_SUPPRESSIONS="${CMAKE_SOURCE_DIR}/tests/tsan.supp")
     add_library(rr_keep_loaded_link INTERFACE)
     target_sources(rr_keep_loaded_link INTERFACE $<TARGET_OBJECTS:rr_keep_loaded>)
     target_link_options(rr_keep_loaded_link INTERFACE -rdynamic)
