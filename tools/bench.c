@@ -236,6 +236,7 @@ int rr_verb_bench(int argc, char **argv) {
                    {"How", how, sizeof how / sizeof how[0]},
                    rr_cli_engine_group(&options.engine)},
     };
+    options.engine.params.lift = true;
     rr_cli_args args;
     int code = rr_cli_parse(&spec, argc, argv, &args);
     if (code == RR_CLI_GO_ON) {

@@ -12,7 +12,7 @@ static rr_status look_at_device(const rr_engine_params *params, rr_device_info *
     rr_status status = RR_OK;
     RR_TRY_GOTO(rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), params->device, &index, diag));
     rr_device_info found = *rr_vk_device_info_at(instance, index);
-    RR_TRY_GOTO(rr_caps_mask(found.caps, mask, &found.caps, diag));
+    RR_TRY_GOTO(rr_caps_lift(&found, mask, diag));
     *out = found;
 fail:
     rr_vk_instance_destroy(&instance);

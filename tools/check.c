@@ -1,5 +1,7 @@
 /* `rearank check`: the kernel checker on the user's device. Owns: the wording of its report's end. */
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "tests/checkgpu/checkgpu.h"
 #include "tools/cli.h"
@@ -11,8 +13,15 @@ static void line(void *user, const char *text) {
     rr_out_flush();
 }
 
+static bool read_shape(const char *text, rr_coop_shape *out) {
+    int end = 0;
+    return strspn(text, "0123456789x") == strlen(text) && sscanf(text, "%2ux%2ux%2u%n", &out->m, &out->n, &out->k, &end) == 3 &&
+           text[end] == '\0' && out->m - 1 < 64 && out->n - 1 < 64 && out->k - 1 < 64;
+}
+
 int rr_verb_check(int argc, char **argv) {
     rr_checkgpu_params params = {.line = line, .seed = 1};
+    const char *coop = NULL;
     const rr_opt options[] = {
         {.name = "op", .kind = RR_OPT_TEXT, .target = &params.op, .value = "OP", .help = "only this op"},
         {.name = "variant", .kind = RR_OPT_TEXT, .target = &params.variant, .value = "NAME",
@@ -20,7 +29,10 @@ int rr_verb_check(int argc, char **argv) {
         {.name = "device", .kind = RR_OPT_TEXT, .target = &params.device, .value = "DEVICE",
          .help = "index, part of the name or UUID (see `rearank devices`)"},
         {.name = "caps", .kind = RR_OPT_TEXT, .target = &params.caps, .value = "MASK",
-         .help = "capabilities to do without, as \"-f16,-dot\" or \"none\" (default: $REARANK_CAPS)"},
+         .help = "capabilities to do without, as \"-f16,-dot\" or \"none\"; \"+coop\" = to use whatever is known of them "
+                 "(default: $REARANK_CAPS)"},
+        {.name = "coop", .kind = RR_OPT_TEXT, .target = &coop, .value = "MxNxK",
+         .help = "matrices of this size, where the driver has it or takes any (default: of the driver's list)"},
         {.name = "seed", .kind = RR_OPT_U64, .target = &params.seed, .value = "N",
          .help = "seed of the random operands (default 1)", .min = 1, .max = 9007199254740992.0},
         {.name = "full", .kind = RR_OPT_FLAG, .target = &params.full,
@@ -40,6 +52,9 @@ int rr_verb_check(int argc, char **argv) {
     int code = rr_cli_parse(&spec, argc, argv, &args);
     if (code != RR_CLI_GO_ON) {
         return code;
+    }
+    if (coop != NULL && !read_shape(coop, &params.coop)) {
+        return rr_cli_usage_error("--coop: found \"%s\", expected sides from 1 to 64 such as 16x16x16", coop);
     }
     rr_diag diag = {0};
     rr_checkgpu_result result;

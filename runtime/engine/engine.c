@@ -30,26 +30,29 @@ static rr_status open_device(rr_engine *engine, const rr_engine_params *params, 
         infos[i] = *rr_vk_device_info_at(engine->instance, i);
     }
     size_t index = 0;
-    uint32_t caps = 0;
+    rr_vk_device_params open = {0};
     rr_status status = rr_vk_pick(infos, n, params->device, &index, diag);
-    if (status == RR_OK) {
-        status = rr_caps_mask(infos[index].caps, caps_mask(params), &caps, diag);
+    if (status == RR_OK && params->lift) {
+        status = rr_caps_lift(&infos[index], caps_mask(params), diag);
+        open = (rr_vk_device_params){.caps = infos[index].caps, .lifted = infos[index].lifted};
+    } else if (status == RR_OK) {
+        status = rr_caps_mask(infos[index].caps, caps_mask(params), &open.caps, diag);
     }
     free(infos);
     RR_TRY(status);
     if (params->exact) {
-        caps &= ~(uint32_t)(RR_CAP_COOP | RR_CAP_COOP_INT8); /* matrix units take activations rounded to f16 or int8 */
+        open.caps &= ~(uint32_t)(RR_CAP_COOP | RR_CAP_COOP_INT8); /* matrix units take activations rounded to f16 or int8 */
     }
-    RR_TRY(rr_vk_device_open(engine->instance, index, caps, &engine->device, diag));
+    RR_TRY(rr_vk_device_open_with(engine->instance, index, &open, &engine->device, diag));
     uint32_t drop = 0;
-    if (!params->no_weights) { /* a driver that executes nothing fails every test */
+    if (!params->no_weights && open.lifted == 0) { /* a driver that executes nothing fails every test */
         RR_TRY(rr_selftest(engine->device, &(rr_selftest_limits){0}, &drop, diag));
     }
     if (drop == 0) {
         return RR_OK;
     }
     rr_vk_device_close(&engine->device);
-    return rr_vk_device_open(engine->instance, index, caps & ~drop, &engine->device, diag);
+    return rr_vk_device_open(engine->instance, index, open.caps & ~drop, &engine->device, diag);
 }
 
 /* cos and sin of every angle, made in double on the host: the precision of the devices' own is not enough. */

@@ -20,6 +20,7 @@ typedef struct rr_engine_params {
     const char *model_path;  /* GGUF file */
     const char *device;      /* rr_vk_pick's wish */
     const char *caps;        /* rr_caps_mask's mask; NULL = $REARANK_CAPS */
+    bool lift;               /* it is one of rr_caps_lift; for tests and benches */
     uint32_t n_context;      /* tokens a session can hold; 0 = min(8192, the model's) */
     uint32_t n_sessions;     /* at once; 0 = 1 */
     /* Tokens whose KV is kept, of all sessions together, at least n_context; 0 = as many as they can have, RR_KV_FIT = as many of

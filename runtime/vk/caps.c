@@ -15,7 +15,7 @@ const char *rr_cap_text(rr_cap_bit bit) {
     return (unsigned)bit < RR_CAP_COUNT ? texts[bit] : "?";
 }
 
-static rr_status bad_mask_word(rr_diag *diag, const char *word, size_t bytes) {
+static rr_status bad_mask_word(rr_diag *diag, const char *word, size_t bytes, bool may_lift) {
     char known[256];
     size_t used = 0;
     for (int i = 0; i < RR_CAP_COUNT && used < sizeof known; i++) {
@@ -23,41 +23,72 @@ static rr_status bad_mask_word(rr_diag *diag, const char *word, size_t bytes) {
                                  rr_cap_text((rr_cap_bit)i));
     }
     return rr_fail(diag, RR_E_USAGE,
-                   "capability mask: found \"%.*s\", expected none or a comma-separated list of %s "
-                   "(capabilities can only be taken away)",
-                   (int)(bytes < 64 ? bytes : 64), word, known);
+                   "capability mask: found \"%.*s\", expected none or a comma-separated list of %s (%s)",
+                   (int)(bytes < 64 ? bytes : 64), word, known,
+                   may_lift ? "+ instead of - lifts what is known to be bad of a capability" : "capabilities can only be taken away");
 }
 
-rr_status rr_caps_mask(uint32_t caps, const char *mask, uint32_t *out, rr_diag *diag) {
-    const char *word = mask != NULL ? mask : "";
-    if (word[0] == '\0') {
-        *out = caps;
-        return RR_OK;
+/* The capability whose name is `text`, RR_CAP_COUNT when there is none. */
+static int find_cap(const char *text, size_t bytes) {
+    int bit = 0;
+    while (bit < RR_CAP_COUNT && (strlen(rr_cap_text((rr_cap_bit)bit)) != bytes ||
+                                  memcmp(text, rr_cap_text((rr_cap_bit)bit), bytes) != 0)) {
+        bit++;
     }
-    for (;;) {
-        size_t bytes = strcspn(word, ",");
+    return bit;
+}
+
+/* `lifted` NULL: words with a plus are errors. */
+static rr_status apply_mask(uint32_t *caps, uint32_t *lifted, const char *mask, rr_diag *diag) {
+    const char *word = mask != NULL ? mask : "";
+    while (word[0] != '\0') {
+        const size_t bytes = strcspn(word, ",");
         if (bytes == 4 && memcmp(word, "none", 4) == 0) {
-            caps = RR_CAP_NONE;
+            *caps = RR_CAP_NONE;
         } else {
-            int bit = 0;
-            while (bit < RR_CAP_COUNT) {
-                const char *text = rr_cap_text((rr_cap_bit)bit);
-                if (bytes == strlen(text) + 1 && word[0] == '-' && memcmp(word + 1, text, bytes - 1) == 0) {
-                    break;
-                }
-                bit++;
-            }
+            const bool is_plus = word[0] == '+' && lifted != NULL;
+            const int bit = word[0] == '-' || is_plus ? find_cap(word + 1, bytes - 1) : RR_CAP_COUNT;
             if (bit == RR_CAP_COUNT) {
-                return bad_mask_word(diag, word, bytes);
+                return bad_mask_word(diag, word, bytes, lifted != NULL);
             }
-            caps &= ~(1u << bit);
+            *caps = is_plus ? *caps | 1u << bit : *caps & ~(1u << bit);
+            if (is_plus) {
+                *lifted |= 1u << bit;
+            }
         }
         if (word[bytes] == '\0') {
             break;
         }
         word += bytes + 1;
+        if (word[0] == '\0') {
+            return bad_mask_word(diag, word, 0, lifted != NULL);
+        }
     }
+    return RR_OK;
+}
+
+rr_status rr_caps_mask(uint32_t caps, const char *mask, uint32_t *out, rr_diag *diag) {
+    RR_TRY(apply_mask(&caps, NULL, mask, diag));
     *out = caps;
+    return RR_OK;
+}
+
+rr_status rr_caps_lift(rr_device_info *info, const char *mask, rr_diag *diag) {
+    uint32_t caps = info->caps, lifted = 0;
+    RR_TRY(apply_mask(&caps, &lifted, mask, diag));
+    lifted &= caps;
+    for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
+        if ((lifted & ~info->caps_reported & 1u << bit) != 0) {
+            return rr_fail(diag, RR_E_UNSUPPORTED, "device %u (%s) does not offer the capability %s", info->index, info->name,
+                           rr_cap_text((rr_cap_bit)bit));
+        }
+        if ((lifted & 1u << bit) != 0) {
+            rr_log(RR_LOG_WARN, "%s: %s is used whatever is known of it, which is for checks and benches only%s%s", info->name,
+                   rr_cap_text((rr_cap_bit)bit), info->quirks[0] != '\0' ? "; known: " : "", info->quirks);
+        }
+    }
+    info->caps = caps;
+    info->lifted = lifted;
     return RR_OK;
 }
 
@@ -109,6 +140,7 @@ typedef struct rr_report {
     VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size_features;
     VkPhysicalDeviceShaderIntegerDotProductFeatures dot_features;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coop_features;
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV coop2_features;
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics_features;
 } rr_report;
 
@@ -138,6 +170,7 @@ static void read_report(const rr_vk_instance *instance, const rr_vk_probe *probe
         .subgroup_size_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
         .dot_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
         .coop_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        .coop2_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
         .statistics_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
     };
     chain(&report->properties, &report->properties11);
@@ -158,6 +191,9 @@ static void read_report(const rr_vk_instance *instance, const rr_vk_probe *probe
     if (!instance->hide_coop && has_extension(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME)) {
         chain(&report->properties, &report->coop);
         chain(&report->features, &report->coop_features);
+        if (instance->coop.m != 0 && has_extension(extensions, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME)) {
+            chain(&report->features, &report->coop2_features);
+        }
     }
     if (has_extension(extensions, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)) {
         chain(&report->features, &report->statistics_features);
@@ -178,8 +214,17 @@ static void add_shape(const VkCooperativeMatrixPropertiesKHR *listed, rr_coop_sh
     }
 }
 
-/* Sorts the driver's list into the pairs of types that kernels use; other types, other scopes and sums that saturate are
- * left out. */
+/* The list that kernels use for these types, NULL for other types, other scopes and sums that saturate. */
+static rr_coop_shapes *list_of(const VkCooperativeMatrixPropertiesKHR *s, rr_device_info *info) {
+    if (s->scope != VK_SCOPE_SUBGROUP_KHR || s->AType != s->BType || s->CType != s->ResultType || s->saturatingAccumulation) {
+        return NULL;
+    }
+    return s->AType == VK_COMPONENT_TYPE_FLOAT16_KHR && s->CType == VK_COMPONENT_TYPE_FLOAT32_KHR ? &info->coop_f16
+           : s->AType == VK_COMPONENT_TYPE_SINT8_KHR && s->CType == VK_COMPONENT_TYPE_SINT32_KHR  ? &info->coop_int8
+                                                                                                  : NULL;
+}
+
+/* Sorts the driver's list into the pairs of types that kernels use. */
 static void read_shapes(VkInstance instance, VkPhysicalDevice handle, rr_device_info *info) {
     PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get_shapes =
         (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)vkGetInstanceProcAddr(
@@ -197,32 +242,83 @@ static void read_shapes(VkInstance instance, VkPhysicalDevice handle, rr_device_
     }
     if (get_shapes(handle, &n, shapes) >= 0) {
         for (uint32_t i = 0; i < n; i++) {
-            const VkCooperativeMatrixPropertiesKHR *s = &shapes[i];
-            if (s->scope != VK_SCOPE_SUBGROUP_KHR || s->AType != s->BType || s->CType != s->ResultType ||
-                s->saturatingAccumulation) {
-                continue;
-            }
-            if (s->AType == VK_COMPONENT_TYPE_FLOAT16_KHR && s->CType == VK_COMPONENT_TYPE_FLOAT32_KHR) {
-                add_shape(s, &info->coop_f16);
-            } else if (s->AType == VK_COMPONENT_TYPE_SINT8_KHR && s->CType == VK_COMPONENT_TYPE_SINT32_KHR) {
-                add_shape(s, &info->coop_int8);
+            rr_coop_shapes *list = list_of(&shapes[i], info);
+            if (list != NULL) {
+                add_shape(&shapes[i], list);
             }
         }
     }
     free(shapes);
 }
 
+static bool lists(const rr_coop_shapes *list, const rr_coop_shape *shape) {
+    for (uint32_t i = 0; i < list->n; i++) {
+        if (memcmp(&list->at[i], shape, sizeof *shape) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Puts `wanted` in the place of the driver's list where its dimensions are multiples of what it takes. */
+static void read_flexible(VkInstance instance, VkPhysicalDevice handle, const rr_coop_shape *wanted, rr_device_info *info) {
+    PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV get_grains =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV)vkGetInstanceProcAddr(
+            instance, "vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV");
+    uint32_t n = 0;
+    if (get_grains == NULL || get_grains(handle, &n, NULL) != VK_SUCCESS || n == 0) {
+        return;
+    }
+    VkCooperativeMatrixFlexibleDimensionsPropertiesNV *grains = calloc(n, sizeof *grains);
+    if (grains == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        grains[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_FLEXIBLE_DIMENSIONS_PROPERTIES_NV;
+    }
+    if (get_grains(handle, &n, grains) >= 0) {
+        for (uint32_t i = 0; i < n; i++) {
+            const VkCooperativeMatrixFlexibleDimensionsPropertiesNV *g = &grains[i];
+            const VkCooperativeMatrixPropertiesKHR types = {.AType = g->AType, .BType = g->BType, .CType = g->CType,
+                                                            .ResultType = g->ResultType, .scope = g->scope,
+                                                            .saturatingAccumulation = g->saturatingAccumulation};
+            rr_coop_shapes *list = list_of(&types, info);
+            if (list != NULL && wanted->m % g->MGranularity == 0 && wanted->n % g->NGranularity == 0 &&
+                wanted->k % g->KGranularity == 0) {
+                *list = (rr_coop_shapes){.at = {*wanted}, .n = 1};
+            }
+        }
+    }
+    free(grains);
+}
+
+/* The one size that the user wants, where it can be had. */
+static void force_shape(VkInstance instance, const rr_coop_shape *wanted, rr_vk_probe *probe, bool flexible,
+                        rr_device_info *info) {
+    const rr_coop_shapes one = {.at = {*wanted}, .n = 1};
+    const bool f16 = lists(&info->coop_f16, wanted), int8 = lists(&info->coop_int8, wanted);
+    if (flexible && !(f16 && int8)) {
+        probe->flexible_coop = true;
+        read_flexible(instance, probe->handle, wanted, info);
+    }
+    info->coop_f16 = f16 || lists(&info->coop_f16, wanted) ? one : (rr_coop_shapes){0};
+    info->coop_int8 = int8 || lists(&info->coop_int8, wanted) ? one : (rr_coop_shapes){0};
+}
+
 /* The cooperative matrix capabilities, and the shapes where asking is safe. They load and store f16 or 8-bit elements and
  * need the Vulkan memory model. */
-static uint32_t coop_caps(VkInstance instance, const rr_vk_probe *probe, const rr_report *report, uint32_t caps,
+static uint32_t coop_caps(const rr_vk_instance *instance, rr_vk_probe *probe, const rr_report *report, uint32_t caps,
                           rr_device_info *info) {
     if (!report->coop_features.cooperativeMatrix || !report->features12.vulkanMemoryModel ||
         (report->coop.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) == 0) {
         return 0;
     }
-    bool asked = (rr_quirks_caps(info) & RR_CAP_COOP) == 0;
+    bool asked = rr_quirks_can_list_coop(info);
     if (asked) {
-        read_shapes(instance, probe->handle, info);
+        read_shapes(instance->handle, probe->handle, info);
+    }
+    if (asked && instance->coop.m != 0) {
+        force_shape(instance->handle, &instance->coop, probe, report->coop2_features.cooperativeMatrixFlexibleDimensions, info);
     }
     bool f16 = (caps & RR_CAP_F16) != 0 && report->features11.storageBuffer16BitAccess;
     bool int8 = (caps & RR_CAP_INT8) != 0;
@@ -230,7 +326,7 @@ static uint32_t coop_caps(VkInstance instance, const rr_vk_probe *probe, const r
            (int8 && (!asked || info->coop_int8.n > 0) ? RR_CAP_COOP_INT8 : 0u);
 }
 
-static uint32_t caps_of(VkInstance instance, const rr_vk_probe *probe, const rr_report *report,
+static uint32_t caps_of(const rr_vk_instance *instance, rr_vk_probe *probe, const rr_report *report,
                         rr_device_info *info) {
     const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT |
                                               VK_SUBGROUP_FEATURE_BALLOT_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT |
@@ -446,7 +542,7 @@ void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle,
     check_floor(&report, probe, info);
     info->dot_emulated = report.dot_features.shaderIntegerDotProduct &&
                          !report.dot.integerDotProduct4x8BitPackedSignedAccelerated;
-    info->caps_reported = caps_of(instance->handle, probe, &report, info);
+    info->caps_reported = caps_of(instance, probe, &report, info);
     rr_quirks_apply(info);
     free(extensions.list);
 }

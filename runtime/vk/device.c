@@ -11,6 +11,7 @@ typedef struct rr_features {
     VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size;
     VkPhysicalDeviceShaderIntegerDotProductFeatures dot;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coop;
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV coop2;
     VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics;
 } rr_features;
 
@@ -47,6 +48,8 @@ static void choose_features(const rr_vk_device *device, rr_features *features) {
         .dot.shaderIntegerDotProduct = VK_TRUE,
         .coop.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
         .coop.cooperativeMatrix = VK_TRUE,
+        .coop2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
+        .coop2.cooperativeMatrixFlexibleDimensions = VK_TRUE,
         .statistics.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
         .statistics.pipelineExecutableInfo = VK_TRUE,
     };
@@ -60,6 +63,9 @@ static void choose_features(const rr_vk_device *device, rr_features *features) {
     }
     if (coop) {
         push(features, &features->coop);
+    }
+    if (coop && probe->flexible_coop) {
+        push(features, &features->coop2);
     }
     if (device->statistics) {
         push(features, &features->statistics);
@@ -78,6 +84,9 @@ static uint32_t choose_extensions(const rr_vk_device *device, const char *names[
     }
     if ((caps & (RR_CAP_COOP | RR_CAP_COOP_INT8)) != 0) {
         names[n++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+        if (probe->flexible_coop) {
+            names[n++] = VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME;
+        }
     }
     if (probe->ext_feedback) {
         names[n++] = VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME;
@@ -157,6 +166,7 @@ rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index, const r
     device->probe = &instance->probes[index];
     device->info = *info;
     device->info.caps = params->caps;
+    device->info.lifted = params->lifted & params->caps;
     device->statistics = params->statistics;
     atomic_init(&device->lost, false);
     atomic_init(&device->taken_bytes, 0);

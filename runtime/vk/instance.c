@@ -217,13 +217,14 @@ static rr_status list_devices(rr_vk_instance *instance, rr_diag *diag) {
 }
 
 /* Under load_mutex. */
-static rr_status create(bool validation, rr_vk_instance **out, rr_diag *diag) {
+static rr_status create(const rr_vk_instance_params *params, rr_vk_instance **out, rr_diag *diag) {
     rr_vk_instance *instance = calloc(1, sizeof *instance);
     if (instance == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
     rr_status status = RR_OK;
-    instance->validation = validation;
+    instance->validation = params->validation;
+    instance->coop = params->coop;
     atomic_init(&instance->n_messages, 0);
     if (volkInitialize() != VK_SUCCESS) {
         status = rr_fail(diag, RR_E_DEVICE, "no Vulkan loader found: %s", rr_quirks_install_advice());
@@ -275,11 +276,12 @@ static rr_status widen(rr_vk_instance **instance, rr_diag *diag) {
         rr_attempt_close(&attempt);
         return RR_OK;
     }
-    const bool validation = (*instance)->validation, is_narrow = found->subgroup_size < WIDE_LANES;
+    const rr_vk_instance_params params = {.coop = (*instance)->coop, .validation = (*instance)->validation};
+    const bool is_narrow = found->subgroup_size < WIDE_LANES;
     if (is_narrow) {
         rr_vk_instance_destroy(instance);
     }
-    const rr_status status = is_narrow ? create(validation, instance, diag) : RR_OK;
+    const rr_status status = is_narrow ? create(&params, instance, diag) : RR_OK;
     if (status == RR_OK) {
         (*instance)->wide = attempt;
     } else {
@@ -291,7 +293,7 @@ static rr_status widen(rr_vk_instance **instance, rr_diag *diag) {
 rr_status rr_vk_instance_create(const rr_vk_instance_params *params, rr_vk_instance **out, rr_diag *diag) {
     rr_vk_instance *instance = NULL;
     pthread_mutex_lock(&load_mutex);
-    rr_status status = create(params != NULL && params->validation, &instance, diag);
+    rr_status status = create(params != NULL ? params : &(rr_vk_instance_params){0}, &instance, diag);
     if (status == RR_OK) {
         status = widen(&instance, diag);
     }

@@ -28,6 +28,7 @@ typedef struct rr_vk_probe {
     bool has_feedback;      /* pipeline creation tells whether the cache had it */
     bool has_statistics;    /* VK_KHR_pipeline_executable_properties */
     bool can_compile;       /* all of the floor is there but perhaps memory */
+    bool flexible_coop;     /* matrices of a size that the driver does not list were asked for and can be had */
     bool ext_subgroup_size; /* extensions that exist and are to be enabled on opening */
     bool ext_dot;
     bool ext_feedback;
@@ -42,6 +43,7 @@ struct rr_vk_instance {
     PFN_vkDestroyDebugUtilsMessengerEXT destroy_messenger;
     PFN_vkSetDebugUtilsObjectNameEXT set_object_name;
     bool validation;
+    rr_coop_shape coop; /* of rr_vk_instance_params */
     rr_attempt *wide; /* of making kernels and running them first with wider vectors; NULL unless these were asked for */
     bool hide_coop; /* the validation layer is older than cooperative matrices and would complain of them */
     atomic_uint_least64_t n_messages;

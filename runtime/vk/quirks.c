@@ -69,12 +69,15 @@ static bool applies(const rr_quirk *quirk, const rr_device_info *info) {
            (quirk->devices == NULL || quirk->devices(info));
 }
 
-uint32_t rr_quirks_caps(const rr_device_info *info) {
-    uint32_t caps = 0;
+bool rr_quirks_can_list_coop(const rr_device_info *info) {
     for (size_t i = 0; i < sizeof rr_quirk_table / sizeof rr_quirk_table[0]; i++) {
-        caps |= applies(&rr_quirk_table[i], info) ? rr_quirk_table[i].caps : 0u;
+        const rr_quirk *quirk = &rr_quirk_table[i];
+        const bool is_only_slow = quirk->driver_id == DRIVER_MESA_LLVMPIPE; /* who lifts it (rr_caps_lift) wants the sizes */
+        if ((quirk->caps & COOP) != 0 && !is_only_slow && applies(quirk, info)) {
+            return false;
+        }
     }
-    return caps;
+    return true;
 }
 
 void rr_quirks_apply(rr_device_info *info) {

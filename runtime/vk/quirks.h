@@ -9,9 +9,9 @@
  * Looks at the identity, type, subgroup and caps_reported fields. Pure: recorded devices can be tested. */
 void rr_quirks_apply(rr_device_info *info);
 
-/* The capabilities that are bad on this device, reported or not, by the identity, type and subgroup fields alone: the
- * probe asks nothing more about them, since with some drivers the question itself crashes. Pure. */
-uint32_t rr_quirks_caps(const rr_device_info *info);
+/* Whether the driver is to be asked for its sizes of cooperative matrices, by the identity, type and subgroup fields alone: not where
+ * they are known to be bad, since with some drivers the question itself crashes. Pure. */
+bool rr_quirks_can_list_coop(const rr_device_info *info);
 
 /* Whether this is a software device whose driver can be asked for vectors as wide as this processor's and is known to bear it.
  * Pure but for the processor. */

@@ -63,6 +63,7 @@ typedef struct rr_device_info {
     rr_device_type type;
     uint32_t caps;          /* reported − quirks */
     uint32_t caps_reported; /* what the driver says */
+    uint32_t lifted;        /* those among `caps` that were asked for whatever is known of them: rr_caps_lift */
     uint32_t subgroup_size, subgroup_size_min, subgroup_size_max;
     uint32_t max_workgroup_invocations;
     uint32_t max_workgroups[3];
@@ -82,10 +83,18 @@ typedef struct rr_device_info {
     char quirks[512]; /* the quirks applied, "; "-separated, "" = none */
 } rr_device_info;
 
+/* The same of a device's caps, where "+coop" gives back what quirks took away and keeps the self-test from taking it: for checks
+ * and benches. Which those are is kept in info->lifted and logged as a warning. Errors: also RR_E_UNSUPPORTED for what the driver
+ * does not report. */
+rr_status rr_caps_lift(rr_device_info *info, const char *mask, rr_diag *diag);
+
 typedef struct rr_vk_instance rr_vk_instance;
 typedef struct rr_vk_device rr_vk_device;
 
 typedef struct rr_vk_instance_params {
+    /* A size of matrices to use instead of the driver's list, where the driver lists it or takes any size; 0 = its list. A pair of
+     * types that cannot have it has none. For checks. */
+    rr_coop_shape coop;
     bool validation;      /* turn on validation and synchronization validation; needs the layer installed. A layer older
                            * than cooperative matrices hides them */
 } rr_vk_instance_params;
@@ -113,6 +122,7 @@ rr_status rr_vk_device_open(rr_vk_instance *instance, size_t index, uint32_t cap
  * of its kernels. */
 typedef struct rr_vk_device_params {
     uint32_t caps;
+    uint32_t lifted; /* of rr_device_info */
     bool statistics;
 } rr_vk_device_params;
 rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index, const rr_vk_device_params *params,

@@ -151,7 +151,8 @@ static rr_status run_set(rr_cg *cg, rr_vk_instance *instance, const rr_device_in
     char text[128];
     caps_text(caps, text, sizeof text);
     rr_cg_line(cg, "capabilities: %s", text);
-    RR_TRY_GOTO(rr_vk_device_open(instance, info->index, caps, &cg->device, diag));
+    const rr_vk_device_params params = {.caps = caps, .lifted = info->lifted};
+    RR_TRY_GOTO(rr_vk_device_open_with(instance, info->index, &params, &cg->device, diag));
     RR_TRY_GOTO(rr_kern_create(cg->device, &cg->kern, diag));
     RR_TRY_GOTO(rr_vk_commands_create(cg->device, &cg->commands, diag));
     for (size_t i = 0; i < n; i++) {
@@ -178,15 +179,18 @@ fail:
 
 /* Cumulative sets: nothing, then one capability of the device more each, in the order of RR_CAPS. */
 static rr_status run_sets(rr_cg *cg, rr_vk_instance *instance, const rr_device_info *info, rr_diag *diag) {
-    uint32_t effective, caps = RR_CAP_NONE, before = RR_CAP_NONE;
+    uint32_t caps = RR_CAP_NONE, before = RR_CAP_NONE;
+    rr_device_info used = *info;
     const char *mask = cg->params->caps != NULL ? cg->params->caps : getenv("REARANK_CAPS");
     /* an emulated integer dot product is no reason to choose a variant, but gives the same result */
-    RR_TRY(rr_caps_mask(info->caps | (info->caps_reported & RR_CAP_DOT), mask, &effective, diag));
-    RR_TRY(run_set(cg, instance, info, caps, NULL, effective == caps, diag));
+    used.caps |= info->caps_reported & RR_CAP_DOT;
+    RR_TRY(rr_caps_lift(&used, mask, diag));
+    const uint32_t effective = used.caps;
+    RR_TRY(run_set(cg, instance, &used, caps, NULL, effective == caps, diag));
     for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
         if ((effective >> bit & 1) != 0) {
             caps |= 1u << bit;
-            RR_TRY(run_set(cg, instance, info, caps, &before, effective == caps, diag));
+            RR_TRY(run_set(cg, instance, &used, caps, &before, effective == caps, diag));
             before = caps;
         }
     }
@@ -219,7 +223,8 @@ rr_status rr_checkgpu_run(const rr_checkgpu_params *params, rr_checkgpu_result *
     rr_status status = RR_OK;
     size_t index;
     RR_TRY(check_params(params, diag));
-    RR_TRY(rr_vk_instance_create(&(rr_vk_instance_params){.validation = params->validation}, &instance, diag));
+    const rr_vk_instance_params instance_params = {.coop = params->coop, .validation = params->validation};
+    RR_TRY(rr_vk_instance_create(&instance_params, &instance, diag));
     RR_TRY_GOTO(rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), params->device, &index,
                            diag));
     const rr_device_info *info = rr_vk_device_info_at(instance, index);

@@ -17,13 +17,14 @@
 #ifndef RR_TESTS_CHECKGPU_H
 #define RR_TESTS_CHECKGPU_H
 
-#include "runtime/base/status.h"
+#include "runtime/vk/vk.h"
 
 typedef struct rr_checkgpu_params {
     const char *op;      /* only this op; NULL = all */
     const char *variant; /* only variants of this name; NULL = all */
     const char *device;  /* rr_vk_pick's wish */
-    const char *caps;    /* rr_caps_mask's mask; NULL = $REARANK_CAPS */
+    const char *caps;    /* rr_caps_lift's mask; NULL = $REARANK_CAPS */
+    rr_coop_shape coop;  /* the size of matrices to use; 0 = as the driver lists them (rr_vk_instance_params) */
     uint64_t seed;       /* 0 = 1 */
     bool full;           /* also the big shapes of 0.5B and 7B models, every shape in every format, every set */
     bool bench;          /* time instead of check */

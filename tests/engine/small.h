@@ -26,6 +26,7 @@ static inline rr_engine *small_open(const rr_engine_params *params) {
     rr_engine *engine = NULL;
     rr_engine_params validated = *params;
     validated.validation = getenv("REARANK_TEST_VALIDATION") != NULL;
+    validated.lift = true;
     rr_status status = rr_engine_open(&validated, &engine, &diag);
     if (status == RR_E_DEVICE) {
         CHECK_SKIP("%s", diag.text);

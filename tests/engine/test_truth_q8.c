@@ -13,7 +13,7 @@ static rr_engine *open_q8(const char *path, uint32_t chunk) {
     rr_engine *engine = NULL;
     rr_diag diag = {0};
     const rr_engine_params params = {.model_path = path, .n_context = N_LONG, .n_sessions = 4, .prompt_chunk = chunk,
-                                     .graph = "q8", .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
+                                     .graph = "q8", .lift = true, .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     if (engine != NULL) {
         CHECK_TEXT(rr_graph_name(rr_engine_model(engine), rr_engine_device(engine), &params), "q8");

@@ -117,7 +117,7 @@ static inline rr_engine *truth_open_graph(const char *path, uint32_t n_context, 
     rr_engine *engine = NULL;
     rr_diag diag = {0};
     const rr_engine_params params = {.model_path = path, .n_context = n_context, .prompt_chunk = chunk, .exact = exact,
-                                     .graph = graph,
+                                     .graph = graph, .lift = true,
                                      .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     return engine;

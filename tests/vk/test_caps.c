@@ -34,7 +34,7 @@ static void test_masks(void) {
         snprintf(mask, sizeof mask, "-%s", rr_cap_text((rr_cap_bit)bit));
         check_mask(all, mask, all & ~(1u << bit));
     }
-    check_bad_mask("+dot", "+dot");
+    check_bad_mask("+dot", "can only be taken away");
     check_bad_mask("dot", "\"dot\"");
     check_bad_mask("-nothing", "-coop-int8");
     check_bad_mask("-coop,", "\"\"");
@@ -42,6 +42,27 @@ static void test_masks(void) {
     check_bad_mask("-", "\"-\"");
     check_bad_mask("None", "\"None\"");
     CHECK_TEXT(rr_cap_text(RR_CAP_COUNT), "?");
+}
+
+static void check_lift(const char *mask, rr_status status, uint32_t caps, uint32_t lifted) {
+    rr_device_info info = {.caps_reported = RR_CAP_COOP | RR_CAP_DOT | RR_CAP_CPU, .caps = RR_CAP_CPU | RR_CAP_DOT};
+    rr_diag diag = {0};
+    CHECK_INT(rr_caps_lift(&info, mask, &diag), status);
+    CHECK_MSG(info.caps == caps && info.lifted == lifted, "\"%s\": caps 0x%x, lifted 0x%x", mask, info.caps, info.lifted);
+}
+
+static void test_lifts(void) {
+    const uint32_t before = RR_CAP_CPU | RR_CAP_DOT;
+    check_lift(NULL, RR_OK, before, 0);
+    check_lift("-cpu", RR_OK, RR_CAP_DOT, 0);
+    check_lift("+coop", RR_OK, before | RR_CAP_COOP, RR_CAP_COOP);
+    check_lift("-cpu,+coop,+dot", RR_OK, RR_CAP_DOT | RR_CAP_COOP, RR_CAP_COOP | RR_CAP_DOT);
+    check_lift("none,+coop", RR_OK, RR_CAP_COOP, RR_CAP_COOP);
+    check_lift("+coop,none", RR_OK, 0, 0);
+    check_lift("+coop,-coop", RR_OK, before, 0);
+    check_lift("+coop-int8", RR_E_UNSUPPORTED, before, 0); /* not reported */
+    check_lift("+", RR_E_USAGE, before, 0);
+    check_lift("+coop,", RR_E_USAGE, before, 0);
 }
 
 static rr_device_info recorded(const char *name) {
@@ -65,7 +86,8 @@ static void check_quirks(rr_device_info info, const char *what, uint32_t taken) 
     bool silent = (info.caps_reported & taken) == 0;
     CHECK_MSG((info.quirks[0] == '\0') == silent, "%s: quirks \"%s\"", what, info.quirks);
     CHECK_MSG(strlen(info.quirks) + 1 < sizeof info.quirks, "%s: the text of the quirks is cut", what);
-    CHECK_MSG((rr_quirks_caps(&info) & taken) == taken, "%s: the probe would still ask", what);
+    bool asks = taken == 0 || info.type == RR_DEVICE_CPU;
+    CHECK_MSG(rr_quirks_can_list_coop(&info) == asks, "%s: the probe %s for sizes of matrices", what, asks ? "does not ask" : "asks");
 }
 
 static uint32_t mesa(uint32_t major, uint32_t minor, uint32_t patch) {
@@ -187,6 +209,7 @@ static void test_shapes(void) {
 
 int main(void) {
     test_masks();
+    test_lifts();
     test_quirks();
     test_recorded();
     test_widen();
