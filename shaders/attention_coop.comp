@@ -23,7 +23,7 @@ layout(constant_id = 2) const uint N = 16;
 layout(constant_id = 3) const uint K = 16;
 layout(constant_id = 4) const uint TEAMS = 2;
 layout(constant_id = 5) const uint LANES = 256;
-layout(constant_id = 6) const uint TILE = 64; // keys a tile: 32 or 64, at least BLOCK
+layout(constant_id = 6) const uint TILE = 64; // keys a tile: a multiple of N and K, at least BLOCK
 layout(constant_id = 7) const uint KEEP = 1;  // q: 1 = in registers, 0 = in shared memory
 layout(constant_id = 8) const uint EARLY = 1; // 1 = the next of K and V is on its way while this one is worked on
 layout(local_size_x_id = 5) in;
@@ -149,16 +149,18 @@ void main() {
     }
     barrier();
     coopMatLoad(s, score, team * M * S_STRIDE + TILE, S_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
-    [[unroll]] for (uint n = 0; n < OUT; n++) { // a group of 32 dimensions at a time, by way of the place of the scores
+    [[unroll]] for (uint n = 0; n < OUT; n++) { // TILE dimensions at a time, by way of the place of the scores
         sums[n] *= s;
         coopMatStore(sums[n], score, team * M * S_STRIDE + member * N, S_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
         barrier();
-        if (lane < BLOCK * TILE / 8u) {
-            uint r = row0 + lane / (TILE / 8u), i = lane % (TILE / 8u), at = lane / (TILE / 8u) * S_STRIDE + i * 8u;
-            rr_store_eight(r < p.n_rows * group, r / group, p.n_heads * HEAD_SIZE,
-                           (kv_head * group + r % group) * PIECES + n * (TILE / 8u) + i, i % 4u,
-                           vec4(score[at], score[at + 1u], score[at + 2u], score[at + 3u]),
-                           vec4(score[at + 4u], score[at + 5u], score[at + 6u], score[at + 7u]));
+        [[unroll]] for (uint j = 0; j < STORES; j++) {
+            uint k = lane + j * LANES, r = row0 + k / (TILE / 8u), i = k % (TILE / 8u), at = k / (TILE / 8u) * S_STRIDE + i * 8u;
+            if (k < BLOCK * TILE / 8u) {
+                rr_store_eight(r < p.n_rows * group, r / group, p.n_heads * HEAD_SIZE,
+                               (kv_head * group + r % group) * PIECES + n * (TILE / 8u) + i, i % 4u,
+                               vec4(score[at], score[at + 1u], score[at + 2u], score[at + 3u]),
+                               vec4(score[at + 4u], score[at + 5u], score[at + 6u], score[at + 7u]));
+            }
         }
         barrier();
     }

@@ -7,6 +7,7 @@ const uint ROW_LANES = LANES / BLOCK;    // lanes that share a row in the softma
 const uint ROW_KEYS = TILE / ROW_LANES;
 const uint K_LOADS = (TILE * PIECES + LANES - 1) / LANES;
 const uint V_LOADS = (TILE / 2 * PIECES + LANES - 1) / LANES; // of two keys each
+const uint STORES = (BLOCK * TILE / 8 + LANES - 1) / LANES; // of eight results each, a matrix
 const uint K_STRIDE = HEAD_SIZE / 2 + 4; // of rows in pairs of f16, with a gap against bank conflicts
 const uint V_STRIDE = TILE / 2 + 4;
 const uint S_STRIDE = TILE + N + 4;      // a row's scores, then N times its factor

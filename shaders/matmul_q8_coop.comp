@@ -25,7 +25,7 @@
 #include "weights_q8.glsl"
 layout(constant_id = 2) const uint M = 16;
 layout(constant_id = 3) const uint N = 16;
-layout(constant_id = 4) const uint K = 16; // 16 or 32; 16 for Q6_K, whose halves have scales of their own
+layout(constant_id = 4) const uint K = 16; // 8, 16 or 32; at most 16 for Q6_K, whose halves have scales of their own
 layout(constant_id = 5) const uint SM = 2;
 layout(constant_id = 6) const uint SN = 2;
 layout(constant_id = 7) const uint GM = 4;
@@ -42,8 +42,9 @@ const uint PIECES = 4; // 16 bytes each, of a row's or token's group
 #else
 const uint PIECES = 2;
 #endif
-const uint UNIT = PIECES / STEPS;            // of them a step
-const uint PLANE = PIECES * (BLOCK + TOKENS); // of a buffer: [step][row, then token][unit]
+const uint UNIT = PIECES / STEPS > 0 ? PIECES / STEPS : 1; // of them a step; 8 integers fill half a piece
+const uint PLANE = STEPS * UNIT * (BLOCK + TOKENS);         // of a buffer: [step][row, then token][unit]
+const uint HALF = STEPS > 1 ? STEPS / 2 : 1;                // steps of half a group
 const uint POOL = 2 * PLANE > TILE * BLOCK / 4 ? 2 * PLANE : TILE * BLOCK / 4;
 #define RR_Q8_STAGE (END == RR_END_SWIGLU ? LANES : 1u)
 #include "ends_q8.glsl"
@@ -133,8 +134,8 @@ void main() {
                         coopmat<RR_PRODUCT, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>(0);
                     [[unroll]] for (uint step = 0; step < STEPS; step++) {
                         sum = coopMatMulAdd(w[step], x[j * STEPS + step], sum);
-                        if (FORMAT == Q6_K) {
-                            if (step == 0u) {
+                        if (FORMAT == Q6_K && step % HALF == HALF - 1u) {
+                            if (step < HALF) {
                                 sums[i * SN + j] += s * (d[j] * RR_SUMS(sum));
                             } else {
                                 sums[i * SN + j] += s2 * (d[j] * RR_SUMS(sum));

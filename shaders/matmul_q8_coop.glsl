@@ -9,7 +9,7 @@ uint block_row(uint block, uint m) {
 
 // Puts a group's 32 integers (4 a word) at place `at`: a row of the block, or BLOCK + a token of the tile.
 void put(uint buffer_, uint at, uint w[8]) {
-    [[unroll]] for (uint i = 0; i < PIECES; i++) {
+    [[unroll]] for (uint i = 0; i < STEPS * UNIT; i++) {
 #ifdef RR_COOP_F16
         uvec4 piece;
         [[unroll]] for (uint k = 0; k < 4; k++) {
@@ -17,7 +17,8 @@ void put(uint buffer_, uint at, uint w[8]) {
             piece[k] = packHalf2x16(vec2(float(bitfieldExtract(pair, 0, 8)), float(bitfieldExtract(pair, 8, 8))));
         }
 #else
-        uvec4 piece = uvec4(w[4u * i], w[4u * i + 1u], w[4u * i + 2u], w[4u * i + 3u]);
+        uint k = i * (8u / (STEPS * UNIT)); // the first of its words; what is behind 8 integers is not read
+        uvec4 piece = uvec4(w[k], w[k + 1u], w[(k + 2u) % 8u], w[(k + 3u) % 8u]);
 #endif
         pool[buffer_ * PLANE + (i / UNIT * (BLOCK + TOKENS) + at) * UNIT + i % UNIT] = piece;
     }

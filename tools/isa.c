@@ -170,6 +170,10 @@ static void print_listing(const rr_variant *variant, const rr_kern_key *key, uin
  * capabilities is named on standard error; one that does not compile is a failure, the others go on. */
 static rr_status show(isa *run, const rr_variant *variant, const rr_isa_use *use, rr_diag *diag) {
     const rr_kern_key *key = &use->key;
+    if (!rr_kern_pays(variant, key, rr_vk_info(run->open))) {
+        rr_log(RR_LOG_WARN, "%s/%s: never chosen on this device", rr_op_name(variant->op), variant->name);
+        return RR_OK;
+    }
     rr_status status = rr_kern_prepare(run->kern, variant->op, key, variant, diag);
     if (status == RR_E_UNSUPPORTED && rr_pick(variant->op, key, rr_vk_info(run->open)) != variant) {
         rr_log(RR_LOG_WARN, "%s/%s: not for this device: %s", rr_op_name(variant->op), variant->name, diag->text);

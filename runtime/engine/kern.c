@@ -105,11 +105,17 @@ bool rr_kern_fits(const rr_variant *variant, const rr_kern_key *key, const rr_de
     return code.table->fits == NULL || code.table->fits(code.row, key, info);
 }
 
+bool rr_kern_pays(const rr_variant *variant, const rr_kern_key *key, const rr_device_info *info) {
+    const kern_code code = code_of(variant);
+    return code.table == NULL || code.table->pays == NULL || (variant->caps & info->lifted) != 0 ||
+           code.table->pays(code.row, key, info);
+}
+
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info) {
     const rr_variant *best = NULL;
     for (size_t i = 0; i < rr_variant_table_n; i++) {
         const rr_variant *v = &rr_variant_table[i];
-        if (v->op == op && rr_kern_fits(v, key, info)) {
+        if (v->op == op && rr_kern_fits(v, key, info) && rr_kern_pays(v, key, info)) {
             best = v;
         }
     }

@@ -77,7 +77,10 @@ bool rr_variant_fits(const rr_variant *variant, const rr_device_info *info);
 /* It fits, and suits this key on this device (a size of matrices for this format). Pure. */
 bool rr_kern_fits(const rr_variant *variant, const rr_kern_key *key, const rr_device_info *info);
 
-/* The best row of `op` that fits and suits the key, NULL when there is none (never for the plain graph's ops). Pure: looks
+/* A row that fits is worth its place in the order here: slow sizes of matrices are not, unless the capability was lifted. Pure. */
+bool rr_kern_pays(const rr_variant *variant, const rr_kern_key *key, const rr_device_info *info);
+
+/* The best row of `op` that fits, suits the key and pays, NULL when there is none (never for the plain graph's ops). Pure: looks
  * at nothing but its arguments. */
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info);
 

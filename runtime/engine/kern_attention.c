@@ -9,7 +9,7 @@
 _Static_assert(RR_ATTENTION_ROWS == RR_DECODE_ROWS, "a counter a row of a decode pass");
 
 enum { ROWS_LANES = 128 }; /* of a workgroup of attention_rows.comp */
-enum { COOP_BLOCK = 32, COOP_TILE = 64 }; /* attention_coop.comp: BLOCK rows, TILE keys at a time */
+enum { COOP_BLOCK = 32, COOP_TILE = 64 }; /* attention_coop.comp: BLOCK rows, at most TILE keys at a time */
 
 _Static_assert(RR_KV_PAGE % RR_ATTENTION_TILE == 0 && RR_KV_PAGE % COOP_TILE == 0, "a tile of keys lies in one page");
 
@@ -73,16 +73,17 @@ static const rr_code_row rows[] = {
 
 const rr_code_table rr_code_attention = {.rows = rows, .n = sizeof rows / sizeof rows[0]};
 
-/* attention_coop.comp: the first size of the driver's list of matrices that it can use. */
+/* attention_coop.comp: the first size of the driver's list of matrices that divides its tiles, those of 16 columns before others. */
 static bool coop_size(const rr_device_info *info, rr_coop_shape *out) {
+    bool found = false;
     for (uint32_t i = 0; i < info->coop_f16.n; i++) {
         rr_coop_shape size = info->coop_f16.at[i];
-        if ((size.m == 8 || size.m == 16) && (size.n == 8 || size.n == 16) && size.k == 16) {
+        if (rr_coop_divides(&size) && (!found || (out->k != 16 && size.k == 16))) {
             *out = size;
-            return true;
+            found = true;
         }
     }
-    return false;
+    return found;
 }
 
 /* Matrices of 8 rows belong to subgroups as wide as they are; else 32 lanes read each matrix fewer times than 64. */
@@ -96,38 +97,53 @@ static uint32_t coop_subgroup(const rr_device_info *info) {
 
 typedef struct coop_shape {
     rr_coop_shape size;
-    uint32_t teams, lanes, keep, early, shared_bytes;
+    uint32_t tile, teams, lanes, keep, early; /* tile: keys at a time */
 } coop_shape;
 
+static uint32_t coop_shared_bytes(const coop_shape *s, uint32_t head) {
+    uint32_t k_bytes = 2 * (head + 8), v_bytes = 2 * (s->tile + 8); /* a row of K, of V transposed */
+    uint32_t tile_bytes = k_bytes * s->tile > v_bytes * head ? k_bytes * s->tile : v_bytes * head;
+    return tile_bytes + (s->keep ? 4 : k_bytes * COOP_BLOCK) + COOP_BLOCK * (v_bytes + 4 * (s->tile + s->size.n + 4));
+}
+
+/* A tile of keys suits when its lanes and its memory fit, and a row's lanes stand in one subgroup and have each two keys at least
+ * and a column of the matrix of factors. */
+static bool coop_suits(coop_shape *s, uint32_t head, const rr_device_info *info) {
+    const uint32_t subgroup = coop_subgroup(info);
+    s->teams = COOP_BLOCK / s->size.m;
+    s->lanes = s->teams * (s->tile / s->size.n) * subgroup;
+    s->keep = subgroup >= 32;
+    s->early = subgroup >= 32 || head <= 64;
+    const uint32_t row_lanes = s->lanes / COOP_BLOCK;
+    return row_lanes >= 1 && row_lanes <= subgroup && row_lanes <= s->size.n && 2 * row_lanes <= s->tile &&
+           s->lanes <= info->max_workgroup_invocations && coop_shared_bytes(s, head) <= info->shared_memory_bytes;
+}
+
+/* Long tiles go fewer times round; short ones are for devices with little shared memory and for matrices of few columns. */
 static bool coop_shape_of(const rr_kern_key *key, const rr_device_info *info, coop_shape *out) {
     coop_shape s = {0};
-    uint32_t lanes = coop_subgroup(info), head = key->head_size;
-    if (!coop_size(info, &s.size) || head % COOP_TILE != 0) {
+    if (!coop_size(info, &s.size) || key->head_size % COOP_TILE != 0) {
         return false;
     }
-    s.teams = COOP_BLOCK / s.size.m;
-    s.lanes = s.teams * (COOP_TILE / s.size.n) * lanes;
-    s.keep = lanes >= 32;
-    s.early = lanes >= 32 || head <= 64;
-    uint32_t k_bytes = 2 * (head + 8), v_bytes = 2 * (COOP_TILE + 8); /* a row of K, of V transposed */
-    uint32_t tile_bytes = k_bytes * COOP_TILE > v_bytes * head ? k_bytes * COOP_TILE : v_bytes * head;
-    s.shared_bytes = tile_bytes + (s.keep ? 4 : k_bytes * COOP_BLOCK) +
-                     COOP_BLOCK * (v_bytes + 4 * (COOP_TILE + s.size.n + 4));
-    *out = s;
-    return true;
+    for (s.tile = COOP_TILE; s.tile >= COOP_BLOCK; s.tile /= 2) {
+        if (coop_suits(&s, key->head_size, info)) {
+            *out = s;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool coop_fits(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info) {
     (void)row;
     coop_shape s;
-    return coop_shape_of(key, info, &s) && s.lanes <= info->max_workgroup_invocations &&
-           s.lanes >= COOP_BLOCK * COOP_TILE / 8 && s.shared_bytes <= info->shared_memory_bytes;
+    return coop_shape_of(key, info, &s);
 }
 
 static uint32_t spec_coop(const rr_site *at, uint32_t *values) {
     coop_shape s = {0};
     (void)coop_shape_of(at->key, at->info, &s); /* rows that do not fit are not specialised */
-    const uint32_t all[] = {at->key->head_size, s.size.m, s.size.n, s.size.k, s.teams, s.lanes, COOP_TILE, s.keep, s.early};
+    const uint32_t all[] = {at->key->head_size, s.size.m, s.size.n, s.size.k, s.teams, s.lanes, s.tile, s.keep, s.early};
     memcpy(values, all, sizeof all);
     return sizeof all / sizeof all[0];
 }

@@ -134,4 +134,4 @@ static const rr_code_row rows[] = {
     {RR_OP_lanes_head, "cpu", TILES, spec_product, grid_head, n_tokens_head, MAX_LANES, MIN_LANES},
 };
 
-const rr_code_table rr_code_lanes = {rows, sizeof rows / sizeof rows[0], NULL, NULL};
+const rr_code_table rr_code_lanes = {.rows = rows, .n = sizeof rows / sizeof rows[0]};

@@ -179,4 +179,4 @@ static const rr_code_row rows[] = {
     {RR_OP_roof, "dot", {1}, spec_none, grid_roof, NULL, 0, 0},
 };
 
-const rr_code_table rr_code_plain = {rows, sizeof rows / sizeof rows[0], NULL, NULL};
+const rr_code_table rr_code_plain = {.rows = rows, .n = sizeof rows / sizeof rows[0]};

@@ -108,9 +108,13 @@ static rr_grid grid_prefill(const rr_site *at) {
 }
 
 /* matmul_q8_coop.comp: matrices of the size that the device has, 2 × 2 a subgroup, which is what every compiler's registers
- * hold, but for small ones in formats with offsets, where it is 1 × 2. 8 matrices along rows, and along tokens as many
- * subgroups as the tile takes. */
-enum { COOP_ROWS = 8, COOP_SN = 2 };
+ * hold, but for small ones in formats with offsets, where it is 1 × 2. 8 matrices along rows, of large ones as many as make 128
+ * rows, and along tokens as many subgroups as the tile takes. */
+enum { COOP_ROWS = 8, COOP_MOST_ROWS = 128, COOP_SN = 2, COOP_TILE = 64, COOP_F16_SHARED_BYTES = 40 << 10 };
+
+static uint32_t coop_block(rr_coop_shape size) {
+    return COOP_ROWS * size.m < COOP_MOST_ROWS ? COOP_ROWS * size.m : COOP_MOST_ROWS;
+}
 
 static uint32_t coop_sm(const rr_site *at, rr_coop_shape size) {
     const rr_qtype_info *format = rr_qtype_get(at->key->format);
@@ -118,16 +122,12 @@ static uint32_t coop_sm(const rr_site *at, rr_coop_shape size) {
     return has_offset && size.m * size.n < 256 ? 1 : 2;
 }
 
-static bool coop_usable(rr_coop_shape size) {
-    return (size.m == 8 || size.m == 16) && (size.n == 8 || size.n == 16 || size.n == 32) && (size.k == 16 || size.k == 32);
-}
-
 /* The largest usable size of a list; the first of equals. */
 static bool coop_size(const rr_coop_shapes *list, rr_coop_shape *out) {
     bool found = false;
     for (uint32_t i = 0; i < list->n; i++) {
         rr_coop_shape size = list->at[i];
-        if (coop_usable(size) && (!found || size.m * size.n * size.k > out->m * out->n * out->k)) {
+        if (rr_coop_divides(&size) && (!found || size.m * size.n * size.k > out->m * out->n * out->k)) {
             *out = size;
             found = true;
         }
@@ -135,12 +135,24 @@ static bool coop_size(const rr_coop_shapes *list, rr_coop_shape *out) {
     return found;
 }
 
+typedef struct coop_shape {
+    rr_coop_shape size;
+    uint32_t sm, gm, gn, lanes;
+} coop_shape;
+
+static coop_shape coop_shape_of(const rr_site *at, const rr_coop_shapes *list) {
+    coop_shape s = {0};
+    (void)coop_size(list, &s.size); /* rows that do not fit are not specialised */
+    s.sm = coop_sm(at, s.size);
+    s.gm = coop_block(s.size) / s.size.m / s.sm;
+    s.gn = at->tile / (COOP_SN * s.size.n);
+    s.lanes = s.gm * s.gn * at->subgroup;
+    return s;
+}
+
 static uint32_t spec_coop_of(const rr_site *at, const rr_coop_shapes *list, uint32_t *values) {
-    rr_coop_shape size = {0};
-    (void)coop_size(list, &size); /* rows that do not fit are not specialised */
-    const uint32_t sm = coop_sm(at, size), gm = COOP_ROWS / sm, gn = at->tile / (COOP_SN * size.n);
-    const uint32_t all[] = {at->key->format, at->key->end, size.m, size.n, size.k, sm, COOP_SN, gm, gn,
-                            gm * gn * at->subgroup};
+    coop_shape s = coop_shape_of(at, list);
+    const uint32_t all[] = {at->key->format, at->key->end, s.size.m, s.size.n, s.size.k, s.sm, COOP_SN, s.gm, s.gn, s.lanes};
     memcpy(values, all, sizeof all);
     return sizeof all / sizeof all[0];
 }
@@ -157,7 +169,7 @@ static rr_grid grid_coop_of(const rr_site *at, const rr_coop_shapes *list) {
     const rr_push_matmul_q8 *p = at->push;
     rr_coop_shape size = {0};
     (void)coop_size(list, &size);
-    return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, COOP_ROWS * size.m)};
+    return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, coop_block(size))};
 }
 
 static rr_grid grid_coop(const rr_site *at) {
@@ -168,25 +180,42 @@ static rr_grid grid_coop_f16(const rr_site *at) {
     return grid_coop_of(at, &at->info->coop_f16);
 }
 
-enum { COOP_TILE = 64, COOP_F16_SHARED_BYTES = 40 << 10 };
+/* Shared memory of a workgroup: two buffers or the sums, scales, what the SwiGLU end quantizes. */
+static uint32_t coop_shared_bytes(const rr_site *at, const coop_shape *s, bool f16) {
+    const uint32_t block = coop_block(s->size);
+    const uint32_t group_bytes = f16 || s->size.k == 8 ? 64 : 32; /* of a row or token */
+    const uint32_t buffers = 2 * group_bytes * (block + at->tile), sums = 4 * COOP_SN * s->size.n * block;
+    const uint32_t stage = at->key->end == RR_END_SWIGLU ? s->lanes : 1;
+    return (buffers > sums ? buffers : sums) + 16 * (block + at->tile) + 20 * stage;
+}
 
-/* A cooperative row needs a size that it can use, and room for its lanes; the halves of a Q6_K group are multiplied apart.
- * Devices with small f16 matrices have few registers, which f16 would overflow: their plain rows are better. */
+static const rr_coop_shapes *coop_list(const rr_code_row *row, const rr_device_info *info) {
+    return row->spec == spec_coop_f16 ? &info->coop_f16 : &info->coop_int8;
+}
+
+/* A cooperative row needs a size that it can use, and room for its lanes and its memory; the halves of a Q6_K group are
+ * multiplied apart. */
 static bool fits(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info) {
-    const bool f16 = row->spec == spec_coop_f16;
     rr_coop_shape size = {0};
-    if (row->spec != spec_coop && !f16) {
+    if (row->spec != spec_coop && row->spec != spec_coop_f16) {
         return true;
     }
-    if (!coop_size(f16 ? &info->coop_f16 : &info->coop_int8, &size) || (key->format == RR_Q_Q6_K && size.k != 16)) {
-        return false;
-    }
-    if (f16 && (size.m * size.n < 256 || size.k != 16 || info->shared_memory_bytes < COOP_F16_SHARED_BYTES)) {
+    if (!coop_size(coop_list(row, info), &size) || (key->format == RR_Q_Q6_K && size.k > 16)) {
         return false;
     }
     const rr_site at = {.key = key, .tile = COOP_TILE, .subgroup = subgroup(info), .info = info};
-    uint32_t values[RR_MAX_SPEC];
-    return values[row->spec(&at, values) - 1] <= info->max_workgroup_invocations; /* the last constant: lanes */
+    const coop_shape s = coop_shape_of(&at, coop_list(row, info));
+    return s.lanes <= info->max_workgroup_invocations &&
+           coop_shared_bytes(&at, &s, row->spec == spec_coop_f16) <= info->shared_memory_bytes;
+}
+
+/* Devices with small f16 matrices have few registers, which f16 would overflow: their plain rows are better. */
+static bool pays(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info) {
+    rr_coop_shape size = {0};
+    (void)key;
+    return row->spec != spec_coop_f16 ||
+           (coop_size(&info->coop_f16, &size) && size.m * size.n >= 256 && size.k == 16 &&
+            info->shared_memory_bytes >= COOP_F16_SHARED_BYTES);
 }
 
 static const rr_code_row rows[] = {
@@ -199,4 +228,4 @@ static const rr_code_row rows[] = {
     {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8, 16, 32}, spec_decode_dot, grid_decode_dot, n_tokens, 0, 0},
 };
 
-const rr_code_table rr_code_q8 = {rows, sizeof rows / sizeof rows[0], subgroup, fits};
+const rr_code_table rr_code_q8 = {rows, sizeof rows / sizeof rows[0], subgroup, fits, pays};

@@ -41,7 +41,16 @@ typedef struct rr_code_table {
     uint32_t (*subgroup)(const rr_device_info *info); /* lanes to pin; NULL = the driver's choice */
     /* Whether a row's code suits a key and a device that has its capabilities; NULL = always. */
     bool (*fits)(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info);
+    /* Whether a row that fits is to be chosen before those above it; NULL = always. */
+    bool (*pays)(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info);
 } rr_code_table;
+
+/* Whether each side of a matrix's size is 8, 16 or 32: it divides tiles of 32 and is not smaller than any that drivers list. */
+static inline bool rr_coop_divides(const rr_coop_shape *size) {
+    const uint32_t sides = size->m | size->n | size->k;
+    return (sides & ~(8u | 16u | 32u)) == 0 && (size->m & (size->m - 1)) == 0 && (size->n & (size->n - 1)) == 0 &&
+           (size->k & (size->k - 1)) == 0 && size->m * size->n * size->k != 0;
+}
 
 extern const rr_code_table rr_code_plain;
 extern const rr_code_table rr_code_q8;

@@ -6,6 +6,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/engine/pages.h"
+#include "shaders/matmul_q8.h"
 #include "tests/check.h"
 #include "tests/support/devices.h"
 #include "tests/support/synth.h"
@@ -241,6 +242,69 @@ static void test_pages(const rr_model *model, const rr_device_info *device) {
     }
 }
 
+/* A device with matrices of one size. */
+typedef struct matrix_device {
+    const char *name;
+    uint32_t subgroup_min, subgroup_max, shared_bytes;
+    rr_coop_shape size;
+    bool heads_128, q6_k, pays; /* whether attention takes heads of 128, int8 products Q6_K; whether f16 products are chosen */
+} matrix_device;
+
+static void test_matrix_device(const matrix_device *m) {
+    const rr_coop_shapes list = {.at = {m->size}, .n = 1};
+    rr_device_info info = {.caps = RR_CAP_COOP | RR_CAP_COOP_INT8 | RR_CAP_F16 | RR_CAP_SUBGROUP | RR_CAP_INT64,
+                           .subgroup_size = m->subgroup_min, .subgroup_size_min = m->subgroup_min,
+                           .subgroup_size_max = m->subgroup_max, .shared_memory_bytes = m->shared_bytes,
+                           .max_workgroup_invocations = 1024, .coop_f16 = list, .coop_int8 = list};
+    size_t n;
+    const rr_variant *rows = rr_variants(&n);
+    for (size_t i = 0; i < n; i++) {
+        const bool f16 = strcmp(rows[i].name, "coop_f16") == 0;
+        if (rows[i].op == RR_OP_attention_prefill && strcmp(rows[i].name, "coop") == 0) {
+            CHECK_MSG(rr_kern_fits(&rows[i], &(rr_kern_key){.head_size = 64}, &info), "%s: heads of 64", m->name);
+            CHECK_MSG(rr_kern_fits(&rows[i], &(rr_kern_key){.head_size = 128}, &info) == m->heads_128, "%s: heads of 128", m->name);
+            CHECK_MSG(!rr_kern_fits(&rows[i], &(rr_kern_key){.head_size = 32}, &info), "%s: heads of 32", m->name);
+        } else if (rows[i].op == RR_OP_matmul_q8_prefill && (f16 || strcmp(rows[i].name, "coop") == 0)) {
+            const rr_kern_key q4 = {.format = RR_Q_Q4_K, .end = RR_END_SWIGLU}, q6 = {.format = RR_Q_Q6_K, .end = RR_END_F32};
+            CHECK_MSG(rr_kern_fits(&rows[i], &q4, &info), "%s: %s of Q4_K", m->name, rows[i].name);
+            CHECK_MSG(rr_kern_fits(&rows[i], &q6, &info) == m->q6_k, "%s: %s of Q6_K", m->name, rows[i].name);
+            info.lifted = 0;
+            CHECK_MSG(rr_kern_pays(&rows[i], &q4, &info) == (!f16 || m->pays), "%s: %s pays", m->name, rows[i].name);
+            info.lifted = RR_CAP_COOP;
+            CHECK_MSG(rr_kern_pays(&rows[i], &q4, &info), "%s: %s, lifted, pays", m->name, rows[i].name);
+        }
+    }
+}
+
+/* Every size that drivers list has kernels, in 32 KB of shared memory too. */
+static void test_matrices(void) {
+    static const matrix_device devices[] = {
+        {"software", 8, 8, 32768, {8, 8, 8}, true, true, false},
+        {"software as Intel", 8, 8, 32768, {8, 16, 16}, true, true, false},
+        {"software as Intel, int8", 8, 8, 32768, {8, 16, 32}, true, false, false},
+        {"software as AMD", 8, 8, 32768, {16, 16, 16}, true, true, false},
+        {"software as NVIDIA", 8, 8, 32768, {16, 8, 16}, true, true, false},
+        {"AMD", 32, 64, 65536, {16, 16, 16}, true, true, true},
+        {"AMD, subgroups of 64 alone", 64, 64, 65536, {16, 16, 16}, true, true, true},
+        {"Intel before Xe2", 8, 32, 65536, {8, 8, 16}, true, true, false},
+        {"Intel from Xe2 on", 16, 32, 131072, {8, 16, 16}, true, true, false},
+        {"NVIDIA", 32, 32, 49152, {16, 16, 16}, true, true, true},
+        {"NVIDIA, int8", 32, 32, 49152, {16, 16, 32}, true, false, false},
+        {"NVIDIA, narrow", 32, 32, 49152, {16, 8, 16}, true, true, false},
+        {"NVIDIA, Turing", 32, 32, 49152, {16, 8, 8}, true, true, false}};
+    for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
+        test_matrix_device(&devices[i]);
+    }
+    const rr_coop_shape odd[] = {{4, 4, 4}, {8, 8, 4}, {64, 8, 8}, {8, 8, 64}, {24, 8, 8}, {0, 0, 0}};
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        const rr_device_info info = {.caps = RR_CAP_COOP | RR_CAP_F16 | RR_CAP_SUBGROUP, .subgroup_size = 32, .subgroup_size_min = 32,
+                                     .subgroup_size_max = 32, .shared_memory_bytes = 65536, .max_workgroup_invocations = 1024,
+                                     .coop_f16 = {.at = {odd[i]}, .n = 1}};
+        const rr_variant *variant = rr_pick(RR_OP_attention_prefill, &(rr_kern_key){.head_size = 64}, &info);
+        CHECK_MSG(variant != NULL && strcmp(variant->name, "coop") != 0, "matrices of %ux%ux%u", odd[i].m, odd[i].n, odd[i].k);
+    }
+}
+
 static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -355,6 +419,7 @@ int main(int argc, char **argv) {
     rr_buf_text(&written, "# The rows of variants.def that pick() chooses on recorded devices where it is not base, by "
                           "capability mask (Q4_0, heads of 128).\n# Written by `engine_pick --update`.\n");
     test_coherence();
+    test_matrices();
     size_t n_files = list_devices(names);
     CHECK_MSG(n_files >= 20, "%zu recorded devices, expected at least 20", n_files);
     for (size_t i = 0; i < n_files; i++) {
