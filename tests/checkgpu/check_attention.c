@@ -296,6 +296,9 @@ static rr_status check_cuts(rr_cg *cg, const attention_case *c, const uint32_t *
     attention_data data = {0};
     size_t row_words = (y_bytes(cg, c) + group_bytes(cg, c)) / 4;
     bool prefill = !is_decode(cg);
+    if (!rr_cg_suits(cg, &(rr_kern_key){.head_size = c->head_size}, "cuts: heads of %u", c->head_size)) {
+        return RR_OK;
+    }
     name_case(cg, c, "cuts: ");
     uint8_t *whole = malloc(c->n_rows * row_words * 4), *parts = malloc(c->n_rows * row_words * 4);
     rr_status status = whole == NULL || parts == NULL ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory")
@@ -340,7 +343,8 @@ static rr_status check_cases(rr_cg *cg, const attention_case *cases, size_t n, r
         attention_case quantized = cases[i];
         quantized.q8 = true;
         bool groups = cases[i].head_size % 32 == 0;
-        if (!rr_kern_fits(cg->variant, &(rr_kern_key){.head_size = cases[i].head_size}, rr_vk_info(cg->device))) {
+        if (!rr_cg_suits(cg, &(rr_kern_key){.head_size = cases[i].head_size}, "heads of %u, rows %u from position %u",
+                         cases[i].head_size, cases[i].n_rows, cases[i].first_position)) {
             continue;
         }
         if (groups || !is_lanes(cg)) {

@@ -545,7 +545,8 @@ static rr_status check_real(rr_cg *cg, bool prefill, rr_diag *diag) {
     size_t n = cg->params->full ? sizeof cases / sizeof cases[0] : 2;
     for (size_t i = 0; i < n; i++) {
         q8_case c = cases[i];
-        if (!rr_kern_fits(cg->variant, &(rr_kern_key){.format = c.format}, rr_vk_info(cg->device))) {
+        if (!rr_cg_suits(cg, &(rr_kern_key){.format = c.format, .end = c.end}, "real matrices of %s",
+                         rr_qtype_get((uint32_t)c.format)->name)) {
             continue;
         }
         for (c.n_tokens = cg->params->full ? 1 : 9; c.n_tokens <= 32; c.n_tokens += 31) {
@@ -574,12 +575,12 @@ rr_status rr_cg_check_matmul_q8(rr_cg *cg, rr_diag *diag) {
     size_t n;
     const rr_qtype_info *formats = rr_qtype_all(&n);
     for (size_t f = 0; f < n && !cg->again; f++) {
-        const rr_kern_key key = {.format = formats[f].type};
-        if (formats[f].lo_bits > 8 || !rr_kern_fits(cg->variant, &key, rr_vk_info(cg->device))) {
-            continue; /* float weights have no integers, and a row may not suit all formats */
+        if (formats[f].lo_bits > 8 || (!cg->params->full && !is_quick(formats[f].type))) {
+            continue; /* float weights have no integers; a software device compiles for seconds what it multiplies in milliseconds */
         }
-        if (!cg->params->full && !is_quick(formats[f].type)) {
-            continue; /* a software device compiles for seconds what it multiplies in milliseconds */
+        const rr_kern_key key = {.format = formats[f].type, .end = RR_END_SWIGLU}; /* the end that needs most memory */
+        if (!rr_cg_suits(cg, &key, "%s", formats[f].name)) {
+            continue;
         }
         RR_TRY(check_format(cg, formats[f].type, prefill, diag));
         if (!cg->params->full && formats[f].type != RR_Q_Q4_0) {

@@ -48,6 +48,20 @@ void rr_cg_begin(rr_cg *cg, const char *format, ...) {
     }
 }
 
+bool rr_cg_suits(rr_cg *cg, const rr_kern_key *key, const char *what, ...) {
+    if (rr_kern_fits(cg->variant, key, rr_vk_info(cg->device))) {
+        return true;
+    }
+    char text[200];
+    va_list args;
+    va_start(args, what);
+    vsnprintf(text, sizeof text, what, args);
+    va_end(args);
+    rr_cg_line(cg, "skipped %s/%s %s: not made for this here", op_name(cg), cg->variant->name, text);
+    cg->result->n_unsuited++;
+    return false;
+}
+
 void rr_cg_end(rr_cg *cg) {
     cg->result->n_cases++;
     cg->result->n_failed += cg->n_faults != 0;
@@ -239,6 +253,9 @@ rr_status rr_checkgpu_run(const rr_checkgpu_params *params, rr_checkgpu_result *
     if (counts.n_codes_tied != 0) {
         rr_cg_line(&cg, "codes: %" PRIu64 " of %" PRIu64 " values lie so near a tie that either code is right",
                    counts.n_codes_tied, counts.n_codes);
+    }
+    if (counts.n_unsuited != 0) {
+        rr_cg_line(&cg, "%zu cases skipped: the kernels named above are not made for them on this device", counts.n_unsuited);
     }
     if (counts.n_too_big != 0) {
         rr_cg_line(&cg, "%zu cases left out: their buffers are larger than the device allows", counts.n_too_big);

@@ -3,7 +3,8 @@
  *
  * A variant is checked under the smallest cumulative set of capabilities that admits it, and again under the full set
  * where it is the one that rr_pick chooses (matmuls then with real shapes only; with `full` under every set). A variant
- * that the device cannot run for another reason, and that rr_pick does not choose, is named and left out. Each case fills
+ * that the device cannot run for another reason, and that rr_pick does not choose, is named and left out; so is a case whose
+ * format or heads a variant is not made for there. Each case fills
  * its outputs with NaN, puts canaries around every buffer, runs twice from the same start, and fails when
  *   - a canary, an input or an output outside the defined part changed,
  *   - the two runs differ in a bit,
@@ -35,6 +36,7 @@ typedef struct rr_checkgpu_params {
 
 typedef struct rr_checkgpu_result {
     size_t n_cases, n_failed;
+    size_t n_unsuited;              /* cases of what a kernel is not made for on this device, each named in the report */
     size_t n_too_big;               /* cases whose buffers this device does not allow */
     uint64_t n_f16, n_f16_far;      /* f16 values written, and of these the farther neighbours */
     uint64_t n_codes, n_codes_tied; /* int8 codes written, and of these so near a tie that either neighbour is right */
