@@ -26,6 +26,8 @@ int rr_verb_check(int argc, char **argv) {
         {.name = "op", .kind = RR_OPT_TEXT, .target = &params.op, .value = "OP", .help = "only this op"},
         {.name = "variant", .kind = RR_OPT_TEXT, .target = &params.variant, .value = "NAME",
          .help = "only kernel variants of this name"},
+        {.name = "format", .kind = RR_OPT_TEXT, .target = &params.format, .value = "FORMAT",
+         .help = "of matmul_* only weights of this format, such as Q4_0"},
         {.name = "device", .kind = RR_OPT_TEXT, .target = &params.device, .value = "DEVICE",
          .help = "index, part of the name or UUID (see `rearank devices`)"},
         {.name = "caps", .kind = RR_OPT_TEXT, .target = &params.caps, .value = "MASK",

@@ -238,7 +238,7 @@ static rr_status check_real(rr_cg *cg, bool prefill, rr_diag *diag) {
             uint32_t n_tokens = big == 0 ? 1 : cg->params->full ? (prefill ? 100 : 32) : prefill ? 9 : 6;
             matmul_case c = {.format = shapes[s].format, .n_out = shapes[s].n_out, .cols = shapes[s].cols,
                              .n_tokens = n_tokens};
-            if (shapes[s].full ? cg->params->full : cg->params->full || big == 1) {
+            if (rr_cg_wants(cg, c.format) && (shapes[s].full ? cg->params->full : cg->params->full || big == 1)) {
                 RR_TRY(check_case(cg, &c, diag));
             }
         }
@@ -258,6 +258,9 @@ rr_status rr_cg_check_matmul(rr_cg *cg, rr_diag *diag) {
     const uint32_t *counts = prefill ? prefill_counts : decode_counts;
     size_t n_counts = prefill ? (cg->params->full ? 14 : 11) : 32;
     for (size_t f = 0; f < n && !cg->again; f++) {
+        if (!rr_cg_wants(cg, formats[f].type)) {
+            continue;
+        }
         RR_TRY(check_small(cg, formats[f].type, prefill, diag));
         RR_TRY(check_company(cg, formats[f].type, counts, n_counts, diag));
     }

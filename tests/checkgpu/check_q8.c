@@ -545,8 +545,9 @@ static rr_status check_real(rr_cg *cg, bool prefill, rr_diag *diag) {
     size_t n = cg->params->full ? sizeof cases / sizeof cases[0] : 2;
     for (size_t i = 0; i < n; i++) {
         q8_case c = cases[i];
-        if (!rr_cg_suits(cg, &(rr_kern_key){.format = c.format, .end = c.end}, "real matrices of %s",
-                         rr_qtype_get((uint32_t)c.format)->name)) {
+        if (!rr_cg_wants(cg, c.format) ||
+            !rr_cg_suits(cg, &(rr_kern_key){.format = c.format, .end = c.end}, "real matrices of %s",
+                          rr_qtype_get((uint32_t)c.format)->name)) {
             continue;
         }
         for (c.n_tokens = cg->params->full ? 1 : 9; c.n_tokens <= 32; c.n_tokens += 31) {
@@ -575,7 +576,8 @@ rr_status rr_cg_check_matmul_q8(rr_cg *cg, rr_diag *diag) {
     size_t n;
     const rr_qtype_info *formats = rr_qtype_all(&n);
     for (size_t f = 0; f < n && !cg->again; f++) {
-        if (formats[f].lo_bits > 8 || (!cg->params->full && !is_quick(formats[f].type))) {
+        const bool all = cg->params->full || cg->params->format != NULL;
+        if (formats[f].lo_bits > 8 || !rr_cg_wants(cg, formats[f].type) || (!all && !is_quick(formats[f].type))) {
             continue; /* float weights have no integers; a software device compiles for seconds what it multiplies in milliseconds */
         }
         const rr_kern_key key = {.format = formats[f].type, .end = RR_END_SWIGLU}; /* the end that needs most memory */
@@ -583,7 +585,7 @@ rr_status rr_cg_check_matmul_q8(rr_cg *cg, rr_diag *diag) {
             continue;
         }
         RR_TRY(check_format(cg, formats[f].type, prefill, diag));
-        if (!cg->params->full && formats[f].type != RR_Q_Q4_0) {
+        if (!all && formats[f].type != RR_Q_Q4_0) {
             continue; /* formats differ in a group's sum, not in where it goes */
         }
         q8_case c = {.format = formats[f].type, .n_out = 70, .cols = 1280, .n_tokens = prefill ? 65 : 32};

@@ -48,6 +48,10 @@ void rr_cg_begin(rr_cg *cg, const char *format, ...) {
     }
 }
 
+bool rr_cg_wants(const rr_cg *cg, rr_qtype format) {
+    return cg->params->format == NULL || strcmp(cg->params->format, rr_qtype_get((uint32_t)format)->name) == 0;
+}
+
 bool rr_cg_suits(rr_cg *cg, const rr_kern_key *key, const char *what, ...) {
     if (rr_kern_fits(cg->variant, key, rr_vk_info(cg->device))) {
         return true;
@@ -211,6 +215,16 @@ static rr_status run_sets(rr_cg *cg, rr_vk_instance *instance, const rr_device_i
     return RR_OK;
 }
 
+static rr_status check_format_name(const char *name, rr_diag *diag) {
+    size_t n;
+    const rr_qtype_info *formats = rr_qtype_all(&n);
+    bool known = name == NULL;
+    for (size_t i = 0; i < n; i++) {
+        known = known || strcmp(formats[i].name, name) == 0;
+    }
+    return known ? RR_OK : rr_fail(diag, RR_E_USAGE, "no weight format is called %s; one is %s", name, formats[0].name);
+}
+
 static rr_status check_params(const rr_checkgpu_params *params, rr_diag *diag) {
     size_t n, matches = 0;
     const rr_variant *variants = rr_variants(&n);
@@ -218,7 +232,7 @@ static rr_status check_params(const rr_checkgpu_params *params, rr_diag *diag) {
         matches += wanted(params, &variants[i]);
     }
     if (matches != 0) {
-        return RR_OK;
+        return check_format_name(params->format, diag);
     }
     char known[512];
     size_t used = 0;

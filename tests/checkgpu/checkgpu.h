@@ -23,6 +23,7 @@
 typedef struct rr_checkgpu_params {
     const char *op;      /* only this op; NULL = all */
     const char *variant; /* only variants of this name; NULL = all */
+    const char *format;  /* of matmul_* only weights of this format, "Q4_0"; NULL = all */
     const char *device;  /* rr_vk_pick's wish */
     const char *caps;    /* rr_caps_lift's mask; NULL = $REARANK_CAPS */
     rr_coop_shape coop;  /* the size of matrices to use; 0 = as the driver lists them (rr_vk_instance_params) */

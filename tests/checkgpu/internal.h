@@ -62,6 +62,8 @@ void rr_cg_fault(rr_cg *cg, const char *format, ...) RR_PRINTF(2, 3);
 /* A case begins: names it (the name and the seed give its random numbers) and forgets the last case's buffers. */
 void rr_cg_begin(rr_cg *cg, const char *format, ...) RR_PRINTF(2, 3);
 void rr_cg_end(rr_cg *cg);
+/* Whether products with weights of this format are to be checked. */
+bool rr_cg_wants(const rr_cg *cg, rr_qtype format);
 /* Whether the variant is made for the key on this device; else the case `what` is named and counted as left out. */
 bool rr_cg_suits(rr_cg *cg, const rr_kern_key *key, const char *what, ...) RR_PRINTF(3, 4);
 
