@@ -28,6 +28,13 @@ static void put(rr_attempt *attempt, uint32_t count) {
     }
 }
 
+/* 0 where another process has the file open. */
+static uint32_t count_of_dead(int file) {
+    char digit = '0';
+    const bool known = flock(file, LOCK_EX | LOCK_NB) == 0 && pread(file, &digit, 1, 0) == 1 && digit >= '0' && digit <= '0' + MOST;
+    return known ? (uint32_t)(digit - '0') : 0;
+}
+
 rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag) {
     rr_attempt *attempt = calloc(1, sizeof *attempt);
     if (attempt == NULL) {
@@ -39,10 +46,7 @@ rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag) {
         return rr_fail(diag, RR_E_IO, "%s: %s", path, strerror(errno));
     }
     pthread_mutex_init(&attempt->mutex, NULL);
-    char digit = '0';
-    if (flock(attempt->file, LOCK_EX | LOCK_NB) == 0 && pread(attempt->file, &digit, 1, 0) == 1 && digit >= '0' && digit <= '0' + MOST) {
-        attempt->n_died = (uint32_t)(digit - '0');
-    }
+    attempt->n_died = count_of_dead(attempt->file);
     (void)flock(attempt->file, LOCK_SH | LOCK_NB); /* on a file system without locks deaths of processes beside count too */
     *out = attempt;
     return RR_OK;
@@ -56,6 +60,19 @@ void rr_attempt_close(rr_attempt **attempt) {
         free(*attempt);
         *attempt = NULL;
     }
+}
+
+uint32_t rr_attempt_take_deaths(const char *path) {
+    const int file = open(path, O_RDWR | O_CLOEXEC);
+    if (file < 0) {
+        return 0;
+    }
+    const uint32_t n_died = count_of_dead(file);
+    if (n_died > 0 && pwrite(file, "0", 1, 0) != 1) {
+        (void)unlink(path); /* told again if that fails too */
+    }
+    close(file);
+    return n_died;
 }
 
 uint32_t rr_attempt_n_died(const rr_attempt *attempt) {

@@ -15,6 +15,9 @@ void rr_attempt_close(rr_attempt **attempt);
  * crash. */
 uint32_t rr_attempt_n_died(const rr_attempt *attempt);
 
+/* What rr_attempt_n_died would tell at `path`, which is then forgotten. A file that is not there says 0 and is not made. */
+uint32_t rr_attempt_take_deaths(const char *path);
+
 /* Begin: from here on a death counts. End: it does not, and those before are forgotten. Each a few microseconds, nothing where the state
  * is that already. NULL does nothing. A file that cannot be written remembers nothing. */
 void rr_attempt_begin(rr_attempt *attempt);

@@ -122,6 +122,22 @@ static rr_status run(rr_vk_device *device, const rr_selftest_limits *limits, rr_
     return status;
 }
 
+/* Capabilities at whose kernels a process died are left out untested, and that is remembered. */
+static void bury(const rr_device_info *info, rr_selftest_verdict *v) {
+    const uint32_t died = rr_vk_take_deaths(info) & RR_SELFTEST_CAPS;
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        if ((died & order[i]) != 0) {
+            rr_log(RR_LOG_WARN, "%s: the process died while the driver made a kernel with %s, which is not used from now on",
+                   info->name, text_of(order[i]));
+        }
+    }
+    if (died != 0) {
+        const bool ended = (died & v->trying) != 0;
+        *v = (rr_selftest_verdict){v->tested | died, v->dropped | died, ended ? 0 : v->trying, ended ? 0 : v->tries};
+        rr_selftest_keep(info, v);
+    }
+}
+
 rr_status rr_selftest(rr_vk_device *device, const rr_selftest_limits *limits, uint32_t *drop, rr_diag *diag) {
     const rr_device_info *info = rr_vk_info(device);
     *drop = 0;
@@ -129,6 +145,7 @@ rr_status rr_selftest(rr_vk_device *device, const rr_selftest_limits *limits, ui
         return RR_OK;
     }
     rr_selftest_verdict v = rr_selftest_recall(info);
+    bury(info, &v);
     if ((info->caps & RR_SELFTEST_CAPS & ~v.tested) != 0) {
         rr_log(RR_LOG_INFO, "self-test of %s, once", info->name);
         RR_TRY(run(device, limits, &v, diag));

@@ -1,8 +1,9 @@
 /* The self-test of what a device advertises. A driver may offer matrix units or integer dot products that compute wrongly or
  * run slower than doing without; a kernel that needs one is used only after it was held against the base kernels on this very
  * device, for its result and for its time. Once a device, driver and build: the verdict is kept in the user's cache folder,
- * selftest/<device UUID>.txt. A test that took the process or the device down is seen by the next start, which tries once
- * more and then goes without. Not on software devices, whose kernels the tests run, and which need none of it.
+ * selftest/<device UUID>.txt. A test that took the device down, or never ended, is seen by the next start, which tries once
+ * more and then goes without; a driver that ended the process while it made a kernel, in the test or later, gets no second try:
+ * the kernel's capability is left out at once. Not on software devices, whose kernels the tests run, and which need none of it.
  * Owns: the verdict. Shared by the files of this folder and by tools that tell what will be used. */
 #ifndef RR_ENGINE_SELFTEST_H
 #define RR_ENGINE_SELFTEST_H

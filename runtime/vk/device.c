@@ -173,9 +173,11 @@ rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index, const r
     atomic_init(&device->pad_addresses, false);
     atomic_init(&device->cache_missed, false);
     device->has_queue_mutex = pthread_mutex_init(&device->queue_mutex, NULL) == 0;
+    device->has_guard_mutex = pthread_mutex_init(&device->guard_mutex, NULL) == 0;
     device->has_staging_mutex = pthread_mutex_init(&device->staging_mutex, NULL) == 0;
-    rr_status status = device->has_queue_mutex && device->has_staging_mutex ? create_device(device, diag)
-                                                                           : rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
+    rr_status status = device->has_queue_mutex && device->has_guard_mutex && device->has_staging_mutex
+                           ? create_device(device, diag)
+                           : rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
     if (status != RR_OK) {
         rr_vk_device_close(&device);
         return status;
@@ -208,8 +210,12 @@ void rr_vk_device_close(rr_vk_device **device) {
         rr_vk_pipeline_cache_destroy(gone);
         gone->vk.vkDestroyDevice(gone->handle, NULL);
     }
+    rr_vk_guards_close(gone);
     if (gone->has_queue_mutex) {
         pthread_mutex_destroy(&gone->queue_mutex);
+    }
+    if (gone->has_guard_mutex) {
+        pthread_mutex_destroy(&gone->guard_mutex);
     }
     if (gone->has_staging_mutex) {
         pthread_mutex_destroy(&gone->staging_mutex);

@@ -70,6 +70,8 @@ typedef struct rr_vk_staging {
     bool pending;
 } rr_vk_staging;
 
+enum { RR_VK_GUARDS = 4 }; /* capabilities whose kernels may end the process while they are made: guard.c */
+
 struct rr_vk_device {
     rr_vk_instance *instance; /* borrowed */
     const rr_vk_probe *probe; /* borrowed from the instance */
@@ -80,8 +82,10 @@ struct rr_vk_device {
     struct VolkDeviceTable vk;
     atomic_bool lost;
     pthread_mutex_t queue_mutex;
+    pthread_mutex_t guard_mutex;
+    rr_attempt *guards[RR_VK_GUARDS]; /* opened with the first kernel of their capability */
     pthread_mutex_t staging_mutex;
-    bool has_queue_mutex, has_staging_mutex;
+    bool has_queue_mutex, has_guard_mutex, has_staging_mutex;
     rr_vk_staging staging[RR_VK_STAGING_COUNT];
     uint64_t usage_before;             /* of the main heap when the device was opened, by its driver's count */
     atomic_uint_least64_t taken_bytes; /* of the main heap, by buffers of this device */
@@ -121,6 +125,10 @@ void rr_vk_staging_destroy(rr_vk_device *device);
 
 /* pipeline_cache.c */
 void rr_vk_pipeline_cache_destroy(rr_vk_device *device);
+
+/* guard.c: of making a kernel that needs `caps`; NULL = nothing to remember. */
+rr_attempt *rr_vk_guard(rr_vk_device *device, uint32_t caps);
+void rr_vk_guards_close(rr_vk_device *device);
 
 /* instance.c: of what kernels are made and first run with on this device; NULL = nothing that may end the process. */
 rr_attempt *rr_vk_wide(const rr_vk_device *device);

@@ -108,7 +108,9 @@ rr_status rr_vk_kernel_create(rr_vk_device *device, const rr_vk_kernel_params *p
         .pushConstantRangeCount = params->push_bytes > 0 ? 1 : 0,
         .pPushConstantRanges = &range,
     };
+    rr_attempt *guard = rr_vk_guard(device, params->caps);
     rr_attempt_begin(rr_vk_wide(device));
+    rr_attempt_begin(guard);
     result = device->vk.vkCreateShaderModule(device->handle, &module_create, NULL, &module);
     if (result == VK_SUCCESS) {
         call = "vkCreatePipelineLayout";
@@ -118,6 +120,7 @@ rr_status rr_vk_kernel_create(rr_vk_device *device, const rr_vk_kernel_params *p
         call = "vkCreateComputePipelines";
         result = create_pipeline(device, params, module, kernel);
     }
+    rr_attempt_end(guard);
     device->vk.vkDestroyShaderModule(device->handle, module, NULL);
     if (result != VK_SUCCESS) {
         status = rr_vk_fail(device, diag, call, result);

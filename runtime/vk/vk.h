@@ -173,9 +173,13 @@ typedef struct rr_vk_kernel_params {
     uint32_t n_spec;
     uint32_t push_bytes;    /* ≤ 128, a multiple of 4 */
     uint32_t subgroup_size; /* 0 = the driver's choice, else required (where the device can pin it) */
+    uint32_t caps;          /* that it needs: should the process die while it is made, rr_vk_take_deaths tells the next one */
 } rr_vk_kernel_params;
 rr_status rr_vk_kernel_create(rr_vk_device *device, const rr_vk_kernel_params *params, rr_vk_kernel **out, rr_diag *diag);
 void rr_vk_kernel_destroy(rr_vk_device *device, rr_vk_kernel **kernel);
+/* Which of the device's capabilities had a kernel at whose making a process died; told once, and not while another process has
+ * one in the making. Nothing for software devices. */
+uint32_t rr_vk_take_deaths(const rr_device_info *info);
 
 /* What the driver's compiler says of a kernel. Names, units and their number are the driver's own. */
 typedef struct rr_vk_statistic {

@@ -97,6 +97,17 @@ int main(void) {
     rr_attempt_begin(NULL);
     rr_attempt_end(NULL);
 
+    /* Told once; where nobody died, nothing is made. */
+    CHECK_INT(rr_attempt_take_deaths(path), 0);
+    process(DIES_WITHIN);
+    process(DIES_WITHIN);
+    CHECK_INT(rr_attempt_take_deaths(path), 2);
+    CHECK_INT(rr_attempt_take_deaths(path), 0);
+    CHECK_INT(n_died(), 0);
+    unlink(path);
+    CHECK_INT(rr_attempt_take_deaths(path), 0);
+    CHECK(access(path, F_OK) != 0);
+
     check_file("", 0);
     check_file("x", 0);
     check_file("7 and more", 7);

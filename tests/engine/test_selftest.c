@@ -1,7 +1,9 @@
 /* The self-test on this machine's device, which for this is no software device: what it finds, what it remembers. */
-#define _POSIX_C_SOURCE 200809L /* setenv() */
+#define _DEFAULT_SOURCE /* setenv(), MAP_ANONYMOUS */
 #include <math.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
@@ -102,6 +104,69 @@ static void test_crashes(rr_vk_device *device) {
     }
 }
 
+/* A kernel at whose making the driver ends the process: the module's words lie where nothing can be read. */
+static void die_of_kernel(uint32_t caps) {
+    const long page = sysconf(_SC_PAGESIZE);
+    uint32_t *spirv = mmap(NULL, (size_t)page * 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    spirv[0] = 0x07230203; /* SPIR-V's magic number: all that is looked at here */
+    mprotect((char *)spirv + page, (size_t)page, PROT_NONE);
+    rr_vk_device *device = open_device();
+    rr_vk_kernel *kernel = NULL;
+    rr_diag diag = {0};
+    const rr_vk_kernel_params params = {.label = "deadly", .spirv = spirv, .spirv_bytes = (size_t)page * 2, .caps = caps};
+    (void)rr_vk_kernel_create(device, &params, &kernel, &diag);
+    _exit(0);
+}
+
+/* Needs an instance of its own: a driver's threads do not live on in a child. */
+static void crash_in_child(uint32_t caps) {
+    const pid_t child = fork();
+    int status = 0;
+    if (child == 0) {
+        rr_diag diag = {0};
+        instance = NULL;
+        if (rr_vk_instance_create(NULL, &instance, &diag) == RR_OK) {
+            die_of_kernel(caps);
+        }
+        _exit(0);
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK_MSG(!(WIFEXITED(status) && WEXITSTATUS(status) == 0), "the kernel was made, or refused in peace");
+}
+
+/* A process that died of a kernel is not followed by a second one: what the kernel needed is left out at once, and only that. */
+static void test_deadly_kernels(void) {
+    rr_vk_device *device = open_device();
+    if (device == NULL || (rr_vk_info(device)->caps & RR_CAP_SUBGROUP) == 0) {
+        rr_vk_device_close(&device);
+        return;
+    }
+    const rr_device_info info = *rr_vk_info(device);
+    uint32_t drop = 0;
+    rr_diag diag = {0};
+    rr_vk_device_close(&device);
+    forget(&info);
+    crash_in_child(RR_CAP_SUBGROUP | RR_CAP_INT64);
+    device = open_device();
+    CHECK_OK(rr_selftest(device, &(rr_selftest_limits){.time = INFINITY}, &drop, &diag), diag);
+    CHECK_INT(drop, RR_CAP_SUBGROUP);
+    CHECK_INT(rr_selftest_remembered(&info), RR_CAP_SUBGROUP);
+    CHECK_INT(rr_selftest_recall(&info).tested, info.caps & RR_SELFTEST_CAPS);
+    CHECK_INT(rr_vk_take_deaths(&info), 0); /* told once */
+    CHECK_OK(rr_selftest(device, &(rr_selftest_limits){0}, &drop, &diag), diag);
+    CHECK_INT(drop, RR_CAP_SUBGROUP);
+    rr_vk_device_close(&device);
+    /* kernels that need nothing of this sort, and those of software devices, are nobody's fault */
+    crash_in_child(RR_CAP_INT64);
+    CHECK_INT(rr_vk_take_deaths(&info), 0);
+    rr_device_info software = info;
+    software.caps |= RR_CAP_CPU;
+    crash_in_child(RR_CAP_SUBGROUP);
+    CHECK_INT(rr_vk_take_deaths(&software), 0);
+    CHECK_INT(rr_vk_take_deaths(&info), RR_CAP_SUBGROUP);
+    forget(&info);
+}
+
 /* Of another driver or not whole: says nothing. */
 static void test_files(rr_vk_device *device) {
     const rr_device_info *info = rr_vk_info(device);
@@ -170,6 +235,7 @@ int main(void) {
         test_files(device);
         test_unwritable(device);
         rr_vk_device_close(&device);
+        test_deadly_kernels();
     }
     CHECK_INT(rr_vk_n_validation_messages(instance), 0);
     rr_vk_instance_destroy(&instance);
