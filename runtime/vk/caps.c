@@ -306,10 +306,11 @@ static void force_shape(VkInstance instance, const rr_coop_shape *wanted, rr_vk_
 }
 
 /* The cooperative matrix capabilities, and the shapes where asking is safe. They load and store f16 or 8-bit elements and
- * need the Vulkan memory model. */
+ * need the Vulkan memory model, under which other kernels' counters need its device scope. */
 static uint32_t coop_caps(const rr_vk_instance *instance, rr_vk_probe *probe, const rr_report *report, uint32_t caps,
                           rr_device_info *info) {
     if (!report->coop_features.cooperativeMatrix || !report->features12.vulkanMemoryModel ||
+        !report->features12.vulkanMemoryModelDeviceScope ||
         (report->coop.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) == 0) {
         return 0;
     }

@@ -42,6 +42,7 @@ static void choose_features(const rr_vk_device *device, rr_features *features) {
         .v12.storageBuffer8BitAccess = bits8,
         .v12.shaderFloat16 = (caps & (RR_CAP_F16 | RR_CAP_COOP)) != 0,
         .v12.vulkanMemoryModel = coop,
+        .v12.vulkanMemoryModelDeviceScope = coop,
         .subgroup_size.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
         .subgroup_size.subgroupSizeControl = VK_TRUE,
         .dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
