@@ -70,6 +70,14 @@ for verb in $("$rearank" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p'
     says "rearank $verb: unknown option --no-such-option"
 done
 
+# check: what it refuses before it looks for a device.
+for size in 16x16 16x16x x16x16x16 0x8x8 8x8x65 8x8x8x8 16X16X16 ''; do
+    expect 2 check --coop "$size"
+    says "--coop: found \"$size\", expected sides from 1 to 64 such as 16x16x16"
+done
+expect 2 check --format Q9_9
+says 'no weight format is called Q9_9'
+
 expect 0 pull --list
 n_done=$((n_done + 1))
 grep -q '^qwen2.5-coder-0.5b-instruct-q4_k_m *469 MiB ' out || fail "pull --list prints $(cat out)"
