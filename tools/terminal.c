@@ -8,12 +8,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/attempt.h"
 #include "tools/cli.h"
 
 static void (*_Atomic interrupt_fn)(void *user);
 static void *_Atomic interrupt_user;
 static const char *_Atomic interrupt_hint;
 static atomic_bool is_interrupted;
+
+/* With nothing to cancel: the default, but for a driver that was making kernels, which is not to blame. */
+static void on_end(int signal_number) {
+    rr_attempt_forgive_all();
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
 
 static void on_interrupt(int signal_number) {
     (void)signal_number;
@@ -23,6 +31,7 @@ static void on_interrupt(int signal_number) {
         if (hint != NULL) {
             (void)!write(STDERR_FILENO, hint, strlen(hint));
         }
+        rr_attempt_forgive_all();
         _exit(RR_EXIT_INTERRUPTED);
     }
     fn(atomic_load(&interrupt_user));
@@ -49,12 +58,19 @@ static void handle(int signal_number, void (*handler)(int)) {
     sigaction(signal_number, &action, NULL);
 }
 
+static void handle_unless_ignored(int signal_number, void (*handler)(int)) {
+    struct sigaction action;
+    if (sigaction(signal_number, NULL, &action) == 0 && action.sa_handler != SIG_IGN) {
+        handle(signal_number, handler);
+    }
+}
+
 void rr_cli_on_interrupt(void (*fn)(void *user), void *user) {
     atomic_store(&interrupt_fn, NULL);
     atomic_store(&interrupt_user, user);
     atomic_store(&interrupt_fn, fn);
-    handle(SIGINT, fn != NULL ? on_interrupt : SIG_DFL);
-    handle(SIGTERM, fn != NULL ? on_interrupt : SIG_DFL);
+    handle(SIGINT, fn != NULL ? on_interrupt : on_end);
+    handle(SIGTERM, fn != NULL ? on_interrupt : on_end);
 }
 
 void rr_cli_interrupt_hint(const char *text) {
@@ -74,6 +90,8 @@ void rr_cli_signals_setup(void) {
     handle(SIGPIPE, on_failed_write);
     handle(SIGXFSZ, on_failed_write);
     handle(SIGBUS, on_lost_page);
+    handle_unless_ignored(SIGINT, on_end); /* a shell's background job does not hear of Ctrl-C */
+    handle_unless_ignored(SIGTERM, on_end);
     /* a closed standard stream must not lend its number to a file of ours; using it then fails, as it should */
     for (int fd = 0; fd <= 2; fd++) {
         if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {

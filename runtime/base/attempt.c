@@ -6,22 +6,34 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { MOST = 9 };
+enum { MOST = 9, MOST_OPEN = 16 };
 
 struct rr_attempt {
     int file;
-    pthread_mutex_t mutex; /* of what follows and of writing */
-    uint32_t n_died;
-    bool begun;
+    pthread_mutex_t mutex; /* of changes of what follows and of writing */
+    atomic_uint n_died;
+    atomic_bool begun;
 };
 
-static void put(rr_attempt *attempt, uint32_t count) {
+static rr_attempt *_Atomic opened[MOST_OPEN]; /* those beyond are not forgiven */
+
+/* Puts `to` where `from` stands. */
+static void replace_opened(rr_attempt *from, rr_attempt *to) {
+    for (size_t i = 0; i < MOST_OPEN; i++) {
+        rr_attempt *expected = from;
+        if (atomic_compare_exchange_strong(&opened[i], &expected, to)) {
+            return;
+        }
+    }
+}
+
+static void put(const rr_attempt *attempt, uint32_t count) {
     const char digit = (char)('0' + (count < MOST ? count : MOST));
     if (pwrite(attempt->file, &digit, 1, 0) != 1) {
         return; /* nothing is remembered */
@@ -48,6 +60,7 @@ rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag) {
     pthread_mutex_init(&attempt->mutex, NULL);
     attempt->n_died = count_of_dead(attempt->file);
     (void)flock(attempt->file, LOCK_SH | LOCK_NB); /* on a file system without locks deaths of processes beside count too */
+    replace_opened(NULL, attempt);
     *out = attempt;
     return RR_OK;
 }
@@ -55,6 +68,7 @@ rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag) {
 void rr_attempt_close(rr_attempt **attempt) {
     if (*attempt != NULL) {
         rr_attempt_end(*attempt);
+        replace_opened(*attempt, NULL);
         close((*attempt)->file);
         pthread_mutex_destroy(&(*attempt)->mutex);
         free(*attempt);
@@ -98,5 +112,14 @@ void rr_attempt_begin(rr_attempt *attempt) {
 void rr_attempt_end(rr_attempt *attempt) {
     if (attempt != NULL) {
         change(attempt, false);
+    }
+}
+
+void rr_attempt_forgive_all(void) {
+    for (size_t i = 0; i < MOST_OPEN; i++) {
+        const rr_attempt *attempt = atomic_load(&opened[i]);
+        if (attempt != NULL && atomic_load(&attempt->begun)) {
+            put(attempt, atomic_load(&attempt->n_died));
+        }
     }
 }

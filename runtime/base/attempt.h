@@ -23,4 +23,7 @@ uint32_t rr_attempt_take_deaths(const char *path);
 void rr_attempt_begin(rr_attempt *attempt);
 void rr_attempt_end(rr_attempt *attempt);
 
+/* For who ends this process on purpose: what it has begun counts as no death. May be called by a signal's handler. */
+void rr_attempt_forgive_all(void);
+
 #endif

@@ -12,7 +12,7 @@
 
 static char path[256];
 
-typedef enum how { DIES_BEFORE, DIES_WITHIN, DIES_AFTER, CLOSES_WITHIN, ENDS_ANOTHER } how;
+typedef enum how { DIES_BEFORE, DIES_WITHIN, DIES_AFTER, CLOSES_WITHIN, ENDS_ANOTHER, FORGIVEN } how;
 
 /* A process of its own that opens the count and ends in some way. */
 static void process(how way) {
@@ -31,6 +31,9 @@ static void process(how way) {
         }
         if (way == ENDS_ANOTHER) {
             rr_attempt_begin(attempt); /* another one later */
+        }
+        if (way == FORGIVEN) {
+            rr_attempt_forgive_all();
         }
         if (way == CLOSES_WITHIN) {
             rr_attempt_close(&attempt);
@@ -73,6 +76,8 @@ int main(void) {
     process(DIES_WITHIN);
     CHECK_INT(n_died(), 2);
     process(DIES_BEFORE);
+    CHECK_INT(n_died(), 2);
+    process(FORGIVEN); /* its own death alone */
     CHECK_INT(n_died(), 2);
     process(ENDS_ANOTHER); /* an end forgets what was before, a begin counts anew */
     CHECK_INT(n_died(), 1);
