@@ -13,24 +13,24 @@
  * is none. */
 typedef struct column {
     const char *name;
-    const char *statistics[3];
+    const char *statistics[5];
 } column;
 
 static const column columns[] = {
     {"registers", {"VGPRs", "Max live registers", "Number of GPRs"}},
-    {"spills", {"Spilled VGPRs", "Spilled SGPRs", "Spill Count"}},
-    {"scratch_bytes", {"Scratch size", "Scratch Memory Size", "SLM Size"}},
-    {"lds_bytes", {"LDS size", "Workgroup Memory Size", NULL}},
-    {"occupancy", {"Subgroups per SIMD", NULL, NULL}},
-    {"dispatch_width", {"Max dispatch width", NULL, NULL}},
+    {"spills", {"Spilled VGPRs", "Spilled SGPRs", "Spill Count", "Spills", "Spills to memory"}},
+    {"scratch_bytes", {"Scratch size", "Scratch Memory Size", "SLM Size", "SLM size"}},
+    {"lds_bytes", {"LDS size", "Workgroup Memory Size"}},
+    {"occupancy", {"Subgroups per SIMD", "Max warps/SM"}},
+    {"dispatch_width", {"Max dispatch width"}},
     {"instructions", {"Instructions", "Instruction Count", "Instruction count"}},
-    {"code_bytes", {"Code size", "Code Size", NULL}},
-    {"inverse_throughput", {"Inverse Throughput", NULL, NULL}},
-    {"cycles", {"Latency", "Cycle Count", NULL}},
+    {"code_bytes", {"Code size", "Code Size"}},
+    {"inverse_throughput", {"Inverse Throughput"}},
+    {"cycles", {"Latency", "Cycle Count", "Cycles", "Static cycle count"}},
 };
 
 /* Instructions of the assembly that are counted: words that begin so. */
-static const char *const instructions[] = {"v_dot4", "v_wmma", "dp4a", "dpas", "idp4"};
+static const char *const instructions[] = {"v_dot4", "v_wmma", "dp4a", "dpas", "idp4", "hmma", "imma"};
 
 enum { N_COLUMNS = sizeof columns / sizeof columns[0], N_INSTRUCTIONS = sizeof instructions / sizeof instructions[0] };
 
@@ -292,9 +292,9 @@ int rr_verb_isa(int argc, char **argv) {
                  "the usual weight formats use, and prints what the driver's compiler says of it, as CSV. Nothing is\n"
                  "executed and no model is needed. Works where the driver has VK_KHR_pipeline_executable_properties.",
         .notes = "Columns: what the driver does not tell is empty. picked: yes when the engine runs this row here, other when\n"
-                 "only another --graph or --exact does. registers, occupancy (subgroups a SIMD unit can hold), inverse_throughput and cycles are\n"
-                 "the driver's own figures: compare them on one driver only. The last columns count instructions in the\n"
-                 "assembly.\n",
+                 "only another --graph or --exact does. registers, occupancy (subgroups a SIMD unit can hold, on NVIDIA an SM),\n"
+                 "inverse_throughput and cycles are the driver's own figures: compare them on one version of one driver only. The\n"
+                 "last columns count instructions in the assembly.\n",
         .groups = {rr_cli_options(options)},
     };
     rr_cli_args args;
