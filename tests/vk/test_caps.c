@@ -156,7 +156,8 @@ static void test_recorded(void) {
     static const char *const names[] = {
         "amd-polaris10", "amd-vega10", "amd-navi10", "amd-navi21", "amd-navi31", "amd-vangogh", "amd-raphael_mendocino",
         "amd-renoir", "amd-gfx1150", "amd-gfx1200", "amd-gfx1201", "intel-tgl", "intel-adl", "intel-dg2", "intel-mtl", "intel-lnl",
-        "intel-bmg", "nvk-tu102", "nvk-ga102", "llvmpipe-22.3.6", "llvmpipe-25.0.7", "swiftshader",
+        "intel-bmg", "nvk-tu102", "nvk-ga102", "amd-rdna4", "intel-ptl", "nvk-tu102-mesa26", "nvk-ga102-mesa26", "llvmpipe-22.3.6",
+        "llvmpipe-25.0.7", "swiftshader",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         rr_device_info info = recorded(names[i]);
@@ -193,6 +194,7 @@ static void test_shapes(void) {
         {"intel-dg2", {8, 8, 16}, {8, 8, 32}},      {"intel-lnl", {8, 16, 16}, {8, 16, 32}},
         {"intel-bmg", {8, 16, 16}, {8, 16, 32}},    {"amd-navi21", {0}, {0}},
         {"intel-tgl", {0}, {0}},                    {"nvk-ga102", {0}, {0}},
+        {"amd-rdna4", {16, 16, 16}, {16, 16, 16}},  {"intel-ptl", {8, 16, 16}, {8, 16, 32}},
         {"llvmpipe-25.0.7", {0}, {0}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
