@@ -83,7 +83,7 @@ float weigh(float s, float highest) { return s == NONE ? 0.0 : exp(s - highest);
 
 // Scores become weights; what was added up so far shrinks as the maximum grows.
 void softmax() {
-    vec2 highest = max(score[0], score[1]);
+    vec2 highest = max(score[0], score[1]), top = vec2(highest_yet[sub], highest_yet[sub + 4u]);
     tops[lane] = highest;
     barrier();
     if (lane < 32u) {
@@ -105,8 +105,9 @@ void softmax() {
     if (lane < 4u) {
         shrink[sub] = factor.x;
         shrink[sub + 4u] = factor.y;
+        highest_yet[sub] = now.x;
+        highest_yet[sub + 4u] = now.y;
     }
-    top = now;
     total = fma(total, factor, vec2(e0.x + e0.y, e1.x + e1.y));
     barrier();
 }
@@ -167,7 +168,9 @@ void main() {
     [[unroll]] for (uint h = 0; h < HEADS; h++) {
         sums[h] = vec4(0.0);
     }
-    top = vec2(NONE);
+    if (lane < HEADS) {
+        highest_yet[lane] = NONE;
+    }
     total = vec2(0.0);
     for (uint key0 = begin; key0 < end; key0 += TILE) {
         uvec2 page = rr_kv_page(row.pages, key0);

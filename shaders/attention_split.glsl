@@ -20,13 +20,14 @@ shared vec2 tops[QUADS * 4];       // heads i and i + 4 of lane i of four
 shared vec2 tops8[8 * 4];          // of 8 quads
 shared vec2 head_state[HEADS];     // maximum, sum
 shared float shrink[HEADS];
+shared float highest_yet[HEADS]; // the maximum; not in registers, of which the scores want all
 shared bool is_last;
 
 uint lane, group, kv_head, r;
 uint sub, quad;    // scores: lane = (quad, one of its four)
 uint slice, dim4;  // output: lane = (slice of the keys, 4 dimensions)
 vec4 sums[HEADS];
-vec2 top, total;   // of heads sub, sub + 4; total: of the lane's own keys
+vec2 total;        // of heads sub, sub + 4 and of the lane's own keys
 
 // The output of heads `first` … first + n − 1 of the group: slices 0 … n − 1 have one each, a lane its 4 dimensions. Called by
 // the whole workgroup.
@@ -91,8 +92,8 @@ void finish_chunk(uint n_chunks) {
         [[unroll]] for (uint i = 1; i < 8; i++) {
             total += tops8[i * 4u + sub];
         }
-        head_state[sub] = vec2(top.x, total.x);
-        head_state[sub + 4u] = vec2(top.y, total.y);
+        head_state[sub] = vec2(highest_yet[sub], total.x);
+        head_state[sub + 4u] = vec2(highest_yet[sub + 4u], total.y);
     }
     [[dont_unroll]] for (uint i = 0; i < HEADS; i += 2u) { // unrolled, it takes too many registers
         vec4 a = i == 0u ? sums[0] : i == 2u ? sums[2] : i == 4u ? sums[4] : sums[6];

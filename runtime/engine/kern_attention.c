@@ -14,15 +14,21 @@ enum { COOP_BLOCK = 32, COOP_TILE = 64 }; /* attention_coop.comp: BLOCK rows, at
 _Static_assert(RR_KV_PAGE % RR_ATTENTION_TILE == 0 && RR_KV_PAGE % COOP_TILE == 0, "a tile of keys lies in one page");
 
 /* Where subgroups may be of 8 or 16, a lane has few registers. */
-static bool few_registers(const rr_site *at) {
-    return at->info->subgroup_size_min >= 8 && at->info->subgroup_size_min <= 16;
+static bool few_registers(const rr_device_info *info) {
+    return info->subgroup_size_min >= 8 && info->subgroup_size_min <= 16;
+}
+
+/* The fewest lanes where registers are few: Intel's compiler of Mesa 26, left to choose, takes 32 lanes for a kernel whose
+ * registers hold 8, and spills hundreds. */
+static uint32_t narrow_subgroup(const rr_device_info *info) {
+    return few_registers(info) ? info->subgroup_size_min : 0;
 }
 
 /* attention_split.comp: how much of V is in flight at once; all of it where registers allow. */
 static uint32_t spec_split(const rr_site *at, uint32_t *values) {
     uint32_t all = at->key->head_size / 32;
     values[0] = at->key->head_size;
-    values[1] = few_registers(at) || all == 0 ? 1 : all;
+    values[1] = few_registers(at->info) || all == 0 ? 1 : all;
     return 2;
 }
 
@@ -42,11 +48,11 @@ static rows_shape rows_shape_of(const rr_site *at) {
     if (shape.spread > at->info->subgroup_size_min) {
         shape.spread = at->info->subgroup_size_min;
     }
-    if (few_registers(at) && at->key->head_size > 64) {
+    if (few_registers(at->info) && at->key->head_size > 64) {
         shape.rows = 1;
     }
     /* subgroups of 64 alone: half of the registers go to a second subgroup that hides the first one's latency */
-    shape.early = !few_registers(at) && at->info->subgroup_size_min < 64;
+    shape.early = !few_registers(at->info) && at->info->subgroup_size_min < 64;
     return shape;
 }
 
@@ -71,7 +77,7 @@ static const rr_code_row rows[] = {
     {RR_OP_attention_decode, "split", {1}, spec_split, grid_split, NULL, 0, 0},
 };
 
-const rr_code_table rr_code_attention = {.rows = rows, .n = sizeof rows / sizeof rows[0]};
+const rr_code_table rr_code_attention = {.rows = rows, .n = sizeof rows / sizeof rows[0], .subgroup = narrow_subgroup};
 
 /* attention_coop.comp: the first size of the driver's list of matrices that divides its tiles, those of 16 columns before others. */
 static bool coop_size(const rr_device_info *info, rr_coop_shape *out) {
