@@ -1,9 +1,12 @@
 """Running programs on vendors' real drivers with pretended hardware, for tools/isa-gate and tools/dry-run.
 
 Mesa's no-op kernel shims answer for a kernel driver: devices enumerate, kernels are compiled by the vendor's real compiler,
-command lists are recorded and submitted, but nothing is executed. The folder with the shims is given (--shims, else
-$REARANK_SHIMS, else ../shared/icd); the AMD and Intel ones work with the drivers of the installed Mesa when that is of the
-version that they were built from."""
+command lists are recorded and submitted, but nothing is executed. There are two sets of drivers:
+  - Installed: the machine's own Mesa, when it is of the version that the AMD and Intel shims were built from, and NVK
+    with its wrapper;
+  - Mesa26: a newer one in a folder of its own (--mesa26 ROOT, else $MESA26, else ~/.cache/mesa26), which knows newer
+    devices and more matrix units.
+The folder with the shims of both is given (--shims, else $REARANK_SHIMS, else ../shared/icd)."""
 import concurrent.futures
 import glob
 import json
@@ -13,7 +16,6 @@ import subprocess
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-MESA = '25.0.7'  # what the shims were built from
 
 
 class Target:
@@ -26,7 +28,7 @@ class Target:
         self.recorded = recorded or f'{vendor}-{chip}'
 
 
-TARGETS = [
+INSTALLED_TARGETS = [
     Target('amd', 'polaris10', 'RX 580', 'POLARIS10'),
     Target('amd', 'vega10', 'RX Vega', 'VEGA10'),
     Target('amd', 'navi10', 'RX 5700 XT', 'NAVI10'),
@@ -45,18 +47,20 @@ TARGETS = [
     Target('nvk', '172', 'Ampere GA102', 'NVK', recorded='nvk-ga102'),
 ]
 
-SHIM = {'amd': 'amd-stub/libamdgpu_noop_drm_shim.so', 'intel': 'intel-stub/libintel_noop_drm_shim.so', 'nvk': 'nvk/run'}
-DRIVER = {'amd': 'radeon_icd', 'intel': 'intel_icd'}
+# The same devices, where the newer Mesa lists the same matrices and uses the same name, and those of which it knows more.
+CHANGED = ['amd:gfx1150', 'amd:gfx1200', 'amd:gfx1201', 'nvk:162', 'nvk:172']
+MESA26_TARGETS = [target for target in INSTALLED_TARGETS if target.id not in CHANGED] + [
+    Target('amd', 'gfx1150', 'Strix', 'STRIX1'),
+    Target('amd', 'rdna4', 'RX 9070 XT', 'GFX1201'),
+    Target('intel', 'ptl', 'Panther Lake', 'PTL'),
+    Target('nvk', '162', 'Turing TU102', 'NVK', recorded='nvk-tu102-mesa26'),
+    Target('nvk', '172', 'Ampere GA102', 'NVK', recorded='nvk-ga102-mesa26'),
+]
 
 
-def shims_folder(given):
-    return os.path.abspath(given or os.environ.get('REARANK_SHIMS') or os.path.join(ROOT, '..', 'shared', 'icd'))
-
-
-def driver_file(vendor):
-    """The installed driver's description for the Vulkan loader, None when it is not installed."""
-    found = sorted(glob.glob(f'/usr/share/vulkan/icd.d/{DRIVER[vendor]}*.json'))
-    return found[0] if found else None
+def folder_of(*candidates):
+    """The first that is given, as an absolute path."""
+    return os.path.abspath(os.path.expanduser(next(folder for folder in candidates if folder)))
 
 
 def mesa_version(description):
@@ -72,55 +76,117 @@ def mesa_version(description):
     return ''
 
 
-def available(shims, wanted):
-    """The targets that can be pretended here, and a line for each reason why others cannot."""
-    reasons = []
-    if not os.path.isdir(shims):
-        return [], [f'skipped: no shims in {shims}']
-    usable = set()
-    for vendor in dict.fromkeys(target.vendor for target in wanted):
-        if not os.path.exists(os.path.join(shims, SHIM[vendor])):
-            reasons.append(f'skipped: {vendor}: no {SHIM[vendor]} in {shims}')
-        elif vendor in DRIVER and driver_file(vendor) is None:
-            reasons.append(f'skipped: {vendor}: no {DRIVER[vendor]} is installed (package mesa-vulkan-drivers)')
-        elif vendor in DRIVER and mesa_version(driver_file(vendor)) != MESA:
-            reasons.append(f'skipped: {vendor}: the shims are for Mesa {MESA}, the installed driver is of '
-                           f'{mesa_version(driver_file(vendor)) or "an unknown version"}')
+class Installed:
+    """The machine's own drivers."""
+
+    mesa = '25.0.7'  # what the shims were built from
+    title, table = f'Mesa {mesa}', 'isa.csv'
+    targets = INSTALLED_TARGETS
+    shim = {'amd': 'amd-stub/libamdgpu_noop_drm_shim.so', 'intel': 'intel-stub/libintel_noop_drm_shim.so', 'nvk': 'nvk/run'}
+    driver = {'amd': 'radeon_icd', 'intel': 'intel_icd'}
+
+    def __init__(self, shims):
+        self.shims = shims
+
+    def driver_file(self, vendor):
+        """The driver's description for the Vulkan loader, None when it is not installed."""
+        found = sorted(glob.glob(f'/usr/share/vulkan/icd.d/{self.driver[vendor]}*.json'))
+        return found[0] if found else None
+
+    def why_not(self, vendor):
+        """Why the vendor's devices cannot be pretended here; None when they can."""
+        if not os.path.exists(os.path.join(self.shims, self.shim[vendor])):
+            return f'no {self.shim[vendor]} in {self.shims}'
+        if vendor not in self.driver:
+            return None
+        if self.driver_file(vendor) is None:
+            return f'no {self.driver[vendor]} is installed (package mesa-vulkan-drivers)'
+        found = mesa_version(self.driver_file(vendor))
+        return None if found == self.mesa else (f'the shims are for Mesa {self.mesa}, the installed driver is of '
+                                                f'{found or "an unknown version"}')
+
+    def prepare(self, target, command, env):
+        """The command that runs `command` on the target; puts into `env` what it needs."""
+        shim = os.path.join(self.shims, self.shim[target.vendor])
+        if target.vendor == 'nvk':
+            return [shim, target.chip] + command
+        env['VK_DRIVER_FILES'] = env['VK_ICD_FILENAMES'] = self.driver_file(target.vendor)
+        if not target.memory:
+            env['RADV_FORCE_FAMILY'] = target.chip
         else:
-            usable.add(vendor)
-    return [target for target in wanted if target.vendor in usable], reasons
+            env['LD_PRELOAD'] = shim
+            env['AMDGPU_GPU_ID' if target.vendor == 'amd' else 'INTEL_STUB_GPU_PLATFORM'] = target.chip
+        return command
 
 
-def select(ids):
+class Mesa26:
+    """Mesa 26 in a folder of its own, with the C library that it needs; mesa26/run of the shims starts programs on it."""
+
+    title, table = 'Mesa 26', 'isa-mesa26.csv'
+    targets = MESA26_TARGETS
+    driver = {'amd': 'radeon_icd', 'intel': 'intel_icd', 'nvk': 'nouveau_icd'}
+
+    def __init__(self, shims, root):
+        self.root, self.starter = root, os.path.join(shims, 'mesa26', 'run')
+
+    def why_not(self, vendor):
+        """Why the vendor's devices cannot be pretended here; None when they can."""
+        if not os.path.exists(self.starter):
+            return f'no {self.starter}'
+        if not os.path.exists(os.path.join(self.root, 'usr/share/vulkan/icd.d', f'{self.driver[vendor]}.json')):
+            return f'no Mesa 26 in {self.root} (mesa26/fetch beside the shims brings it)'
+        return None
+
+    def prepare(self, target, command, env):
+        """The command that runs `command` on the target; puts into `env` what it needs."""
+        env['MESA26'] = self.root
+        return [self.starter, target.id] + command
+
+
+def add_options(parser):
+    """The options by which drivers_of() chooses."""
+    parser.add_argument('--shims', help='the folder with the shims (default: $REARANK_SHIMS, else ../shared/icd)')
+    parser.add_argument('--mesa26', metavar='ROOT', nargs='?', const='',
+                        help='on Mesa 26 instead of the installed drivers (default: $MESA26, else ~/.cache/mesa26)')
+
+
+def drivers_of(options):
+    shims = folder_of(options.shims, os.environ.get('REARANK_SHIMS'), os.path.join(ROOT, '..', 'shared', 'icd'))
+    if options.mesa26 is None:
+        return Installed(shims)
+    return Mesa26(shims, folder_of(options.mesa26, os.environ.get('MESA26'), '~/.cache/mesa26'))
+
+
+def available(drivers, wanted):
+    """The targets that can be pretended here; says of each other vendor why its targets cannot."""
+    reasons = {vendor: drivers.why_not(vendor) for vendor in dict.fromkeys(target.vendor for target in wanted)}
+    for vendor, reason in reasons.items():
+        if reason is not None:
+            print(f'skipped: {vendor} on {drivers.title}: {reason}')
+    return [target for target in wanted if reasons[target.vendor] is None]
+
+
+def select(drivers, ids):
     """All targets, or those whose id or chip is named."""
     for name in ids:
-        if not any(name in (target.id, target.chip, target.vendor) for target in TARGETS):
-            raise SystemExit(f'no pretended device is called {name}; there are '
-                             + ' '.join(target.id for target in TARGETS))
-    return [t for t in TARGETS if not ids or any(name in (t.id, t.chip, t.vendor) for name in ids)]
+        if not any(name in (target.id, target.chip, target.vendor) for target in drivers.targets):
+            raise SystemExit(f'no pretended device of {drivers.title} is called {name}; there are '
+                             + ' '.join(target.id for target in drivers.targets))
+    return [t for t in drivers.targets if not ids or any(name in (t.id, t.chip, t.vendor) for name in ids)]
 
 
-NOISE = re.compile(r'unhandled|^Unknown (drm|DRM)|not a conformant|bus info|not a recognized processor')
+NOISE = re.compile(r'unhandled|^Unknown (drm|DRM)|not a conformant|bus info|not a recognized processor|Forcing probe of')
 
 
-def run(target, shims, command, timeout, env=None):
+def run(drivers, target, command, timeout):
     """Runs `command` on the target; gives (exit code, standard output, what its standard error says beside the shims' noise).
     Caches are off or in a folder of this call's own."""
     with tempfile.TemporaryDirectory() as cache:
-        full = dict(os.environ, MESA_SHADER_CACHE_DISABLE='true', REARANK_CACHE=cache, LC_ALL='C', **(env or {}))
+        full = dict(os.environ, MESA_SHADER_CACHE_DISABLE='true', REARANK_CACHE=cache, LC_ALL='C')
         full.setdefault('XDG_RUNTIME_DIR', '/tmp')
         for name in ('REARANK_CAPS', 'REARANK_MODEL', 'VK_ICD_FILENAMES'):
             full.pop(name, None)
-        shim = os.path.join(shims, SHIM[target.vendor])
-        if target.vendor == 'nvk':
-            command = [shim, target.chip] + command
-        else:
-            full['VK_DRIVER_FILES'] = full['VK_ICD_FILENAMES'] = driver_file(target.vendor)
-            if not target.memory:
-                full['RADV_FORCE_FAMILY'] = target.chip
-            else:
-                full['LD_PRELOAD'] = shim
-                full['AMDGPU_GPU_ID' if target.vendor == 'amd' else 'INTEL_STUB_GPU_PLATFORM'] = target.chip
+        command = drivers.prepare(target, command, full)
         try:
             done = subprocess.run(command, env=full, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
                                   check=False)
