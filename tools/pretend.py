@@ -4,8 +4,8 @@ Mesa's no-op kernel shims answer for a kernel driver: devices enumerate, kernels
 command lists are recorded and submitted, but nothing is executed. There are two sets of drivers:
   - Installed: the machine's own Mesa, when it is of the version that the AMD and Intel shims were built from, and NVK
     with its wrapper;
-  - Mesa26: a newer one in a folder of its own (--mesa26 ROOT, else $MESA26, else ~/.cache/mesa26), which knows newer
-    devices and more matrix units.
+  - Mesa26: a newer one in a folder of its own, as `tools/mesa-next fetch` brings it (--mesa26 ROOT, else $REARANK_MESA, else
+    ~/.cache/mesa-next), which knows newer devices and more matrix units.
 The folder with the shims of both is given (--shims, else $REARANK_SHIMS, else ../shared/icd)."""
 import concurrent.futures
 import glob
@@ -120,41 +120,57 @@ class Installed:
 
 
 class Mesa26:
-    """Mesa 26 in a folder of its own, with the C library that it needs; mesa26/run of the shims starts programs on it."""
+    """Mesa 26 in a folder of its own, with the loader of programs and the C library that it needs."""
 
     title, table = 'Mesa 26', 'isa-mesa26.csv'
     targets = MESA26_TARGETS
+    shim = {'amd': 'mesa26/libamdgpu_noop_drm_shim.so', 'intel': 'intel-stub/libintel_noop_drm_shim.so',
+            'nvk': 'nvk/libnouveau_noop_drm_shim.so'}
     driver = {'amd': 'radeon_icd', 'intel': 'intel_icd', 'nvk': 'nouveau_icd'}
+    chip_variable = {'amd': 'AMDGPU_GPU_ID', 'intel': 'INTEL_STUB_GPU_PLATFORM', 'nvk': 'NOUVEAU_CHIPSET'}
+    # the AMD shim that says of one of its chips that it is a later one
+    renamed = {'amd:rdna4': ('mesa26/libamdgpu_noop_drm_shim_rdna4.so', 'navi31')}
 
     def __init__(self, shims, root):
-        self.root, self.starter = root, os.path.join(shims, 'mesa26', 'run')
+        self.shims, self.root = shims, root
+
+    def driver_file(self, vendor):
+        return os.path.join(self.root, 'usr/share/vulkan/icd.d', f'{self.driver[vendor]}.json')
 
     def why_not(self, vendor):
         """Why the vendor's devices cannot be pretended here; None when they can."""
-        if not os.path.exists(self.starter):
-            return f'no {self.starter}'
-        if not os.path.exists(os.path.join(self.root, 'usr/share/vulkan/icd.d', f'{self.driver[vendor]}.json')):
-            return f'no Mesa 26 in {self.root} (mesa26/fetch beside the shims brings it)'
+        if not os.path.exists(os.path.join(self.shims, self.shim[vendor])):
+            return f'no {self.shim[vendor]} in {self.shims}'
+        if not os.path.exists(self.driver_file(vendor)):
+            return f'no Mesa 26 in {self.root} (tools/mesa-next fetch brings it)'
         return None
 
     def prepare(self, target, command, env):
         """The command that runs `command` on the target; puts into `env` what it needs."""
-        env['MESA26'] = self.root
-        return [self.starter, target.id] + command
+        shim, chip = self.renamed.get(target.id, (self.shim[target.vendor], target.chip))
+        env['VK_DRIVER_FILES'] = env['VK_ICD_FILENAMES'] = self.driver_file(target.vendor)
+        env[self.chip_variable[target.vendor]] = chip
+        env.setdefault('XDG_RUNTIME_DIR', '/tmp')
+        if target.vendor == 'intel':
+            env['INTEL_FORCE_PROBE'] = '*'
+        folders = [os.path.join(self.root, 'usr/lib/x86_64-linux-gnu'), os.path.join(self.root, 'lib/x86_64-linux-gnu'),
+                   '/usr/lib/x86_64-linux-gnu', '/lib/x86_64-linux-gnu']
+        return [os.path.join(self.root, 'usr/lib64/ld-linux-x86-64.so.2'), '--preload', os.path.join(self.shims, shim),
+                '--library-path', ':'.join(folders)] + command
 
 
 def add_options(parser):
     """The options by which drivers_of() chooses."""
     parser.add_argument('--shims', help='the folder with the shims (default: $REARANK_SHIMS, else ../shared/icd)')
     parser.add_argument('--mesa26', metavar='ROOT', nargs='?', const='',
-                        help='on Mesa 26 instead of the installed drivers (default: $MESA26, else ~/.cache/mesa26)')
+                        help='on Mesa 26 instead of the installed drivers (default: $REARANK_MESA, else ~/.cache/mesa-next)')
 
 
 def drivers_of(options):
     shims = folder_of(options.shims, os.environ.get('REARANK_SHIMS'), os.path.join(ROOT, '..', 'shared', 'icd'))
     if options.mesa26 is None:
         return Installed(shims)
-    return Mesa26(shims, folder_of(options.mesa26, os.environ.get('MESA26'), '~/.cache/mesa26'))
+    return Mesa26(shims, folder_of(options.mesa26, os.environ.get('REARANK_MESA'), '~/.cache/mesa-next'))
 
 
 def available(drivers, wanted):
