@@ -248,8 +248,8 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
                                       .spec = spec,
                                       .n_spec = code.row->spec(&at, spec),
                                       .push_bytes = rr_op_push_bytes(op),
-                                       .subgroup_size = pinned_of(code.table, at.info),
-                                       .caps = variant->caps};
+                                      .subgroup_size = pinned_of(code.table, at.info),
+                                      .caps = variant->caps};
         rr_status status = rr_vk_kernel_create(kern->device, &params, &entry.tiles[t], diag);
         if (status != RR_OK) {
             entry_destroy(kern, &entry);

@@ -13,22 +13,17 @@ enum { COOP_BLOCK = 32, COOP_TILE = 64 }; /* attention_coop.comp: BLOCK rows, at
 
 _Static_assert(RR_KV_PAGE % RR_ATTENTION_TILE == 0 && RR_KV_PAGE % COOP_TILE == 0, "a tile of keys lies in one page");
 
-/* Where subgroups may be of 8 or 16, a lane has few registers. */
-static bool few_registers(const rr_device_info *info) {
-    return info->subgroup_size_min >= 8 && info->subgroup_size_min <= 16;
-}
-
 /* The fewest lanes where registers are few: Intel's compiler of Mesa 26, left to choose, takes 32 lanes for a kernel whose
  * registers hold 8, and spills hundreds. */
 static uint32_t narrow_subgroup(const rr_device_info *info) {
-    return few_registers(info) ? info->subgroup_size_min : 0;
+    return rr_few_registers(info) ? info->subgroup_size_min : 0;
 }
 
 /* attention_split.comp: how much of V is in flight at once; all of it where registers allow. */
 static uint32_t spec_split(const rr_site *at, uint32_t *values) {
     uint32_t all = at->key->head_size / 32;
     values[0] = at->key->head_size;
-    values[1] = few_registers(at->info) || all == 0 ? 1 : all;
+    values[1] = rr_few_registers(at->info) || all == 0 ? 1 : all;
     return 2;
 }
 
@@ -48,11 +43,11 @@ static rows_shape rows_shape_of(const rr_site *at) {
     if (shape.spread > at->info->subgroup_size_min) {
         shape.spread = at->info->subgroup_size_min;
     }
-    if (few_registers(at->info) && at->key->head_size > 64) {
+    if (rr_few_registers(at->info) && at->key->head_size > 64) {
         shape.rows = 1;
     }
     /* subgroups of 64 alone: half of the registers go to a second subgroup that hides the first one's latency */
-    shape.early = !few_registers(at->info) && at->info->subgroup_size_min < 64;
+    shape.early = !rr_few_registers(at->info) && at->info->subgroup_size_min < 64;
     return shape;
 }
 

@@ -27,15 +27,12 @@ static uint32_t spec_head(const rr_site *at, uint32_t *values) {
     return 1;
 }
 
-/* Where subgroups may be of 8 or 16, a lane has few registers. */
-static bool few_registers(const rr_site *at) {
-    return at->info->subgroup_size_min >= 8 && at->info->subgroup_size_min <= 16;
-}
-
 /* Output rows a lane: more of them share each activation, fewer need fewer registers. 4 suits most compilers; where a lane
  * has few registers, 3 rows spill already (docs/isa.md). */
 enum { MATMUL_ROWS = 4, MATMUL_ROWS_FEW = 2 };
-static uint32_t matmul_rows(const rr_site *at) { return few_registers(at) ? MATMUL_ROWS_FEW : MATMUL_ROWS; }
+static uint32_t matmul_rows(const rr_site *at) {
+    return rr_few_registers(at->info) ? MATMUL_ROWS_FEW : MATMUL_ROWS;
+}
 
 static uint32_t spec_matmul(const rr_site *at, uint32_t *values) {
     values[0] = at->key->format;
@@ -54,7 +51,7 @@ static uint32_t spec_matmul_lanes(const rr_site *at, uint32_t *values) {
 /* Query rows a workgroup of the plain kernel: what fits the registers with the sums of a whole head. */
 static uint32_t attention_rows(const rr_site *at) {
     uint32_t rows = at->key->head_size <= 64 ? 32 : 16;
-    return few_registers(at) ? rows / 2 : rows;
+    return rr_few_registers(at->info) ? rows / 2 : rows;
 }
 
 static uint32_t spec_attention_prefill(const rr_site *at, uint32_t *values) {

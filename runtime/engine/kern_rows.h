@@ -45,11 +45,18 @@ typedef struct rr_code_table {
     bool (*pays)(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info);
 } rr_code_table;
 
+/* Where subgroups may be of 8 or 16, a lane has few registers. */
+static inline bool rr_few_registers(const rr_device_info *info) {
+    return info->subgroup_size_min >= 8 && info->subgroup_size_min <= 16;
+}
+
+static inline bool rr_coop_side_divides(uint32_t side) {
+    return side == 8 || side == 16 || side == 32;
+}
+
 /* Whether each side of a matrix's size is 8, 16 or 32: it divides tiles of 32 and is not smaller than any that drivers list. */
 static inline bool rr_coop_divides(const rr_coop_shape *size) {
-    const uint32_t sides = size->m | size->n | size->k;
-    return (sides & ~(8u | 16u | 32u)) == 0 && (size->m & (size->m - 1)) == 0 && (size->n & (size->n - 1)) == 0 &&
-           (size->k & (size->k - 1)) == 0 && size->m * size->n * size->k != 0;
+    return rr_coop_side_divides(size->m) && rr_coop_side_divides(size->n) && rr_coop_side_divides(size->k);
 }
 
 extern const rr_code_table rr_code_plain;
