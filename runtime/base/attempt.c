@@ -48,16 +48,18 @@ static uint32_t count_of_dead(int file) {
 }
 
 rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag) {
-    rr_attempt *attempt = calloc(1, sizeof *attempt);
-    if (attempt == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "out of memory");
-    }
-    attempt->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (attempt->file < 0) {
-        free(attempt);
+    const int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (file < 0) {
         return rr_fail(diag, RR_E_IO, "%s: %s", path, strerror(errno));
     }
-    pthread_mutex_init(&attempt->mutex, NULL);
+    rr_attempt *attempt = calloc(1, sizeof *attempt);
+    if (attempt == NULL || pthread_mutex_init(&attempt->mutex, NULL) != 0) {
+        const bool has_memory = attempt != NULL;
+        free(attempt);
+        close(file);
+        return has_memory ? rr_fail(diag, RR_E_INTERNAL, "cannot make a lock") : rr_fail(diag, RR_E_MEMORY, "out of memory");
+    }
+    attempt->file = file;
     attempt->n_died = count_of_dead(attempt->file);
     (void)flock(attempt->file, LOCK_SH | LOCK_NB); /* on a file system without locks deaths of processes beside count too */
     replace_opened(NULL, attempt);

@@ -7,7 +7,7 @@
 
 typedef struct rr_attempt rr_attempt;
 
-/* Opens the count at `path`, made when absent. Errors: RR_E_IO, RR_E_MEMORY. */
+/* Opens the count at `path`, made when absent. Errors: RR_E_IO, RR_E_MEMORY, RR_E_INTERNAL. */
 rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag);
 void rr_attempt_close(rr_attempt **attempt);
 

@@ -2,29 +2,29 @@
  * Owns: these files' names. Not for software devices, whose kernels the tests run. */
 #include "runtime/vk/internal.h"
 
-#include <stdio.h>
-
 #include "runtime/base/file.h"
 
 /* The capabilities that drivers get wrong, those that need most of a driver first; a kernel counts for the first that it needs. */
-static const rr_cap_bit guarded[RR_VK_GUARDS] = {RR_CAP_BIT_COOP_INT8, RR_CAP_BIT_COOP, RR_CAP_BIT_DOT, RR_CAP_BIT_SUBGROUP};
+static const struct {
+    uint32_t cap;
+    const char *ending; /* of its file in the folder */
+} guarded[RR_VK_GUARDS] = {{RR_CAP_COOP_INT8, "-coop-int8.txt"}, {RR_CAP_COOP, "-coop.txt"}, {RR_CAP_DOT, "-dot.txt"},
+                           {RR_CAP_SUBGROUP, "-subgroup.txt"}};
 
-static rr_status guard_path(const rr_device_info *info, rr_cap_bit bit, rr_buf *out, rr_diag *diag) {
-    char ending[32];
-    snprintf(ending, sizeof ending, "-%s.txt", rr_cap_text(bit));
-    return rr_cache_path_of("kernels", info->uuid, ending, out, diag);
+static const char folder[] = "kernels";
+
+rr_status rr_vk_attempt_open(const char *in, const rr_device_info *info, const char *ending, rr_buf *path, rr_attempt **out,
+                             rr_diag *diag) {
+    RR_TRY(rr_cache_path_of(in, info->uuid, ending, path, diag));
+    RR_TRY(rr_cache_make_folder_of(path->data, diag));
+    return rr_attempt_open(path->data, out, diag);
 }
 
-static rr_attempt *guard_open(const rr_device_info *info, rr_cap_bit bit) {
+static rr_attempt *guard_open(const rr_device_info *info, size_t i) {
     rr_attempt *attempt = NULL;
     rr_buf path = {0};
     rr_diag diag = {0};
-    rr_status status = guard_path(info, bit, &path, &diag);
-    if (status == RR_OK && rr_attempt_open(path.data, &attempt, &diag) != RR_OK) { /* the first one makes its folder */
-        status = rr_cache_write(path.data, "0", 1, &diag);
-        status = status == RR_OK ? rr_attempt_open(path.data, &attempt, &diag) : status;
-    }
-    if (status != RR_OK) {
+    if (rr_vk_attempt_open(folder, info, guarded[i].ending, &path, &attempt, &diag) != RR_OK) {
         rr_log(RR_LOG_DEBUG, "%s: a crash in making kernels could not be remembered: %s", info->name, diag.text);
     }
     rr_buf_destroy(&path);
@@ -33,7 +33,7 @@ static rr_attempt *guard_open(const rr_device_info *info, rr_cap_bit bit) {
 
 rr_attempt *rr_vk_guard(rr_vk_device *device, uint32_t caps) {
     size_t i = 0;
-    while (i < RR_VK_GUARDS && (caps & 1u << guarded[i]) == 0) {
+    while (i < RR_VK_GUARDS && (caps & guarded[i].cap) == 0) {
         i++;
     }
     if (i == RR_VK_GUARDS || (device->info.caps & RR_CAP_CPU) != 0) {
@@ -41,7 +41,7 @@ rr_attempt *rr_vk_guard(rr_vk_device *device, uint32_t caps) {
     }
     pthread_mutex_lock(&device->guard_mutex);
     if (device->guards[i] == NULL) {
-        device->guards[i] = guard_open(&device->info, guarded[i]);
+        device->guards[i] = guard_open(&device->info, i);
     }
     pthread_mutex_unlock(&device->guard_mutex);
     return device->guards[i];
@@ -53,10 +53,11 @@ void rr_vk_guards_close(rr_vk_device *device) {
     }
 }
 
-static bool has_died(const rr_device_info *info, rr_cap_bit bit) {
+static bool has_died(const rr_device_info *info, size_t i) {
     rr_buf path = {0};
     rr_diag diag = {0};
-    const bool died = guard_path(info, bit, &path, &diag) == RR_OK && rr_attempt_take_deaths(path.data) > 0;
+    const bool died = rr_cache_path_of(folder, info->uuid, guarded[i].ending, &path, &diag) == RR_OK &&
+                      rr_attempt_take_deaths(path.data) > 0;
     rr_buf_destroy(&path);
     return died;
 }
@@ -64,8 +65,7 @@ static bool has_died(const rr_device_info *info, rr_cap_bit bit) {
 uint32_t rr_vk_take_deaths(const rr_device_info *info) {
     uint32_t caps = 0;
     for (size_t i = 0; i < RR_VK_GUARDS && (info->caps & RR_CAP_CPU) == 0; i++) {
-        const uint32_t cap = 1u << guarded[i];
-        caps |= (info->caps & cap) != 0 && has_died(info, guarded[i]) ? cap : 0u;
+        caps |= (info->caps & guarded[i].cap) != 0 && has_died(info, i) ? guarded[i].cap : 0u;
     }
     return caps;
 }

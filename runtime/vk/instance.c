@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/file.h"
-
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
 
 /* Processes in a row that may die with wider vectors before these are given up: some may have been killed by a person. */
@@ -249,12 +247,7 @@ static rr_attempt *wide_attempt(const rr_device_info *info) {
     rr_attempt *attempt = NULL;
     rr_buf path = {0};
     rr_diag diag = {0};
-    rr_status status = rr_cache_path_of("wide", info->uuid, ".txt", &path, &diag);
-    if (status == RR_OK && rr_attempt_open(path.data, &attempt, &diag) != RR_OK) { /* the first one makes its folder */
-        status = rr_cache_write(path.data, "0", 1, &diag);
-        status = status == RR_OK ? rr_attempt_open(path.data, &attempt, &diag) : status;
-    }
-    if (status != RR_OK) {
+    if (rr_vk_attempt_open("wide", info, ".txt", &path, &attempt, &diag) != RR_OK) {
         rr_log(RR_LOG_DEBUG, "%s: wider vectors are not asked for, since a crash could not be remembered: %s", info->name, diag.text);
     } else if (rr_attempt_n_died(attempt) >= MOST_DEATHS) {
         rr_log(RR_LOG_INFO, "%s: %u processes died with wider vectors, which are not asked for any more (until %s is removed)",

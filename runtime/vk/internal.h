@@ -126,6 +126,10 @@ void rr_vk_staging_destroy(rr_vk_device *device);
 /* pipeline_cache.c */
 void rr_vk_pipeline_cache_destroy(rr_vk_device *device);
 
+/* guard.c: the count of a device in the cache, <folder>/<uuid><ending>; its path too, which the caller destroys. Errors: RR_E_IO,
+ * RR_E_MEMORY, RR_E_INTERNAL. */
+rr_status rr_vk_attempt_open(const char *folder, const rr_device_info *info, const char *ending, rr_buf *path, rr_attempt **out,
+                             rr_diag *diag);
 /* guard.c: of making a kernel that needs `caps`; NULL = nothing to remember. */
 rr_attempt *rr_vk_guard(rr_vk_device *device, uint32_t caps);
 void rr_vk_guards_close(rr_vk_device *device);
