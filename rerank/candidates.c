@@ -14,10 +14,6 @@ static const char candidates_shape[] = "{\"qid\", \"query\", \"hits\": [{\"docid
 static const char passage_shape[] = "{\"text\", \"title\"?, \"id\"?} on one line";
 static const char recording_shape[] = "{\"qid\", \"responses\": [\"...\", ...]} on one line";
 
-static const char *label_of(const char *path) {
-    return strcmp(path, "-") == 0 ? "standard input" : path;
-}
-
 /* A growing array of one item type, outside the arena while its length is unknown. */
 typedef struct item_list {
     void *items;
@@ -251,7 +247,7 @@ rr_status rr_candidates_read_texts(const char *path, rr_null_texts *nulls, rr_ca
     rr_buf text = {0};
     rr_status status = rr_text_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
     if (status == RR_OK) {
-        status = parse(text.data, text.bytes, label_of(path), nulls, out, diag);
+        status = parse(text.data, text.bytes, rr_text_label(path), nulls, out, diag);
     }
     rr_buf_destroy(&text);
     return status;
@@ -525,7 +521,7 @@ rr_status rr_passages_read(const char *qid, const char *query, const char *const
         rr_buf text = {0};
         rr_status status = rr_text_file_read(paths[0], RR_CANDIDATES_MAX_BYTES, &text, diag);
         if (status == RR_OK) {
-            status = rr_passages_parse(qid, query, text.data, text.bytes, label_of(paths[0]), out, diag);
+            status = rr_passages_parse(qid, query, text.data, text.bytes, rr_text_label(paths[0]), out, diag);
         }
         rr_buf_destroy(&text);
         return status;
@@ -621,7 +617,7 @@ rr_status rr_recording_read(const char *path, rr_recording *out, rr_diag *diag) 
     rr_buf text = {0};
     rr_status status = rr_text_file_read(path, RR_CANDIDATES_MAX_BYTES, &text, diag);
     if (status == RR_OK) {
-        status = rr_recording_parse(text.data, text.bytes, label_of(path), out, diag);
+        status = rr_recording_parse(text.data, text.bytes, rr_text_label(path), out, diag);
     }
     rr_buf_destroy(&text);
     return status;

@@ -51,7 +51,7 @@ const char *rr_text_packing(const void *data, size_t bytes) {
     return is_word ? NULL : name;
 }
 
-static const char *label_of(const char *path) {
+const char *rr_text_label(const char *path) {
     return strcmp(path, "-") == 0 ? "standard input" : path;
 }
 
@@ -220,7 +220,7 @@ rr_status rr_text_stream_open(const char *path, rr_text_stream **out, rr_diag *d
         return rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
     }
     rr_status status = RR_OK;
-    s->label = label_of(path);
+    s->label = rr_text_label(path);
     s->fd = -1;
     RR_TRY_GOTO(open_fd(path, &s->fd, diag));
     RR_TRY_GOTO(need(s, HEAD_BYTES, diag));

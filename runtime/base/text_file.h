@@ -38,6 +38,9 @@ rr_status rr_text_stream_open(const char *path, rr_text_stream **out, rr_diag *d
 rr_status rr_text_stream_read(rr_text_stream *stream, void *to, size_t room, size_t *n, rr_diag *diag);
 void rr_text_stream_close(rr_text_stream **stream);
 
+/* What messages call the file: its path, or "standard input". Borrows the path. */
+const char *rr_text_label(const char *path);
+
 /* What these first bytes of a file say that it is packed with ("gzip", "zstd", …); NULL = none that is known. */
 const char *rr_text_packing(const void *data, size_t bytes);
 
