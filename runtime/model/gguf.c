@@ -536,22 +536,22 @@ rr_status rr_gguf_f64(const rr_gguf *gguf, const char *key, double *out, rr_diag
     return wrong_type(gguf, value, "a floating-point number", diag);
 }
 
+static rr_status need_type(const rr_gguf *gguf, const char *key, rr_gguf_type type, const char *wanted, const rr_gguf_value **out,
+                           rr_diag *diag) {
+    RR_TRY(need(gguf, key, wanted, out, diag));
+    return (*out)->type == type ? RR_OK : wrong_type(gguf, *out, wanted, diag);
+}
+
 rr_status rr_gguf_bool(const rr_gguf *gguf, const char *key, bool *out, rr_diag *diag) {
     const rr_gguf_value *value = NULL;
-    RR_TRY(need(gguf, key, "a bool", &value, diag));
-    if (value->type != RR_GGUF_BOOL) {
-        return wrong_type(gguf, value, "a bool", diag);
-    }
+    RR_TRY(need_type(gguf, key, RR_GGUF_BOOL, "a bool", &value, diag));
     *out = value->data[0] != 0;
     return RR_OK;
 }
 
 rr_status rr_gguf_string(const rr_gguf *gguf, const char *key, rr_text *out, rr_diag *diag) {
     const rr_gguf_value *value = NULL;
-    RR_TRY(need(gguf, key, "a string", &value, diag));
-    if (value->type != RR_GGUF_STRING) {
-        return wrong_type(gguf, value, "a string", diag);
-    }
+    RR_TRY(need_type(gguf, key, RR_GGUF_STRING, "a string", &value, diag));
     *out = (rr_text){(const char *)value->data + 8, (size_t)value->data_bytes - 8};
     return RR_OK;
 }
