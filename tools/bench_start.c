@@ -197,9 +197,8 @@ static rr_status measure(rr_bench *bench, const rr_engine_params *params, const 
 }
 
 rr_status rr_bench_start(rr_bench *bench, const rr_engine_params *params, rr_diag *diag) {
-    const char *temp = getenv("TMPDIR");
     rr_buf folder = {0};
-    rr_buf_printf(&folder, "%s/rearank-start-XXXXXX", temp != NULL && temp[0] != '\0' ? temp : "/tmp");
+    rr_buf_printf(&folder, "%s/rearank-start-XXXXXX", rr_temp_folder());
     if (folder.failed || mkdtemp(folder.data) == NULL) {
         rr_status status = rr_fail(diag, RR_E_IO, "cannot make a folder for empty caches: %s", strerror(errno));
         rr_buf_destroy(&folder);

@@ -191,6 +191,11 @@ bool rr_file_same(const char *a, const char *b) {
     return same;
 }
 
+const char *rr_temp_folder(void) {
+    const char *folder = getenv("TMPDIR");
+    return folder != NULL && folder[0] != '\0' ? folder : "/tmp";
+}
+
 rr_status rr_folder_make(const char *path, rr_diag *diag) {
     size_t n = strlen(path);
     char *copy = malloc(n + 1);

@@ -76,6 +76,9 @@ bool rr_file_same(const char *a, const char *b);
 
 /* Appends the folder of a path, "." when it names none. A lack of memory shows in out->failed. */
 void rr_folder_of(const char *path, rr_buf *out);
+/* Where files that nobody keeps go: $TMPDIR, where it is set and not empty, else /tmp. Borrowed from the environment. */
+const char *rr_temp_folder(void);
+
 /* Creates a folder and its parents. */
 rr_status rr_folder_make(const char *path, rr_diag *diag);
 

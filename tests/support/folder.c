@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "runtime/base/file.h"
+
 static bool name(char *path, size_t room) {
-    const char *temp = getenv("TMPDIR");
-    int length = snprintf(path, room, "%s/rearank_test_XXXXXX", temp != NULL && temp[0] != '\0' ? temp : "/tmp");
+    int length = snprintf(path, room, "%s/rearank_test_XXXXXX", rr_temp_folder());
     return length >= 0 && (size_t)length < room;
 }
 
