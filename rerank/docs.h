@@ -54,9 +54,8 @@ const rr_doc *rr_docs_find(const rr_docs *docs, rr_text id); /* NULL when it was
  *   {"_id": …, "title": …, "text": …}   JSON Lines (BEIR's corpus.jsonl and queries.jsonl, BRIGHT's documents and examples, ours)
  *   id <tab> text                       anything else (MS MARCO's collection.tsv and queries.tsv)
  * Of members that may be the id or the text, the object's first counts. Of lines that were not asked for, only the id is looked at,
- * and a line whose id comes first is not parsed. A text that is null counts as not found. If an id that was asked
- * for comes again in the same file with another text, the last one counts, as for programs that make a dictionary of the file; in another
- * file it is an error.
+ * and a line whose id comes first is not parsed. A text that is null counts as not found. If an id that was asked for comes again in the
+ * same file with another text, the last text counts, as for programs that make a dictionary of the file; in another file it is an error.
  * Errors: RR_E_IO, RR_E_INPUT, RR_E_MEMORY. Cost: one pass over the mapped file, or over one packed with gzip, of which a megabyte or the
  * longest line is in memory; memory for what is kept. */
 rr_status rr_docs_read(rr_docs *docs, rr_docs_kind kind, const char *path, rr_diag *diag);

@@ -5,7 +5,7 @@ command lists are recorded and submitted, but nothing is executed. There are two
   - Installed: the machine's own Mesa, when it is of the version that the AMD and Intel shims were built from, and NVK
     with its wrapper;
   - Mesa26: a newer one in a folder of its own, as `tools/mesa-next fetch` brings it (--mesa26 ROOT, else $REARANK_MESA, else
-    ~/.cache/mesa-next), which knows newer devices and more matrix units.
+    mesa-next in the user's cache folder), which knows newer devices and more matrix units.
 The folder with the shims of both is given (--shims, else $REARANK_SHIMS, else ../shared/icd)."""
 import concurrent.futures
 import glob
@@ -163,14 +163,16 @@ def add_options(parser):
     """The options by which drivers_of() chooses."""
     parser.add_argument('--shims', help='the folder with the shims (default: $REARANK_SHIMS, else ../shared/icd)')
     parser.add_argument('--mesa26', metavar='ROOT', nargs='?', const='',
-                        help='on Mesa 26 instead of the installed drivers (default: $REARANK_MESA, else ~/.cache/mesa-next)')
+                        help='on Mesa 26 instead of the installed drivers (default: $REARANK_MESA, else mesa-next in the cache folder)')
 
 
 def drivers_of(options):
     shims = folder_of(options.shims, os.environ.get('REARANK_SHIMS'), os.path.join(ROOT, '..', 'shared', 'icd'))
     if options.mesa26 is None:
         return Installed(shims)
-    return Mesa26(shims, folder_of(options.mesa26, os.environ.get('REARANK_MESA'), '~/.cache/mesa-next'))
+    # as tools/mesa-next places it
+    usual = os.path.join(os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'mesa-next')
+    return Mesa26(shims, folder_of(options.mesa26, os.environ.get('REARANK_MESA'), usual))
 
 
 def available(drivers, wanted):
