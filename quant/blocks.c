@@ -1,12 +1,15 @@
 /* The block layouts of GGUF files, one reader a format.
- * Source: the GGUF specification and ggml's published block structures (fields in file order, no padding):
+ * Source: the GGUF specification and ggml's published block structures (fields in file order, no
+ * padding):
  *   Q4_0  f16 d, u8 qs[16]                       nibbles: low = weights 0…15, high = 16…31
  *   Q4_1  f16 d, f16 m, u8 qs[16]                alike
  *   Q5_0  f16 d, u32 qh, u8 qs[16]               alike; bit j of qh is the fifth bit of weight j
  *   Q5_1  f16 d, f16 m, u32 qh, u8 qs[16]        alike
  *   Q8_0  f16 d, i8 qs[32]
- *   Q4_K  f16 d, f16 dmin, u8 sc[12], u8 qs[128] 32 bytes hold groups 2p (low nibbles) and 2p+1 (high)
- *   Q5_K  f16 d, f16 dmin, u8 sc[12], u8 qh[32], u8 qs[128]   alike; bit g of qh[l] belongs to weight l of group g
+ *   Q4_K  f16 d, f16 dmin, u8 sc[12], u8 qs[128] 32 bytes hold groups 2p (low nibbles) and 2p+1
+ *         (high)
+ *   Q5_K  f16 d, f16 dmin, u8 sc[12], u8 qh[32], u8 qs[128]   alike; bit g of qh[l] belongs to
+ *         weight l of group g
  *   Q6_K  u8 ql[128], u8 qh[64], i8 sc[16], f16 d  two halves of 128 weights, see q6k_quads
  * sc[12] of Q4_K and Q5_K packs eight 6-bit scales and eight 6-bit minima, see k_scale. */
 #include "quant/codec.h"
@@ -78,8 +81,9 @@ static void q5k_quads(const uint8_t *block, uint32_t group, uint32_t quads[RR_GR
     }
 }
 
-/* Half h of a block holds its groups 4h…4h+3. Group 4h+j has its low nibbles in bytes 32 (j % 2)… of the half's 64 bytes
- * of ql (low nibble of the byte when j < 2) and its upper two bits at bit 2j of the half's 32 bytes of qh. */
+/* Half h of a block holds its groups 4h…4h+3. Group 4h+j has its low nibbles in bytes 32 (j % 2)…
+ * of the half's 64 bytes of ql (low nibble of the byte when j < 2) and its upper two bits at bit 2j
+ * of the half's 32 bytes of qh. */
 static void q6k_quads(const uint8_t *block, uint32_t group, uint32_t quads[RR_GROUP_QUADS]) {
     uint32_t half = group / 4, j = group % 4;
     const uint8_t *ql = block + half * 64 + j % 2 * 32;
@@ -100,8 +104,8 @@ static void scale_dm(const uint8_t *block, uint32_t group, uint8_t *out) {
     memcpy(out, block, 4);
 }
 
-/* Groups 0…3: the lower six bits of bytes g (scale) and g + 4 (minimum). Groups 4…7: nibbles of byte g + 4, with the
- * upper two bits of the bytes g - 4 and g on top. */
+/* Groups 0…3: the lower six bits of bytes g (scale) and g + 4 (minimum). Groups 4…7: nibbles of
+ * byte g + 4, with the upper two bits of the bytes g - 4 and g on top. */
 static void k_scale(const uint8_t *block, uint32_t group, uint8_t *out) {
     const uint8_t *sc = block + 4;
     if (group < 4) {
@@ -168,7 +172,8 @@ const rr_codec *rr_codec_get(rr_qtype type) {
     return NULL;
 }
 
-void rr_codec_decode(const rr_codec *codec, const uint32_t quads[RR_GROUP_QUADS], rr_affine affine, float *out) {
+void rr_codec_decode(
+    const rr_codec *codec, const uint32_t quads[RR_GROUP_QUADS], rr_affine affine, float *out) {
     uint8_t codes[RR_GROUP];
     memcpy(codes, quads, sizeof codes);
     for (int i = 0; i < RR_GROUP; i++) {

@@ -1,7 +1,8 @@
 /* How the block types look inside, for the files of this folder only.
- * A group is 32 neighbouring weights. Its integers travel as eight "quads": byte b of quad k is the raw code of weight
- * 4k+b (two's complement in types with signed codes). Every format reads its block into quads and every plane is made
- * from quads, so that a format is one row of the codec table and a plane is one function. */
+ * A group is 32 neighbouring weights. Its integers travel as eight "quads": byte b of quad k is the
+ * raw code of weight 4k+b (two's complement in types with signed codes). Every format reads its
+ * block into quads and every plane is made from quads, so that a format is one row of the codec
+ * table and a plane is one function. */
 #ifndef RR_QUANT_CODEC_H
 #define RR_QUANT_CODEC_H
 
@@ -15,8 +16,8 @@
 
 enum { RR_GROUP = 32, RR_GROUP_QUADS = 8, RR_SUPER = 256 };
 
-/* weight = scale * (code - bias) + offset, for the weights 0…15 and 16…31 of a group. An offset of -0.0 changes no
- * product, not even its sign. */
+/* weight = scale * (code - bias) + offset, for the weights 0…15 and 16…31 of a group. An offset of
+ * -0.0 changes no product, not even its sign. */
 typedef struct rr_affine {
     float scale[2];
     float offset;
@@ -39,7 +40,8 @@ typedef struct rr_codec {
 const rr_codec *rr_codec_get(rr_qtype type);
 
 /* The floats of a group. */
-void rr_codec_decode(const rr_codec *codec, const uint32_t quads[RR_GROUP_QUADS], rr_affine affine, float *out);
+void rr_codec_decode(
+    const rr_codec *codec, const uint32_t quads[RR_GROUP_QUADS], rr_affine affine, float *out);
 
 /* `n` weights of a float type. */
 void rr_floats_unpack(rr_qtype type, const uint8_t *data, uint32_t n, float *out);

@@ -40,7 +40,8 @@ uint16_t rr_f32_to_f16(float value) {
     if (magnitude >= 0x477FF000u) { /* 65520 and more round to infinity */
         return (uint16_t)(sign | 0x7C00u);
     }
-    if (magnitude >= 0x38800000u) { /* normal: rebias, then round to even; a carry moves into the exponent */
+    /* normal: rebias, then round to even; a carry moves into the exponent */
+    if (magnitude >= 0x38800000u) {
         uint32_t rebased = magnitude - (112u << 23);
         return (uint16_t)(sign | (rebased + 0xFFFu + (rebased >> 13 & 1u)) >> 13);
     }

@@ -1,4 +1,5 @@
-/* The device's plane layout: planning, packing, exact unpacking. The layout itself is written down in quant.h. */
+/* The device's plane layout: planning, packing, exact unpacking. The layout itself is written down
+ * in quant.h. */
 #include "quant/codec.h"
 
 #include "runtime/base/memory.h"
@@ -7,8 +8,10 @@
 
 enum { ROW_ALIGN = 16, PLANE_ALIGN = 256 };
 
-/* Appends a plane of `row_bytes` a row at *end; false when it does not fit. A plane of no bytes stays at 0. */
-static bool place(uint64_t row_bytes, uint32_t rows, uint64_t *offset, uint32_t *stride, uint64_t *end) {
+/* Appends a plane of `row_bytes` a row at *end; false when it does not fit. A plane of no bytes
+ * stays at 0. */
+static bool place(
+    uint64_t row_bytes, uint32_t rows, uint64_t *offset, uint32_t *stride, uint64_t *end) {
     *offset = 0;
     *stride = 0;
     if (row_bytes == 0) {
@@ -16,7 +19,8 @@ static bool place(uint64_t row_bytes, uint32_t rows, uint64_t *offset, uint32_t 
     }
     uint64_t padded = rr_round_up(row_bytes, ROW_ALIGN);
     uint64_t next;
-    if (padded > UINT32_MAX || !rr_add_u64(*end, padded * rows, &next) || next > UINT64_MAX - PLANE_ALIGN) {
+    if (padded > UINT32_MAX || !rr_add_u64(*end, padded * rows, &next) ||
+        next > UINT64_MAX - PLANE_ALIGN) {
         return false;
     }
     *offset = *end;
@@ -25,29 +29,31 @@ static bool place(uint64_t row_bytes, uint32_t rows, uint64_t *offset, uint32_t 
     return true;
 }
 
-rr_status rr_planes_plan(rr_qtype type, uint32_t rows, uint32_t cols, rr_planes *out, rr_diag *diag) {
+rr_status rr_planes_plan(
+    rr_qtype type, uint32_t rows, uint32_t cols, rr_planes *out, rr_diag *diag) {
     const rr_qtype_info *info = rr_qtype_get((uint32_t)type);
     if (info == NULL) {
         return rr_fail(diag, RR_E_UNSUPPORTED, "weight type %u is not supported", (unsigned)type);
     }
     if (rows == 0 || cols == 0 || cols % RR_GROUP != 0 || cols % info->block_weights != 0) {
         return rr_fail(diag, RR_E_INPUT,
-                       "%s matrix of %u rows and %u columns: expected rows, and columns in multiples of %u",
-                       info->name, rows, cols,
-                       info->block_weights > RR_GROUP ? info->block_weights : RR_GROUP);
+            "%s matrix of %u rows and %u columns: expected rows, and columns in multiples of %u",
+            info->name, rows, cols,
+            info->block_weights > RR_GROUP ? info->block_weights : RR_GROUP);
     }
     rr_planes planes = {.type = type, .rows = rows, .cols = cols};
     uint64_t groups = cols / RR_GROUP;
     uint64_t end = 0;
-    bool fits = place(groups * 4 * info->lo_bits, rows, &planes.lo_offset, &planes.lo_stride, &end) &&
-                place(groups * 4 * info->hi_bits, rows, &planes.hi_offset, &planes.hi_stride, &end) &&
-                place(groups * info->scale_bytes, rows, &planes.scale_offset, &planes.scale_stride, &end) &&
-                place((uint64_t)(cols / RR_SUPER) * info->super_bytes, rows, &planes.super_offset,
-                      &planes.super_stride, &end);
+    bool fits =
+        place(groups * 4 * info->lo_bits, rows, &planes.lo_offset, &planes.lo_stride, &end) &&
+        place(groups * 4 * info->hi_bits, rows, &planes.hi_offset, &planes.hi_stride, &end) &&
+        place(groups * info->scale_bytes, rows, &planes.scale_offset, &planes.scale_stride, &end) &&
+        place((uint64_t)(cols / RR_SUPER) * info->super_bytes, rows, &planes.super_offset,
+            &planes.super_stride, &end);
     if (!fits) {
         return rr_fail(diag, RR_E_INPUT,
-                       "%s matrix of %u rows and %u columns: its planes do not fit the address range",
-                       info->name, rows, cols);
+            "%s matrix of %u rows and %u columns: its planes do not fit the address range",
+            info->name, rows, cols);
     }
     planes.bytes = end;
     *out = planes;
@@ -56,7 +62,8 @@ rr_status rr_planes_plan(rr_qtype type, uint32_t rows, uint32_t cols, rr_planes 
 
 static void pack_lo4(const uint32_t quads[RR_GROUP_QUADS], uint8_t *lo) {
     for (int t = 0; t < 4; t++) {
-        rr_store_u32(lo + 4 * t, (quads[2 * t] & 0x0F0F0F0Fu) | (quads[2 * t + 1] & 0x0F0F0F0Fu) << 4);
+        rr_store_u32(
+            lo + 4 * t, (quads[2 * t] & 0x0F0F0F0Fu) | (quads[2 * t + 1] & 0x0F0F0F0Fu) << 4);
     }
 }
 
@@ -100,7 +107,7 @@ static void unpack_hi2(const uint8_t *hi, uint32_t quads[RR_GROUP_QUADS]) {
 }
 
 static void pack_row(const rr_planes *planes, const rr_qtype_info *info, const rr_codec *codec,
-                     const uint8_t *blocks, uint8_t *lo, uint8_t *hi, uint8_t *scale, uint8_t *super) {
+    const uint8_t *blocks, uint8_t *lo, uint8_t *hi, uint8_t *scale, uint8_t *super) {
     uint32_t groups_a_block = info->block_weights / RR_GROUP;
     uint32_t lo_bytes = info->lo_bits * 4, hi_bytes = info->hi_bits * 4;
     for (uint32_t c = 0; c < planes->cols; c += info->block_weights, blocks += info->block_bytes) {
@@ -136,8 +143,8 @@ static void pad_row(uint8_t *row, uint64_t used, uint32_t stride) {
     }
 }
 
-void rr_planes_pack(const rr_planes *planes, const void *blocks, uint32_t row_begin, uint32_t row_end,
-                    void *device) {
+void rr_planes_pack(const rr_planes *planes, const void *blocks, uint32_t row_begin,
+    uint32_t row_end, void *device) {
     const rr_qtype_info *info = rr_qtype_get((uint32_t)planes->type);
     assert(info != NULL && row_begin <= row_end && row_end <= planes->rows);
     const rr_codec *codec = rr_codec_get(planes->type);
@@ -158,7 +165,8 @@ void rr_planes_pack(const rr_planes *planes, const void *blocks, uint32_t row_be
         pad_row(lo, groups * 4 * info->lo_bits, planes->lo_stride);
         pad_row(hi, groups * 4 * info->hi_bits, planes->hi_stride);
         pad_row(scale, groups * info->scale_bytes, planes->scale_stride);
-        pad_row(super, (uint64_t)(planes->cols / RR_SUPER) * info->super_bytes, planes->super_stride);
+        pad_row(
+            super, (uint64_t)(planes->cols / RR_SUPER) * info->super_bytes, planes->super_stride);
     }
 }
 
@@ -187,8 +195,8 @@ void rr_planes_unpack_row(const rr_planes *planes, const void *device, uint32_t 
         } else if (info->hi_bits == 2) {
             unpack_hi2(hi + (size_t)g * 8, quads);
         }
-        rr_affine affine = codec->affine(scale + (size_t)g * info->scale_bytes,
-                                         super + (size_t)(g / 8) * info->super_bytes);
+        rr_affine affine = codec->affine(
+            scale + (size_t)g * info->scale_bytes, super + (size_t)(g / 8) * info->super_bytes);
         rr_codec_decode(codec, quads, affine, out + (size_t)g * RR_GROUP);
     }
 }

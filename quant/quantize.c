@@ -1,5 +1,6 @@
 /* Floats to the file's blocks by plain rounding, for tests and synthetic models.
- * Source of the rounding: ggml's reference quantizers; the K formats leave out the search for better scales. */
+ * Source of the rounding: ggml's reference quantizers; the K formats leave out the search for
+ * better scales. */
 #include "quant/codec.h"
 
 #include <assert.h>
@@ -56,7 +57,8 @@ static void put_codes(const uint8_t codes[RR_GROUP], uint8_t *high, uint8_t *qs)
 }
 
 /* Q4_0, Q5_0: the peak becomes the lowest code. */
-static void quantize_symmetric(const float *x, int bias, uint8_t *high, uint8_t *qs, uint8_t *block) {
+static void quantize_symmetric(
+    const float *x, int bias, uint8_t *high, uint8_t *qs, uint8_t *block) {
     uint8_t codes[RR_GROUP];
     float d = peak(x, RR_GROUP) / (float)-bias;
     float id = inverse(d);
@@ -173,17 +175,39 @@ static uint16_t bf16_of(float value) {
 
 static void quantize_block(rr_qtype type, const float *x, uint8_t *block) {
     switch (type) {
-    case RR_Q_F32: memcpy(block, x, 4); break;
-    case RR_Q_F16: rr_store_u16(block, rr_f32_to_f16(*x)); break;
-    case RR_Q_BF16: rr_store_u16(block, bf16_of(*x)); break;
-    case RR_Q_Q4_0: quantize_symmetric(x, 8, NULL, block + 2, block); break;
-    case RR_Q_Q4_1: quantize_affine(x, 15, NULL, block + 4, block); break;
-    case RR_Q_Q5_0: quantize_symmetric(x, 16, block + 2, block + 6, block); break;
-    case RR_Q_Q5_1: quantize_affine(x, 31, block + 4, block + 8, block); break;
-    case RR_Q_Q8_0: quantize_q8_0(x, block); break;
-    case RR_Q_Q4_K: quantize_k(x, 15, NULL, block + 16, block); break;
-    case RR_Q_Q5_K: quantize_k(x, 31, block + 16, block + 48, block); break;
-    case RR_Q_Q6_K: quantize_q6k(x, block); break;
+    case RR_Q_F32:
+        memcpy(block, x, 4);
+        break;
+    case RR_Q_F16:
+        rr_store_u16(block, rr_f32_to_f16(*x));
+        break;
+    case RR_Q_BF16:
+        rr_store_u16(block, bf16_of(*x));
+        break;
+    case RR_Q_Q4_0:
+        quantize_symmetric(x, 8, NULL, block + 2, block);
+        break;
+    case RR_Q_Q4_1:
+        quantize_affine(x, 15, NULL, block + 4, block);
+        break;
+    case RR_Q_Q5_0:
+        quantize_symmetric(x, 16, block + 2, block + 6, block);
+        break;
+    case RR_Q_Q5_1:
+        quantize_affine(x, 31, block + 4, block + 8, block);
+        break;
+    case RR_Q_Q8_0:
+        quantize_q8_0(x, block);
+        break;
+    case RR_Q_Q4_K:
+        quantize_k(x, 15, NULL, block + 16, block);
+        break;
+    case RR_Q_Q5_K:
+        quantize_k(x, 31, block + 16, block + 48, block);
+        break;
+    case RR_Q_Q6_K:
+        quantize_q6k(x, block);
+        break;
     }
 }
 

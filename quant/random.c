@@ -1,5 +1,6 @@
-/* Blocks of pseudo-random weights, for synthetic models. The layouts are those of blocks.c; the rule of each type stands
- * at its function. u = the standard deviation of a block's codes, as written in `kinds`. */
+/* Blocks of pseudo-random weights, for synthetic models. The layouts are those of blocks.c; the
+ * rule of each type stands at its function. u = the standard deviation of a block's codes, as
+ * written in `kinds`. */
 #include "quant/codec.h"
 
 #include <assert.h>
@@ -30,7 +31,8 @@ static inline uint64_t bits_at(uint64_t seed, uint64_t index) {
     return z ^ z >> 31;
 }
 
-/* The codes' mean is half a step below zero: a scale of either sign takes that away over the blocks. */
+/* The codes' mean is half a step below zero: a scale of either sign takes that away over the
+ * blocks. */
 static uint16_t signed_scale(const block_rule *rule, uint64_t bits) {
     return (uint16_t)(rule->scale[bits & 255] | (bits >> 8 & 1) << 15);
 }
@@ -71,7 +73,8 @@ static void block_affine5(const block_rule *rule, const uint64_t *bits, uint8_t 
 /* -128, which quantizers never write, becomes -127. */
 static uint64_t without_lowest(uint64_t bytes) {
     uint64_t low = UINT64_C(0x7F7F7F7F7F7F7F7F), from = bytes ^ ~low;
-    uint64_t is_lowest = ~(((from & low) + low) | from | low); /* bit 7 of each byte that is zero in `from` */
+    /* bit 7 of each byte that is zero in `from` */
+    uint64_t is_lowest = ~(((from & low) + low) | from | low);
     return bytes | is_lowest >> 7;
 }
 
@@ -110,22 +113,19 @@ static void block_q6k(const block_rule *rule, const uint64_t *bits, uint8_t *out
     memcpy(out, bits + 3, 192);
     for (int i = 0; i < 2; i++) {
         uint64_t signs = (bits[1 + i] >> 7 & UINT64_C(0x0101010101010101)) * 0xFF;
-        uint64_t scales = ((bits[1 + i] & UINT64_C(0x3F3F3F3F3F3F3F3F)) | UINT64_C(0x4040404040404040)) ^ signs;
+        uint64_t scales =
+            ((bits[1 + i] & UINT64_C(0x3F3F3F3F3F3F3F3F)) | UINT64_C(0x4040404040404040)) ^ signs;
         memcpy(out + 192 + 8 * i, &scales, 8);
     }
     rr_store_u16(out + 208, rule->scale[bits[0] & 255]);
 }
 
 static const block_kind kinds[] = {
-    {RR_Q_F32, 1.0, 0.0f, block_f32},
-    {RR_Q_F16, 1.0, 0.0f, block_f16},
-    {RR_Q_BF16, 1.0, 0.0f, block_f16},
-    {RR_Q_Q4_0, 4.64, 0.0f, block_symmetric4},
-    {RR_Q_Q4_1, 4.61, 7.5f, block_affine4},
-    {RR_Q_Q5_0, 9.25, 0.0f, block_symmetric5},
-    {RR_Q_Q5_1, 9.23, 15.5f, block_affine5},
-    {RR_Q_Q8_0, 73.9, 0.0f, block_q8_0},
-    {RR_Q_Q4_K, 4.61 * 48.4, 7.5f, block_q4k},  /* scales of 32…63: 48.4 in the mean of squares */
+    {RR_Q_F32, 1.0, 0.0f, block_f32}, {RR_Q_F16, 1.0, 0.0f, block_f16},
+    {RR_Q_BF16, 1.0, 0.0f, block_f16}, {RR_Q_Q4_0, 4.64, 0.0f, block_symmetric4},
+    {RR_Q_Q4_1, 4.61, 7.5f, block_affine4}, {RR_Q_Q5_0, 9.25, 0.0f, block_symmetric5},
+    {RR_Q_Q5_1, 9.23, 15.5f, block_affine5}, {RR_Q_Q8_0, 73.9, 0.0f, block_q8_0},
+    {RR_Q_Q4_K, 4.61 * 48.4, 7.5f, block_q4k}, /* scales of 32…63: 48.4 in the mean of squares */
     {RR_Q_Q5_K, 9.23 * 48.4, 15.5f, block_q5k},
     {RR_Q_Q6_K, 18.5 * 97.7, 0.0f, block_q6k}, /* scales of ±64…128: 97.7 */
 };
@@ -157,15 +157,18 @@ static void make_rule(const block_kind *kind, double deviation, block_rule *out)
     }
 }
 
-void rr_blocks_random(rr_qtype type, uint64_t seed, double deviation, uint64_t first_block, size_t n_blocks,
-                      void *blocks) {
+void rr_blocks_random(rr_qtype type, uint64_t seed, double deviation, uint64_t first_block,
+    size_t n_blocks, void *blocks) {
     const block_kind *kind = kind_of(type);
     const rr_qtype_info *info = rr_qtype_get((uint32_t)type);
     assert(kind != NULL && info != NULL && deviation >= 1e-6 && deviation <= 1.0);
     block_rule rule;
     make_rule(kind, deviation, &rule);
-    /* the first word (three of Q6_K, two of Q4_K and Q5_K) is for scales, the others are the block's own bytes */
-    uint32_t n_words = info->block_bytes <= 4 ? 1 : type == RR_Q_Q6_K ? 27 : 1 + (info->block_bytes + 7) / 8;
+    /* the first word (three of Q6_K, two of Q4_K and Q5_K) is for scales, the others are the
+     * block's own bytes */
+    uint32_t n_words = info->block_bytes <= 4 ? 1
+        : type == RR_Q_Q6_K                   ? 27
+                                              : 1 + (info->block_bytes + 7) / 8;
     assert(n_words <= MAX_WORDS);
     uint8_t *out = blocks;
     for (uint64_t b = first_block; b < first_block + n_blocks; b++, out += info->block_bytes) {

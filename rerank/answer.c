@@ -5,15 +5,17 @@
 #include "rerank/answer_text.h"
 #include "rerank/windows.h"
 
-/* The tags of a text, read from its beginning. A place behind a tag is never 0, which stands for none. */
+/* The tags of a text, read from its beginning. A place behind a tag is never 0, which stands for
+ * none. */
 typedef struct tag_places {
-    size_t open, close;               /* the first <answer>…</answer> that is not thinking: behind its <answer>, at its </answer> */
+    /* the first <answer>…</answer> that is not thinking: behind its <answer>, at its </answer> */
+    size_t open, close;
     size_t quoted_open, quoted_close; /* the first that a </think> closed off */
     size_t think_from;                /* of the <think> that is open, if in_think */
     size_t think_end;                 /* behind the last </think> */
     size_t last_open;                 /* behind the last <answer> */
     bool in_think;
-    bool has_answer_tag;              /* behind think_end */
+    bool has_answer_tag; /* behind think_end */
 } tag_places;
 
 static bool is_inside_think(const tag_places *tags) {
@@ -24,7 +26,8 @@ static bool is_closed(const tag_places *tags) {
     return tags->close != 0 && !is_inside_think(tags);
 }
 
-/* All before a </think> is thinking: from the <think> that it closes, or from the beginning where none is open. */
+/* All before a </think> is thinking: from the <think> that it closes, or from the beginning where
+ * none is open. */
 static void end_think(tag_places *tags, size_t behind) {
     if (tags->open != 0 && (!tags->in_think || is_inside_think(tags))) {
         if (tags->close != 0 && tags->quoted_close == 0) {
@@ -77,9 +80,9 @@ typedef struct answer_parts {
     size_t reasoning_from; /* start and end of what stands before it */
     size_t reasoning_to;
     bool closed, unclosed;
-    bool in_think;         /* the text ends inside <think>, without an <answer> */
-    bool in_answer;        /* the text ends inside <answer> */
-    bool tagged;           /* the part is an answer by its tags */
+    bool in_think;  /* the text ends inside <think>, without an <answer> */
+    bool in_answer; /* the text ends inside <answer> */
+    bool tagged;    /* the part is an answer by its tags */
 } answer_parts;
 
 /* Nothing but numbers and what separates them: no letters, so no prose. */
@@ -98,8 +101,11 @@ static bool is_bare_list(const char *text, size_t from, size_t to) {
 
 /* An <answer>…</answer>. */
 static answer_parts pair_parts(size_t open, size_t close) {
-    return (answer_parts){.begin = open, .end = close, .reasoning_to = open - strlen(RR_ANSWER_OPEN), .closed = true,
-                          .tagged = true};
+    return (answer_parts){.begin = open,
+        .end = close,
+        .reasoning_to = open - strlen(RR_ANSWER_OPEN),
+        .closed = true,
+        .tagged = true};
 }
 
 static answer_parts find_parts(const char *text, size_t bytes, const tag_places *tags) {
@@ -174,13 +180,15 @@ static void add_id(id_list *list, uint32_t number) {
 }
 
 /* Reads the numbers of text[from, to), or those in brackets; how many there are. */
-static size_t read_numbers(const char *text, size_t from, size_t to, bool in_brackets, id_list *list) {
+static size_t read_numbers(
+    const char *text, size_t from, size_t to, bool in_brackets, id_list *list) {
     rr_number_reader reader = {.n = list->n}, ended;
     size_t n_numbers = 0, length = 1;
     for (size_t i = from; i <= to; i += length) { /* one step past the end ends the last number */
         uint32_t value = 0;
         rr_mark mark = i < to ? rr_mark_at(text + i, to - i, &length, &value) : RR_MARK_OTHER;
-        if (rr_number_reader_take(&reader, mark, value, &ended) && (ended.bracketed || !in_brackets)) {
+        if (rr_number_reader_take(&reader, mark, value, &ended) &&
+            (ended.bracketed || !in_brackets)) {
             add_id(list, ended.number);
             n_numbers++;
         }
@@ -231,7 +239,8 @@ const char *rr_answer_finish(const char *text, size_t bytes, uint32_t n, bool en
     rr_answer_parse(text, bytes, n, order, &answer);
     const tag_places tags = find_tags(text, bytes);
     const answer_parts parts = find_parts(text, bytes, &tags);
-    const bool is_all = !answer.closed && !answer.unclosed && answer.n_listed == n && is_bare_list(text, parts.begin, parts.end);
+    const bool is_all = !answer.closed && !answer.unclosed && answer.n_listed == n &&
+        is_bare_list(text, parts.begin, parts.end);
     if (is_closed(&tags) || (ended && answer.closed && answer.n_listed > 0) || is_all) {
         return NULL;
     }

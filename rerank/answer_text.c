@@ -9,10 +9,8 @@ rr_tag rr_tag_at(const char *text, size_t bytes, size_t *length) {
     static const struct {
         const char *text;
         rr_tag tag;
-    } tags[] = {{RR_THINK_OPEN, RR_TAG_THINK_OPEN},
-                {RR_THINK_CLOSE, RR_TAG_THINK_CLOSE},
-                {RR_ANSWER_OPEN, RR_TAG_ANSWER_OPEN},
-                {RR_ANSWER_CLOSE, RR_TAG_ANSWER_CLOSE}};
+    } tags[] = {{RR_THINK_OPEN, RR_TAG_THINK_OPEN}, {RR_THINK_CLOSE, RR_TAG_THINK_CLOSE},
+        {RR_ANSWER_OPEN, RR_TAG_ANSWER_OPEN}, {RR_ANSWER_CLOSE, RR_TAG_ANSWER_CLOSE}};
     rr_tag found = RR_TAG_NONE;
     *length = 1;
     for (size_t i = 0; text[0] == '<' && i < sizeof tags / sizeof tags[0]; i++) {
@@ -29,7 +27,8 @@ rr_tag rr_tag_at(const char *text, size_t bytes, size_t *length) {
 static const struct {
     int32_t first;
     uint32_t n, value;
-} numbers[] = {{0x24EB, 10, 11}, {0x24F5, 10, 1}, {0x2776, 10, 1}, {0x2780, 10, 1}, {0x278A, 10, 1}};
+} numbers[] = {
+    {0x24EB, 10, 11}, {0x24F5, 10, 1}, {0x2776, 10, 1}, {0x2780, 10, 1}, {0x278A, 10, 1}};
 
 static bool is_decimal(int32_t code) {
     return utf8proc_category(code) == UTF8PROC_CATEGORY_ND;
@@ -44,11 +43,13 @@ static uint32_t decimal_value(int32_t code) {
     return (uint32_t)(code - first) % 10;
 }
 
-/* A number that stands in one character with nothing but what encloses it: "③", "⑶", "🄄" (digit three, comma). */
+/* A number that stands in one character with nothing but what encloses it: "③", "⑶", "🄄" (digit
+ * three, comma). */
 static rr_mark composed_mark(int32_t code, uint32_t *value) {
     enum { MOST = 18 };
     utf8proc_int32_t parts[MOST];
-    utf8proc_ssize_t n = utf8proc_decompose_char(code, parts, MOST, UTF8PROC_STABLE | UTF8PROC_COMPAT | UTF8PROC_DECOMPOSE, NULL);
+    utf8proc_ssize_t n = utf8proc_decompose_char(
+        code, parts, MOST, UTF8PROC_STABLE | UTF8PROC_COMPAT | UTF8PROC_DECOMPOSE, NULL);
     uint32_t number = 0, n_digits = 0;
     for (utf8proc_ssize_t i = 0; i < n && i < MOST; i++) {
         if (parts[i] >= '0' && parts[i] <= '9') {
@@ -62,7 +63,8 @@ static rr_mark composed_mark(int32_t code, uint32_t *value) {
         return RR_MARK_OTHER;
     }
     *value = number;
-    const bool encloses = n > 1 || utf8proc_get_property(code)->decomp_type == UTF8PROC_DECOMP_TYPE_CIRCLE;
+    const bool encloses =
+        n > 1 || utf8proc_get_property(code)->decomp_type == UTF8PROC_DECOMP_TYPE_CIRCLE;
     return encloses ? RR_MARK_NUMBER : RR_MARK_DIGIT;
 }
 
@@ -113,12 +115,16 @@ rr_mark rr_mark_at(const char *text, size_t bytes, size_t *length, uint32_t *val
     }
     int32_t code;
     *length = rr_utf8_next((const unsigned char *)text, bytes, &code);
-    return code == RR_UTF8_INCOMPLETE ? RR_MARK_PART : code < 0 ? RR_MARK_OTHER : wide_mark(code, value);
+    return code == RR_UTF8_INCOMPLETE ? RR_MARK_PART
+        : code < 0                    ? RR_MARK_OTHER
+                                      : wide_mark(code, value);
 }
 
-bool rr_number_reader_take(rr_number_reader *reader, rr_mark mark, uint32_t value, rr_number_reader *ended) {
+bool rr_number_reader_take(
+    rr_number_reader *reader, rr_mark mark, uint32_t value, rr_number_reader *ended) {
     if (mark == RR_MARK_DIGIT && reader->in_number && !reader->is_whole) {
-        reader->number = reader->number > reader->n ? reader->number : reader->number * 10 + value; /* past n it stays past n */
+        /* past n it stays past n */
+        reader->number = reader->number > reader->n ? reader->number : reader->number * 10 + value;
         return false;
     }
     const bool has_ended = reader->in_number;

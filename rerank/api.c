@@ -1,5 +1,6 @@
 /* The public interface over the window loop and one session of an engine.
- * Owns: the thread's last error text. Does not own how a ranking looks to a caller (rerank/api_view.h). */
+ * Owns: the thread's last error text. Does not own how a ranking looks to a caller
+ * (rerank/api_view.h). */
 #include "rerank/rearank.h"
 
 #include <pthread.h>
@@ -19,16 +20,19 @@ SAME(E_DEVICE);
 SAME(E_UNSUPPORTED);
 SAME(E_CANCELLED);
 SAME(E_INTERNAL);
-_Static_assert((int)REARANK_SLIDING == (int)RR_SCHEDULE_SLIDING && (int)REARANK_TOPDOWN == (int)RR_SCHEDULE_TOPDOWN &&
-                   (int)REARANK_SINGLE == (int)RR_SCHEDULE_SINGLE && (int)REARANK_SINGLE + 1 == (int)RR_SCHEDULE_COUNT,
-               "every schedule has a public name");
-_Static_assert((int)REARANK_E_INTERNAL + 1 == (int)RR_E_DEADLINE && (int)RR_E_DEADLINE + 1 == (int)RR_STATUS_COUNT,
-               "every status has a public name, but for RR_E_DEADLINE: a ranking that meets its deadline is no error");
+_Static_assert((int)REARANK_SLIDING == (int)RR_SCHEDULE_SLIDING &&
+        (int)REARANK_TOPDOWN == (int)RR_SCHEDULE_TOPDOWN &&
+        (int)REARANK_SINGLE == (int)RR_SCHEDULE_SINGLE &&
+        (int)REARANK_SINGLE + 1 == (int)RR_SCHEDULE_COUNT,
+    "every schedule has a public name");
+_Static_assert((int)REARANK_E_INTERNAL + 1 == (int)RR_E_DEADLINE &&
+        (int)RR_E_DEADLINE + 1 == (int)RR_STATUS_COUNT,
+    "every status has a public name, but for RR_E_DEADLINE: a ranking that meets its deadline is no error");
 
 struct rearank_engine {
     rr_engine *engine;
     rr_session *session;
-    rr_readout readout;   /* where has_readout */
+    rr_readout readout; /* where has_readout */
     bool has_readout;
     pthread_mutex_t lock; /* held while ranking */
 };
@@ -56,14 +60,15 @@ const char *rearank_last_error(void) {
     return last_error.text;
 }
 
-/* The readout that was named, or the one that comes with the library; a model that has none goes on without. Comes before the engine, which
- * takes memory for readings. */
+/* The readout that was named, or the one that comes with the library; a model that has none goes on
+ * without. Comes before the engine, which takes memory for readings. */
 static rr_status find_readout(rearank_engine *engine, const rearank_open_options *options) {
     const char *path = options->readout_path;
     rr_model *model = NULL;
     RR_TRY(rr_model_open(options->model_path, &model, &last_error));
-    rr_status status = path == NULL ? rr_readout_find(model, &engine->readout, &engine->has_readout, &last_error)
-                                    : rr_readout_load(path, &engine->readout, &last_error);
+    rr_status status = path == NULL
+        ? rr_readout_find(model, &engine->readout, &engine->has_readout, &last_error)
+        : rr_readout_load(path, &engine->readout, &last_error);
     if (status == RR_OK && path != NULL) {
         engine->has_readout = true;
         status = rr_readout_check(&engine->readout, model, path, &last_error);
@@ -76,7 +81,9 @@ rearank_status rearank_open(const rearank_open_options *options, rearank_engine 
     last_error.text[0] = '\0';
     if (options == NULL || out == NULL || options->model_path == NULL) {
         return leave(rr_fail(&last_error, RR_E_USAGE, "rearank_open: found no %s",
-                             out == NULL ? "out" : options == NULL ? "options" : "model_path"));
+            out == NULL           ? "out"
+                : options == NULL ? "options"
+                                  : "model_path"));
     }
     rearank_engine *engine = calloc(1, sizeof *engine);
     if (engine == NULL || pthread_mutex_init(&engine->lock, NULL) != 0) {
@@ -124,10 +131,12 @@ const char *rearank_device_name(const rearank_engine *engine) {
     return rr_engine_device(engine->engine)->name;
 }
 
-static bool forward_text(void *user, const rr_call *call, const char *text, size_t bytes, size_t n_tokens) {
+static bool forward_text(
+    void *user, const rr_call *call, const char *text, size_t bytes, size_t n_tokens) {
     (void)n_tokens;
     const rearank_options *options = user;
-    return bytes == 0 || options->on_text(options->user, call->index, call->n_calls, text, bytes) != 0;
+    return bytes == 0 ||
+        options->on_text(options->user, call->index, call->n_calls, text, bytes) != 0;
 }
 
 static rr_text text_of(const char *text) {
@@ -139,12 +148,14 @@ static rr_status copy_passages(const rearank_passage *passages, size_t n, rr_pas
         if (passages[i].text == NULL) {
             return rr_fail(&last_error, RR_E_USAGE, "passage %zu: found no text", i);
         }
-        copies[i] = (rr_passage){.id = "", .title = text_of(passages[i].title), .text = text_of(passages[i].text)};
+        copies[i] = (rr_passage){
+            .id = "", .title = text_of(passages[i].title), .text = text_of(passages[i].text)};
     }
     return RR_OK;
 }
 
-static rr_status choose_mode(const rearank_engine *engine, const rearank_options *options, rr_answer_mode *out) {
+static rr_status choose_mode(
+    const rearank_engine *engine, const rearank_options *options, rr_answer_mode *out) {
     const char *name = rearank_model_name(engine);
     if (options->score_mode == REARANK_SCORE_LOGITS) {
         *out = RR_ANSWER_LOGITS;
@@ -153,28 +164,32 @@ static rr_status choose_mode(const rearank_engine *engine, const rearank_options
     } else if (options->strict != 0) {
         *out = options->strict > 0 ? RR_ANSWER_STRICT : RR_ANSWER_FREE;
     } else {
-        const bool may_read = options->score_mode == REARANK_SCORE_AUTO && engine->has_readout && !options->no_think;
+        const bool may_read =
+            options->score_mode == REARANK_SCORE_AUTO && engine->has_readout && !options->no_think;
         *out = rr_way_default(name, may_read).mode;
     }
     if (*out == RR_ANSWER_READ && !engine->has_readout) {
-        return rr_fail(&last_error, RR_E_UNSUPPORTED, "there is no readout for the model \"%s\": name one (readout_path), or rank by answers",
-                       name);
+        return rr_fail(&last_error, RR_E_UNSUPPORTED,
+            "there is no readout for the model \"%s\": name one (readout_path), or rank by answers",
+            name);
     }
     if (*out == RR_ANSWER_READ && options->no_think) {
-        return rr_fail(&last_error, RR_E_USAGE, "the prompt without reasoning (no_think) cannot be read");
+        return rr_fail(
+            &last_error, RR_E_USAGE, "the prompt without reasoning (no_think) cannot be read");
     }
     return RR_OK;
 }
 
-static rr_prompt_form form_of(const rearank_engine *engine, const rearank_options *options, rr_answer_mode mode) {
+static rr_prompt_form form_of(
+    const rearank_engine *engine, const rearank_options *options, rr_answer_mode mode) {
     return (rr_prompt_form){.style = options->no_think ? RR_PROMPT_RANKGPT : RR_PROMPT_REARANK,
-                            .passage_chars = mode != RR_ANSWER_READ         ? 0
-                                             : options->passage_chars != 0 ? options->passage_chars
-                                                                           : engine->readout.form.passage_chars};
+        .passage_chars = mode != RR_ANSWER_READ ? 0
+            : options->passage_chars != 0       ? options->passage_chars
+                                                : engine->readout.form.passage_chars};
 }
 
-static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_options *options, rr_answer_mode mode,
-                      const rr_prompt_form *form, rr_ranking *out) {
+static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_options *options,
+    rr_answer_mode mode, const rr_prompt_form *form, rr_ranking *out) {
     int32_t earlier[RR_EARLIER_TOKENS];
     rr_model_responder model = {
         .earlier = earlier,
@@ -197,11 +212,12 @@ static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_opt
         model.events = (rr_responder_events){.text = forward_text, .user = options};
     }
     if ((int)options->schedule < 0 || (int)options->schedule >= (int)RR_SCHEDULE_COUNT) {
-        return rr_fail(&last_error, RR_E_USAGE, "schedule: found %d, expected 0 to %d", (int)options->schedule,
-                       RR_SCHEDULE_COUNT - 1);
+        return rr_fail(&last_error, RR_E_USAGE, "schedule: found %d, expected 0 to %d",
+            (int)options->schedule, RR_SCHEDULE_COUNT - 1);
     }
     if (!(options->deadline_s >= 0.0)) {
-        return rr_fail(&last_error, RR_E_USAGE, "deadline_s: found %g, expected 0 or more seconds", options->deadline_s);
+        return rr_fail(&last_error, RR_E_USAGE, "deadline_s: found %g, expected 0 or more seconds",
+            options->deadline_s);
     }
     rr_rank_params params = {
         .deadline_after_ns = rr_rank_deadline(options->deadline_s),
@@ -221,12 +237,16 @@ static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_opt
     return status;
 }
 
-rearank_status rearank_rank(rearank_engine *engine, const char *query, const rearank_passage *passages, size_t n,
-                            const rearank_options *options, rearank_ranking **out) {
+rearank_status rearank_rank(rearank_engine *engine, const char *query,
+    const rearank_passage *passages, size_t n, const rearank_options *options,
+    rearank_ranking **out) {
     last_error.text[0] = '\0';
     if (engine == NULL || query == NULL || out == NULL || (passages == NULL && n > 0)) {
         return leave(rr_fail(&last_error, RR_E_USAGE, "rearank_rank: found no %s",
-                             engine == NULL ? "engine" : query == NULL ? "query" : out == NULL ? "out" : "passages"));
+            engine == NULL      ? "engine"
+                : query == NULL ? "query"
+                : out == NULL   ? "out"
+                                : "passages"));
     }
     rearank_options filled = {0};
     if (options != NULL) {
@@ -245,7 +265,8 @@ rearank_status rearank_rank(rearank_engine *engine, const char *query, const rea
     const rr_prompt_form form = form_of(engine, &filled, mode);
     RR_TRY_GOTO(rank(engine, &wanted, &filled, mode, &form, &ranking->ranking));
     const rr_api_view_params view = {&wanted, &form, passages};
-    RR_TRY_GOTO(rr_api_view(&view, &ranking->ranking, &ranking->results, &ranking->windows, &last_error));
+    RR_TRY_GOTO(
+        rr_api_view(&view, &ranking->ranking, &ranking->results, &ranking->windows, &last_error));
     *out = ranking;
     ranking = NULL;
 fail:

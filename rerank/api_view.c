@@ -12,7 +12,8 @@ static const char *copy_text(rr_ranking *ranking, rr_text text, bool *ok) {
     return copy;
 }
 
-static void view_results(const rr_api_view_params *params, rr_ranking *ranking, const bool *is_read, rearank_result *out, bool *ok) {
+static void view_results(const rr_api_view_params *params, rr_ranking *ranking, const bool *is_read,
+    rearank_result *out, bool *ok) {
     for (size_t i = 0; i < ranking->n && *ok; i++) {
         const uint32_t passage = ranking->order[i];
         const char *id = params->passages[passage].id;
@@ -27,8 +28,8 @@ static void view_results(const rr_api_view_params *params, rr_ranking *ranking, 
 }
 
 /* What drew the attention in one passage; `shown` is scratch. */
-static void view_attention(const rr_api_view_params *params, rr_ranking *ranking, uint32_t passage, const rr_passage_read *read, rr_buf *shown,
-                           rearank_attention *out, bool *ok) {
+static void view_attention(const rr_api_view_params *params, rr_ranking *ranking, uint32_t passage,
+    const rr_passage_read *read, rr_buf *shown, rearank_attention *out, bool *ok) {
     rr_buf_clear(shown);
     rr_prompt_passage(params->form, &params->query->passages[passage], shown);
     rearank_word *words = rr_arena_alloc(&ranking->arena, read->n_words + 1, sizeof *words);
@@ -45,12 +46,14 @@ static void view_attention(const rr_api_view_params *params, rr_ranking *ranking
     for (uint32_t i = 0; i < read->n_words && *ok; i++) {
         const rr_text word = rr_attention_text(whole, read->words[i]);
         if (word.bytes > 0) {
-            words[out->n_words++] = (rearank_word){copy_text(ranking, word, ok), (double)read->words[i].share};
+            words[out->n_words++] =
+                (rearank_word){copy_text(ranking, word, ok), (double)read->words[i].share};
         }
     }
 }
 
-static void view_reads(const rr_api_view_params *params, rr_ranking *ranking, const rr_window_result *window, rearank_window *out, bool *ok) {
+static void view_reads(const rr_api_view_params *params, rr_ranking *ranking,
+    const rr_window_result *window, rearank_window *out, bool *ok) {
     double *scores = rr_arena_alloc(&ranking->arena, window->n, sizeof *scores);
     double *probabilities = rr_arena_alloc(&ranking->arena, window->n, sizeof *probabilities);
     rearank_attention *attention = rr_arena_alloc(&ranking->arena, window->n, sizeof *attention);
@@ -59,7 +62,8 @@ static void view_reads(const rr_api_view_params *params, rr_ranking *ranking, co
     for (uint32_t i = 0; i < window->n && *ok; i++) {
         scores[i] = window->reads[i].score;
         probabilities[i] = window->reads[i].probability;
-        view_attention(params, ranking, window->passages[i], &window->reads[i], &shown, &attention[i], ok);
+        view_attention(
+            params, ranking, window->passages[i], &window->reads[i], &shown, &attention[i], ok);
     }
     rr_buf_destroy(&shown);
     out->scores = scores;
@@ -67,7 +71,8 @@ static void view_reads(const rr_api_view_params *params, rr_ranking *ranking, co
     out->attention = attention;
 }
 
-static void view_window(const rr_api_view_params *params, rr_ranking *ranking, const rr_window_result *window, rearank_window *out, bool *ok) {
+static void view_window(const rr_api_view_params *params, rr_ranking *ranking,
+    const rr_window_result *window, rearank_window *out, bool *ok) {
     *out = (rearank_window){
         .begin = window->window.begin,
         .end = window->window.end,
@@ -92,10 +97,12 @@ static void view_window(const rr_api_view_params *params, rr_ranking *ranking, c
     }
 }
 
-rr_status rr_api_view(const rr_api_view_params *params, rr_ranking *ranking, rearank_result **results, rearank_window **windows,
-                      rr_diag *diag) {
-    rearank_result *some_results = rr_arena_alloc(&ranking->arena, ranking->n + 1, sizeof *some_results);
-    rearank_window *some_windows = rr_arena_alloc(&ranking->arena, ranking->n_windows + 1, sizeof *some_windows);
+rr_status rr_api_view(const rr_api_view_params *params, rr_ranking *ranking,
+    rearank_result **results, rearank_window **windows, rr_diag *diag) {
+    rearank_result *some_results =
+        rr_arena_alloc(&ranking->arena, ranking->n + 1, sizeof *some_results);
+    rearank_window *some_windows =
+        rr_arena_alloc(&ranking->arena, ranking->n_windows + 1, sizeof *some_windows);
     bool *is_read = calloc(ranking->n + 1, sizeof *is_read);
     bool ok = some_results != NULL && some_windows != NULL && is_read != NULL;
     for (size_t i = 0; i < ranking->n_windows && ok; i++) {

@@ -18,6 +18,7 @@ static bool is_border(rr_text text, size_t at) {
 }
 
 rr_text rr_attention_text(rr_text shown, rr_read_part part) {
-    bool fits = part.begin <= part.end && part.end <= shown.bytes && is_border(shown, part.begin) && is_border(shown, part.end);
+    bool fits = part.begin <= part.end && part.end <= shown.bytes && is_border(shown, part.begin) &&
+        is_border(shown, part.end);
     return fits ? (rr_text){shown.data + part.begin, part.end - part.begin} : (rr_text){"", 0};
 }

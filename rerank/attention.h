@@ -1,5 +1,6 @@
-/* What drew a model's attention in the passages that it read (rr_passage_read), for all who show it.
- * Owns: which window's reading of a passage counts, and the way from its parts to the text that was shown. Pure functions. */
+/* What drew a model's attention in the passages that it read (rr_passage_read), for all who show
+ * it. Owns: which window's reading of a passage counts, and the way from its parts to the text that
+ * was shown. Pure functions. */
 #ifndef RR_RERANK_ATTENTION_H
 #define RR_RERANK_ATTENTION_H
 
@@ -15,8 +16,9 @@ typedef struct rr_attention {
 /* Fills out[ranking->n], by passage of the query. */
 void rr_attention_find(const rr_ranking *ranking, rr_attention *out);
 
-/* A part's text in what was shown of its passage (rr_prompt_passage): it points into `shown`. Empty where the part does not lie inside, or does
- * not begin and end between characters: numbers may come from a file. */
+/* A part's text in what was shown of its passage (rr_prompt_passage): it points into `shown`. Empty
+ * where the part does not lie inside, or does not begin and end between characters: numbers may
+ * come from a file. */
 rr_text rr_attention_text(rr_text shown, rr_read_part part);
 
 #endif

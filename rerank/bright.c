@@ -6,7 +6,8 @@
 #include "rerank/eval_read.h"
 #include "rerank/jsonl.h"
 
-static const char shape[] = "{\"id\", \"query\", \"gold_ids\": [...], \"excluded_ids\": [...]} on one line";
+static const char shape[] =
+    "{\"id\", \"query\", \"gold_ids\": [...], \"excluded_ids\": [...]} on one line";
 
 bool rr_bright_is(const char *data, size_t bytes) {
     rr_arena unused = {0};
@@ -18,7 +19,8 @@ bool rr_bright_is(const char *data, size_t bytes) {
         return false;
     }
     yyjson_val *root = yyjson_doc_get_root(doc);
-    bool found = yyjson_is_arr(yyjson_obj_get(root, "gold_ids")) || yyjson_is_arr(yyjson_obj_get(root, "excluded_ids"));
+    bool found = yyjson_is_arr(yyjson_obj_get(root, "gold_ids")) ||
+        yyjson_is_arr(yyjson_obj_get(root, "excluded_ids"));
     yyjson_doc_free(doc);
     return found;
 }
@@ -29,8 +31,8 @@ static int by_text(const void *a, const void *b) {
 }
 
 /* The ids of a member, each once, as rows. A member that is absent holds none. */
-static rr_status add_ids(const rr_jsonl *jsonl, yyjson_val *object, const char *key, const char *qid, rr_eval_table *table,
-                         rr_diag *diag) {
+static rr_status add_ids(const rr_jsonl *jsonl, yyjson_val *object, const char *key,
+    const char *qid, rr_eval_table *table, rr_diag *diag) {
     yyjson_val *list, *item;
     if (yyjson_obj_get(object, key) == NULL) {
         return RR_OK;
@@ -46,12 +48,14 @@ static rr_status add_ids(const rr_jsonl *jsonl, yyjson_val *object, const char *
         const char *id = yyjson_get_str(item);
         size_t bytes = yyjson_get_len(item);
         if (!yyjson_is_str(item) || bytes == 0 || memchr(id, '\0', bytes) != NULL) {
-            RR_TRY_GOTO(rr_jsonl_fail(jsonl, diag, "\"%s\"[%zu]: found a JSON %s, expected an id", key, index, yyjson_get_type_desc(item)));
+            RR_TRY_GOTO(rr_jsonl_fail(jsonl, diag, "\"%s\"[%zu]: found a JSON %s, expected an id",
+                key, index, yyjson_get_type_desc(item)));
         }
         if (strcmp(id, "N/A") != 0) {
             ids[n++] = (rr_text){rr_arena_copy(&table->arena, id, bytes), bytes};
             if (ids[n - 1].data == NULL) {
-                RR_TRY_GOTO(rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line));
+                RR_TRY_GOTO(
+                    rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line));
             }
         }
     }
@@ -62,7 +66,10 @@ static rr_status add_ids(const rr_jsonl *jsonl, yyjson_val *object, const char *
     qsort(ids, n, sizeof *ids, by_text);
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || by_text(&ids[i - 1], &ids[i]) != 0) {
-            rr_eval_row row = {.docid = ids[i].data, .docid_bytes = (uint32_t)ids[i].bytes, .line = (uint32_t)jsonl->line, .level = 1};
+            rr_eval_row row = {.docid = ids[i].data,
+                .docid_bytes = (uint32_t)ids[i].bytes,
+                .line = (uint32_t)jsonl->line,
+                .level = 1};
             RR_TRY_GOTO(rr_eval_table_add(table, (rr_text){owner, strlen(owner)}, &row, diag));
         }
     }
@@ -71,7 +78,8 @@ fail:
     return status;
 }
 
-static rr_status read_lines(rr_jsonl *jsonl, rr_eval_table *gold, rr_eval_table *excluded, rr_diag *diag) {
+static rr_status read_lines(
+    rr_jsonl *jsonl, rr_eval_table *gold, rr_eval_table *excluded, rr_diag *diag) {
     rr_text line;
     while (rr_jsonl_next_line(jsonl, &line)) {
         yyjson_doc *doc;
@@ -94,8 +102,8 @@ static rr_status read_lines(rr_jsonl *jsonl, rr_eval_table *gold, rr_eval_table 
     return RR_OK;
 }
 
-rr_status rr_bright_parse(const char *data, size_t bytes, const char *label, rr_eval_table *gold, rr_eval_table *excluded,
-                          rr_diag *diag) {
+rr_status rr_bright_parse(const char *data, size_t bytes, const char *label, rr_eval_table *gold,
+    rr_eval_table *excluded, rr_diag *diag) {
     rr_jsonl jsonl = rr_jsonl_start(label, data, bytes, NULL);
     if (gold != NULL) {
         gold->label = label;
@@ -119,7 +127,9 @@ size_t rr_bright_exclude(rr_eval_table *run, const rr_eval_table *excluded, size
         const rr_eval_query *out = rr_eval_table_find(excluded, query->qid);
         size_t n = cut != 0 && cut < query->n ? cut : query->n, kept = 0;
         for (size_t k = 0; k < n; k++) {
-            bool taken = out != NULL && bsearch(&rows[k], &excluded->rows[out->first], out->n, sizeof *rows, rr_eval_by_docid) != NULL;
+            bool taken = out != NULL &&
+                bsearch(&rows[k], &excluded->rows[out->first], out->n, sizeof *rows,
+                    rr_eval_by_docid) != NULL;
             n_taken += taken;
             if (!taken) {
                 rows[kept++] = rows[k];

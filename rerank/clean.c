@@ -36,9 +36,9 @@ void rr_clean_utf8(const char *text, size_t bytes, rr_buf *out) {
 }
 
 static bool is_space(uint32_t code) {
-    return (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x20) || code == 0x85 || code == 0xA0 ||
-           code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 ||
-           code == 0x202F || code == 0x205F || code == 0x3000;
+    return (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x20) || code == 0x85 ||
+        code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 ||
+        code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
 void rr_clean_spaces(const char *text, size_t bytes, rr_buf *out) {
@@ -91,7 +91,7 @@ size_t rr_clean_count(const char *text, size_t bytes) {
 
 static bool is_dangerous(uint32_t code) {
     return code < 0x20 || (code >= 0x7F && code <= 0x9F) || (code >= 0x202A && code <= 0x202E) ||
-           (code >= 0x2066 && code <= 0x2069) || code == 0x200E || code == 0x200F || code == 0x061C;
+        (code >= 0x2066 && code <= 0x2069) || code == 0x200E || code == 0x200F || code == 0x061C;
 }
 
 void rr_clean_terminal(const char *text, size_t bytes, bool one_line, rr_buf *out) {

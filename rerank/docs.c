@@ -8,7 +8,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/text_file.h"
 
-/* The hash table ---------------------------------------------------------------------------------------------------- */
+/* The hash table */
 
 static bool same(rr_text a, rr_text b) {
     return a.bytes == b.bytes && (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
@@ -72,25 +72,26 @@ void rr_docs_destroy(rr_docs *docs) {
     *docs = (rr_docs){0};
 }
 
-/* Reading ----------------------------------------------------------------------------------------------------------- */
+/* Reading */
 
 enum {
     N_KEYS = 3,
     AHEAD_BYTES = 64 << 20,
-    PIECE_BYTES = 1 << 20,    /* of a packed file, as long as no line is longer */
+    PIECE_BYTES = 1 << 20,   /* of a packed file, as long as no line is longer */
     MAX_LINE_BYTES = 1 << 30 /* there: a line must fit into memory */
 };
 
 typedef struct key_set {
     const char *ids[N_KEYS], *texts[N_KEYS];
-    const char *shape;     /* in messages */
+    const char *shape; /* in messages */
     const char *tab_shape;
 } key_set;
 
 static const key_set kinds[] = {
-    [RR_DOCS_CORPUS] = {{"_id", "id", "docid"}, {"text", "contents", "content"}, "{\"_id\", \"title\"?, \"text\"} on one line",
-                        "\"id<tab>text\""},
-    [RR_DOCS_QUERIES] = {{"_id", "id", "qid"}, {"query", "text", NULL}, "{\"_id\", \"text\"} on one line", "\"qid<tab>query\""},
+    [RR_DOCS_CORPUS] = {{"_id", "id", "docid"}, {"text", "contents", "content"},
+        "{\"_id\", \"title\"?, \"text\"} on one line", "\"id<tab>text\""},
+    [RR_DOCS_QUERIES] = {{"_id", "id", "qid"}, {"query", "text", NULL},
+        "{\"_id\", \"text\"} on one line", "\"qid<tab>query\""},
 };
 
 typedef struct reader {
@@ -112,8 +113,8 @@ static bool one_of(const char *const keys[N_KEYS], const char *key, size_t bytes
     return false;
 }
 
-/* Memory for a doc's texts. An id may come again with every line: what is too small doubles, so that all blocks of a doc together stay
- * below four times its longest texts. */
+/* Memory for a doc's texts. An id may come again with every line: what is too small doubles, so
+ * that all blocks of a doc together stay below four times its longest texts. */
 static bool make_room(reader *r, rr_doc *doc, size_t bytes) {
     if (doc->memory == NULL || doc->memory_bytes < bytes) {
         doc->memory_bytes = doc->memory == NULL ? bytes : bytes * 2;
@@ -124,8 +125,8 @@ static bool make_room(reader *r, rr_doc *doc, size_t bytes) {
 
 static void note_replaced(reader *r, const rr_doc *doc) {
     if (r->docs->n_replaced++ == 0) {
-        r->docs->first_replaced =
-            (rr_doc_replaced){.id = doc->id, .label = r->label, .line = r->jsonl.line, .earlier = doc->line};
+        r->docs->first_replaced = (rr_doc_replaced){
+            .id = doc->id, .label = r->label, .line = r->jsonl.line, .earlier = doc->line};
     }
 }
 
@@ -134,8 +135,9 @@ static rr_status keep(reader *r, rr_doc *doc, rr_text title, rr_text text, rr_di
         return RR_OK;
     }
     if (doc->label != NULL && doc->label != r->label) {
-        return rr_jsonl_fail(&r->jsonl, diag, "id \"%.*s\" stands in %s:%zu already, with another text",
-                             (int)(doc->id.bytes < 100 ? doc->id.bytes : 100), doc->id.data, doc->label, doc->line);
+        return rr_jsonl_fail(&r->jsonl, diag,
+            "id \"%.*s\" stands in %s:%zu already, with another text",
+            (int)(doc->id.bytes < 100 ? doc->id.bytes : 100), doc->id.data, doc->label, doc->line);
     }
     if (!make_room(r, doc, title.bytes + text.bytes)) {
         return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", r->jsonl.label, r->jsonl.line);
@@ -162,7 +164,8 @@ static const char *skip_spaces(const char *at, const char *end) {
     return at;
 }
 
-/* The id of an object whose first member is a plain one: a text without escapes, or digits. False when it must be parsed. */
+/* The id of an object whose first member is a plain one: a text without escapes, or digits. False
+ * when it must be parsed. */
 static bool leading_id(const key_set *keys, rr_text line, rr_text *id) {
     const char *end = line.data + line.bytes, *at = skip_spaces(line.data, end);
     at = at < end && *at == '{' ? skip_spaces(at + 1, end) : end;
@@ -187,7 +190,8 @@ static bool leading_id(const key_set *keys, rr_text line, rr_text *id) {
     }
     *id = (rr_text){start, (size_t)(at - start)};
     /* as the parser would print the number: no leading zeros, small enough for 64 bits */
-    return id->bytes > 0 && id->bytes < 19 && (*start != '0' || id->bytes == 1) && at < end && strchr(" \t,}", *at) != NULL;
+    return id->bytes > 0 && id->bytes < 19 && (*start != '0' || id->bytes == 1) && at < end &&
+        strchr(" \t,}", *at) != NULL;
 }
 
 /* The object's first member whose name is among the keys, if possible one that is not null. */
@@ -246,11 +250,11 @@ static rr_status read_tabbed(reader *r, rr_text line, rr_diag *diag) {
     const char *tab = memchr(line.data, '\t', line.bytes);
     if (tab == NULL || tab == line.data) {
         int shown = line.bytes < 60 ? (int)line.bytes : 60;
-        const char *found = tab != NULL              ? "nothing before the tab"
-                            : rr_table_head_is(line) ? "the head of a table of commas"
-                                                     : "no tab";
-        return rr_jsonl_fail(&r->jsonl, diag, "found %s in \"%.*s\", expected %s or %s", found, shown, line.data, r->keys->tab_shape,
-                             r->keys->shape);
+        const char *found = tab != NULL ? "nothing before the tab"
+            : rr_table_head_is(line)    ? "the head of a table of commas"
+                                        : "no tab";
+        return rr_jsonl_fail(&r->jsonl, diag, "found %s in \"%.*s\", expected %s or %s", found,
+            shown, line.data, r->keys->tab_shape, r->keys->shape);
     }
     rr_doc *doc = find(r->docs, (rr_text){line.data, (size_t)(tab - line.data)});
     rr_text text = {tab + 1, (size_t)(line.data + line.bytes - tab - 1)};
@@ -286,11 +290,12 @@ static rr_status read_lines(reader *r, rr_diag *diag) {
 
 static rr_status check_any(const reader *r, rr_diag *diag) {
     return r->any ? RR_OK
-                  : rr_fail(diag, RR_E_INPUT, "%s: is empty, expected lines of %s or %s", r->jsonl.label, r->keys->tab_shape,
-                            r->keys->shape);
+                  : rr_fail(diag, RR_E_INPUT, "%s: is empty, expected lines of %s or %s",
+                        r->jsonl.label, r->keys->tab_shape, r->keys->shape);
 }
 
-static rr_status start(rr_docs *docs, rr_docs_kind kind, const char *data, size_t bytes, const char *label, reader *r, rr_diag *diag) {
+static rr_status start(rr_docs *docs, rr_docs_kind kind, const char *data, size_t bytes,
+    const char *label, reader *r, rr_diag *diag) {
     *r = (reader){
         .docs = docs,
         .keys = &kinds[kind],
@@ -300,7 +305,8 @@ static rr_status start(rr_docs *docs, rr_docs_kind kind, const char *data, size_
     return r->label != NULL ? RR_OK : rr_fail(diag, RR_E_MEMORY, "%s: out of memory", label);
 }
 
-rr_status rr_docs_parse(rr_docs *docs, rr_docs_kind kind, const char *data, size_t bytes, const char *label, rr_diag *diag) {
+rr_status rr_docs_parse(rr_docs *docs, rr_docs_kind kind, const char *data, size_t bytes,
+    const char *label, rr_diag *diag) {
     reader r;
     RR_TRY(start(docs, kind, data, bytes, label, &r, diag));
     RR_TRY(read_lines(&r, diag));
@@ -322,8 +328,10 @@ static rr_status next_piece(packed_text *p, const char *label, rr_diag *diag) {
         char *data = room <= MAX_LINE_BYTES ? realloc(p->data, room) : NULL;
         if (data == NULL) {
             return room <= MAX_LINE_BYTES
-                       ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory for a line of more than %zu bytes", label, p->room)
-                       : rr_fail(diag, RR_E_INPUT, "%s: holds a line of more than %zu bytes", label, p->room);
+                ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory for a line of more than %zu bytes",
+                      label, p->room)
+                : rr_fail(
+                      diag, RR_E_INPUT, "%s: holds a line of more than %zu bytes", label, p->room);
         }
         p->data = data;
         p->room = room;
@@ -368,7 +376,8 @@ fail:
     return status;
 }
 
-static rr_status read_mapped(rr_docs *docs, rr_docs_kind kind, const rr_text_file *file, const char *path, rr_diag *diag) {
+static rr_status read_mapped(
+    rr_docs *docs, rr_docs_kind kind, const rr_text_file *file, const char *path, rr_diag *diag) {
     reader r;
     RR_TRY(start(docs, kind, file->data, file->bytes, path, &r, diag));
     r.map = file->map.data != NULL ? &file->map : NULL;

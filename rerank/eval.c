@@ -13,10 +13,12 @@ static int falling(const void *a, const void *b) {
 }
 
 /* Looks up every ranked passage. `ranked` may be NULL: an empty ranking. */
-static rr_judged judge_query(const scratch *judge, const rr_eval_table *run, const rr_eval_query *ranked,
-                             const rr_eval_table *qrels, const rr_eval_query *query, const rr_eval_params *params) {
-    rr_judged judged = {.levels = judge->levels, .ideal = judge->ideal,
-                        .relevant_from = params->relevant_from > 0 ? params->relevant_from : 1};
+static rr_judged judge_query(const scratch *judge, const rr_eval_table *run,
+    const rr_eval_query *ranked, const rr_eval_table *qrels, const rr_eval_query *query,
+    const rr_eval_params *params) {
+    rr_judged judged = {.levels = judge->levels,
+        .ideal = judge->ideal,
+        .relevant_from = params->relevant_from > 0 ? params->relevant_from : 1};
     const rr_eval_row *judgements = &qrels->rows[query->first];
     for (size_t i = 0; i < query->n; i++) {
         if (judgements[i].level >= 0) {
@@ -27,8 +29,8 @@ static rr_judged judge_query(const scratch *judge, const rr_eval_table *run, con
     qsort(judge->ideal, judged.n_ideal, sizeof *judge->ideal, falling);
     size_t n = ranked != NULL ? ranked->n : 0;
     for (size_t i = 0; i < n && (params->depth == 0 || i < params->depth); i++) {
-        const rr_eval_row *found =
-            bsearch(&run->rows[ranked->first + i], judgements, query->n, sizeof *judgements, rr_eval_by_docid);
+        const rr_eval_row *found = bsearch(&run->rows[ranked->first + i], judgements, query->n,
+            sizeof *judgements, rr_eval_by_docid);
         int32_t level = found == NULL ? RR_UNPOOLED : found->level < 0 ? RR_UNJUDGED : found->level;
         if (level >= 0 || !params->judged_only) {
             judge->levels[judged.n++] = level;
@@ -50,7 +52,8 @@ static double log_for_mean(double value) {
     return log(fmax(value, 0.00001));
 }
 
-/* trec_eval's sum over complete judgements counts every level above 0, whatever level relevance starts from. */
+/* trec_eval's sum over complete judgements counts every level above 0, whatever level relevance
+ * starts from. */
 static double count_positive(const rr_eval_table *qrels) {
     size_t n = 0;
     for (size_t i = 0; i < qrels->n_rows; i++) {
@@ -67,20 +70,21 @@ static void average(rr_eval *eval, const rr_eval_table *qrels, bool complete) {
             double value = eval->values[i * eval->measures->n + m];
             sum += mean == RR_MEAN_GEOMETRIC ? log_for_mean(value) : value;
         }
-        eval->means[m] = mean == RR_MEAN_SUM         ? sum
-                         : mean == RR_MEAN_GEOMETRIC ? exp(sum / (double)eval->n)
-                                                     : sum / (double)eval->n;
+        eval->means[m] = mean == RR_MEAN_SUM ? sum
+            : mean == RR_MEAN_GEOMETRIC      ? exp(sum / (double)eval->n)
+                                             : sum / (double)eval->n;
         if (complete && eval->measures->items[m].compute == rr_formula_num_rel) {
             eval->means[m] = count_positive(qrels);
         }
     }
 }
 
-static rr_status evaluate(const rr_eval_table *run, const rr_eval_table *qrels, const rr_eval_params *params, const scratch *judge,
-                          rr_eval *out, rr_diag *diag) {
+static rr_status evaluate(const rr_eval_table *run, const rr_eval_table *qrels,
+    const rr_eval_params *params, const scratch *judge, rr_eval *out, rr_diag *diag) {
     size_t n_common = 0;
     for (size_t i = 0; i < qrels->n_queries; i++) {
-        const rr_eval_query *query = &qrels->queries[i], *ranked = rr_eval_table_find(run, query->qid);
+        const rr_eval_query *query = &qrels->queries[i],
+                            *ranked = rr_eval_table_find(run, query->qid);
         n_common += ranked != NULL;
         if (ranked == NULL && !params->complete) {
             continue;
@@ -100,24 +104,28 @@ static rr_status evaluate(const rr_eval_table *run, const rr_eval_table *qrels, 
     out->n_missing = qrels->n_queries - n_common;
     if (n_common == 0) {
         rr_text one = run->queries[0].qid, other = qrels->queries[0].qid;
-        return rr_fail(diag, RR_E_INPUT, "%s: no query of the run is judged in %s; found \"%.*s\" here, \"%.*s\" there", run->label,
-                       qrels->label, one.bytes < 100 ? (int)one.bytes : 100, one.data,
-                       other.bytes < 100 ? (int)other.bytes : 100, other.data);
+        return rr_fail(diag, RR_E_INPUT,
+            "%s: no query of the run is judged in %s; found \"%.*s\" here, \"%.*s\" there",
+            run->label, qrels->label, one.bytes < 100 ? (int)one.bytes : 100, one.data,
+            other.bytes < 100 ? (int)other.bytes : 100, other.data);
     }
     average(out, qrels, params->complete);
     return RR_OK;
 }
 
-rr_status rr_eval_run(const rr_eval_table *run, const rr_eval_table *qrels, const rr_measures *measures,
-                      const rr_eval_params *params, rr_eval *out, rr_diag *diag) {
+rr_status rr_eval_run(const rr_eval_table *run, const rr_eval_table *qrels,
+    const rr_measures *measures, const rr_eval_params *params, rr_eval *out, rr_diag *diag) {
     *out = (rr_eval){.measures = measures};
-    scratch judge = {malloc(longest(run) * sizeof *judge.levels), malloc(longest(qrels) * sizeof *judge.ideal)};
+    scratch judge = {
+        malloc(longest(run) * sizeof *judge.levels), malloc(longest(qrels) * sizeof *judge.ideal)};
     out->queries = malloc(qrels->n_queries * sizeof *out->queries);
     out->values = calloc(qrels->n_queries, measures->n * sizeof *out->values);
     out->means = calloc(measures->n, sizeof *out->means);
-    bool whole = judge.levels != NULL && judge.ideal != NULL && out->queries != NULL && out->values != NULL && out->means != NULL;
-    rr_status status = whole ? evaluate(run, qrels, params, &judge, out, diag)
-                             : rr_fail(diag, RR_E_MEMORY, "out of memory for %zu queries", qrels->n_queries);
+    bool whole = judge.levels != NULL && judge.ideal != NULL && out->queries != NULL &&
+        out->values != NULL && out->means != NULL;
+    rr_status status = whole
+        ? evaluate(run, qrels, params, &judge, out, diag)
+        : rr_fail(diag, RR_E_MEMORY, "out of memory for %zu queries", qrels->n_queries);
     free(judge.levels);
     free(judge.ideal);
     return status;
@@ -130,14 +138,16 @@ void rr_eval_destroy(rr_eval *eval) {
     *eval = (rr_eval){0};
 }
 
-static rr_status bootstrap(const double *values, size_t n, const rr_eval_bootstrap *how, rr_interval *out, rr_diag *diag) {
+static rr_status bootstrap(
+    const double *values, size_t n, const rr_eval_bootstrap *how, rr_interval *out, rr_diag *diag) {
     if (rr_bootstrap_mean(values, n, how->n_samples, how->level, how->seed, out)) {
         return RR_OK;
     }
     return rr_fail(diag, RR_E_MEMORY, "out of memory for %u samples", how->n_samples);
 }
 
-rr_status rr_eval_mean_interval(const rr_eval *eval, size_t measure, const rr_eval_bootstrap *how, rr_interval *out, rr_diag *diag) {
+rr_status rr_eval_mean_interval(const rr_eval *eval, size_t measure, const rr_eval_bootstrap *how,
+    rr_interval *out, rr_diag *diag) {
     rr_measure_mean mean = eval->measures->items[measure].mean;
     *out = (rr_interval){NAN, NAN};
     if (mean == RR_MEAN_SUM || how->n_samples == 0) {
@@ -159,15 +169,16 @@ rr_status rr_eval_mean_interval(const rr_eval *eval, size_t measure, const rr_ev
     return status;
 }
 
-rr_status rr_eval_compare_runs(const rr_eval *a, const rr_eval *b, size_t measure, const rr_eval_bootstrap *how, rr_t_test *out,
-                               rr_interval *interval, rr_diag *diag) {
+rr_status rr_eval_compare_runs(const rr_eval *a, const rr_eval *b, size_t measure,
+    const rr_eval_bootstrap *how, rr_t_test *out, rr_interval *interval, rr_diag *diag) {
     size_t most = a->n < b->n ? a->n : b->n, n = 0, n_measures = a->measures->n;
     double *pairs = calloc(most > 0 ? most : 1, 2 * sizeof *pairs);
     if (pairs == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for %zu queries", most);
     }
     for (size_t i = 0, k = 0; i < a->n && k < b->n;) {
-        if (a->queries[i] == b->queries[k]) { /* both point into the same judgements, in the same order */
+        /* both point into the same judgements, in the same order */
+        if (a->queries[i] == b->queries[k]) {
             pairs[n] = a->values[i++ * n_measures + measure];
             pairs[most + n++] = b->values[k++ * n_measures + measure];
         } else if (a->queries[i] < b->queries[k]) {

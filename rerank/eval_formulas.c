@@ -1,6 +1,7 @@
-/* The formulas of the measures. `fraction`s are turned into ranks and counts with the roundings of trec_eval 10: they decide in
- * which place a value is read. Sources: trec_eval 10 (NIST; it rounds recall levels to the nearest count, which 9 did not); bpref: Buckley
- * and Voorhees 2004; infAP: Yilmaz and Aslam 2006; nDCG: Järvelin and Kekäläinen 2002; RBP: Moffat and Zobel 2008. */
+/* The formulas of the measures. `fraction`s are turned into ranks and counts with the roundings of
+ * trec_eval 10: they decide in which place a value is read. Sources: trec_eval 10 (NIST; it rounds
+ * recall levels to the nearest count, which 9 did not); bpref: Buckley and Voorhees 2004; infAP:
+ * Yilmaz and Aslam 2006; nDCG: Järvelin and Kekäläinen 2002; RBP: Moffat and Zobel 2008. */
 #include <math.h>
 
 #include "rerank/eval_measure.h"
@@ -72,7 +73,9 @@ RR_FORMULA(bpref) {
     double sum = 0.0;
     for (size_t i = 0; i < judged->n; i++) {
         if (is_relevant(judged, i)) {
-            sum += 1.0 - ratio((double)least(others, judged->n_relevant), (double)least(n_other, judged->n_relevant));
+            sum += 1.0 -
+                ratio((double)least(others, judged->n_relevant),
+                    (double)least(n_other, judged->n_relevant));
         } else {
             others += judged->levels[i] >= 0;
         }
@@ -127,7 +130,8 @@ RR_FORMULA(recall) {
     return ratio((double)relevant_in(judged, measure->cut), (double)judged->n_relevant);
 }
 RR_FORMULA(relative_p) {
-    return ratio((double)relevant_in(judged, measure->cut), (double)least(measure->cut, judged->n_relevant));
+    return ratio(
+        (double)relevant_in(judged, measure->cut), (double)least(measure->cut, judged->n_relevant));
 }
 RR_FORMULA(success) {
     return relevant_in(judged, measure->cut) > 0 ? 1.0 : 0.0;
@@ -158,7 +162,8 @@ double rr_dcg(const int32_t *levels, size_t n, size_t cut) {
 }
 
 RR_FORMULA(ndcg) {
-    return ratio(rr_dcg(judged->levels, judged->n, measure->cut), rr_dcg(judged->ideal, judged->n_ideal, measure->cut));
+    return ratio(rr_dcg(judged->levels, judged->n, measure->cut),
+        rr_dcg(judged->ideal, judged->n_ideal, measure->cut));
 }
 
 /* How many of the ideal order bring a gain. */
@@ -227,8 +232,9 @@ RR_FORMULA(inf_ap) {
         } else {
             double above = (double)i;
             sum += i == 0 ? 1.0
-                          : 1.0 / (above + 1.0) + (found + others + unjudged) / (above + 1.0) *
-                                                      ((found + epsilon) / (found + others + 2.0 * epsilon));
+                          : 1.0 / (above + 1.0) +
+                    (found + others + unjudged) / (above + 1.0) *
+                        ((found + epsilon) / (found + others + 2.0 * epsilon));
             found++;
         }
     }
@@ -265,7 +271,8 @@ RR_FORMULA(gain_binary) {
 
 RR_FORMULA(rbp) {
     (void)measure;
-    double top = judged->n_ideal > 0 && judged->ideal[0] > 1 ? judged->ideal[0] : 1.0, sum = 0.0, weight = 1.0;
+    double top = judged->n_ideal > 0 && judged->ideal[0] > 1 ? judged->ideal[0] : 1.0, sum = 0.0,
+           weight = 1.0;
     for (size_t i = 0; i < judged->n; i++, weight *= 0.9) {
         sum += judged->levels[i] > 0 ? judged->levels[i] / top * weight : 0.0;
     }

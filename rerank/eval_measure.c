@@ -56,22 +56,28 @@ static const family families[] = {
     {"set_F setf", NO_CUT, rr_formula_set_f, RR_MEAN},
 };
 
-#define CUTS(name) name "_5," name "_10," name "_15," name "_20," name "_30," name "_100," name "_200," name "_500," name "_1000,"
-#define TENTHS(name)                                                                                                            \
-    name "_0.00," name "_0.10," name "_0.20," name "_0.30," name "_0.40," name "_0.50," name "_0.60," name "_0.70," name "_0.80," \
-         name "_0.90," name "_1.00,"
-#define OFFICIAL                                                                                                                \
-    "num_q,num_ret,num_rel,num_rel_ret,map,gm_map,Rprec,bpref,recip_rank," TENTHS("iprec_at_recall") CUTS("P")
+#define CUTS(name)                                                                            \
+    name "_5," name "_10," name "_15," name "_20," name "_30," name "_100," name "_200," name \
+         "_500," name "_1000,"
+#define TENTHS(name)                                                                         \
+    name "_0.00," name "_0.10," name "_0.20," name "_0.30," name "_0.40," name "_0.50," name \
+         "_0.60," name "_0.70," name "_0.80," name "_0.90," name "_1.00,"
+#define OFFICIAL                                                                   \
+    "num_q,num_ret,num_rel,num_rel_ret,map,gm_map,Rprec,bpref,recip_rank," TENTHS( \
+        "iprec_at_recall") CUTS("P")
 static const struct {
     const char *name, *list;
 } sets[] = {
     {"official", OFFICIAL},
-    {"all_trec", OFFICIAL CUTS("recall") "infAP,gm_bpref,"
-                 "Rprec_mult_0.20,Rprec_mult_0.40,Rprec_mult_0.60,Rprec_mult_0.80,Rprec_mult_1.00,"
-                 "Rprec_mult_1.20,Rprec_mult_1.40,Rprec_mult_1.60,Rprec_mult_1.80,Rprec_mult_2.00,"
-                 "utility,11pt_avg,binG,G,ndcg,ndcg_rel,Rndcg," CUTS("ndcg_cut") CUTS("map_cut") CUTS("relative_P")
-                 "success_1,success_5,success_10,set_P,set_relative_P,set_recall,set_map,set_F,num_nonrel_judged_ret,"
-                 "rbp,rbp_resid,unj_5,unj_10,unj_20,"},
+    {"all_trec",
+        OFFICIAL CUTS(
+            "recall") "infAP,gm_bpref,"
+                      "Rprec_mult_0.20,Rprec_mult_0.40,Rprec_mult_0.60,Rprec_mult_0.80,Rprec_mult_1.00,"
+                      "Rprec_mult_1.20,Rprec_mult_1.40,Rprec_mult_1.60,Rprec_mult_1.80,Rprec_mult_2.00,"
+                      "utility,11pt_avg,binG,G,ndcg,ndcg_rel,Rndcg," CUTS("ndcg_cut")
+                          CUTS("map_cut") CUTS(
+                              "relative_P") "success_1,success_5,success_10,set_P,set_relative_P,set_recall,set_map,set_F,num_nonrel_judged_ret,"
+                                            "rbp,rbp_resid,unj_5,unj_10,unj_20,"},
 };
 
 const char *rr_measures_help(void) {
@@ -114,7 +120,8 @@ static bool read_measure(const char *name, rr_measure *measure) {
     snprintf(measure->name, sizeof measure->name, "%s", name);
     const char *at = strchr(name, '@');
     if (at == NULL) {
-        at = strrchr(name, '_'); /* trec_eval's "P_10"; "set_P" has an underscore too, hence both are tried */
+        at = strrchr(name,
+            '_'); /* trec_eval's "P_10"; "set_P" has an underscore too, hence both are tried */
     }
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
         const family *f = &families[i];
@@ -123,7 +130,8 @@ static bool read_measure(const char *name, rr_measure *measure) {
         if (f->cut <= MAY_CUT && is_one_of(f->names, name, strlen(name))) {
             return true;
         }
-        if (f->cut != NO_CUT && at != NULL && is_one_of(f->names, name, (size_t)(at - name)) && read_cut(at + 1, f->cut, measure)) {
+        if (f->cut != NO_CUT && at != NULL && is_one_of(f->names, name, (size_t)(at - name)) &&
+            read_cut(at + 1, f->cut, measure)) {
             return true;
         }
     }
@@ -141,8 +149,9 @@ static rr_status add_name(const char *name, bool in_set, rr_measures *out, rr_di
     rr_measure measure;
     if (!read_measure(name, &measure)) {
         return rr_fail(diag, RR_E_USAGE,
-                       "there is no measure \"%.60s\", expected ndcg@k, map, mrr, recall@k, p@k or another that "
-                       "`rearank eval --help` lists", name);
+            "there is no measure \"%.60s\", expected ndcg@k, map, mrr, recall@k, p@k or another that "
+            "`rearank eval --help` lists",
+            name);
     }
     for (size_t i = 0; i < out->n; i++) {
         if (strcmp(out->items[i].name, measure.name) == 0) {
@@ -176,5 +185,7 @@ static rr_status add_list(const char *list, bool in_set, rr_measures *out, rr_di
 rr_status rr_measures_parse(const char *list, rr_measures *out, rr_diag *diag) {
     out->n = 0;
     RR_TRY(add_list(list, false, out, diag));
-    return out->n > 0 ? RR_OK : rr_fail(diag, RR_E_USAGE, "found no measure, expected names like ndcg@10,map,mrr");
+    return out->n > 0
+        ? RR_OK
+        : rr_fail(diag, RR_E_USAGE, "found no measure, expected names like ndcg@10,map,mrr");
 }

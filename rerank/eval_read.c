@@ -17,8 +17,8 @@ typedef struct reader {
     uint32_t line; /* of the line last read, from 1 */
     rr_text text;  /* that line, without its end */
     rr_text fields[MAX_FIELDS];
-    int n_fields;  /* at most MAX_FIELDS; more in the line are not looked at */
-    bool tabs;     /* fields are separated by single tabs */
+    int n_fields; /* at most MAX_FIELDS; more in the line are not looked at */
+    bool tabs;    /* fields are separated by single tabs */
 } reader;
 
 enum { SHOWN_BYTES = 200 };
@@ -28,7 +28,8 @@ static const char *show(rr_text text, char shown[SHOWN_BYTES]) {
     size_t n = 0;
     for (size_t i = 0; i < text.bytes && n + 5 < SHOWN_BYTES; i++) {
         unsigned char c = (unsigned char)text.data[i];
-        n += (size_t)snprintf(shown + n, SHOWN_BYTES - n, c < 0x20 && c != '\t' ? "\\x%02x" : "%c", c);
+        n += (size_t)snprintf(
+            shown + n, SHOWN_BYTES - n, c < 0x20 && c != '\t' ? "\\x%02x" : "%c", c);
     }
     shown[n] = '\0';
     return shown;
@@ -37,7 +38,7 @@ static const char *show(rr_text text, char shown[SHOWN_BYTES]) {
 static rr_status fail_line(const reader *r, rr_diag *diag, const char *expected) {
     char shown[SHOWN_BYTES];
     return rr_fail(diag, RR_E_INPUT, "%s:%u: found %s\"%s\", expected %s", r->table->label, r->line,
-                   rr_table_head_is(r->text) ? "the head of a table, " : "", show(r->text, shown), expected);
+        rr_table_head_is(r->text) ? "the head of a table, " : "", show(r->text, shown), expected);
 }
 
 static bool is_space(char c) {
@@ -123,13 +124,15 @@ static bool has_hash(const reader *r) {
     return *line_start(r) == '#';
 }
 
-/* Whether a line with '#' is a comment whatever its fields: no id ends behind '#', but words that end in a number could be a row. */
+/* Whether a line with '#' is a comment whatever its fields: no id ends behind '#', but words that
+ * end in a number could be a row. */
 static bool is_remark(const reader *r) {
     const char *at = line_start(r) + 1;
     return !r->tabs && (at == r->text.data + r->text.bytes || is_space(*at));
 }
 
-/* Goes to the line that tells the form of the file: the first one, if possible without '#'. False when there is none. */
+/* Goes to the line that tells the form of the file: the first one, if possible without '#'. False
+ * when there is none. */
 static bool first_line(reader *r) {
     reader any = *r;
     while (next_line(r)) {
@@ -141,14 +144,16 @@ static bool first_line(reader *r) {
     return next_line(r);
 }
 
-/* Decimal numbers of up to 15 digits and a small exponent exactly and fast, all others by strtod; NaN when it is no number. */
+/* Decimal numbers of up to 15 digits and a small exponent exactly and fast, all others by strtod;
+ * NaN when it is no number. */
 static double number(rr_text field) {
-    static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10,
-                                  1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const double tens[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     uint64_t digits = 0;
     size_t i = 0, n_digits = 0, n_after = 0;
     bool negative = field.bytes > 0 && field.data[0] == '-', point = false;
-    for (i = negative || (field.bytes > 0 && field.data[0] == '+'); i < field.bytes && n_digits < 16; i++) {
+    for (i = negative || (field.bytes > 0 && field.data[0] == '+');
+         i < field.bytes && n_digits < 16; i++) {
         char c = field.data[i];
         if (c == '.' && !point) {
             point = true;
@@ -165,7 +170,8 @@ static double number(rr_text field) {
         return negative ? -value : value;
     }
     char copy[512], *end;
-    if (field.bytes == 0 || field.bytes >= sizeof copy || is_space(field.data[0]) || memchr(field.data, '\0', field.bytes) != NULL) {
+    if (field.bytes == 0 || field.bytes >= sizeof copy || is_space(field.data[0]) ||
+        memchr(field.data, '\0', field.bytes) != NULL) {
         return NAN;
     }
     memcpy(copy, field.data, field.bytes);
@@ -174,8 +180,9 @@ static double number(rr_text field) {
     return *end == '\0' ? value : NAN;
 }
 
-/* Splits a line that has tabs at them alone, so that ids may hold spaces: if `n` fields or more have something in them beside spaces, and
- * the one at `value` is a number. Else splits it at all spaces, and gives false. */
+/* Splits a line that has tabs at them alone, so that ids may hold spaces: if `n` fields or more
+ * have something in them beside spaces, and the one at `value` is a number. Else splits it at all
+ * spaces, and gives false. */
 static bool split_at_tabs(reader *r, int n, int value) {
     bool fits = memchr(r->text.data, '\t', r->text.bytes) != NULL;
     if (fits) {
@@ -205,7 +212,8 @@ static bool whole_number(rr_text field, int64_t limit, int64_t *out) {
 }
 
 static bool is_id(rr_text field) {
-    return field.bytes > 0 && field.bytes < UINT32_MAX && memchr(field.data, '\0', field.bytes) == NULL;
+    return field.bytes > 0 && field.bytes < UINT32_MAX &&
+        memchr(field.data, '\0', field.bytes) == NULL;
 }
 
 static reader start(const char *data, size_t bytes, rr_eval_table *table) {
@@ -218,7 +226,8 @@ static const char *without_mark(const char *data, size_t *bytes) {
     return mark ? data + 3 : data;
 }
 
-static rr_status add(reader *r, int qid, int docid, rr_eval_row row, rr_diag *diag, const char *expected) {
+static rr_status add(
+    reader *r, int qid, int docid, rr_eval_row row, rr_diag *diag, const char *expected) {
     if (!is_id(r->fields[qid]) || !is_id(r->fields[docid])) {
         return fail_line(r, diag, expected);
     }
@@ -228,7 +237,7 @@ static rr_status add(reader *r, int qid, int docid, rr_eval_row row, rr_diag *di
     return rr_eval_table_add(r->table, r->fields[qid], &row, diag);
 }
 
-/* Runs ------------------------------------------------------------------------------------------------------------- */
+/* Runs */
 
 static const char *const run_shapes[] = {
     [3] = "\"qid docid rank\" as in the lines before",
@@ -252,8 +261,9 @@ static int run_columns(reader *r) {
     return split_at_tabs(r, 6, 4) || r->n_fields >= 6 ? 6 : 0;
 }
 
-/* The score of the line, which is split here; NaN when it is no row. *moved: whether an id with a space has moved the columns of a TREC row,
- * which then has seven words or more, and a number where the tag stands. */
+/* The score of the line, which is split here; NaN when it is no row. *moved: whether an id with a
+ * space has moved the columns of a TREC row, which then has seven words or more, and a number where
+ * the tag stands. */
 static double run_score(reader *r, int columns, bool *moved) {
     *moved = false;
     if (columns == 6) {
@@ -271,21 +281,28 @@ static rr_status fail_score(const reader *r, int columns, rr_diag *diag) {
         return fail_line(r, diag, run_shapes[columns]);
     }
     rr_text field = r->fields[columns == 6 ? 4 : columns - 1];
-    const char *advice = field.bytes > 0 && memchr(field.data, ',', field.bytes) != NULL ? " with a point before its decimals"
-                         : field.bytes == 3 && strncasecmp(field.data, "nan", 3) == 0     ? ": NaN has no place in an order"
-                                                                                          : "";
-    return rr_fail(diag, RR_E_INPUT, "%s:%u: found the %s \"%s\" in \"%s\", expected a number%s", r->table->label, r->line,
-                   columns == 3 ? "rank" : "score", show(field, value), show(r->text, shown), advice);
+    const char *advice = field.bytes > 0 && memchr(field.data, ',', field.bytes) != NULL
+        ? " with a point before its decimals"
+        : field.bytes == 3 && strncasecmp(field.data, "nan", 3) == 0
+        ? ": NaN has no place in an order"
+        : "";
+    return rr_fail(diag, RR_E_INPUT, "%s:%u: found the %s \"%s\" in \"%s\", expected a number%s",
+        r->table->label, r->line, columns == 3 ? "rank" : "score", show(field, value),
+        show(r->text, shown), advice);
 }
 
-static rr_status parse_run_lines(const char *data, size_t bytes, rr_eval_table *table, rr_diag *diag) {
+static rr_status parse_run_lines(
+    const char *data, size_t bytes, rr_eval_table *table, rr_diag *diag) {
     reader r = start(data, bytes, table), first = r;
     if (!first_line(&first)) {
         return RR_OK;
     }
     int columns = run_columns(&first);
     if (columns == 0) {
-        return has_hash(&first) ? RR_OK : fail_line(&first, diag, "\"qid Q0 docid rank score tag\", \"qid docid rank [score]\" or JSON");
+        return has_hash(&first)
+            ? RR_OK
+            : fail_line(&first, diag,
+                  "\"qid Q0 docid rank score tag\", \"qid docid rank [score]\" or JSON");
     }
     r.tabs = first.tabs;
     while (next_line(&r)) {
@@ -298,7 +315,8 @@ static rr_status parse_run_lines(const char *data, size_t bytes, rr_eval_table *
             return fail_score(&r, columns, diag);
         }
         if (moved) {
-            return fail_line(&r, diag, "\"qid Q0 docid rank score tag\" in six words; where ids hold spaces, tabs between the columns");
+            return fail_line(&r, diag,
+                "\"qid Q0 docid rank score tag\" in six words; where ids hold spaces, tabs between the columns");
         }
         rr_eval_row row = {.score = columns == 3 ? -score : score};
         RR_TRY(add(&r, 0, columns == 6 ? 2 : 1, row, diag, run_shapes[columns]));
@@ -306,7 +324,8 @@ static rr_status parse_run_lines(const char *data, size_t bytes, rr_eval_table *
     return RR_OK;
 }
 
-rr_status rr_eval_parse_run(const char *data, size_t bytes, const char *label, rr_eval_table *table, rr_diag *diag) {
+rr_status rr_eval_parse_run(
+    const char *data, size_t bytes, const char *label, rr_eval_table *table, rr_diag *diag) {
     table->label = label;
     data = without_mark(data, &bytes);
     size_t i = 0;
@@ -319,7 +338,8 @@ rr_status rr_eval_parse_run(const char *data, size_t bytes, const char *label, r
         RR_TRY(parse_run_lines(data, bytes, table, diag));
     }
     if (table->n_rows == 0) {
-        return rr_fail(diag, RR_E_INPUT, "%s: found no results, expected a run (\"qid Q0 docid rank score tag\")", label);
+        return rr_fail(diag, RR_E_INPUT,
+            "%s: found no results, expected a run (\"qid Q0 docid rank score tag\")", label);
     }
     return rr_eval_table_finish(table, rr_eval_by_score, diag);
 }
@@ -331,10 +351,10 @@ rr_status rr_eval_read_run(const char *path, rr_eval_table *table, rr_diag *diag
     return rr_eval_parse_run(data, bytes, path, table, diag);
 }
 
-/* Judgements ------------------------------------------------------------------------------------------------------- */
+/* Judgements */
 
-/* The form of the lines: how many columns, and whether the first line is BEIR's "query-id corpus-id score", after which only tabs part
- * them. */
+/* The form of the lines: how many columns, and whether the first line is BEIR's "query-id corpus-id
+ * score", after which only tabs part them. */
 static int qrels_columns(reader *r, bool *header) {
     bool named = r->text.bytes >= 5 && memcmp(r->text.data, "query", 5) == 0;
     r->tabs = named && memchr(r->text.data, '\t', r->text.bytes) != NULL;
@@ -355,19 +375,21 @@ static bool qrels_level(reader *r, int columns, int64_t *level) {
     } else {
         split_at_tabs(r, columns, columns - 1);
     }
-    return (columns == 3 || columns == 4) && r->n_fields == columns && whole_number(r->fields[columns - 1], RR_EVAL_MAX_LEVEL, level);
+    return (columns == 3 || columns == 4) && r->n_fields == columns &&
+        whole_number(r->fields[columns - 1], RR_EVAL_MAX_LEVEL, level);
 }
 
-static rr_status parse_qrels_lines(const char *data, size_t bytes, rr_eval_table *table, rr_diag *diag) {
+static rr_status parse_qrels_lines(
+    const char *data, size_t bytes, rr_eval_table *table, rr_diag *diag) {
     reader r = start(data, bytes, table), first = r;
     bool header;
     if (!first_line(&first)) {
         return RR_OK;
     }
     const int columns = qrels_columns(&first, &header);
-    const char *expected = columns == 3   ? "\"qid docid level\" with a whole number as level"
-                           : columns == 4 ? "\"qid iteration docid level\" with a whole number as level"
-                                          : "\"qid iteration docid level\" (TREC) or \"qid docid level\" (BEIR)";
+    const char *expected = columns == 3 ? "\"qid docid level\" with a whole number as level"
+        : columns == 4 ? "\"qid iteration docid level\" with a whole number as level"
+                       : "\"qid iteration docid level\" (TREC) or \"qid docid level\" (BEIR)";
     r.tabs = first.tabs;
     while (next_line(&r)) {
         int64_t level;
@@ -383,7 +405,8 @@ static rr_status parse_qrels_lines(const char *data, size_t bytes, rr_eval_table
     return RR_OK;
 }
 
-rr_status rr_eval_parse_qrels(const char *data, size_t bytes, const char *label, rr_eval_table *table, rr_diag *diag) {
+rr_status rr_eval_parse_qrels(
+    const char *data, size_t bytes, const char *label, rr_eval_table *table, rr_diag *diag) {
     table->label = label;
     data = without_mark(data, &bytes);
     if (rr_bright_is(data, bytes)) {
@@ -391,7 +414,8 @@ rr_status rr_eval_parse_qrels(const char *data, size_t bytes, const char *label,
     }
     RR_TRY(parse_qrels_lines(data, bytes, table, diag));
     if (table->n_rows == 0) {
-        return rr_fail(diag, RR_E_INPUT, "%s: found no judgements, expected lines of \"qid iteration docid level\"", label);
+        return rr_fail(diag, RR_E_INPUT,
+            "%s: found no judgements, expected lines of \"qid iteration docid level\"", label);
     }
     return rr_eval_table_finish(table, rr_eval_by_docid, diag);
 }
@@ -403,7 +427,8 @@ rr_status rr_eval_read_qrels(const char *path, rr_eval_table *table, rr_diag *di
     return rr_eval_parse_qrels(data, bytes, path, table, diag);
 }
 
-rr_status rr_eval_read_judgements(const char *path, rr_eval_table *table, rr_eval_table *excluded, rr_diag *diag) {
+rr_status rr_eval_read_judgements(
+    const char *path, rr_eval_table *table, rr_eval_table *excluded, rr_diag *diag) {
     const char *data;
     size_t bytes;
     RR_TRY(rr_eval_table_load(table, path, &data, &bytes, diag));

@@ -5,7 +5,8 @@
 
 #include "rerank/hits.h"
 
-static const char *const shape = "{\"qid\": …, \"results\": [{\"id\": …}]} or {\"qid\": …, \"hits\": [{\"docid\": …, \"score\"?: …}]}";
+static const char *const shape =
+    "{\"qid\": …, \"results\": [{\"id\": …}]} or {\"qid\": …, \"hits\": [{\"docid\": …, \"score\"?: …}]}";
 
 /* Whether all hits bring a score, be it one that is no number. */
 static bool has_scores(yyjson_val *hits) {
@@ -20,12 +21,14 @@ static bool has_scores(yyjson_val *hits) {
     return true;
 }
 
-static rr_status add_query(const rr_jsonl *jsonl, rr_eval_table *table, yyjson_val *object, rr_diag *diag) {
+static rr_status add_query(
+    const rr_jsonl *jsonl, rr_eval_table *table, yyjson_val *object, rr_diag *diag) {
     if (!yyjson_is_obj(object)) {
-        return rr_jsonl_fail(jsonl, diag, "found a JSON %s, expected %s", yyjson_get_type_desc(object), shape);
+        return rr_jsonl_fail(
+            jsonl, diag, "found a JSON %s, expected %s", yyjson_get_type_desc(object), shape);
     }
     bool ours = yyjson_obj_get(object, "results") != NULL ||
-                (yyjson_obj_get(object, "hits") == NULL && yyjson_obj_get(object, "candidates") == NULL);
+        (yyjson_obj_get(object, "hits") == NULL && yyjson_obj_get(object, "candidates") == NULL);
     rr_hits hits = {.key = "results"};
     yyjson_val *hit;
     if (ours) {
@@ -38,8 +41,8 @@ static rr_status add_query(const rr_jsonl *jsonl, rr_eval_table *table, yyjson_v
     size_t index, n;
     yyjson_arr_foreach(hits.list, index, n, hit) {
         if (!yyjson_is_obj(hit)) {
-            return rr_jsonl_fail(jsonl, diag, "\"%s\"[%zu]: found a JSON %s, expected an object", hits.key, index,
-                                 yyjson_get_type_desc(hit));
+            return rr_jsonl_fail(jsonl, diag, "\"%s\"[%zu]: found a JSON %s, expected an object",
+                hits.key, index, yyjson_get_type_desc(hit));
         }
         const char *docid;
         double score = (double)(n - index); /* in the order given */
@@ -47,15 +50,18 @@ static rr_status add_query(const rr_jsonl *jsonl, rr_eval_table *table, yyjson_v
         if (scored) {
             RR_TRY(rr_jsonl_number(jsonl, hit, "", "score", &score, diag));
         }
-        rr_eval_row row = {.docid = docid, .docid_bytes = (uint32_t)strlen(docid), .line = (uint32_t)jsonl->line,
-                           .score = score};
+        rr_eval_row row = {.docid = docid,
+            .docid_bytes = (uint32_t)strlen(docid),
+            .line = (uint32_t)jsonl->line,
+            .score = score};
         RR_TRY(rr_eval_table_add(table, (rr_text){hits.qid, strlen(hits.qid)}, &row, diag));
     }
     return RR_OK;
 }
 
 /* One value over the whole file: an array of queries, or one query on many lines. */
-static rr_status add_document(rr_jsonl *jsonl, rr_eval_table *table, yyjson_val *root, rr_diag *diag) {
+static rr_status add_document(
+    rr_jsonl *jsonl, rr_eval_table *table, yyjson_val *root, rr_diag *diag) {
     jsonl->line = 1;
     if (!yyjson_is_arr(root)) {
         return add_query(jsonl, table, root, diag);
@@ -81,12 +87,14 @@ rr_status rr_eval_parse_json(const char *data, size_t bytes, rr_eval_table *tabl
         return RR_OK;
     }
     if (rr_jsonl_parse(&jsonl, line, shape, &doc, &first) != RR_OK) {
-        yyjson_doc *whole = yyjson_read_opts((char *)(uintptr_t)data, bytes, YYJSON_READ_NOFLAG, NULL, &error);
+        yyjson_doc *whole =
+            yyjson_read_opts((char *)(uintptr_t)data, bytes, YYJSON_READ_NOFLAG, NULL, &error);
         if (whole == NULL) { /* the more telling of the two messages */
             return line.data[0] == '{' && jsonl.bytes > 0 && error.pos < line.bytes
-                       ? rr_fail(diag, RR_E_INPUT, "%s", first.text)
-                       : rr_fail(diag, RR_E_INPUT, "%s: not JSON at byte %zu: %s; expected %s", table->label, error.pos + 1,
-                                 rr_jsonl_error((rr_text){data, bytes}, &error), shape);
+                ? rr_fail(diag, RR_E_INPUT, "%s", first.text)
+                : rr_fail(diag, RR_E_INPUT, "%s: not JSON at byte %zu: %s; expected %s",
+                      table->label, error.pos + 1, rr_jsonl_error((rr_text){data, bytes}, &error),
+                      shape);
         }
         rr_status status = add_document(&jsonl, table, yyjson_doc_get_root(whole), diag);
         yyjson_doc_free(whole);

@@ -65,7 +65,9 @@ rr_t_test rr_t_test_paired(const double *a, const double *b, size_t n) {
     }
     double deviation = sqrt(squares / test.df);
     if (deviation <= 4.0 * DBL_EPSILON * largest) { /* a constant difference, but for rounding */
-        test.t = fabs(test.difference) <= 4.0 * DBL_EPSILON * largest ? 0.0 : copysign(INFINITY, test.difference);
+        test.t = fabs(test.difference) <= 4.0 * DBL_EPSILON * largest
+            ? 0.0
+            : copysign(INFINITY, test.difference);
     } else {
         test.t = test.difference / (deviation / sqrt((double)n));
     }
@@ -83,7 +85,8 @@ static int by_size(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-bool rr_bootstrap_mean(const double *values, size_t n, uint32_t n_samples, double level, uint64_t seed, rr_interval *out) {
+bool rr_bootstrap_mean(const double *values, size_t n, uint32_t n_samples, double level,
+    uint64_t seed, rr_interval *out) {
     *out = (rr_interval){NAN, NAN};
     if (n < 2 || n_samples == 0) {
         return true;
@@ -95,12 +98,14 @@ bool rr_bootstrap_mean(const double *values, size_t n, uint32_t n_samples, doubl
     for (uint32_t sample = 0; sample < n_samples; sample++) {
         double sum = 0.0;
         for (size_t i = 0; i < n; i++) {
-            sum += values[rr_random(&seed) % n]; /* n is far below 2^64: the bias of the remainder is nothing */
+            /* n is far below 2^64: the bias of the remainder is nothing */
+            sum += values[rr_random(&seed) % n];
         }
         means[sample] = sum / (double)n;
     }
     qsort(means, n_samples, sizeof *means, by_size);
-    const size_t n_outside = (size_t)((1.0 - level) / 2.0 * n_samples + 1e-6); /* on each side; 0.05 is a little less than that */
+    /* on each side; 0.05 is a little less than that */
+    const size_t n_outside = (size_t)((1.0 - level) / 2.0 * n_samples + 1e-6);
     *out = (rr_interval){means[n_outside], means[n_samples - 1 - n_outside]};
     free(means);
     return true;

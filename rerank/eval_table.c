@@ -22,10 +22,12 @@ static uint64_t hash(const char *data, size_t bytes) { /* FNV-1a, its high bits 
 }
 
 static rr_status no_memory(const rr_eval_table *table, rr_diag *diag) {
-    return rr_fail(diag, RR_E_MEMORY, "%s: out of memory after %zu rows", table->label, table->n_rows);
+    return rr_fail(
+        diag, RR_E_MEMORY, "%s: out of memory after %zu rows", table->label, table->n_rows);
 }
 
-rr_status rr_eval_table_load(rr_eval_table *table, const char *path, const char **data, size_t *bytes, rr_diag *diag) {
+rr_status rr_eval_table_load(
+    rr_eval_table *table, const char *path, const char **data, size_t *bytes, rr_diag *diag) {
     table->label = path;
     RR_TRY(rr_text_file_open(path, RR_EVAL_MAX_STREAM, &table->file, diag));
     *data = table->file.data;
@@ -77,8 +79,8 @@ static bool find_or_add(rr_eval_table *table, rr_text qid, uint32_t *index) {
     }
     size_t at = slot_of(table, qid);
     if (table->slots[at] == 0) {
-        rr_eval_query *queries =
-            grown(table->queries, table->n_queries, &table->queries_capacity, sizeof *table->queries);
+        rr_eval_query *queries = grown(
+            table->queries, table->n_queries, &table->queries_capacity, sizeof *table->queries);
         if (queries == NULL) {
             return false;
         }
@@ -102,7 +104,8 @@ rr_status rr_eval_table_add(rr_eval_table *table, rr_text qid, rr_eval_row *row,
     } else if (!find_or_add(table, qid, &row->query)) {
         return no_memory(table, diag);
     }
-    rr_eval_row *rows = grown(table->rows, table->n_rows, &table->rows_capacity, sizeof *table->rows);
+    rr_eval_row *rows =
+        grown(table->rows, table->n_rows, &table->rows_capacity, sizeof *table->rows);
     if (rows == NULL) {
         return no_memory(table, diag);
     }
@@ -120,12 +123,17 @@ int rr_eval_by_docid(const void *a, const void *b) {
 
 int rr_eval_by_score(const void *a, const void *b) {
     const rr_eval_row *left = a, *right = b;
-    return left->score > right->score ? -1 : left->score < right->score ? 1 : rr_eval_by_docid(b, a);
+    return left->score > right->score ? -1
+        : left->score < right->score  ? 1
+                                      : rr_eval_by_docid(b, a);
 }
 
 int rr_eval_by_place(const void *a, const void *b) {
     const rr_eval_row *left = a, *right = b;
-    return left->score > right->score ? -1 : left->score < right->score ? 1 : left->place < right->place ? -1 : left->place > right->place;
+    return left->score > right->score ? -1
+        : left->score < right->score  ? 1
+        : left->place < right->place  ? -1
+                                      : left->place > right->place;
 }
 
 /* Rows of one query together, in the order in which they came. */
@@ -159,8 +167,10 @@ static size_t slots_for(size_t n) {
     return n_slots;
 }
 
-/* A docid that occurs twice among the rows, which are in any order. `slots` is scratch of slots_for(n): row index + 1, 0 = free. */
-static bool find_repeat(const rr_eval_row *rows, size_t n, uint32_t *slots, size_t *one, size_t *other) {
+/* A docid that occurs twice among the rows, which are in any order. `slots` is scratch of
+ * slots_for(n): row index + 1, 0 = free. */
+static bool find_repeat(
+    const rr_eval_row *rows, size_t n, uint32_t *slots, size_t *one, size_t *other) {
     const size_t n_slots = slots_for(n);
     memset(slots, 0, n_slots * sizeof *slots);
     for (size_t i = 0; i < n; i++) {
@@ -178,12 +188,16 @@ static bool find_repeat(const rr_eval_row *rows, size_t n, uint32_t *slots, size
     return false;
 }
 
-static rr_status fail_repeat(const rr_eval_table *table, const rr_eval_query *query, size_t one, size_t other, rr_diag *diag) {
-    const rr_eval_row *a = &table->rows[query->first + one], *b = &table->rows[query->first + other];
-    uint32_t earlier = a->line < b->line ? a->line : b->line, later = a->line < b->line ? b->line : a->line;
-    return rr_fail(diag, RR_E_INPUT, "%s:%u: query \"%.*s\" has the passage \"%.*s\" twice (first in line %u), expected it once",
-                   table->label, later, (int)(query->qid.bytes < 100 ? query->qid.bytes : 100), query->qid.data,
-                   (int)(a->docid_bytes < 200 ? a->docid_bytes : 200), a->docid, earlier);
+static rr_status fail_repeat(const rr_eval_table *table, const rr_eval_query *query, size_t one,
+    size_t other, rr_diag *diag) {
+    const rr_eval_row *a = &table->rows[query->first + one],
+                      *b = &table->rows[query->first + other];
+    uint32_t earlier = a->line < b->line ? a->line : b->line,
+             later = a->line < b->line ? b->line : a->line;
+    return rr_fail(diag, RR_E_INPUT,
+        "%s:%u: query \"%.*s\" has the passage \"%.*s\" twice (first in line %u), expected it once",
+        table->label, later, (int)(query->qid.bytes < 100 ? query->qid.bytes : 100),
+        query->qid.data, (int)(a->docid_bytes < 200 ? a->docid_bytes : 200), a->docid, earlier);
 }
 
 void rr_eval_table_sort(rr_eval_table *table, rr_eval_order order) {
@@ -244,7 +258,9 @@ rr_status rr_eval_table_finish(rr_eval_table *table, rr_eval_order order, rr_dia
 
 const rr_eval_query *rr_eval_table_find(const rr_eval_table *table, rr_text qid) {
     const rr_eval_query wanted = {.qid = qid};
-    return table->n_queries > 0 ? bsearch(&wanted, table->queries, table->n_queries, sizeof wanted, by_qid) : NULL;
+    return table->n_queries > 0
+        ? bsearch(&wanted, table->queries, table->n_queries, sizeof wanted, by_qid)
+        : NULL;
 }
 
 void rr_eval_table_destroy(rr_eval_table *table) {

@@ -10,7 +10,7 @@ static bool is_stopped(const rr_run_state *executor) {
     return executor->params->stop != NULL && atomic_load(executor->params->stop);
 }
 
-/* Endings ---------------------------------------------------------------------------------------------------------- */
+/* Endings */
 
 static void tell_to_stop(rr_worker_state *worker) {
     if (!worker->told) {
@@ -22,7 +22,8 @@ static void tell_to_stop(rr_worker_state *worker) {
     }
 }
 
-void rr_executor_give_up(rr_run_state *executor, size_t limit, rr_status status, const rr_diag *diag) {
+void rr_executor_give_up(
+    rr_run_state *executor, size_t limit, rr_status status, const rr_diag *diag) {
     if (limit >= executor->limit && executor->status != RR_OK) {
         return;
     }
@@ -31,13 +32,15 @@ void rr_executor_give_up(rr_run_state *executor, size_t limit, rr_status status,
     executor->diag = *diag;
     for (size_t i = 0; i < executor->n_workers; i++) {
         rr_worker_state *worker = &executor->workers[i];
-        if (worker->now.kind != RR_TASK_NONE && (size_t)(worker->now.at.job - executor->jobs) >= limit) {
+        if (worker->now.kind != RR_TASK_NONE &&
+            (size_t)(worker->now.at.job - executor->jobs) >= limit) {
             tell_to_stop(worker);
         }
     }
 }
 
-static void fail_job(rr_run_state *executor, const rr_job *job, rr_status status, const rr_diag *diag) {
+static void fail_job(
+    rr_run_state *executor, const rr_job *job, rr_status status, const rr_diag *diag) {
     rr_executor_give_up(executor, (size_t)(job - executor->jobs), status, diag);
 }
 
@@ -47,14 +50,16 @@ static bool is_given_up(const rr_run_state *executor, const rr_job *job) {
 
 /* Whether there is, or may come, anything to do. */
 static bool is_over(rr_run_state *executor) {
-    size_t end = executor->params->n_queries < executor->limit ? executor->params->n_queries : executor->limit;
-    while (executor->first_open < end && executor->jobs[executor->first_open].state == RR_JOB_FINISHED) {
+    size_t end = executor->params->n_queries < executor->limit ? executor->params->n_queries
+                                                               : executor->limit;
+    while (executor->first_open < end &&
+        executor->jobs[executor->first_open].state == RR_JOB_FINISHED) {
         executor->first_open++;
     }
     return executor->first_open >= end;
 }
 
-/* Working ---------------------------------------------------------------------------------------------------------- */
+/* Working */
 
 /* Brings a job and its workers up to date after anything happened to it. */
 static void advance(rr_run_state *executor, rr_job *job) {
@@ -90,7 +95,8 @@ static bool on_text(void *listener, const char *text, size_t bytes) {
     return !atomic_load(&worker->unwanted);
 }
 
-/* The call that a task means, over the worker's own copy of the passages. A query's time begins with the first. */
+/* The call that a task means, over the worker's own copy of the passages. A query's time begins
+ * with the first. */
 static rr_call call_of(rr_worker_state *worker, rr_task what) {
     rr_job *job = what.at.job;
     const uint64_t after_ns = worker->executor->rank.deadline_after_ns, now_ns = rr_time_ns();
@@ -106,7 +112,8 @@ static rr_call call_of(rr_worker_state *worker, rr_task what) {
         .window = planned->window,
         .order = worker->order,
         .n = planned->n,
-        .reasons = worker->executor->rank.then_reason && what.at.index + 1 == rr_schedule_n_windows(job->schedule),
+        .reasons = worker->executor->rank.then_reason &&
+            what.at.index + 1 == rr_schedule_n_windows(job->schedule),
         .deadline_ns = job->deadline_ns,
     };
 }
@@ -118,7 +125,7 @@ static void begin_call(rr_worker_state *worker, rr_task what) {
     rr_job_call *call = rr_job_call_at(job, what.at.index);
     bool may_hand_over = executor->n_workers > 1 && !executor->params->no_work_ahead;
     rr_handover_init(&worker->handover, planned->n, may_hand_over ? planned->n_handed_over : 0,
-                     executor->rank.style == RR_PROMPT_RANKGPT, worker->ids);
+        executor->rank.style == RR_PROMPT_RANKGPT, worker->ids);
     call->worker = (size_t)(worker - executor->workers);
     call->is_early = !planned->settled;
     executor->counts.n_early += call->is_early;
@@ -154,12 +161,12 @@ static void end_call(rr_worker_state *worker, rr_task what, const call_end *end)
         return;
     }
     rr_window_result result = {.prompt_tokens = reply->prompt_tokens,
-                               .reused_tokens = reply->reused_tokens,
-                               .shared_tokens = reply->shared_tokens,
-                               .generated_tokens = reply->generated_tokens,
-                               .prompt_ns = reply->prompt_ns,
-                               .generate_ns = reply->generate_ns,
-                               .time_ns = end->time_ns};
+        .reused_tokens = reply->reused_tokens,
+        .shared_tokens = reply->shared_tokens,
+        .generated_tokens = reply->generated_tokens,
+        .prompt_ns = reply->prompt_ns,
+        .generate_ns = reply->generate_ns,
+        .time_ns = end->time_ns};
     const bool late = status == RR_E_DEADLINE && job->deadline_ns != 0;
     job->late = job->late || late;
     if (status == RR_OK && !planned->stale) {
@@ -170,7 +177,8 @@ static void end_call(rr_worker_state *worker, rr_task what, const call_end *end)
             return;
         }
         rr_schedule_done(job->schedule, what.at.index, kept->result.permutation);
-    } else if (planned->stale || (status == RR_E_CANCELLED && end->may_be_cancelled && !is_stopped(executor))) {
+    } else if (planned->stale ||
+        (status == RR_E_CANCELLED && end->may_be_cancelled && !is_stopped(executor))) {
         rr_job_lose(&executor->counts, &result);
         rr_schedule_forget(job->schedule, what.at.index);
     } else if (status == RR_E_CANCELLED) {
@@ -223,7 +231,8 @@ static void run_call(rr_worker_state *worker, rr_task what) {
     }
     rr_prompt_destroy(&prompt);
     pthread_mutex_lock(&executor->lock);
-    const call_end end = {&call, status, &reply, rr_time_ns() - start_ns, may_be_cancelled || worker->told, &diag};
+    const call_end end = {
+        &call, status, &reply, rr_time_ns() - start_ns, may_be_cancelled || worker->told, &diag};
     end_call(worker, what, &end);
     rr_buf_destroy(&reply.text);
     free(reply.reads);
@@ -239,7 +248,8 @@ static void run_prepare(rr_worker_state *worker, rr_task what) {
     rr_diag diag = {0};
     uint64_t n_computed = 0;
     const rr_prompt_form form = form_of(executor, &call);
-    rr_status status = rr_prompt_build_start(&form, call.query, call.order, n_known, call.n, &prompt, &diag);
+    rr_status status =
+        rr_prompt_build_start(&form, call.query, call.order, n_known, call.n, &prompt, &diag);
     call.prompt = &prompt;
     if (status == RR_OK) {
         status = worker->means->prepare(worker->means->responder.user, &call, &n_computed, &diag);
@@ -277,7 +287,8 @@ static void deliver(rr_run_state *executor) {
     const rr_execute_params *params = executor->params;
     for (;;) {
         announce(executor);
-        if (executor->n_delivered >= params->n_queries || executor->jobs[executor->n_delivered].state != RR_JOB_FINISHED) {
+        if (executor->n_delivered >= params->n_queries ||
+            executor->jobs[executor->n_delivered].state != RR_JOB_FINISHED) {
             break;
         }
         if (params->on_finished != NULL && !executor->jobs[executor->n_delivered].told) {
@@ -301,9 +312,11 @@ static void deliver(rr_run_state *executor) {
 /* Queries whose time is over. Their running calls know it themselves. */
 static void note_late(rr_run_state *executor) {
     const uint64_t now_ns = executor->rank.deadline_after_ns != 0 ? rr_time_ns() : 0;
-    for (size_t i = executor->first_open; i < executor->next && i < executor->limit && now_ns != 0; i++) {
+    for (size_t i = executor->first_open; i < executor->next && i < executor->limit && now_ns != 0;
+         i++) {
         rr_job *job = &executor->jobs[i];
-        if (job->state == RR_JOB_OPEN && !job->late && job->deadline_ns != 0 && now_ns >= job->deadline_ns) {
+        if (job->state == RR_JOB_OPEN && !job->late && job->deadline_ns != 0 &&
+            now_ns >= job->deadline_ns) {
             job->late = true;
             advance(executor, job);
         }
@@ -318,7 +331,8 @@ static bool work_once(rr_worker_state *worker) {
         rr_executor_give_up(executor, 0, RR_E_CANCELLED, &diag);
     }
     note_late(executor);
-    rr_task what = is_over(executor) ? (rr_task){RR_TASK_NONE, {NULL, 0}} : rr_executor_choose(executor, worker);
+    rr_task what = is_over(executor) ? (rr_task){RR_TASK_NONE, {NULL, 0}}
+                                     : rr_executor_choose(executor, worker);
     if (what.kind == RR_TASK_NONE) {
         return false;
     }
@@ -403,7 +417,7 @@ static void deliver_rest(rr_run_state *executor) {
     pthread_mutex_unlock(&executor->lock);
 }
 
-/* Beginning and end ------------------------------------------------------------------------------------------------ */
+/* Beginning and end */
 
 static rr_status prepare_executor(rr_run_state *executor, rr_diag *diag) {
     const rr_execute_params *params = executor->params;

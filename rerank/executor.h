@@ -1,14 +1,18 @@
 /* Many queries on several workers: what is ready is ranked, and what is idle works ahead.
- * Owns: which worker ranks which window when; worker threads. The rankings are those of rr_rank, one query after another,
- * whatever the number of workers: only measurements (times, reused and shared tokens) differ.
+ * Owns: which worker ranks which window when; worker threads. The rankings are those of rr_rank,
+ * one query after another, whatever the number of workers: only measurements (times, reused and
+ * shared tokens) differ.
  *
- * With more workers than windows that are ready, and a schedule that lets windows wait for each other,
- *  - a waiting window's prompt is computed as far as its passages are known (window pipelining, rr_worker.prepare);
- *  - a window begins on the first ids of the answer before it, while that is still being written (early hand-over); it is
- *    done again if the finished answer says otherwise.
+ * With more workers than windows that are ready, and a schedule that lets windows wait for each
+ * other,
+ *  - a waiting window's prompt is computed as far as its passages are known (window pipelining,
+ *    rr_worker.prepare);
+ *  - a window begins on the first ids of the answer before it, while that is still being written
+ *    (early hand-over); it is done again if the finished answer says otherwise.
  *
- * A query with a deadline (rr_rank_params) that comes too soon ends as a whole ranking all the same: which of its windows are late
- * depends on how fast they were, on nothing else; the other queries' rankings are what they are without one. */
+ * A query with a deadline (rr_rank_params) that comes too soon ends as a whole ranking all the
+ * same: which of its windows are late depends on how fast they were, on nothing else; the other
+ * queries' rankings are what they are without one. */
 #ifndef RR_RERANK_EXECUTOR_H
 #define RR_RERANK_EXECUTOR_H
 
@@ -19,11 +23,13 @@
 /* Who answers: one thread each. All functions get responder.user. */
 typedef struct rr_worker {
     rr_responder responder;
-    /* Makes ready for a window of which the first passages are known: call->prompt is its start (rr_prompt_build_start). It will
-     * be asked of this worker later, or not at all. call->deadline_ns holds here too. *n_computed gets the tokens that were
-     * computed. Errors end nothing. NULL = it cannot. */
+    /* Makes ready for a window of which the first passages are known: call->prompt is its start
+     * (rr_prompt_build_start). It will be asked of this worker later, or not at all.
+     * call->deadline_ns holds here too. *n_computed gets the tokens that were computed. Errors end
+     * nothing. NULL = it cannot. */
     rr_status (*prepare)(void *user, const rr_call *call, uint64_t *n_computed, rr_diag *diag);
-    /* Makes what runs return RR_E_CANCELLED soon, or else what runs next. From any thread. NULL = it cannot. */
+    /* Makes what runs return RR_E_CANCELLED soon, or else what runs next. From any thread. NULL =
+     * it cannot. */
     void (*cancel)(void *user);
 } rr_worker;
 
@@ -32,11 +38,13 @@ typedef struct rr_rank_counts {
     uint64_t n_windows;         /* of the rankings */
     uint64_t n_early, n_redone; /* begun on a forecast; of those, done again */
     uint64_t n_prepared;
-    uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens; /* of the rankings' windows */
-    uint64_t critical_tokens; /* prompt tokens computed for a window when there was nothing left to wait for */
-    uint64_t early_tokens;    /* … while the answer before was being written */
-    uint64_t ahead_tokens;    /* … by preparing */
-    uint64_t lost_tokens;     /* computed and generated for windows that were done again */
+    /* of the rankings' windows */
+    uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens;
+    /* prompt tokens computed for a window when there was nothing left to wait for */
+    uint64_t critical_tokens;
+    uint64_t early_tokens; /* … while the answer before was being written */
+    uint64_t ahead_tokens; /* … by preparing */
+    uint64_t lost_tokens;  /* computed and generated for windows that were done again */
     uint64_t time_ns;
 } rr_rank_counts;
 
@@ -44,26 +52,29 @@ typedef struct rr_execute_params {
     const rr_query *queries; /* [n_queries] */
     size_t n_queries;
     rr_rank_params rank;
-    const rr_worker *workers; /* [n_workers], at least 1; with one everything runs on the calling thread */
+    /* [n_workers], at least 1; with one everything runs on the calling thread */
+    const rr_worker *workers;
     size_t n_workers;
-    /* True: the query's ranking is known from elsewhere; nothing is asked, on_ranking gets a zeroed one. From any thread. May be
-     * NULL. */
+    /* True: the query's ranking is known from elsewhere; nothing is asked, on_ranking gets a zeroed
+     * one. From any thread. May be NULL. */
     bool (*is_known)(void *user, size_t query);
-    /* Each ranking of this run as soon as it is there, in any order, on the calling thread, before on_ranking. An error ends the
-     * run. May be NULL. */
+    /* Each ranking of this run as soon as it is there, in any order, on the calling thread, before
+     * on_ranking. An error ends the run. May be NULL. */
     rr_status (*on_finished)(void *user, size_t query, const rr_ranking *ranking, rr_diag *diag);
-    /* Each finished ranking, in the queries' order, on the calling thread. May take it (and zero it); else it is destroyed
-     * afterwards. An error ends the run. */
+    /* Each finished ranking, in the queries' order, on the calling thread. May take it (and zero
+     * it); else it is destroyed afterwards. An error ends the run. */
     rr_status (*on_ranking)(void *user, size_t query, rr_ranking *ranking, rr_diag *diag);
     void *user;
-    const atomic_bool *stop; /* true ends the run with RR_E_CANCELLED, once running calls return; may be NULL */
-    bool no_work_ahead;      /* neither prepares nor begins early */
-    rr_rank_counts *counts;  /* may be NULL */
+    /* true ends the run with RR_E_CANCELLED, once running calls return; may be NULL */
+    const atomic_bool *stop;
+    bool no_work_ahead;     /* neither prepares nor begins early */
+    rr_rank_counts *counts; /* may be NULL */
 } rr_execute_params;
 
-/* Ranks all queries. When one fails, those before it are finished, those behind it are given up where they stand, and the
- * error of the first that failed is returned; when the run is cancelled, all are given up. Either way on_ranking gets every
- * query that was finished. Errors: as rr_rank's, and of on_ranking. */
+/* Ranks all queries. When one fails, those before it are finished, those behind it are given up
+ * where they stand, and the error of the first that failed is returned; when the run is cancelled,
+ * all are given up. Either way on_ranking gets every query that was finished. Errors: as rr_rank's,
+ * and of on_ranking. */
 rr_status rr_execute(const rr_execute_params *params, rr_diag *diag);
 
 #endif

@@ -1,7 +1,8 @@
 #include "rerank/executor_state.h"
 
 static bool is_in_view(rr_place at) {
-    return at.index >= rr_schedule_first(at.job->schedule) && at.index < rr_schedule_end(at.job->schedule);
+    return at.index >= rr_schedule_first(at.job->schedule) &&
+        at.index < rr_schedule_end(at.job->schedule);
 }
 
 /* Another worker is at this prompt, or has it ready, and will see that the window can be ranked. */
@@ -18,13 +19,17 @@ static bool is_reserved(const rr_run_state *executor, const rr_worker_state *sel
 
 static bool can_begin(rr_job *job, size_t index, bool settled) {
     const rr_planned *planned = rr_schedule_at(job->schedule, index);
-    return planned->state == RR_WINDOW_WAITING && planned->n_known == planned->n && planned->settled == settled &&
-           index < job->failed_at && !job->late && (settled || !rr_job_call_at(job, index)->wait_till_settled);
+    return planned->state == RR_WINDOW_WAITING && planned->n_known == planned->n &&
+        planned->settled == settled && index < job->failed_at && !job->late &&
+        (settled || !rr_job_call_at(job, index)->wait_till_settled);
 }
 
-/* The window of the job that may begin and comes first in the plain order; what this worker prepared comes before. */
-static bool find_call(const rr_run_state *executor, const rr_worker_state *self, rr_job *job, bool settled, size_t *index) {
-    if (self->held.job == job && is_in_view(self->held) && can_begin(job, self->held.index, settled)) {
+/* The window of the job that may begin and comes first in the plain order; what this worker
+ * prepared comes before. */
+static bool find_call(const rr_run_state *executor, const rr_worker_state *self, rr_job *job,
+    bool settled, size_t *index) {
+    if (self->held.job == job && is_in_view(self->held) &&
+        can_begin(job, self->held.index, settled)) {
         *index = self->held.index;
         return true;
     }
@@ -37,13 +42,15 @@ static bool find_call(const rr_run_state *executor, const rr_worker_state *self,
     return false;
 }
 
-/* Among the open jobs with a window for this worker the one that has the fewest running, the earliest of those. */
+/* Among the open jobs with a window for this worker the one that has the fewest running, the
+ * earliest of those. */
 static rr_task find_task(rr_run_state *executor, const rr_worker_state *self, bool settled) {
     rr_task best = {RR_TASK_NONE, {NULL, 0}};
     for (size_t i = executor->first_open; i < executor->next && i < executor->limit; i++) {
         rr_job *job = &executor->jobs[i];
         size_t index;
-        if (job->state == RR_JOB_OPEN && (best.at.job == NULL || job->n_running < best.at.job->n_running) &&
+        if (job->state == RR_JOB_OPEN &&
+            (best.at.job == NULL || job->n_running < best.at.job->n_running) &&
             find_call(executor, self, job, settled, &index)) {
             best = (rr_task){RR_TASK_CALL, {job, index}};
         }
@@ -52,18 +59,20 @@ static rr_task find_task(rr_run_state *executor, const rr_worker_state *self, bo
 }
 
 /* Whether a window `ahead` of the job's first one has a prompt that can be computed in part. */
-static bool is_preparable(const rr_run_state *executor, const rr_worker_state *self, rr_job *job, size_t ahead) {
-    if (job->state != RR_JOB_OPEN || job->late || ahead >= rr_schedule_end(job->schedule) - rr_schedule_first(job->schedule)) {
+static bool is_preparable(
+    const rr_run_state *executor, const rr_worker_state *self, rr_job *job, size_t ahead) {
+    if (job->state != RR_JOB_OPEN || job->late ||
+        ahead >= rr_schedule_end(job->schedule) - rr_schedule_first(job->schedule)) {
         return false;
     }
     rr_place at = {job, rr_schedule_first(job->schedule) + ahead};
     const rr_planned *planned = rr_schedule_at(job->schedule, at.index);
-    return planned->state == RR_WINDOW_WAITING && planned->n_sure > 0 && planned->n_known < planned->n &&
-           !is_reserved(executor, self, at);
+    return planned->state == RR_WINDOW_WAITING && planned->n_sure > 0 &&
+        planned->n_known < planned->n && !is_reserved(executor, self, at);
 }
 
-/* The next window whose prompt can be computed in part: the nearest, of those one of the query that this worker knows. No
- * further ahead than there are workers. */
+/* The next window whose prompt can be computed in part: the nearest, of those one of the query that
+ * this worker knows. No further ahead than there are workers. */
 static rr_task find_prompt(const rr_run_state *executor, const rr_worker_state *self) {
     rr_task found = {RR_TASK_NONE, {NULL, 0}};
     if (self->held.job != NULL && self->held.job->state == RR_JOB_OPEN && is_in_view(self->held) &&
@@ -84,15 +93,19 @@ static rr_task find_prompt(const rr_run_state *executor, const rr_worker_state *
 
 rr_task rr_executor_choose(rr_run_state *executor, const rr_worker_state *self) {
     rr_task found = find_task(executor, self, true);
-    while (found.kind == RR_TASK_NONE && executor->next < executor->params->n_queries && executor->next < executor->limit) {
+    while (found.kind == RR_TASK_NONE && executor->next < executor->params->n_queries &&
+        executor->next < executor->limit) {
         rr_job *job = &executor->jobs[executor->next];
         rr_diag diag = {0};
         const rr_execute_params *params = executor->params;
         if (params->is_known != NULL && params->is_known(params->user, executor->next)) {
-            *job = (rr_job){.query = &params->queries[executor->next++], .state = RR_JOB_FINISHED, .told = true};
+            *job = (rr_job){.query = &params->queries[executor->next++],
+                .state = RR_JOB_FINISHED,
+                .told = true};
             continue;
         }
-        rr_status status = rr_job_open(job, &executor->params->queries[executor->next++], &executor->rank, &diag);
+        rr_status status =
+            rr_job_open(job, &executor->params->queries[executor->next++], &executor->rank, &diag);
         if (status != RR_OK) {
             rr_executor_give_up(executor, (size_t)(job - executor->jobs), status, &diag);
         }

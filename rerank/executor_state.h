@@ -30,8 +30,8 @@ typedef struct rr_worker_state {
     pthread_t thread;
     bool has_thread;
     rr_task now;
-    rr_place held; /* what it prepared and has not used */
-    bool told;     /* to stop what it runs */
+    rr_place held;            /* what it prepared and has not used */
+    bool told;                /* to stop what it runs */
     bool may_start_cancelled; /* it was told too late: what runs next may end at once */
     atomic_bool unwanted;
     uint32_t *order; /* [RR_WINDOW_MAX] of what it runs */
@@ -60,11 +60,13 @@ static inline bool rr_place_is_same(rr_place a, rr_place b) {
     return a.job == b.job && a.index == b.index;
 }
 
-/* What this worker should do now, RR_TASK_NONE when there is nothing at the moment: real work of the queries at hand, then of
- * another query, then work ahead. Opens queries; one that cannot be opened fails. */
+/* What this worker should do now, RR_TASK_NONE when there is nothing at the moment: real work of
+ * the queries at hand, then of another query, then work ahead. Opens queries; one that cannot be
+ * opened fails. */
 rr_task rr_executor_choose(rr_run_state *executor, const rr_worker_state *self);
 
 /* Gives up jobs from number `limit` on, for the reason given. */
-void rr_executor_give_up(rr_run_state *executor, size_t limit, rr_status status, const rr_diag *diag);
+void rr_executor_give_up(
+    rr_run_state *executor, size_t limit, rr_status status, const rr_diag *diag);
 
 #endif

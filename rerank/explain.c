@@ -6,13 +6,13 @@
 #include "rerank/clean.h"
 #include "rerank/sentences.h"
 
-/* Mentions --------------------------------------------------------------------------------------------------------- */
+/* Mentions */
 
 /* One sentence being read; mentions are counted, and kept when there is room for them. */
 typedef struct text_reader {
     const char *text;
-    size_t end;    /* of the sentence */
-    uint32_t n;    /* labels */
+    size_t end; /* of the sentence */
+    uint32_t n; /* labels */
     size_t sentence;
     rr_mention *mentions; /* [capacity] the first ones are kept, all are counted */
     size_t n_mentions, capacity;
@@ -29,10 +29,12 @@ static size_t skip_blanks(const text_reader *r, size_t at) {
     return at;
 }
 
-/* The bytes of `word` when it stands at `at` in any case, else 0. A word of letters must not go on behind it. */
+/* The bytes of `word` when it stands at `at` in any case, else 0. A word of letters must not go on
+ * behind it. */
 static size_t word_at(const text_reader *r, size_t at, const char *word) {
     size_t length = strlen(word);
-    if (at >= r->end || (r->text[at] | 0x20) != (word[0] | 0x20) || r->end - at < length || strncasecmp(r->text + at, word, length) != 0) {
+    if (at >= r->end || (r->text[at] | 0x20) != (word[0] | 0x20) || r->end - at < length ||
+        strncasecmp(r->text + at, word, length) != 0) {
         return 0;
     }
     bool letters = is_alnum(word[length - 1]);
@@ -52,7 +54,8 @@ static bool number_at(const text_reader *r, size_t at, size_t *behind, uint32_t 
     uint32_t number = 0;
     size_t i = at;
     for (; i < r->end && r->text[i] >= '0' && r->text[i] <= '9'; i++) {
-        number = number > r->n ? number : number * 10 + (uint32_t)(r->text[i] - '0'); /* past n it stays past n */
+        /* past n it stays past n */
+        number = number > r->n ? number : number * 10 + (uint32_t)(r->text[i] - '0');
     }
     *behind = i;
     *label = number > r->n ? 0 : number;
@@ -64,8 +67,10 @@ static bool whole_number_at(const text_reader *r, size_t at, size_t *behind, uin
     if (!number_at(r, at, behind, label)) {
         return false;
     }
-    char next = *behind < r->end ? r->text[*behind] : ' ', then = *behind + 1 < r->end ? r->text[*behind + 1] : ' ';
-    return !is_alnum(next) && next != '%' && next != '_' && !(next == '.' && then >= '0' && then <= '9');
+    char next = *behind < r->end ? r->text[*behind] : ' ',
+         then = *behind + 1 < r->end ? r->text[*behind + 1] : ' ';
+    return !is_alnum(next) && next != '%' && next != '_' &&
+        !(next == '.' && then >= '0' && then <= '9');
 }
 
 static void add(text_reader *r, size_t begin, size_t end, uint32_t first, uint32_t last) {
@@ -101,7 +106,8 @@ static bool single_at(const text_reader *r, size_t at, size_t *behind, uint32_t 
     return at < r->end && r->text[at] == ']';
 }
 
-/* "[1, 3-5]" that ends in a bracket: adds each part. False (and nothing added) when it is something else. */
+/* "[1, 3-5]" that ends in a bracket: adds each part. False (and nothing added) when it is something
+ * else. */
 static bool read_list(text_reader *r, size_t at, size_t *behind) {
     size_t n_before = r->n_mentions, i = at + 1;
     for (;;) {
@@ -132,12 +138,14 @@ static bool read_list(text_reader *r, size_t at, size_t *behind) {
     return false;
 }
 
-/* What starts with '[' at `at`; `with_to`: the words before allow "[2] to [5]". Returns where to go on. */
+/* What starts with '[' at `at`; `with_to`: the words before allow "[2] to [5]". Returns where to go
+ * on. */
 static size_t read_bracket(text_reader *r, size_t at, bool with_to) {
     uint32_t first, last;
     size_t behind, next, end;
     if (single_at(r, at, &behind, &first)) {
-        if (range_at(r, behind, with_to, &next) && single_at(r, next, &end, &last) && first < last && first > 0) {
+        if (range_at(r, behind, with_to, &next) && single_at(r, next, &end, &last) &&
+            first < last && first > 0) {
             add(r, at, end, first, last);
             return end;
         }
@@ -151,7 +159,8 @@ static const char *const one[] = {"passage", "document", "doc", NULL};
 static const char *const many[] = {"passages", "documents", "docs", NULL};
 static const char *const numbers[] = {"number", "no.", "#", NULL};
 
-/* "3, 4 and 7" behind "passages"; the first starts with its noun at `begin`. Returns where to go on. */
+/* "3, 4 and 7" behind "passages"; the first starts with its noun at `begin`. Returns where to go
+ * on. */
 static size_t read_numbers(text_reader *r, size_t begin, size_t at, bool plural) {
     for (size_t behind, next, end = at;;) {
         uint32_t first, last;
@@ -162,7 +171,8 @@ static size_t read_numbers(text_reader *r, size_t begin, size_t at, bool plural)
         end = behind;
         uint32_t other;
         bool tight = behind < r->end && r->text[behind] != ' ';
-        if ((plural || tight) && range_at(r, behind, plural, &next) && whole_number_at(r, next, &behind, &other) && other > first) {
+        if ((plural || tight) && range_at(r, behind, plural, &next) &&
+            whole_number_at(r, next, &behind, &other) && other > first) {
             last = other;
             end = behind;
         }
@@ -183,15 +193,17 @@ static size_t read_numbers(text_reader *r, size_t begin, size_t at, bool plural)
     }
 }
 
-/* A word at `at`. Returns where to go on; *with_to tells whether brackets behind it may stand in a "to" range. */
+/* A word at `at`. Returns where to go on; *with_to tells whether brackets behind it may stand in a
+ * "to" range. */
 static size_t read_word(text_reader *r, size_t at, bool *with_to) {
-    size_t plural = first_word_at(r, at, many), singular = plural == 0 ? first_word_at(r, at, one) : 0;
+    size_t plural = first_word_at(r, at, many),
+           singular = plural == 0 ? first_word_at(r, at, one) : 0;
     size_t noun = plural + singular;
     /* "passage3" is one word to word_at */
     for (size_t i = 0; noun == 0 && one[i] != NULL; i++) {
         size_t length = strlen(one[i]);
-        if (r->end - at > length && strncasecmp(r->text + at, one[i], length) == 0 && r->text[at + length] >= '0' &&
-            r->text[at + length] <= '9') {
+        if (r->end - at > length && strncasecmp(r->text + at, one[i], length) == 0 &&
+            r->text[at + length] >= '0' && r->text[at + length] <= '9') {
             noun = length;
         }
     }
@@ -225,9 +237,10 @@ static void read_sentence(text_reader *r, size_t begin) {
     }
 }
 
-/* Texts ------------------------------------------------------------------------------------------------------------ */
+/* Texts */
 
-/* Walks over the text; fills the arrays of `out`, if any, which its counts say the size of, and counts. */
+/* Walks over the text; fills the arrays of `out`, if any, which its counts say the size of, and
+ * counts. */
 static void read_text(const char *text, size_t bytes, uint32_t n, rr_explained *out) {
     size_t at = 0, begin, end;
     text_reader r = {.text = text, .n = n, .mentions = out->mentions, .capacity = out->n_mentions};
@@ -243,7 +256,8 @@ static void read_text(const char *text, size_t bytes, uint32_t n, rr_explained *
     out->n_mentions = r.n_mentions;
 }
 
-rr_status rr_explain_text(const char *text, size_t bytes, uint32_t n, rr_arena *arena, rr_explained *out, rr_diag *diag) {
+rr_status rr_explain_text(
+    const char *text, size_t bytes, uint32_t n, rr_arena *arena, rr_explained *out, rr_diag *diag) {
     rr_explained counted = {0};
     read_text(text, bytes, n, &counted);
     rr_explained found = {
@@ -260,7 +274,7 @@ rr_status rr_explain_text(const char *text, size_t bytes, uint32_t n, rr_arena *
     return RR_OK;
 }
 
-/* Rankings --------------------------------------------------------------------------------------------------------- */
+/* Rankings */
 
 /* One window, read, and which labels a sentence names. */
 typedef struct window_reader {
@@ -268,20 +282,22 @@ typedef struct window_reader {
     rr_explained read;
     uint32_t *named; /* labels of the sentence at hand, each once */
     uint32_t n_named;
-    size_t *seen;    /* [n + 1] by label: the last sentence that names it, + 1 */
+    size_t *seen;     /* [n + 1] by label: the last sentence that names it, + 1 */
     uint32_t *n_said; /* [n + 1] by label: sentences kept */
-    size_t mention;  /* next to look at */
+    size_t mention;   /* next to look at */
 } window_reader;
 
-static rr_status start_window(const rr_window_result *window, rr_arena *arena, window_reader *out, rr_diag *diag) {
+static rr_status start_window(
+    const rr_window_result *window, rr_arena *arena, window_reader *out, rr_diag *diag) {
     *out = (window_reader){.window = window};
-    RR_TRY(rr_explain_text(window->reasoning.data, window->reasoning.bytes, window->n, arena, &out->read, diag));
+    RR_TRY(rr_explain_text(
+        window->reasoning.data, window->reasoning.bytes, window->n, arena, &out->read, diag));
     out->named = rr_arena_alloc(arena, (size_t)window->n + 1, sizeof *out->named);
     out->seen = rr_arena_alloc(arena, (size_t)window->n + 1, sizeof *out->seen);
     out->n_said = rr_arena_alloc(arena, (size_t)window->n + 1, sizeof *out->n_said);
     return out->named == NULL || out->seen == NULL || out->n_said == NULL
-               ? rr_fail(diag, RR_E_MEMORY, "out of memory while reading a reasoning")
-               : RR_OK;
+        ? rr_fail(diag, RR_E_MEMORY, "out of memory while reading a reasoning")
+        : RR_OK;
 }
 
 /* Gathers the labels that sentence `index` names. Sentences are asked for in order. */
@@ -292,7 +308,8 @@ static void name_labels(window_reader *reader, size_t index) {
         if (mention->sentence != index) {
             return;
         }
-        for (uint32_t label = mention->first; label <= mention->last && reader->n_named < reader->window->n; label++) {
+        for (uint32_t label = mention->first;
+             label <= mention->last && reader->n_named < reader->window->n; label++) {
             if (reader->seen[label] != index + 1) {
                 reader->seen[label] = index + 1;
                 reader->named[reader->n_named++] = label;
@@ -311,7 +328,7 @@ static void read_window(window_reader *reader, size_t index, rr_said *said, size
     for (size_t s = 0; s < reader->read.n_sentences; s++) {
         rr_sentence sentence = reader->read.sentences[s];
         rr_said one_said = {.window = index,
-                            .text = {reasoning.data + sentence.begin, sentence.end - sentence.begin}};
+            .text = {reasoning.data + sentence.begin, sentence.end - sentence.begin}};
         name_labels(reader, s);
         one_said.n_named = reader->n_named;
         if (said != NULL) {

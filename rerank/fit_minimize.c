@@ -100,7 +100,8 @@ static bool step_down(state *s, rr_objective_fn fn, void *user, double *x, doubl
     return false;
 }
 
-rr_status rr_minimize(rr_objective_fn fn, void *user, size_t n, double *x, double tolerance, size_t n_steps, rr_diag *diag) {
+rr_status rr_minimize(rr_objective_fn fn, void *user, size_t n, double *x, double tolerance,
+    size_t n_steps, rr_diag *diag) {
     double *memory = calloc((size_t)(2 * KEPT + 4) * n + 1, sizeof *memory);
     if (memory == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for a fit");
@@ -111,7 +112,8 @@ rr_status rr_minimize(rr_objective_fn fn, void *user, size_t n, double *x, doubl
     s.to_g = s.to + n;
     s.direction = s.to_g + n;
     double value = fn(user, x, s.g);
-    for (size_t i = 0; i < n_steps && largest(s.g, n) > tolerance && step_down(&s, fn, user, x, &value); i++) {
+    for (size_t i = 0;
+         i < n_steps && largest(s.g, n) > tolerance && step_down(&s, fn, user, x, &value); i++) {
     }
     free(memory);
     return RR_OK;

@@ -18,10 +18,12 @@ static rr_fit_windows_params filled(const rr_fit_windows_params *params) {
 }
 
 /* The judgement of a passage: false = none. */
-static bool find_grade(const rr_fit_set *set, const rr_eval_query *judged, const char *docid, int32_t *out) {
+static bool find_grade(
+    const rr_fit_set *set, const rr_eval_query *judged, const char *docid, int32_t *out) {
     if (judged != NULL) {
         const rr_eval_row wanted = {.docid = docid, .docid_bytes = (uint32_t)strlen(docid)};
-        const rr_eval_row *row = bsearch(&wanted, &set->qrels->rows[judged->first], judged->n, sizeof wanted, rr_eval_by_docid);
+        const rr_eval_row *row = bsearch(
+            &wanted, &set->qrels->rows[judged->first], judged->n, sizeof wanted, rr_eval_by_docid);
         if (row != NULL) {
             *out = row->level > 0 ? row->level : 0;
             return row->level >= 0;
@@ -39,15 +41,19 @@ static void shuffle(uint32_t *values, uint32_t n, uint64_t *rng) {
     }
 }
 
-/* Passages of a query that have a grade: first those above 0 [*n_good], then the others. Returns how many. */
-static uint32_t list_judged(const rr_fit_set *set, const rr_query *query, uint32_t depth, uint32_t *out, int32_t *grades, uint32_t *n_good) {
-    const rr_eval_query *judged = rr_eval_table_find(set->qrels, (rr_text){query->qid, strlen(query->qid)});
+/* Passages of a query that have a grade: first those above 0 [*n_good], then the others. Returns
+ * how many. */
+static uint32_t list_judged(const rr_fit_set *set, const rr_query *query, uint32_t depth,
+    uint32_t *out, int32_t *grades, uint32_t *n_good) {
+    const rr_eval_query *judged =
+        rr_eval_table_find(set->qrels, (rr_text){query->qid, strlen(query->qid)});
     const uint32_t end = query->n < depth ? (uint32_t)query->n : depth;
     uint32_t n = 0;
     for (int good = 1; good >= 0; good--) {
         for (uint32_t i = 0; i < end; i++) {
             int32_t grade;
-            if (find_grade(set, judged, query->passages[i].id, &grade) && (grade > 0) == (good != 0)) {
+            if (find_grade(set, judged, query->passages[i].id, &grade) &&
+                (grade > 0) == (good != 0)) {
                 out[n++] = i;
                 grades[i] = grade;
             }
@@ -66,9 +72,10 @@ static bool all_equal(const int32_t *grades, const uint32_t *passages, uint32_t 
     return true;
 }
 
-/* Draws the window of `round` from `judged` [n], of which the first n_good have a grade above 0; 0 passages = none can be made. */
-static uint32_t draw(const rr_fit_windows_params *p, const rr_query *query, uint32_t round, uint32_t *judged, uint32_t n, uint32_t n_good,
-                     const int32_t *grades) {
+/* Draws the window of `round` from `judged` [n], of which the first n_good have a grade above 0; 0
+ * passages = none can be made. */
+static uint32_t draw(const rr_fit_windows_params *p, const rr_query *query, uint32_t round,
+    uint32_t *judged, uint32_t n, uint32_t n_good, const int32_t *grades) {
     uint64_t rng = rr_hash(p->seed + round, query->qid, strlen(query->qid));
     if (n < p->least || all_equal(grades, judged, n)) {
         return 0;
@@ -89,8 +96,8 @@ static rr_status out_of_memory(rr_diag *diag) {
 }
 
 /* The window of a query in a round, or none. */
-static rr_status add_window(const rr_fit_set *sets, uint32_t set, const rr_query *query, uint32_t round, const rr_fit_windows_params *p,
-                            rr_fit_windows *out, rr_diag *diag) {
+static rr_status add_window(const rr_fit_set *sets, uint32_t set, const rr_query *query,
+    uint32_t round, const rr_fit_windows_params *p, rr_fit_windows *out, rr_diag *diag) {
     const size_t most = query->n < p->depth ? query->n : p->depth;
     uint32_t *judged = malloc((most + 1) * sizeof *judged), n_good = 0;
     int32_t *grades = calloc(most + 1, sizeof *grades);
@@ -131,7 +138,9 @@ typedef struct place {
 
 static int by_key(const void *left, const void *right) {
     const place *a = left, *b = right;
-    return a->key != b->key ? (a->key < b->key ? -1 : 1) : a->query < b->query ? -1 : a->query > b->query;
+    return a->key != b->key   ? (a->key < b->key ? -1 : 1)
+        : a->query < b->query ? -1
+                              : a->query > b->query;
 }
 
 /* The queries of a set in the order of the seed's choice. */
@@ -150,21 +159,24 @@ static rr_status choose(const rr_fit_set *set, uint64_t seed, place **out, rr_di
 }
 
 /* A round over a set: until as many windows as queries are wanted, or no query is left. */
-static rr_status add_round(const rr_fit_set *sets, uint32_t set, uint32_t round, const rr_fit_windows_params *p, rr_fit_windows *out,
-                           rr_diag *diag) {
+static rr_status add_round(const rr_fit_set *sets, uint32_t set, uint32_t round,
+    const rr_fit_windows_params *p, rr_fit_windows *out, rr_diag *diag) {
     place *places = NULL;
     RR_TRY(choose(&sets[set], p->seed, &places, diag));
-    const size_t begin = out->n, most = sets[set].n_queries != 0 ? sets[set].n_queries : sets[set].candidates->n;
+    const size_t begin = out->n,
+                 most = sets[set].n_queries != 0 ? sets[set].n_queries : sets[set].candidates->n;
     rr_status status = RR_OK;
-    for (size_t i = 0; i < sets[set].candidates->n && out->n - begin < most && status == RR_OK; i++) {
-        status = add_window(sets, set, &sets[set].candidates->queries[places[i].query], round, p, out, diag);
+    for (size_t i = 0; i < sets[set].candidates->n && out->n - begin < most && status == RR_OK;
+         i++) {
+        status = add_window(
+            sets, set, &sets[set].candidates->queries[places[i].query], round, p, out, diag);
     }
     free(places);
     return status;
 }
 
-rr_status rr_fit_windows_make(const rr_fit_set *sets, size_t n_sets, const rr_fit_windows_params *params, rr_fit_windows *out,
-                              rr_diag *diag) {
+rr_status rr_fit_windows_make(const rr_fit_set *sets, size_t n_sets,
+    const rr_fit_windows_params *params, rr_fit_windows *out, rr_diag *diag) {
     const rr_fit_windows_params p = filled(params);
     *out = (rr_fit_windows){0};
     size_t most = 0;

@@ -6,10 +6,12 @@
 /* The digit that a token stands for, or -1. */
 static int digit_of(const rr_tokenizer *tokenizer, int32_t id) {
     rr_text piece = rr_tokenizer_piece(tokenizer, id, false);
-    return piece.bytes == 1 && piece.data[0] >= '0' && piece.data[0] <= '9' ? piece.data[0] - '0' : -1;
+    return piece.bytes == 1 && piece.data[0] >= '0' && piece.data[0] <= '9' ? piece.data[0] - '0'
+                                                                            : -1;
 }
 
-static rr_status encode(const rr_tokenizer *tokenizer, const rr_buf *text, rr_tokens *out, rr_diag *diag) {
+static rr_status encode(
+    const rr_tokenizer *tokenizer, const rr_buf *text, rr_tokens *out, rr_diag *diag) {
     if (text->failed) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the tokens of an answer");
     }
@@ -17,7 +19,8 @@ static rr_status encode(const rr_tokenizer *tokenizer, const rr_buf *text, rr_to
 }
 
 /* Cuts the tokens of "[0] > [1] … > [9]" and its end at the digits. */
-static bool find_parts(const rr_tokenizer *tokenizer, const rr_tokens *sample, rr_answer_tokens *out) {
+static bool find_parts(
+    const rr_tokenizer *tokenizer, const rr_tokens *sample, rr_answer_tokens *out) {
     uint32_t n_digits = 0, n_mark = 0;
     int32_t mark[RR_GRAMMAR_MARKS];
     for (size_t i = 0; i <= sample->n; i++) {
@@ -55,13 +58,14 @@ static void put_ids(const rr_answer_tokens *tokens, uint32_t n, rr_tokens *out) 
         for (int i = 0; i < n_digits; i++) {
             rr_tokens_push(out, tokens->digits[digits[i] - '0']);
         }
-        rr_tokens_append(out, id < n ? tokens->between : tokens->close, id < n ? tokens->n_between : tokens->n_close);
+        rr_tokens_append(out, id < n ? tokens->between : tokens->close,
+            id < n ? tokens->n_between : tokens->n_close);
     }
 }
 
 /* Whether a ranking of the most ids is encoded as `parts` say. */
-static rr_status check_parts(const rr_tokenizer *tokenizer, const rr_answer_tokens *parts, const char *end, bool *out,
-                             rr_diag *diag) {
+static rr_status check_parts(const rr_tokenizer *tokenizer, const rr_answer_tokens *parts,
+    const char *end, bool *out, rr_diag *diag) {
     rr_buf text = {0};
     rr_tokens found = {0}, expected = {0};
     rr_status status = RR_OK;
@@ -78,7 +82,7 @@ static rr_status check_parts(const rr_tokenizer *tokenizer, const rr_answer_toke
     /* what stands before the first id is another's */
     size_t first = found.n - (expected.n < found.n ? expected.n : found.n);
     *out = found.n >= expected.n && first <= 1 &&
-           memcmp(found.ids + first, expected.ids, expected.n * sizeof *expected.ids) == 0;
+        memcmp(found.ids + first, expected.ids, expected.n * sizeof *expected.ids) == 0;
 fail:
     rr_buf_destroy(&text);
     rr_tokens_destroy(&found);
@@ -86,7 +90,8 @@ fail:
     return status;
 }
 
-rr_status rr_answer_tokens_make(const rr_tokenizer *tokenizer, rr_prompt_style style, rr_answer_tokens *out, rr_diag *diag) {
+rr_status rr_answer_tokens_make(
+    const rr_tokenizer *tokenizer, rr_prompt_style style, rr_answer_tokens *out, rr_diag *diag) {
     const char *const end = style == RR_PROMPT_REARANK ? "] </answer>" : "]";
     rr_answer_tokens parts = {0};
     rr_buf text = {0};
@@ -105,8 +110,8 @@ rr_status rr_answer_tokens_make(const rr_tokenizer *tokenizer, rr_prompt_style s
         *out = parts;
     } else {
         status = rr_fail(diag, RR_E_UNSUPPORTED,
-                         "this vocabulary does not write numbers digit by digit, as Qwen2's does: strict answers need that; "
-                         "leave them off (--no-strict)");
+            "this vocabulary does not write numbers digit by digit, as Qwen2's does: strict answers need that; "
+            "leave them off (--no-strict)");
     }
 fail:
     rr_buf_destroy(&text);
@@ -123,8 +128,10 @@ size_t rr_answer_tokens_most(const rr_answer_tokens *tokens, uint32_t n, uint32_
     return n_ids * (n_digits + tokens->n_between) + tokens->n_close;
 }
 
-void rr_grammar_begin(rr_grammar *grammar, const rr_answer_tokens *tokens, uint32_t n, uint32_t n_wanted) {
-    *grammar = (rr_grammar){.tokens = tokens, .n = n, .n_wanted = n_wanted == 0 || n_wanted > n ? n : n_wanted};
+void rr_grammar_begin(
+    rr_grammar *grammar, const rr_answer_tokens *tokens, uint32_t n, uint32_t n_wanted) {
+    *grammar = (rr_grammar){
+        .tokens = tokens, .n = n, .n_wanted = n_wanted == 0 || n_wanted > n ? n : n_wanted};
 }
 
 static bool is_free(const rr_grammar *grammar, uint32_t id) {
@@ -133,7 +140,8 @@ static bool is_free(const rr_grammar *grammar, uint32_t id) {
 
 /* Whether the digits of `number` begin an id that is not listed yet. */
 static bool leads_on(const rr_grammar *grammar, uint32_t number) {
-    for (uint32_t first = number, width = 1; number > 0 && first <= grammar->n; first *= 10, width *= 10) {
+    for (uint32_t first = number, width = 1; number > 0 && first <= grammar->n;
+         first *= 10, width *= 10) {
         for (uint32_t id = first; id < first + width && id <= grammar->n; id++) {
             if (!grammar->used[id]) {
                 return true;

@@ -2,8 +2,14 @@
 
 #include <string.h>
 
-void rr_handover_init(rr_handover *handover, uint32_t n, uint32_t n_wanted, bool bare, uint32_t *ids) {
-    *handover = (rr_handover){.ids = ids, .n = n, .n_wanted = n_wanted, .bare = bare, .over = n_wanted == 0, .numbers = {.n = n}};
+void rr_handover_init(
+    rr_handover *handover, uint32_t n, uint32_t n_wanted, bool bare, uint32_t *ids) {
+    *handover = (rr_handover){.ids = ids,
+        .n = n,
+        .n_wanted = n_wanted,
+        .bare = bare,
+        .over = n_wanted == 0,
+        .numbers = {.n = n}};
 }
 
 static void take_mark(rr_handover *handover, rr_mark mark, uint32_t value) {

@@ -20,7 +20,8 @@ const char *rr_hits_text_key(yyjson_val *object) {
     return null_key;
 }
 
-/* Where the qid stands: in the object, in its query, or in its first hit; the object when it is nowhere. */
+/* Where the qid stands: in the object, in its query, or in its first hit; the object when it is
+ * nowhere. */
 static yyjson_val *qid_owner(yyjson_val *object, yyjson_val *list, const char **where) {
     yyjson_val *query = yyjson_obj_get(object, "query"), *hit = yyjson_arr_get_first(list);
     *where = "";
@@ -54,10 +55,13 @@ rr_status rr_hits_query(const rr_jsonl *jsonl, yyjson_val *object, rr_text *out,
 static rr_text without_empty_title(rr_text text) {
     static const char empty[] = "Title: Content: ";
     size_t n = sizeof empty - 1;
-    return text.bytes >= n && memcmp(text.data, empty, n) == 0 ? (rr_text){text.data + n, text.bytes - n} : text;
+    return text.bytes >= n && memcmp(text.data, empty, n) == 0
+        ? (rr_text){text.data + n, text.bytes - n}
+        : text;
 }
 
-rr_status rr_hits_read(const rr_jsonl *jsonl, yyjson_val *hit, const char *where, rr_hit *out, rr_diag *diag) {
+rr_status rr_hits_read(
+    const rr_jsonl *jsonl, yyjson_val *hit, const char *where, rr_hit *out, rr_diag *diag) {
     yyjson_val *doc = yyjson_obj_get(hit, "doc");
     char inside[80];
     if (yyjson_is_obj(doc)) {

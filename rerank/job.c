@@ -13,7 +13,8 @@ static rr_status out_of_memory(rr_diag *diag) {
 static rr_status finish(rr_job *job, rr_diag *diag) {
     rr_ranking *ranking = &job->ranking;
     size_t n_ranked = ranking->n_windows > 0 ? job->ranking.n : 0;
-    rr_window_result *windows = rr_arena_alloc(&ranking->arena, ranking->n_windows + 1, sizeof *windows);
+    rr_window_result *windows =
+        rr_arena_alloc(&ranking->arena, ranking->n_windows + 1, sizeof *windows);
     ranking->order = rr_arena_alloc(&ranking->arena, job->query->n + 1, sizeof *ranking->order);
     if (windows == NULL || ranking->order == NULL) {
         return out_of_memory(diag);
@@ -34,12 +35,15 @@ static rr_status finish(rr_job *job, rr_diag *diag) {
     return RR_OK;
 }
 
-rr_status rr_job_open(rr_job *job, const rr_query *query, const rr_rank_params *params, rr_diag *diag) {
+rr_status rr_job_open(
+    rr_job *job, const rr_query *query, const rr_rank_params *params, rr_diag *diag) {
     if (query->n > UINT32_MAX) {
-        return rr_fail(diag, RR_E_USAGE, "found %zu passages, expected at most %u", query->n, UINT32_MAX);
+        return rr_fail(
+            diag, RR_E_USAGE, "found %zu passages, expected at most %u", query->n, UINT32_MAX);
     }
     rr_schedule_params schedule = rr_rank_schedule(params);
-    *job = (rr_job){.query = query, .state = RR_JOB_OPEN, .failed_at = SIZE_MAX, .start_ns = rr_time_ns()};
+    *job = (rr_job){
+        .query = query, .state = RR_JOB_OPEN, .failed_at = SIZE_MAX, .start_ns = rr_time_ns()};
     job->ranking.n = rr_rank_n(query, params);
     RR_TRY(rr_schedule_create(&schedule, job->ranking.n, &job->schedule, diag));
     job->calls = calloc(RR_SCHEDULE_AHEAD, sizeof *job->calls);
@@ -93,7 +97,8 @@ static rr_status leave_first(rr_job *job, rr_diag *diag) {
         rr_schedule_at(job->schedule, index)->state != RR_WINDOW_WAITING) {
         return RR_OK;
     }
-    rr_schedule_begin(job->schedule, index); /* it waits for nothing, since all before it are confirmed */
+    /* it waits for nothing, since all before it are confirmed */
+    rr_schedule_begin(job->schedule, index);
     *rr_job_call_at(job, index) = (rr_job_call){0};
     return rr_job_leave(job, index, &(rr_window_result){0}, diag);
 }
@@ -118,7 +123,8 @@ static void count(rr_rank_counts *counts, const rr_job_call *call) {
 }
 
 /* Adds a confirmed window to the ranking. */
-static rr_status keep(rr_job *job, const rr_rank_params *params, size_t index, const rr_window_result *result, rr_diag *diag) {
+static rr_status keep(rr_job *job, const rr_rank_params *params, size_t index,
+    const rr_window_result *result, rr_diag *diag) {
     rr_ranking *ranking = &job->ranking;
     if (ranking->n_windows == job->n_room) {
         size_t n_room = 2 * job->n_room + 16;
@@ -155,7 +161,8 @@ static void drop_stale(rr_job *job, rr_rank_counts *counts) {
     }
 }
 
-rr_status rr_job_advance(rr_job *job, const rr_rank_params *params, rr_rank_counts *counts, rr_diag *diag) {
+rr_status rr_job_advance(
+    rr_job *job, const rr_rank_params *params, rr_rank_counts *counts, rr_diag *diag) {
     for (;;) {
         RR_TRY(leave_first(job, diag));
         drop_stale(job, counts);

@@ -1,11 +1,17 @@
 /* One query on its way to a ranking.
- * Owns: its schedule, its calls, and its ranking while that grows. No threads: the executor's lock guards all of it. */
+ * Owns: its schedule, its calls, and its ranking while that grows. No threads: the executor's lock
+ * guards all of it. */
 #ifndef RR_RERANK_JOB_H
 #define RR_RERANK_JOB_H
 
 #include "rerank/executor.h"
 
-typedef enum rr_job_state { RR_JOB_CLOSED, RR_JOB_OPEN, RR_JOB_FINISHED, RR_JOB_GIVEN_UP } rr_job_state;
+typedef enum rr_job_state {
+    RR_JOB_CLOSED,
+    RR_JOB_OPEN,
+    RR_JOB_FINISHED,
+    RR_JOB_GIVEN_UP
+} rr_job_state;
 
 /* What goes with a window of the schedule that is in view. */
 typedef struct rr_job_call {
@@ -21,7 +27,8 @@ typedef struct rr_job {
     rr_schedule *schedule;
     rr_job_call *calls; /* [RR_SCHEDULE_AHEAD], call i in i % RR_SCHEDULE_AHEAD; while open */
     size_t n_running;
-    size_t failed_at; /* the earliest settled window that failed; SIZE_MAX = none. No later one begins */
+    /* the earliest settled window that failed; SIZE_MAX = none. No later one begins */
+    size_t failed_at;
     rr_status failed_status;
     rr_diag *failed_diag;
     rr_ranking ranking; /* whole when finished */
@@ -29,23 +36,27 @@ typedef struct rr_job {
     uint64_t start_ns;
     uint64_t deadline_ns; /* 0 = none, or not asked about yet */
     bool late;            /* the deadline is over: no more windows begin */
-    bool told;          /* on_finished has had the ranking */
+    bool told;            /* on_finished has had the ranking */
 } rr_job;
 
-/* Opens a closed job; a query of fewer than 2 passages is finished at once. `params` is filled in. */
-rr_status rr_job_open(rr_job *job, const rr_query *query, const rr_rank_params *params, rr_diag *diag);
+/* Opens a closed job; a query of fewer than 2 passages is finished at once. `params` is filled
+ * in. */
+rr_status rr_job_open(
+    rr_job *job, const rr_query *query, const rr_rank_params *params, rr_diag *diag);
 rr_job_call *rr_job_call_at(rr_job *job, size_t index);
 
-/* Drops what turned out to be of no use and confirms what can be, in a late job also windows that nobody is at; the last window
- * finishes the job. Windows that run in vain are left to the caller (rr_planned.stale). Errors: RR_E_MEMORY, and the failure that was
- * noted. */
-rr_status rr_job_advance(rr_job *job, const rr_rank_params *params, rr_rank_counts *counts, rr_diag *diag);
+/* Drops what turned out to be of no use and confirms what can be, in a late job also windows that
+ * nobody is at; the last window finishes the job. Windows that run in vain are left to the caller
+ * (rr_planned.stale). Errors: RR_E_MEMORY, and the failure that was noted. */
+rr_status rr_job_advance(
+    rr_job *job, const rr_rank_params *params, rr_rank_counts *counts, rr_diag *diag);
 
-/* A settled window failed. The job fails by it once all before it are confirmed, as the plain order would. */
+/* A settled window failed. The job fails by it once all before it are confirmed, as the plain order
+ * would. */
 void rr_job_note_failure(rr_job *job, size_t index, rr_status status, const rr_diag *diag);
 
-/* A settled running window of a late job ends without an answer: its passages keep their order. `spent`: what it cost. Errors:
- * RR_E_MEMORY. */
+/* A settled running window of a late job ends without an answer: its passages keep their order.
+ * `spent`: what it cost. Errors: RR_E_MEMORY. */
 rr_status rr_job_leave(rr_job *job, size_t index, const rr_window_result *spent, rr_diag *diag);
 
 /* Notes a result's tokens as lost. */

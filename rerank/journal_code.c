@@ -5,26 +5,42 @@
 
 #include "runtime/base/hash.h"
 
-/* The numbers of a window, each as 64 bits; its arrays, its texts and what was read of its passages follow them. A field that is added to rr_window_result or rr_ranking
- * belongs here: without it a resumed run would lose it. (But for `late`: such rankings are not kept; and a ranking's `scores` are made of
- * what its windows read.) */
+/* The numbers of a window, each as 64 bits; its arrays, its texts and what was read of its passages
+ * follow them. A field that is added to rr_window_result or rr_ranking belongs here: without it a
+ * resumed run would lose it. (But for `late`: such rankings are not kept; and a ranking's `scores`
+ * are made of what its windows read.) */
 typedef struct field {
     const char *name;
     size_t offset, bytes;
 } field;
-#define FIELD(name) {#name, offsetof(rr_window_result, name), sizeof(((rr_window_result *)0)->name)}
+#define FIELD(name) \
+    { #name, offsetof(rr_window_result, name), sizeof(((rr_window_result *)0)->name) }
 static const field fields[] = {
-    FIELD(window.begin),  FIELD(window.end),    FIELD(n_listed),         FIELD(repaired),  FIELD(truncated),   FIELD(prompt_tokens),
-    FIELD(reused_tokens), FIELD(shared_tokens), FIELD(generated_tokens), FIELD(prompt_ns), FIELD(generate_ns), FIELD(time_ns),
+    FIELD(window.begin),
+    FIELD(window.end),
+    FIELD(n_listed),
+    FIELD(repaired),
+    FIELD(truncated),
+    FIELD(prompt_tokens),
+    FIELD(reused_tokens),
+    FIELD(shared_tokens),
+    FIELD(generated_tokens),
+    FIELD(prompt_ns),
+    FIELD(generate_ns),
+    FIELD(time_ns),
 };
 enum { N_FIELDS = sizeof fields / sizeof fields[0] };
 #if UINTPTR_MAX == UINT64_MAX
-_Static_assert(sizeof(rr_window_result) == 160, "rr_window_result has changed: write and read the new field here, then mend this size");
-_Static_assert(sizeof(rr_ranking) == 64, "rr_ranking has changed: write and read the new field here, then mend this size");
-_Static_assert(sizeof(rr_passage_read) == 128, "rr_passage_read has changed: write and read the new field here, then mend this size");
+_Static_assert(sizeof(rr_window_result) == 160,
+    "rr_window_result has changed: write and read the new field here, then mend this size");
+_Static_assert(sizeof(rr_ranking) == 64,
+    "rr_ranking has changed: write and read the new field here, then mend this size");
+_Static_assert(sizeof(rr_passage_read) == 128,
+    "rr_passage_read has changed: write and read the new field here, then mend this size");
 #endif
 
-static const uint64_t outside = UINT64_MAX; /* the place of a text that is no part of the response */
+/* the place of a text that is no part of the response */
+static const uint64_t outside = UINT64_MAX;
 
 uint64_t rr_journal_code_version(void) {
     uint64_t hash = 2; /* the version of all that is no field */
@@ -34,7 +50,7 @@ uint64_t rr_journal_code_version(void) {
     return hash;
 }
 
-/* Writing ----------------------------------------------------------------------------------------------------------- */
+/* Writing */
 
 static void put(rr_buf *out, uint64_t value) {
     uint8_t bytes[8];
@@ -46,7 +62,8 @@ static void put(rr_buf *out, uint64_t value) {
 
 static void put_all(rr_buf *out, const uint32_t *values, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        uint8_t bytes[4] = {(uint8_t)values[i], (uint8_t)(values[i] >> 8), (uint8_t)(values[i] >> 16), (uint8_t)(values[i] >> 24)};
+        uint8_t bytes[4] = {(uint8_t)values[i], (uint8_t)(values[i] >> 8),
+            (uint8_t)(values[i] >> 16), (uint8_t)(values[i] >> 24)};
         rr_buf_append(out, bytes, sizeof bytes);
     }
 }
@@ -88,13 +105,15 @@ static uint64_t get_field(const rr_window_result *window, const field *f) {
     if (f->bytes == sizeof(uint64_t)) {
         return *(const uint64_t *)(const void *)at;
     }
-    return f->bytes == sizeof(uint32_t) ? *(const uint32_t *)(const void *)at : *(const bool *)(const void *)at;
+    return f->bytes == sizeof(uint32_t) ? *(const uint32_t *)(const void *)at
+                                        : *(const bool *)(const void *)at;
 }
 
 /* A part of the response as its place there, any other text itself. */
 static void put_part(rr_buf *out, rr_text whole, rr_text part) {
     uintptr_t begin = (uintptr_t)whole.data, at = (uintptr_t)part.data;
-    bool inside = part.data != NULL && at >= begin && at - begin <= whole.bytes && part.bytes <= whole.bytes - (at - begin);
+    bool inside = part.data != NULL && at >= begin && at - begin <= whole.bytes &&
+        part.bytes <= whole.bytes - (at - begin);
     put(out, inside ? at - begin : outside);
     put(out, part.bytes);
     if (!inside) {
@@ -128,7 +147,7 @@ void rr_journal_encode(const rr_ranking *ranking, rr_buf *out) {
     }
 }
 
-/* Reading ----------------------------------------------------------------------------------------------------------- */
+/* Reading */
 
 typedef struct reader {
     const uint8_t *at, *end;
@@ -156,7 +175,8 @@ static uint64_t get(reader *r) {
 }
 
 static uint32_t number_at(const uint8_t *from) {
-    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;
+    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
+        (uint32_t)from[3] << 24;
 }
 
 /* n numbers in [first, first + below); *out is left alone when they are not. */
@@ -262,7 +282,8 @@ static void get_window(reader *r, size_t n_passages, rr_window_result *window) {
         set_field(r, window, &fields[k], get(r));
     }
     uint64_t n = get(r);
-    r->bad = r->bad || n > n_passages || window->window.begin > window->window.end || window->window.end > n_passages;
+    r->bad = r->bad || n > n_passages || window->window.begin > window->window.end ||
+        window->window.end > n_passages;
     if (r->bad) {
         return;
     }
@@ -314,7 +335,8 @@ static void get_ranking(reader *r, size_t n_passages, rr_ranking *out) {
     }
 }
 
-rr_status rr_journal_decode(const void *data, size_t bytes, size_t n_passages, rr_ranking *out, rr_diag *diag) {
+rr_status rr_journal_decode(
+    const void *data, size_t bytes, size_t n_passages, rr_ranking *out, rr_diag *diag) {
     rr_ranking ranking = {0};
     reader r = {.at = data, .end = (const uint8_t *)data + bytes, .arena = &ranking.arena};
     if (bytes < 16) {
@@ -331,8 +353,9 @@ rr_status rr_journal_decode(const void *data, size_t bytes, size_t n_passages, r
     get_ranking(&r, n_passages, &ranking);
     if (r.bad || r.no_memory) {
         rr_ranking_destroy(&ranking);
-        return r.no_memory ? rr_fail(diag, RR_E_MEMORY, "out of memory for a ranking")
-                           : rr_fail(diag, RR_E_INPUT, "found what is no ranking of %zu passages", n_passages);
+        return r.no_memory
+            ? rr_fail(diag, RR_E_MEMORY, "out of memory for a ranking")
+            : rr_fail(diag, RR_E_INPUT, "found what is no ranking of %zu passages", n_passages);
     }
     *out = ranking;
     return RR_OK;

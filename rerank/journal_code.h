@@ -10,8 +10,9 @@ uint64_t rr_journal_code_version(void);
 
 /* Appends. A lack of memory shows in out->failed. */
 void rr_journal_encode(const rr_ranking *ranking, rr_buf *out);
-/* `n_passages`: of the query that it must be a ranking of. On success *out is to be destroyed. Errors: RR_E_INPUT for anything that
- * rr_journal_encode did not write, RR_E_MEMORY. */
-rr_status rr_journal_decode(const void *data, size_t bytes, size_t n_passages, rr_ranking *out, rr_diag *diag);
+/* `n_passages`: of the query that it must be a ranking of. On success *out is to be destroyed.
+ * Errors: RR_E_INPUT for anything that rr_journal_encode did not write, RR_E_MEMORY. */
+rr_status rr_journal_decode(
+    const void *data, size_t bytes, size_t n_passages, rr_ranking *out, rr_diag *diag);
 
 #endif

@@ -33,16 +33,20 @@ void rr_digest_query(uint64_t hash[2], const rr_query *query, bool with_ids) {
 }
 
 rr_status rr_journal_prompt_fact(rr_prompt_style style, rr_buf *out, rr_diag *diag) {
-    const rr_passage passages[] = {{.id = "1", .title = {"Title", 5}, .text = {"Text", 4}}, {.id = "2", .title = {"", 0}, .text = {"Other", 5}}};
+    const rr_passage passages[] = {{.id = "1", .title = {"Title", 5}, .text = {"Text", 4}},
+        {.id = "2", .title = {"", 0}, .text = {"Other", 5}}};
     const rr_query query = {.qid = "1", .text = {"Query", 5}, .passages = passages, .n = 2};
     rr_prompt prompt = {0};
     uint64_t hash[2] = {0};
-    rr_status status = rr_prompt_build(&(rr_prompt_form){.style = style}, &query, NULL, query.n, &prompt, diag);
+    rr_status status =
+        rr_prompt_build(&(rr_prompt_form){.style = style}, &query, NULL, query.n, &prompt, diag);
     for (size_t i = 0; i < prompt.n && status == RR_OK; i++) {
         rr_digest_text(hash, (rr_text){prompt.messages[i].role, strlen(prompt.messages[i].role)});
-        rr_digest_text(hash, (rr_text){prompt.messages[i].content, prompt.messages[i].content_bytes});
+        rr_digest_text(
+            hash, (rr_text){prompt.messages[i].content, prompt.messages[i].content_bytes});
     }
-    rr_buf_printf(out, "%s %016llx", style == RR_PROMPT_REARANK ? "rearank" : "rankgpt", (unsigned long long)hash[0]);
+    rr_buf_printf(out, "%s %016llx", style == RR_PROMPT_REARANK ? "rearank" : "rankgpt",
+        (unsigned long long)hash[0]);
     rr_prompt_destroy(&prompt);
     return status == RR_OK && out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : status;
 }

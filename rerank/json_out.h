@@ -7,7 +7,8 @@
 
 #include "runtime/base/memory.h"
 
-/* A text that may be no valid UTF-8: the document gets a clean copy (rr_clean_utf8). NULL when out of memory. */
+/* A text that may be no valid UTF-8: the document gets a clean copy (rr_clean_utf8). NULL when out
+ * of memory. */
 yyjson_mut_val *rr_json_text(yyjson_mut_doc *doc, const char *text, size_t bytes);
 
 /* Appends a text as a JSON string in quotes, made valid UTF-8. */

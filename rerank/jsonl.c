@@ -66,15 +66,18 @@ const char *rr_jsonl_error(rr_text text, const yyjson_read_err *error) {
     return error->msg;
 }
 
-rr_status rr_jsonl_parse(const rr_jsonl *jsonl, rr_text line, const char *shape, yyjson_doc **doc, rr_diag *diag) {
+rr_status rr_jsonl_parse(
+    const rr_jsonl *jsonl, rr_text line, const char *shape, yyjson_doc **doc, rr_diag *diag) {
     yyjson_read_err error;
     /* without the in-situ flag the text is only read */
-    yyjson_doc *parsed = yyjson_read_opts((char *)(uintptr_t)line.data, line.bytes, YYJSON_READ_NOFLAG, NULL, &error);
+    yyjson_doc *parsed = yyjson_read_opts(
+        (char *)(uintptr_t)line.data, line.bytes, YYJSON_READ_NOFLAG, NULL, &error);
     if (parsed == NULL && error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
         return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
     }
     if (parsed == NULL) {
-        return rr_jsonl_fail(jsonl, diag, "not JSON at column %zu: %s; expected %s", error.pos + 1, rr_jsonl_error(line, &error), shape);
+        return rr_jsonl_fail(jsonl, diag, "not JSON at column %zu: %s; expected %s", error.pos + 1,
+            rr_jsonl_error(line, &error), shape);
     }
     if (!yyjson_is_obj(yyjson_doc_get_root(parsed))) {
         const char *found = yyjson_get_type_desc(yyjson_doc_get_root(parsed));
@@ -86,8 +89,8 @@ rr_status rr_jsonl_parse(const rr_jsonl *jsonl, rr_text line, const char *shape,
 }
 
 /* The member, or NULL with the message when it is absent; null counts as absent. */
-static rr_status get_member(const rr_jsonl *jsonl, yyjson_val *object, const char *where, const char *key, bool optional,
-                            yyjson_val **out, rr_diag *diag) {
+static rr_status get_member(const rr_jsonl *jsonl, yyjson_val *object, const char *where,
+    const char *key, bool optional, yyjson_val **out, rr_diag *diag) {
     yyjson_val *value = yyjson_obj_get(object, key);
     if (value == NULL || (optional && yyjson_is_null(value))) {
         *out = NULL;
@@ -97,13 +100,14 @@ static rr_status get_member(const rr_jsonl *jsonl, yyjson_val *object, const cha
     return RR_OK;
 }
 
-static rr_status wrong_type(const rr_jsonl *jsonl, yyjson_val *value, const char *where, const char *key,
-                            const char *expected, rr_diag *diag) {
-    return rr_jsonl_fail(jsonl, diag, "%s\"%s\": found a JSON %s, expected %s", where, key, yyjson_get_type_desc(value),
-                         expected);
+static rr_status wrong_type(const rr_jsonl *jsonl, yyjson_val *value, const char *where,
+    const char *key, const char *expected, rr_diag *diag) {
+    return rr_jsonl_fail(jsonl, diag, "%s\"%s\": found a JSON %s, expected %s", where, key,
+        yyjson_get_type_desc(value), expected);
 }
 
-static rr_status copy_text(const rr_jsonl *jsonl, const char *text, size_t bytes, rr_text *out, rr_diag *diag) {
+static rr_status copy_text(
+    const rr_jsonl *jsonl, const char *text, size_t bytes, rr_text *out, rr_diag *diag) {
     const char *copy = rr_arena_copy(jsonl->arena, text, bytes);
     if (copy == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "%s:%zu: out of memory", jsonl->label, jsonl->line);
@@ -112,8 +116,8 @@ static rr_status copy_text(const rr_jsonl *jsonl, const char *text, size_t bytes
     return RR_OK;
 }
 
-rr_status rr_jsonl_text(const rr_jsonl *jsonl, yyjson_val *object, const char *where, const char *key, bool optional,
-                        rr_text *out, rr_diag *diag) {
+rr_status rr_jsonl_text(const rr_jsonl *jsonl, yyjson_val *object, const char *where,
+    const char *key, bool optional, rr_text *out, rr_diag *diag) {
     yyjson_val *value;
     RR_TRY(get_member(jsonl, object, where, key, optional, &value, diag));
     if (value == NULL) {
@@ -126,8 +130,8 @@ rr_status rr_jsonl_text(const rr_jsonl *jsonl, yyjson_val *object, const char *w
     return copy_text(jsonl, yyjson_get_str(value), yyjson_get_len(value), out, diag);
 }
 
-rr_status rr_jsonl_id(const rr_jsonl *jsonl, yyjson_val *object, const char *where, const char *key, bool optional,
-                      const char **out, rr_diag *diag) {
+rr_status rr_jsonl_id(const rr_jsonl *jsonl, yyjson_val *object, const char *where, const char *key,
+    bool optional, const char **out, rr_diag *diag) {
     yyjson_val *value;
     RR_TRY(get_member(jsonl, object, where, key, optional, &value, diag));
     if (value == NULL) {
@@ -138,7 +142,8 @@ rr_status rr_jsonl_id(const rr_jsonl *jsonl, yyjson_val *object, const char *whe
     const char *id = digits;
     size_t bytes = 0;
     if (yyjson_is_uint(value)) {
-        bytes = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)yyjson_get_uint(value));
+        bytes = (size_t)snprintf(
+            digits, sizeof digits, "%llu", (unsigned long long)yyjson_get_uint(value));
     } else if (yyjson_is_sint(value)) {
         bytes = (size_t)snprintf(digits, sizeof digits, "%lld", (long long)yyjson_get_sint(value));
     } else if (yyjson_is_str(value)) {
@@ -152,8 +157,9 @@ rr_status rr_jsonl_id(const rr_jsonl *jsonl, yyjson_val *object, const char *whe
     }
     for (size_t i = 0; i < bytes; i++) {
         if ((unsigned char)id[i] < 0x20 || id[i] == 0x7F) {
-            return rr_jsonl_fail(jsonl, diag, "%s\"%s\": found the control character 0x%02x in an id", where, key,
-                                 (unsigned)(unsigned char)id[i]);
+            return rr_jsonl_fail(jsonl, diag,
+                "%s\"%s\": found the control character 0x%02x in an id", where, key,
+                (unsigned)(unsigned char)id[i]);
         }
     }
     rr_text copy = {0};
@@ -164,13 +170,13 @@ rr_status rr_jsonl_id(const rr_jsonl *jsonl, yyjson_val *object, const char *whe
 
 double rr_jsonl_value(yyjson_val *number) {
     /* by hand: yyjson_get_num is newer than the oldest yyjson that we meet */
-    return yyjson_is_real(number)   ? yyjson_get_real(number)
-           : yyjson_is_uint(number) ? (double)yyjson_get_uint(number)
-                                    : (double)yyjson_get_sint(number);
+    return yyjson_is_real(number) ? yyjson_get_real(number)
+        : yyjson_is_uint(number)  ? (double)yyjson_get_uint(number)
+                                  : (double)yyjson_get_sint(number);
 }
 
-rr_status rr_jsonl_number(const rr_jsonl *jsonl, yyjson_val *object, const char *where, const char *key, double *out,
-                          rr_diag *diag) {
+rr_status rr_jsonl_number(const rr_jsonl *jsonl, yyjson_val *object, const char *where,
+    const char *key, double *out, rr_diag *diag) {
     yyjson_val *value;
     RR_TRY(get_member(jsonl, object, where, key, true, &value, diag));
     if (value != NULL && !yyjson_is_num(value)) {
@@ -180,8 +186,8 @@ rr_status rr_jsonl_number(const rr_jsonl *jsonl, yyjson_val *object, const char 
     return RR_OK;
 }
 
-rr_status rr_jsonl_array(const rr_jsonl *jsonl, yyjson_val *object, const char *where, const char *key,
-                         yyjson_val **out, rr_diag *diag) {
+rr_status rr_jsonl_array(const rr_jsonl *jsonl, yyjson_val *object, const char *where,
+    const char *key, yyjson_val **out, rr_diag *diag) {
     yyjson_val *value;
     RR_TRY(get_member(jsonl, object, where, key, false, &value, diag));
     if (!yyjson_is_arr(value)) {

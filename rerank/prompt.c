@@ -4,48 +4,57 @@
 
 #include "rerank/clean.h"
 
-/* {Q} is the query, {N} the number of passages. The texts are the training data's own: do not mend them. */
+/* {Q} is the query, {N} the number of passages. The texts are the training data's own: do not mend
+ * them. */
 typedef struct prompt_text {
     const char *system, *ask, *ready, *received, *close;
     size_t n_passage_chars;
 } prompt_text;
 
 static const prompt_text prompt_texts[] = {
-    [RR_PROMPT_REARANK] = {
-        .system = "You are DeepRerank, an intelligent assistant that can rank passages based on their relevancy to the "
-                  "search query. You first thinks about the reasoning process in the mind and then provides the user "
-                  "with the answer.",
-        .ask = "I will provide you with passages, each indicated by number identifier []. Rank the passages based on "
-               "their relevance to the search query.Search Query: {Q}. \n"
-               "Rank the {N} passages above based on their relevance to the search query.The passages should be listed "
-               "in descending order using identifiers. The most relevant passages should be listed first. The output "
-               "format should be <answer> [] > [] </answer>, e.g., <answer> [1] > [2] </answer>.",
-        .ready = "Okay, please provide the passages.",
-        .received = "Received passage [{N}].",
-        .close = "Please rank these passages according to their relevance to the search query: \"{Q}\"\n"
-                 "            Follow these steps exactly:\n"
-                 "            1. First, within <think> tags, analyze EACH passage individually:\n"
-                 "            - Evaluate how well it addresses the query\n"
-                 "            - Note specific relevant information or keywords\n"
-                 "\n"
-                 "            2. Then, within <answer> tags, provide ONLY the final ranking in descending order of "
-                 "relevance using the format: [X] > [Y] > [Z]",
-        .n_passage_chars = 400,
-    },
-    [RR_PROMPT_RANKGPT] = {
-        .system = "You are RankGPT, an intelligent assistant that can rank passages based on their relevancy to the "
-                  "query.",
-        .ask = "I will provide you with {N} passages, each indicated by number identifier []. \n"
-               "Rank the passages based on their relevance to query: {Q}.",
-        .ready = "Okay, please provide the passages.",
-        .received = NULL,
-        .close = "Search Query: {Q}. \n"
-                 "Rank the {N} passages above based on their relevance to the search query. The passages should be "
-                 "listed in descending order using identifiers. The most relevant passages should be listed first. The "
-                 "output format should be [] > [], e.g., [1] > [2]. Only response the ranking results, do not say any "
-                 "word or explain.",
-        .n_passage_chars = 300,
-    },
+    [RR_PROMPT_REARANK] =
+        {
+            .system =
+                "You are DeepRerank, an intelligent assistant that can rank passages based on their relevancy to the "
+                "search query. You first thinks about the reasoning process in the mind and then provides the user "
+                "with the answer.",
+            .ask =
+                "I will provide you with passages, each indicated by number identifier []. Rank the passages based on "
+                "their relevance to the search query.Search Query: {Q}. \n"
+                "Rank the {N} passages above based on their relevance to the search query.The passages should be listed "
+                "in descending order using identifiers. The most relevant passages should be listed first. The output "
+                "format should be <answer> [] > [] </answer>, e.g., <answer> [1] > [2] </answer>.",
+            .ready = "Okay, please provide the passages.",
+            .received = "Received passage [{N}].",
+            .close =
+                "Please rank these passages according to their relevance to the search query: \"{Q}\"\n"
+                "            Follow these steps exactly:\n"
+                "            1. First, within <think> tags, analyze EACH passage individually:\n"
+                "            - Evaluate how well it addresses the query\n"
+                "            - Note specific relevant information or keywords\n"
+                "\n"
+                "            2. Then, within <answer> tags, provide ONLY the final ranking in descending order of "
+                "relevance using the format: [X] > [Y] > [Z]",
+            .n_passage_chars = 400,
+        },
+    [RR_PROMPT_RANKGPT] =
+        {
+            .system =
+                "You are RankGPT, an intelligent assistant that can rank passages based on their relevancy to the "
+                "query.",
+            .ask =
+                "I will provide you with {N} passages, each indicated by number identifier []. \n"
+                "Rank the passages based on their relevance to query: {Q}.",
+            .ready = "Okay, please provide the passages.",
+            .received = NULL,
+            .close =
+                "Search Query: {Q}. \n"
+                "Rank the {N} passages above based on their relevance to the search query. The passages should be "
+                "listed in descending order using identifiers. The most relevant passages should be listed first. The "
+                "output format should be [] > [], e.g., [1] > [2]. Only response the ranking results, do not say any "
+                "word or explain.",
+            .n_passage_chars = 300,
+        },
 };
 
 void rr_prompt_passage(const rr_prompt_form *form, const rr_passage *passage, rr_buf *out) {
@@ -64,7 +73,8 @@ void rr_prompt_passage(const rr_prompt_form *form, const rr_passage *passage, rr
     if (whole.failed || flat.failed) {
         out->failed = true;
     } else {
-        size_t n_chars = form->passage_chars != 0 ? form->passage_chars : prompt_texts[form->style].n_passage_chars;
+        size_t n_chars = form->passage_chars != 0 ? form->passage_chars
+                                                  : prompt_texts[form->style].n_passage_chars;
         rr_buf_append(out, flat.data, rr_clean_cut(flat.data, flat.bytes, n_chars));
     }
     rr_buf_destroy(&whole);
@@ -103,8 +113,8 @@ static rr_status out_of_memory(size_t n, rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "out of memory for a prompt of %zu passages", n);
 }
 
-rr_status rr_prompt_build(const rr_prompt_form *form, const rr_query *query, const uint32_t *order, size_t n, rr_prompt *out,
-                          rr_diag *diag) {
+rr_status rr_prompt_build(const rr_prompt_form *form, const rr_query *query, const uint32_t *order,
+    size_t n, rr_prompt *out, rr_diag *diag) {
     RR_TRY(rr_prompt_build_start(form, query, order, n, n, out, diag));
     rr_buf text = {0};
     fill_in(prompt_texts[form->style].close, query->text, n, &text);
@@ -114,8 +124,8 @@ rr_status rr_prompt_build(const rr_prompt_form *form, const rr_query *query, con
     return failed ? out_of_memory(n, diag) : RR_OK;
 }
 
-rr_status rr_prompt_build_start(const rr_prompt_form *form, const rr_query *query, const uint32_t *order, size_t n_known, size_t n,
-                                rr_prompt *out, rr_diag *diag) {
+rr_status rr_prompt_build_start(const rr_prompt_form *form, const rr_query *query,
+    const uint32_t *order, size_t n_known, size_t n, rr_prompt *out, rr_diag *diag) {
     const prompt_text *texts = &prompt_texts[form->style];
     size_t n_messages = (texts->received != NULL ? 2 * n_known : n_known) + 4;
     rr_buf text = {0};

@@ -5,10 +5,11 @@
 #include "runtime/model/gguf.h"
 
 typedef struct rr_passage {
-    const char *id;   /* NUL-terminated, valid UTF-8, no control characters; unique within the query */
-    rr_text title;    /* bytes == 0: none */
-    rr_text text;     /* any bytes */
-    double score;     /* of the first stage; 0 when unknown */
+    /* NUL-terminated, valid UTF-8, no control characters; unique within the query */
+    const char *id;
+    rr_text title; /* bytes == 0: none */
+    rr_text text;  /* any bytes */
+    double score;  /* of the first stage; 0 when unknown */
 } rr_passage;
 
 typedef struct rr_query {

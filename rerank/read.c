@@ -1,5 +1,6 @@
 /* RR_ANSWER_READ: a window ranked by what is read of its prompt, without a generated token.
- * Owns: the orders in which a window is shown, and which words of a passage are told to have drawn attention. */
+ * Owns: the orders in which a window is shown, and which words of a passage are told to have drawn
+ * attention. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,20 +18,22 @@ typedef struct read_state {
     rr_turn *turn;
     const rr_readout *readout;
     uint32_t n;
-    uint32_t order[RR_READ_PASSAGES];      /* shown at place i: the window's passage (label − 1) */
-    uint32_t passages[RR_READ_PASSAGES];   /* … and that passage of the query */
-    double first_stage[RR_READ_PASSAGES];  /* … and its score */
-    double scores[RR_READ_PASSAGES], probabilities[RR_READ_PASSAGES]; /* at place i, of this order */
-    double sums[RR_READ_PASSAGES];         /* scores by label − 1, of all orders so far */
+    uint32_t order[RR_READ_PASSAGES];     /* shown at place i: the window's passage (label − 1) */
+    uint32_t passages[RR_READ_PASSAGES];  /* … and that passage of the query */
+    double first_stage[RR_READ_PASSAGES]; /* … and its score */
+    /* at place i, of this order */
+    double scores[RR_READ_PASSAGES], probabilities[RR_READ_PASSAGES];
+    double sums[RR_READ_PASSAGES]; /* scores by label − 1, of all orders so far */
     rr_read_places places;
-    rr_passage_read *reads;                /* by label − 1 */
+    rr_passage_read *reads; /* by label − 1 */
 } read_state;
 
 static rr_status out_of_memory(rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "out of memory while a window is read");
 }
 
-/* The order number `k`: as shown, turned round, then random ones that depend on the window's place alone. */
+/* The order number `k`: as shown, turned round, then random ones that depend on the window's place
+ * alone. */
 static void set_order(read_state *s, uint32_t k) {
     const rr_call *call = s->turn->call;
     uint64_t rng = rr_turn_seed(s->turn) + k;
@@ -48,9 +51,10 @@ static void set_order(read_state *s, uint32_t k) {
     }
 }
 
-/* What drew the attention ------------------------------------------------------------------------------------------- */
+/* What drew the attention */
 
-/* A passage's text and how much of the attention each byte's token drew, at the token's first byte that is no space. */
+/* A passage's text and how much of the attention each byte's token drew, at the token's first byte
+ * that is no space. */
 typedef struct drawn_text {
     const char *text;
     size_t bytes;
@@ -74,9 +78,10 @@ static bool stands_alone(char c) {
     return (unsigned char)c >= 0xE3 && (unsigned char)c <= 0xE9;
 }
 
-/* Puts the tokens' masses where their texts stand. Behind the first token that is not the text's (another normal form) it is not known
- * where; these count for the whole alone. */
-static void put_masses(const rr_tokenizer *tokenizer, const int32_t *ids, const float *drawn, rr_token_span span, drawn_text *out) {
+/* Puts the tokens' masses where their texts stand. Behind the first token that is not the text's
+ * (another normal form) it is not known where; these count for the whole alone. */
+static void put_masses(const rr_tokenizer *tokenizer, const int32_t *ids, const float *drawn,
+    rr_token_span span, drawn_text *out) {
     size_t at = 0;
     bool is_same = true;
     for (uint32_t t = span.begin; t < span.end; t++) {
@@ -85,7 +90,8 @@ static void put_masses(const rr_tokenizer *tokenizer, const int32_t *ids, const 
             piece.data++; /* that of "[1] " */
             piece.bytes--;
         }
-        is_same = is_same && piece.bytes <= out->bytes - at && memcmp(piece.data, out->text + at, piece.bytes) == 0;
+        is_same = is_same && piece.bytes <= out->bytes - at &&
+            memcmp(piece.data, out->text + at, piece.bytes) == 0;
         size_t skipped = 0;
         while (skipped < piece.bytes && is_space(piece.data[skipped])) {
             skipped++;
@@ -97,8 +103,8 @@ static void put_masses(const rr_tokenizer *tokenizer, const int32_t *ids, const 
     }
 }
 
-/* Bytes of the mark that the text [bytes] begins with, 0 = none: ASCII's, general punctuation (U+2000…203F), Chinese and Japanese
- * (U+3000…303F), of full width. */
+/* Bytes of the mark that the text [bytes] begins with, 0 = none: ASCII's, general punctuation
+ * (U+2000…203F), Chinese and Japanese (U+3000…303F), of full width. */
 static size_t mark_bytes(const char *text, size_t bytes) {
     const unsigned char *c = (const unsigned char *)text;
     if (bytes > 0 && c[0] != '\0' && strchr(".,;:!?()[]{}\"'`*<>|/\\-_=+#~", text[0]) != NULL) {
@@ -107,8 +113,9 @@ static size_t mark_bytes(const char *text, size_t bytes) {
     if (bytes < 3) {
         return 0;
     }
-    const bool is_wide = c[0] == 0xEF && ((c[1] == 0xBC && (c[2] < 0x90 || (c[2] > 0x99 && c[2] < 0xA1) || c[2] > 0xBA)) ||
-                                          (c[1] == 0xBD && (c[2] < 0x81 || (c[2] > 0x9A && c[2] < 0xA6))));
+    const bool is_wide = c[0] == 0xEF &&
+        ((c[1] == 0xBC && (c[2] < 0x90 || (c[2] > 0x99 && c[2] < 0xA1) || c[2] > 0xBA)) ||
+            (c[1] == 0xBD && (c[2] < 0x81 || (c[2] > 0x9A && c[2] < 0xA6))));
     return (c[0] == 0xE2 && c[1] == 0x80) || (c[0] == 0xE3 && c[1] == 0x80) || is_wide ? 3 : 0;
 }
 
@@ -142,7 +149,7 @@ static bool next_word(const drawn_text *d, size_t *at, rr_read_part *out) {
     size_t end = begin + 1;
     const bool alone = stands_alone(d->text[begin]);
     while (end < d->bytes && !is_space(d->text[end]) &&
-           (alone ? (d->text[end] & 0xC0) == 0x80 : !stands_alone(d->text[end]))) {
+        (alone ? (d->text[end] & 0xC0) == 0x80 : !stands_alone(d->text[end]))) {
         end++;
     }
     float mass = 0;
@@ -168,7 +175,8 @@ static void keep_word(rr_passage_read *read, rr_read_part word) {
         if (read->words[least].share >= word.share) {
             return;
         }
-        memmove(&read->words[least], &read->words[least + 1], (read->n_words - least - 1) * sizeof *read->words);
+        memmove(&read->words[least], &read->words[least + 1],
+            (read->n_words - least - 1) * sizeof *read->words);
         read->n_words--;
     }
     read->words[read->n_words++] = word;
@@ -188,7 +196,8 @@ static void find_words(const drawn_text *d, rr_passage_read *read) {
     }
 }
 
-/* The sentence of bytes [from, to) that drew most, where it drew more than the one that is known. */
+/* The sentence of bytes [from, to) that drew most, where it drew more than the one that is
+ * known. */
 static void find_sentence(const drawn_text *d, size_t from, size_t to, rr_passage_read *read) {
     size_t at = 0, begin, end;
     while (rr_sentence_next(d->text + from, to - from, &at, &begin, &end)) {
@@ -198,12 +207,14 @@ static void find_sentence(const drawn_text *d, size_t from, size_t to, rr_passag
         }
         const float share = share_of(d, mass);
         if (share > read->sentence.share) {
-            read->sentence = (rr_read_part){(uint32_t)(from + begin), (uint32_t)(from + end), share};
+            read->sentence =
+                (rr_read_part){(uint32_t)(from + begin), (uint32_t)(from + end), share};
         }
     }
 }
 
-/* The prompt's own words, "Title: " in front of a title and " Content: " behind it, draw nothing and are no part of a sentence. */
+/* The prompt's own words, "Title: " in front of a title and " Content: " behind it, draw nothing
+ * and are no part of a sentence. */
 static void find_parts(const rr_passage *passage, drawn_text *d, rr_passage_read *read) {
     static const char before[] = "Title: ", behind[] = " Content: ";
     rr_buf title = {0};
@@ -227,14 +238,17 @@ static void find_parts(const rr_passage *passage, drawn_text *d, rr_passage_read
     find_words(d, read);
 }
 
-static rr_status explain(read_state *s, const rr_tokens *tokens, const float *drawn, rr_diag *diag) {
+static rr_status explain(
+    read_state *s, const rr_tokens *tokens, const float *drawn, rr_diag *diag) {
     const rr_prompt_form form = {s->turn->model->style, s->turn->model->passage_chars};
     rr_status status = RR_OK;
     rr_buf text = {0};
     for (uint32_t i = 0; i < s->n && status == RR_OK; i++) {
         rr_buf_clear(&text);
         rr_prompt_passage(&form, &s->turn->call->query->passages[s->passages[i]], &text);
-        drawn_text d = {.text = text.data != NULL ? text.data : "", .bytes = text.bytes, .mass = calloc(text.bytes + 1, sizeof *d.mass)};
+        drawn_text d = {.text = text.data != NULL ? text.data : "",
+            .bytes = text.bytes,
+            .mass = calloc(text.bytes + 1, sizeof *d.mass)};
         if (text.failed || d.mass == NULL) {
             status = out_of_memory(diag);
         } else {
@@ -247,19 +261,23 @@ static rr_status explain(read_state *s, const rr_tokens *tokens, const float *dr
     return status;
 }
 
-/* Reading ----------------------------------------------------------------------------------------------------------- */
+/* Reading */
 
-/* Reads the prompt in `tokens`, whose parts are known; the first order also tells what drew attention. */
+/* Reads the prompt in `tokens`, whose parts are known; the first order also tells what drew
+ * attention. */
 static rr_status read_prompt(read_state *s, const rr_tokens *tokens, bool is_first, rr_diag *diag) {
     const rr_read_shape *shape = &s->readout->shape;
     rr_read_features features = {0};
     float *drawn = calloc(tokens->n + 1, sizeof *drawn);
-    rr_status status = drawn == NULL ? out_of_memory(diag) : rr_read_features_make(shape, s->n, &features, diag);
+    rr_status status =
+        drawn == NULL ? out_of_memory(diag) : rr_read_features_make(shape, s->n, &features, diag);
     RR_TRY_GOTO(status);
     const rr_read_drawn wanted = {.factors = s->readout->draw, .drawn = drawn};
     const bool explains = is_first && shape->end_layer > shape->first_layer;
-    RR_TRY_GOTO(rr_read_features_get(s->turn->model->session, tokens, &s->places, shape, explains ? &wanted : NULL, &features, diag));
-    RR_TRY_GOTO(rr_readout_score(s->readout, &features, s->first_stage, s->scores, s->probabilities, diag));
+    RR_TRY_GOTO(rr_read_features_get(s->turn->model->session, tokens, &s->places, shape,
+        explains ? &wanted : NULL, &features, diag));
+    RR_TRY_GOTO(
+        rr_readout_score(s->readout, &features, s->first_stage, s->scores, s->probabilities, diag));
     for (uint32_t i = 0; i < s->n; i++) {
         s->sums[s->order[i]] += s->scores[i];
     }
@@ -280,7 +298,8 @@ static rr_status read_order(read_state *s, uint32_t k, rr_reply *reply, rr_diag 
     rr_tokens tokens = {0};
     size_t room;
     set_order(s, k);
-    rr_status status = rr_prompt_build(&form, s->turn->call->query, s->passages, s->n, &prompt, diag);
+    rr_status status =
+        rr_prompt_build(&form, s->turn->call->query, s->passages, s->n, &prompt, diag);
     RR_TRY_GOTO(status);
     RR_TRY_GOTO(rr_read_places_find(model->tokenizer, &prompt, &tokens, &s->places, diag));
     if (k == 0) {
@@ -326,7 +345,8 @@ static rr_status write_answer(const read_state *s, rr_diag *diag) {
     }
     rr_buf_text(&text, "] </answer>");
     rr_buf_append(&text, "", 1);
-    const rr_status status = text.failed ? out_of_memory(diag) : rr_turn_force(s->turn, text.data, diag);
+    const rr_status status =
+        text.failed ? out_of_memory(diag) : rr_turn_force(s->turn, text.data, diag);
     rr_buf_destroy(&text);
     return status;
 }
@@ -335,8 +355,9 @@ rr_status rr_turn_read(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     const uint32_t n_orders = model->n_orders == 0 ? 1 : model->n_orders;
     if (turn->call->n > RR_READ_PASSAGES) {
-        return rr_fail(diag, RR_E_INPUT, "a window of %u passages: at most %d can be read at once; make the window smaller", turn->call->n,
-                       RR_READ_PASSAGES);
+        return rr_fail(diag, RR_E_INPUT,
+            "a window of %u passages: at most %d can be read at once; make the window smaller",
+            turn->call->n, RR_READ_PASSAGES);
     }
     read_state s = {.turn = turn, .readout = model->readout, .n = turn->call->n};
     s.reads = calloc(s.n, sizeof *s.reads);

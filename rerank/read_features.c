@@ -19,7 +19,8 @@ static rr_status out_of_memory(rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "out of memory for what is read of a window");
 }
 
-rr_status rr_read_features_make(const rr_read_shape *shape, uint32_t n, rr_read_features *out, rr_diag *diag) {
+rr_status rr_read_features_make(
+    const rr_read_shape *shape, uint32_t n, rr_read_features *out, rr_diag *diag) {
     *out = (rr_read_features){
         .n = n,
         .lengths = calloc((size_t)n + 1, sizeof *out->lengths),
@@ -46,15 +47,18 @@ static uint32_t n_query_rows(const rr_read_places *places) {
 }
 
 /* Means over the rows of each kind, rows ascending. mass: [layers][rows][heads][n]. */
-static void take_means(const rr_read_places *places, const rr_read_shape *shape, const float *mass, rr_read_features *out) {
+static void take_means(const rr_read_places *places, const rr_read_shape *shape, const float *mass,
+    rr_read_features *out) {
     const uint32_t n = places->n, n_rows = places->n_rows;
     const size_t row = (size_t)shape->n_heads * n;
     for (uint32_t l = 0; l < n_layers_of(shape); l++) {
         for (uint32_t h = 0; h < shape->n_heads; h++) {
             for (int kind = 0; kind < RR_READ_KINDS; kind++) {
                 const uint32_t begin = kind == RR_READ_QUERY && n_rows > 1 ? 0 : n_rows - 1;
-                const uint32_t end = kind == RR_READ_QUERY && n_rows > 1 ? n_query_rows(places) : n_rows;
-                float *to = out->mass + (((size_t)l * shape->n_heads + h) * RR_READ_KINDS + (size_t)kind) * n;
+                const uint32_t end =
+                    kind == RR_READ_QUERY && n_rows > 1 ? n_query_rows(places) : n_rows;
+                float *to = out->mass +
+                    (((size_t)l * shape->n_heads + h) * RR_READ_KINDS + (size_t)kind) * n;
                 for (uint32_t i = 0; i < n; i++) {
                     double sum = 0;
                     for (uint32_t r = begin; r < end; r++) {
@@ -68,14 +72,17 @@ static void take_means(const rr_read_places *places, const rr_read_shape *shape,
 }
 
 /* A factor for each row: the kinds' own, shared evenly by the rows of a kind. */
-static void spread_factors(const rr_read_places *places, const rr_read_shape *shape, const float *factors, float *out) {
+static void spread_factors(
+    const rr_read_places *places, const rr_read_shape *shape, const float *factors, float *out) {
     for (uint32_t l = 0; l < n_layers_of(shape); l++) {
         for (uint32_t r = 0; r < places->n_rows; r++) {
             const bool is_last = r + 1 == places->n_rows;
             for (uint32_t h = 0; h < shape->n_heads; h++) {
                 const float *of_head = factors + ((size_t)l * shape->n_heads + h) * RR_READ_KINDS;
-                const float of_query = n_query_rows(places) > 0 ? of_head[RR_READ_QUERY] / (float)n_query_rows(places)
-                                                                : of_head[RR_READ_QUERY]; /* the last row stands for it */
+                const float of_query = n_query_rows(places) > 0
+                    ? of_head[RR_READ_QUERY] / (float)n_query_rows(places)
+                    /* the last row stands for it */
+                    : of_head[RR_READ_QUERY];
                 out[((size_t)l * places->n_rows + r) * shape->n_heads + h] =
                     !is_last ? of_query : of_head[RR_READ_LAST] + (r == 0 ? of_query : 0);
             }
@@ -83,8 +90,9 @@ static void spread_factors(const rr_read_places *places, const rr_read_shape *sh
     }
 }
 
-rr_status rr_read_features_get(rr_session *session, const rr_tokens *tokens, const rr_read_places *places, const rr_read_shape *shape,
-                               const rr_read_drawn *drawn, rr_read_features *out, rr_diag *diag) {
+rr_status rr_read_features_get(rr_session *session, const rr_tokens *tokens,
+    const rr_read_places *places, const rr_read_shape *shape, const rr_read_drawn *drawn,
+    rr_read_features *out, rr_diag *diag) {
     const size_t n_factors = (size_t)n_layers_of(shape) * places->n_rows * shape->n_heads;
     const bool with_attention = n_factors > 0;
     float *mass = with_attention ? malloc(n_factors * places->n * sizeof *mass) : NULL;

@@ -9,7 +9,8 @@ size_t rr_readout_n_weights(const rr_read_shape *shape) {
     return rr_read_n_mass(shape, 1) + rr_read_n_states(shape, 1) + RR_READOUT_EXTRAS;
 }
 
-/* Root mean square of a window's states of one layer [n][d], each less their mean over the window. */
+/* Root mean square of a window's states of one layer [n][d], each less their mean over the
+ * window. */
 static double spread(const float *states, uint32_t n, uint32_t d) {
     double sum = 0;
     for (uint32_t k = 0; k < d; k++) {
@@ -28,7 +29,8 @@ static double spread(const float *states, uint32_t n, uint32_t d) {
 
 static void put_place(uint32_t i, uint32_t n, double *out) {
     const double x = n > 1 ? (double)i / (n - 1) : 0.0;
-    const double all[RR_READOUT_PLACES] = {x, x * x, i == 0, i + 1 == n, 1.0 / (i + 1), 1.0 / (n - i)};
+    const double all[RR_READOUT_PLACES] = {
+        x, x * x, i == 0, i + 1 == n, 1.0 / (i + 1), 1.0 / (n - i)};
     memcpy(out, all, sizeof all);
 }
 
@@ -74,8 +76,8 @@ double rr_readout_probability(const rr_readout *readout, double score) {
     return 1.0 / (1.0 + exp(-(readout->slope * score + readout->intercept)));
 }
 
-rr_status rr_readout_score(const rr_readout *readout, const rr_read_features *features, const double *first_stage, double *scores,
-                           double *probabilities, rr_diag *diag) {
+rr_status rr_readout_score(const rr_readout *readout, const rr_read_features *features,
+    const double *first_stage, double *scores, double *probabilities, rr_diag *diag) {
     const size_t n_weights = rr_readout_n_weights(&readout->shape);
     const uint32_t n = features->n;
     double *numbers = malloc((n * n_weights + 1) * sizeof *numbers);

@@ -14,7 +14,7 @@
 
 enum { VERSION = 1, MOST_BYTES = 16 << 20, MOST_NESTED = 16 };
 
-/* Reading ------------------------------------------------------------------------------------------------------------ */
+/* Reading */
 
 typedef struct reader {
     const char *label;
@@ -30,8 +30,8 @@ RR_PRINTF(3, 4) static void fail(reader *r, const char *key, const char *expecte
     vsnprintf(text, sizeof text, expected, args);
     va_end(args);
     if (r->status == RR_OK) {
-        r->status = rr_fail(r->diag, RR_E_INPUT, "%s: a readout's \"%s%s%s\": expected %s", r->label, r->part, r->part[0] != '\0' ? "." : "",
-                            key, text);
+        r->status = rr_fail(r->diag, RR_E_INPUT, "%s: a readout's \"%s%s%s\": expected %s",
+            r->label, r->part, r->part[0] != '\0' ? "." : "", key, text);
     }
 }
 
@@ -46,7 +46,8 @@ static yyjson_val *get_part(reader *r, yyjson_val *root, const char *key) {
     return value;
 }
 
-static uint32_t get_u32(reader *r, yyjson_val *object, const char *key, uint32_t least, uint32_t most) {
+static uint32_t get_u32(
+    reader *r, yyjson_val *object, const char *key, uint32_t least, uint32_t most) {
     yyjson_val *value = yyjson_obj_get(object, key);
     if (!yyjson_is_uint(value) || yyjson_get_uint(value) < least || yyjson_get_uint(value) > most) {
         fail(r, key, "a whole number from %u to %u", least, most);
@@ -66,7 +67,8 @@ static double get_number(reader *r, yyjson_val *value, const char *key) {
 
 static const char *get_text(reader *r, yyjson_val *object, const char *key, size_t room) {
     yyjson_val *value = yyjson_obj_get(object, key);
-    if (!yyjson_is_str(value) || yyjson_get_len(value) >= room || strlen(yyjson_get_str(value)) != yyjson_get_len(value)) {
+    if (!yyjson_is_str(value) || yyjson_get_len(value) >= room ||
+        strlen(yyjson_get_str(value)) != yyjson_get_len(value)) {
         fail(r, key, "a text shorter than %zu bytes", room);
         return "";
     }
@@ -109,7 +111,8 @@ static void get_prompt(reader *r, yyjson_val *root, rr_readout *out) {
         fail(r, "style", "\"rearank\"");
     }
     strcpy(out->prompt, get_text(r, prompt, "digest", sizeof out->prompt));
-    out->form = (rr_prompt_form){.style = RR_PROMPT_REARANK, .passage_chars = get_u32(r, prompt, "passage_chars", 0, 1 << 20)};
+    out->form = (rr_prompt_form){.style = RR_PROMPT_REARANK,
+        .passage_chars = get_u32(r, prompt, "passage_chars", 0, 1 << 20)};
 }
 
 /* Layers behind which states are read: ascending, from 1. */
@@ -123,11 +126,13 @@ static void get_state_layers(reader *r, yyjson_val *states, rr_readout *out) {
     }
     yyjson_arr_iter_init(layers, &iter);
     while ((layer = yyjson_arr_iter_next(&iter)) != NULL) {
-        if (!yyjson_is_uint(layer) || yyjson_get_uint(layer) <= before || yyjson_get_uint(layer) > out->n_layers) {
+        if (!yyjson_is_uint(layer) || yyjson_get_uint(layer) <= before ||
+            yyjson_get_uint(layer) > out->n_layers) {
             fail(r, "layers", "layers of the model, ascending from 1 to %u", out->n_layers);
             return;
         }
-        before = out->shape.state_layers[out->shape.n_state_layers++] = (uint32_t)yyjson_get_uint(layer);
+        before = out->shape.state_layers[out->shape.n_state_layers++] =
+            (uint32_t)yyjson_get_uint(layer);
     }
 }
 
@@ -135,7 +140,8 @@ static void get_state_layers(reader *r, yyjson_val *states, rr_readout *out) {
 static void get_shape(reader *r, yyjson_val *root, rr_readout *out) {
     yyjson_val *attention = get_part(r, root, "attention");
     out->shape.first_layer = get_u32(r, attention, "first_layer", 0, out->n_layers);
-    out->shape.end_layer = get_u32(r, attention, "end_layer", out->shape.first_layer, out->n_layers);
+    out->shape.end_layer =
+        get_u32(r, attention, "end_layer", out->shape.first_layer, out->n_layers);
     get_state_layers(r, get_part(r, root, "states"), out);
     if (out->shape.n_state_layers == 0 && out->shape.first_layer == out->shape.end_layer) {
         fail(r, "layers", "layers, since there is no attention to read either");
@@ -143,9 +149,11 @@ static void get_shape(reader *r, yyjson_val *root, rr_readout *out) {
 }
 
 static void get_weights(reader *r, yyjson_val *root, rr_readout *out) {
-    const size_t n_mass = rr_read_n_mass(&out->shape, 1), n_states = rr_read_n_states(&out->shape, 1);
+    const size_t n_mass = rr_read_n_mass(&out->shape, 1),
+                 n_states = rr_read_n_states(&out->shape, 1);
     double *draw = rr_arena_alloc(&out->arena, n_mass + 1, sizeof *draw);
-    out->weights = rr_arena_alloc(&out->arena, rr_readout_n_weights(&out->shape), sizeof *out->weights);
+    out->weights =
+        rr_arena_alloc(&out->arena, rr_readout_n_weights(&out->shape), sizeof *out->weights);
     out->draw = rr_arena_alloc(&out->arena, n_mass + 1, sizeof *out->draw);
     if (draw == NULL || out->weights == NULL || out->draw == NULL) {
         r->status = rr_fail(r->diag, RR_E_MEMORY, "%s: out of memory for a readout", r->label);
@@ -166,7 +174,8 @@ static void get_weights(reader *r, yyjson_val *root, rr_readout *out) {
     out->intercept = get_number(r, yyjson_obj_get(calibration, "intercept"), "intercept");
     r->part = "";
     get_numbers(r, root, "place", RR_READOUT_PLACES, out->weights + n_mass + n_states);
-    out->weights[n_mass + n_states + RR_READOUT_PLACES] = get_number(r, yyjson_obj_get(root, "length"), "length");
+    out->weights[n_mass + n_states + RR_READOUT_PLACES] =
+        get_number(r, yyjson_obj_get(root, "length"), "length");
     out->first_stage = get_number(r, yyjson_obj_get(root, "first_stage"), "first_stage");
 }
 
@@ -209,29 +218,36 @@ static void get_about(reader *r, yyjson_val *root, rr_readout *out) {
 static void check_kind(reader *r, yyjson_val *root) {
     yyjson_val *version = yyjson_obj_get(root, "rearank_readout");
     if (!yyjson_is_uint(version)) {
-        r->status = rr_fail(r->diag, RR_E_INPUT, "%s: no readout: expected a JSON object with \"rearank_readout\"", r->label);
+        r->status = rr_fail(r->diag, RR_E_INPUT,
+            "%s: no readout: expected a JSON object with \"rearank_readout\"", r->label);
     } else if (yyjson_get_uint(version) != VERSION) {
-        r->status = rr_fail(r->diag, RR_E_UNSUPPORTED, "%s: a readout of version %llu (\"rearank_readout\"); this program reads version %d",
-                            r->label, (unsigned long long)yyjson_get_uint(version), VERSION);
+        r->status = rr_fail(r->diag, RR_E_UNSUPPORTED,
+            "%s: a readout of version %llu (\"rearank_readout\"); this program reads version %d",
+            r->label, (unsigned long long)yyjson_get_uint(version), VERSION);
     } else if (!yyjson_is_null(yyjson_obj_get(root, "adapter"))) {
         r->status = yyjson_obj_get(root, "adapter") == NULL
-                        ? rr_fail(r->diag, RR_E_INPUT, "%s: a readout's \"adapter\": expected null", r->label)
-                        : rr_fail(r->diag, RR_E_UNSUPPORTED, "%s: a readout that needs an \"adapter\", which this program does not load",
-                                  r->label);
+            ? rr_fail(r->diag, RR_E_INPUT, "%s: a readout's \"adapter\": expected null", r->label)
+            : rr_fail(r->diag, RR_E_UNSUPPORTED,
+                  "%s: a readout that needs an \"adapter\", which this program does not load",
+                  r->label);
     }
 }
 
-rr_status rr_readout_parse(const char *text, size_t bytes, const char *label, rr_readout *out, rr_diag *diag) {
+rr_status rr_readout_parse(
+    const char *text, size_t bytes, const char *label, rr_readout *out, rr_diag *diag) {
     *out = (rr_readout){0};
     yyjson_read_err error;
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text, bytes, YYJSON_READ_NOFLAG, NULL, &error);
+    yyjson_doc *doc =
+        yyjson_read_opts((char *)(uintptr_t)text, bytes, YYJSON_READ_NOFLAG, NULL, &error);
     if (doc == NULL) {
-        return rr_fail(diag, RR_E_INPUT, "%s: no readout: at byte %zu: %s; expected a JSON object", label, error.pos, error.msg);
+        return rr_fail(diag, RR_E_INPUT, "%s: no readout: at byte %zu: %s; expected a JSON object",
+            label, error.pos, error.msg);
     }
     reader r = {.label = label, .part = "", .diag = diag};
     yyjson_val *root = yyjson_doc_get_root(doc);
     check_kind(&r, root);
-    void (*const parts[])(reader *, yyjson_val *, rr_readout *) = {get_model, get_prompt, get_shape, get_weights, get_about};
+    void (*const parts[])(reader *, yyjson_val *, rr_readout *) = {
+        get_model, get_prompt, get_shape, get_weights, get_about};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && r.status == RR_OK; i++) {
         parts[i](&r, root, out);
     }
@@ -250,7 +266,7 @@ rr_status rr_readout_load(const char *path, rr_readout *out, rr_diag *diag) {
     return status;
 }
 
-/* Writing ------------------------------------------------------------------------------------------------------------ */
+/* Writing */
 
 /* −0 would be read as 0. */
 static void put_number(rr_buf *out, double value) {
@@ -271,10 +287,9 @@ static void put_rest(const rr_readout *readout, double length, rr_buf *out) {
     const struct {
         const char *before;
         double value;
-    } numbers[] = {{"  \"length\": ", length},
-                   {",\n  \"first_stage\": ", readout->first_stage},
-                   {",\n  \"calibration\": {\"slope\": ", readout->slope},
-                   {", \"intercept\": ", readout->intercept}};
+    } numbers[] = {{"  \"length\": ", length}, {",\n  \"first_stage\": ", readout->first_stage},
+        {",\n  \"calibration\": {\"slope\": ", readout->slope},
+        {", \"intercept\": ", readout->intercept}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         rr_buf_text(out, numbers[i].before);
         put_number(out, numbers[i].value);
@@ -287,7 +302,8 @@ static void put_quoted(rr_buf *out, const char *key, const char *text) {
     rr_json_quote(text, strlen(text), out);
 }
 
-/* The JSON object `about`, laid out for people: the same text however it was laid out before. False when it is none. */
+/* The JSON object `about`, laid out for people: the same text however it was laid out before. False
+ * when it is none. */
 static bool put_about(rr_text about, rr_buf *out) {
     if (about.bytes == 0) {
         rr_buf_text(out, "{}");
@@ -295,8 +311,11 @@ static bool put_about(rr_text about, rr_buf *out) {
     }
     size_t bytes = 0;
     yyjson_doc *doc = yyjson_read(about.data, about.bytes, YYJSON_READ_NOFLAG);
-    char *text = yyjson_is_obj(yyjson_doc_get_root(doc)) ? yyjson_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, &bytes) : NULL;
-    for (size_t i = 0; i < bytes && text != NULL; i++) { /* a line break in a text is written as \n */
+    char *text = yyjson_is_obj(yyjson_doc_get_root(doc))
+        ? yyjson_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, &bytes)
+        : NULL;
+    /* a line break in a text is written as \n */
+    for (size_t i = 0; i < bytes && text != NULL; i++) {
         rr_buf_append(out, text[i] == '\n' ? "\n  " : &text[i], text[i] == '\n' ? 3 : 1);
     }
     yyjson_doc_free(doc);
@@ -307,8 +326,10 @@ static bool put_about(rr_text about, rr_buf *out) {
 static void put_model(const rr_readout *readout, rr_buf *out) {
     rr_buf_text(out, "  \"model\": {\"architecture\": \"qwen2\", ");
     put_quoted(out, "name", readout->model_name);
-    rr_buf_printf(out, ", \"fingerprint\": \"%016llx\", \"layers\": %u, \"heads\": %u, \"d_model\": %u},\n  \"adapter\": null,\n",
-                  (unsigned long long)readout->fingerprint, readout->n_layers, readout->shape.n_heads, readout->shape.d_model);
+    rr_buf_printf(out,
+        ", \"fingerprint\": \"%016llx\", \"layers\": %u, \"heads\": %u, \"d_model\": %u},\n  \"adapter\": null,\n",
+        (unsigned long long)readout->fingerprint, readout->n_layers, readout->shape.n_heads,
+        readout->shape.d_model);
     rr_buf_text(out, "  \"prompt\": {\"style\": \"rearank\", ");
     put_quoted(out, "digest", readout->prompt);
     rr_buf_printf(out, ", \"passage_chars\": %u},\n", readout->form.passage_chars);
@@ -320,11 +341,16 @@ rr_status rr_readout_write(const rr_readout *readout, rr_buf *out, rr_diag *diag
     const double *weights = readout->weights;
     rr_buf_printf(out, "{\n  \"rearank_readout\": %d,\n", VERSION);
     put_model(readout, out);
-    rr_buf_printf(out, "  \"attention\": {\"first_layer\": %u, \"end_layer\": %u,\n    ", shape->first_layer, shape->end_layer);
+    rr_buf_printf(out, "  \"attention\": {\"first_layer\": %u, \"end_layer\": %u,\n    ",
+        shape->first_layer, shape->end_layer);
     put_numbers(out, "weights", weights, n_mass);
     rr_buf_text(out, ",\n    \"draw\": [");
     for (size_t i = 0; i < n_mass; i++) {
-        rr_buf_printf(out, "%s%.3g", i == 0 ? "" : i % 32 == 0 ? ",\n    " : ", ", readout->draw[i] > 0 ? (double)readout->draw[i] : 0.0);
+        rr_buf_printf(out, "%s%.3g",
+            i == 0            ? ""
+                : i % 32 == 0 ? ",\n    "
+                              : ", ",
+            readout->draw[i] > 0 ? (double)readout->draw[i] : 0.0);
     }
     rr_buf_text(out, "]},\n  \"states\": {\"layers\": [");
     for (uint32_t i = 0; i < shape->n_state_layers; i++) {
@@ -339,7 +365,8 @@ rr_status rr_readout_write(const rr_readout *readout, rr_buf *out, rr_diag *diag
     rr_buf_text(out, "  \"about\": ");
     const bool has_about = put_about(readout->about, out);
     rr_buf_text(out, "\n}\n");
-    return has_about && !out->failed ? RR_OK : rr_fail(diag, RR_E_MEMORY, "out of memory for a readout");
+    return has_about && !out->failed ? RR_OK
+                                     : rr_fail(diag, RR_E_MEMORY, "out of memory for a readout");
 }
 
 void rr_readout_destroy(rr_readout *readout) {
@@ -347,16 +374,17 @@ void rr_readout_destroy(rr_readout *readout) {
     *readout = (rr_readout){0};
 }
 
-/* Belonging ---------------------------------------------------------------------------------------------------------- */
+/* Belonging */
 
-rr_status rr_readout_check(const rr_readout *readout, const rr_model *model, const char *label, rr_diag *diag) {
+rr_status rr_readout_check(
+    const rr_readout *readout, const rr_model *model, const char *label, rr_diag *diag) {
     const rr_qwen2_config *c = &model->config;
-    if (readout->fingerprint != rr_model_fingerprint(model) || readout->n_layers != c->n_layers || readout->shape.n_heads != c->n_heads ||
-        readout->shape.d_model != c->d_model) {
+    if (readout->fingerprint != rr_model_fingerprint(model) || readout->n_layers != c->n_layers ||
+        readout->shape.n_heads != c->n_heads || readout->shape.d_model != c->d_model) {
         return rr_fail(diag, RR_E_UNSUPPORTED,
-                       "%s: a readout of the model \"%s\", not of \"%s\" (fingerprints %016llx and %016llx): `rearank readout fit` makes one",
-                       label, readout->model_name, model->name, (unsigned long long)readout->fingerprint,
-                       (unsigned long long)rr_model_fingerprint(model));
+            "%s: a readout of the model \"%s\", not of \"%s\" (fingerprints %016llx and %016llx): `rearank readout fit` makes one",
+            label, readout->model_name, model->name, (unsigned long long)readout->fingerprint,
+            (unsigned long long)rr_model_fingerprint(model));
     }
     rr_buf digest = {0};
     RR_TRY(rr_journal_prompt_fact(RR_PROMPT_REARANK, &digest, diag));
@@ -364,7 +392,9 @@ rr_status rr_readout_check(const rr_readout *readout, const rr_model *model, con
     const bool same = !digest.failed && strcmp(digest.data, readout->prompt) == 0;
     rr_buf_destroy(&digest);
     return same ? RR_OK
-                : rr_fail(diag, RR_E_UNSUPPORTED, "%s: a readout of a prompt of other wording (\"%s\"): fit it anew", label, readout->prompt);
+                : rr_fail(diag, RR_E_UNSUPPORTED,
+                      "%s: a readout of a prompt of other wording (\"%s\"): fit it anew", label,
+                      readout->prompt);
 }
 
 rr_status rr_readout_find(const rr_model *model, rr_readout *out, bool *found, rr_diag *diag) {
@@ -372,8 +402,10 @@ rr_status rr_readout_find(const rr_model *model, rr_readout *out, bool *found, r
     *found = false;
     *out = (rr_readout){0};
     for (size_t i = 0; i < rr_readouts_n && !*found; i++) {
-        RR_TRY(rr_readout_parse(rr_readouts[i].text, strlen(rr_readouts[i].text), rr_readouts[i].name, out, diag));
-        *found = out->fingerprint == fingerprint && rr_readout_check(out, model, rr_readouts[i].name, diag) == RR_OK;
+        RR_TRY(rr_readout_parse(
+            rr_readouts[i].text, strlen(rr_readouts[i].text), rr_readouts[i].name, out, diag));
+        *found = out->fingerprint == fingerprint &&
+            rr_readout_check(out, model, rr_readouts[i].name, diag) == RR_OK;
         if (!*found) {
             rr_readout_destroy(out);
         }

@@ -1,5 +1,6 @@
-/* The numbers of all windows stand as a matrix with a row a number, so that sums over passages run along memory. Numbers are divided by the
- * root mean square of their differences within pairs; the penalty is on weights of these. */
+/* The numbers of all windows stand as a matrix with a row a number, so that sums over passages run
+ * along memory. Numbers are divided by the root mean square of their differences within pairs; the
+ * penalty is on weights of these. */
 #include "rerank/readout_fit.h"
 
 #include <math.h>
@@ -13,35 +14,42 @@
 enum { LANES = 8, STEPS = 150, CUT = 10, NO_FOLD = -1 };
 static const double tolerance = 1e-5;
 
-/* Compiled for wider vectors too. Sums have fixed lanes and nothing is contracted (compile_options.cmake), so the bytes are the same. */
+/* Compiled for wider vectors too. Sums have fixed lanes and nothing is contracted
+ * (compile_options.cmake), so the bytes are the same. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define WIDE
 #endif
-static const double penalties[] = {0.003, 0.01, 0.03, 0.1, 0.3}, state_penalties[] = {0.03, 0.1, 0.3, 1.0};
-enum { N_PENALTIES = sizeof penalties / sizeof penalties[0], N_STATE_PENALTIES = sizeof state_penalties / sizeof state_penalties[0] };
+static const double penalties[] = {0.003, 0.01, 0.03, 0.1, 0.3},
+                    state_penalties[] = {0.03, 0.1, 0.3, 1.0};
+enum {
+    N_PENALTIES = sizeof penalties / sizeof penalties[0],
+    N_STATE_PENALTIES = sizeof state_penalties / sizeof state_penalties[0]
+};
 
 /* All windows, with one state layer or none. */
 typedef struct problem {
     const rr_fit_params *params;
     rr_read_shape shape;
-    size_t n_weights, n_rows, stride; /* rows = passages of all windows; stride: rounded up to LANES, the rest zeros */
-    float *x;            /* [n_weights][stride], divided by scales */
-    double *scales;      /* [n_weights] */
-    size_t *first;       /* [n_windows + 1] */
-    int *folds;          /* [n_windows] */
-    double *weights;     /* [n_windows] that add up to 1; 0 = not fitted on */
+    /* rows = passages of all windows; stride: rounded up to LANES, the rest zeros */
+    size_t n_weights, n_rows, stride;
+    float *x;        /* [n_weights][stride], divided by scales */
+    double *scales;  /* [n_weights] */
+    size_t *first;   /* [n_windows + 1] */
+    int *folds;      /* [n_windows] */
+    double *weights; /* [n_windows] that add up to 1; 0 = not fitted on */
     double penalty, state_penalty;
-    double *z, *slopes;  /* [stride] */
-    double *starts;      /* [RR_FIT_FOLDS][n_weights] where the last fit of each fold ended: the next begins there */
+    double *z, *slopes; /* [stride] */
+    /* [RR_FIT_FOLDS][n_weights] where the last fit of each fold ended: the next begins there */
+    double *starts;
 } problem;
 
 static rr_status out_of_memory(rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "out of memory for the numbers of a fit");
 }
 
-/* Pairs ------------------------------------------------------------------------------------------------------------- */
+/* Pairs */
 
 static size_t n_pairs(const int32_t *grades, uint32_t n) {
     size_t pairs = 0;
@@ -61,7 +69,8 @@ static double pair_loss(double d, double *slope) {
 }
 
 /* Mean loss over the pairs of a window; adds weight × its slopes by passage. */
-static double window_loss(const int32_t *grades, uint32_t n, const double *z, double weight, double *slopes) {
+static double window_loss(
+    const int32_t *grades, uint32_t n, const double *z, double weight, double *slopes) {
     const double each = 1.0 / (double)n_pairs(grades, n);
     double sum = 0, slope;
     for (uint32_t a = 0; a < n; a++) {
@@ -78,7 +87,7 @@ static double window_loss(const int32_t *grades, uint32_t n, const double *z, do
     return sum;
 }
 
-/* The problem ------------------------------------------------------------------------------------------------------- */
+/* The problem */
 
 static size_t n_mass(const problem *p) {
     return rr_read_n_mass(&p->shape, 1);
@@ -86,7 +95,9 @@ static size_t n_mass(const problem *p) {
 
 /* The penalty of weight k: states have their own, what is no model's number hardly any. */
 static double penalty_of(const problem *p, size_t k) {
-    return k < n_mass(p) ? p->penalty : k + RR_READOUT_EXTRAS < p->n_weights ? p->state_penalty : 1e-4;
+    return k < n_mass(p)                       ? p->penalty
+        : k + RR_READOUT_EXTRAS < p->n_weights ? p->state_penalty
+                                               : 1e-4;
 }
 
 static bool is_left_out(const problem *p, size_t k) {
@@ -95,7 +106,9 @@ static bool is_left_out(const problem *p, size_t k) {
         return k % RR_READ_KINDS == RR_READ_QUERY ? parts->no_query_rows : parts->no_last_row;
     }
     const size_t back = p->n_weights - k; /* 1 = the length, then places */
-    return back > RR_READOUT_EXTRAS ? parts->no_states : back == 1 ? parts->no_length : parts->no_place;
+    return back > RR_READOUT_EXTRAS ? parts->no_states
+        : back == 1                 ? parts->no_length
+                                    : parts->no_place;
 }
 
 WIDE static double row_dot(const float *x, const double *y, size_t n) {
@@ -134,7 +147,9 @@ static double objective(void *user, const double *w, double *g) {
     for (size_t i = 0; i < p->params->n; i++) {
         const rr_fit_sample *s = &p->params->samples[i];
         if (p->weights[i] > 0) {
-            sum += p->weights[i] * window_loss(s->grades, s->features->n, p->z + p->first[i], p->weights[i], p->slopes + p->first[i]);
+            sum += p->weights[i] *
+                window_loss(s->grades, s->features->n, p->z + p->first[i], p->weights[i],
+                    p->slopes + p->first[i]);
         }
     }
     for (size_t k = 0; k < p->n_weights; k++) {
@@ -173,7 +188,8 @@ static double difference(const problem *p, const float *x) {
     double sum = 0;
     for (size_t i = 0; i < p->params->n; i++) {
         const rr_fit_sample *s = &p->params->samples[i];
-        const double each = 1.0 / ((double)n_pairs(s->grades, s->features->n) * (double)p->params->n);
+        const double each =
+            1.0 / ((double)n_pairs(s->grades, s->features->n) * (double)p->params->n);
         for (uint32_t a = 0; a < s->features->n; a++) {
             for (uint32_t b = 0; b < s->features->n; b++) {
                 const double d = (double)x[p->first[i] + a] - (double)x[p->first[i] + b];
@@ -207,7 +223,8 @@ static void scale_rows(problem *p) {
 }
 
 /* The samples' features with state layer number `layer` (−1 = none) alone. */
-static void features_with(const rr_fit_params *params, const rr_read_features *all, int layer, rr_read_features *out) {
+static void features_with(
+    const rr_fit_params *params, const rr_read_features *all, int layer, rr_read_features *out) {
     *out = *all;
     out->states = layer < 0 ? NULL : all->states + (size_t)layer * all->n * params->shape.d_model;
 }
@@ -218,7 +235,10 @@ static rr_status problem_make(const rr_fit_params *params, int layer, problem *p
         n_rows += params->samples[i].features->n;
         most = params->samples[i].features->n > most ? params->samples[i].features->n : most;
     }
-    *p = (problem){.params = params, .shape = params->shape, .n_rows = n_rows, .stride = (n_rows + LANES - 1) / LANES * LANES};
+    *p = (problem){.params = params,
+        .shape = params->shape,
+        .n_rows = n_rows,
+        .stride = (n_rows + LANES - 1) / LANES * LANES};
     p->shape.n_state_layers = layer >= 0;
     p->shape.state_layers[0] = layer >= 0 ? params->shape.state_layers[layer] : 0;
     p->n_weights = rr_readout_n_weights(&p->shape);
@@ -231,8 +251,9 @@ static rr_status problem_make(const rr_fit_params *params, int layer, problem *p
     p->slopes = calloc(p->stride, sizeof *p->slopes);
     p->starts = calloc(RR_FIT_FOLDS * p->n_weights, sizeof *p->starts);
     double *numbers = malloc(most * p->n_weights * sizeof *numbers);
-    if (p->x == NULL || p->scales == NULL || p->first == NULL || p->folds == NULL || p->weights == NULL || p->z == NULL ||
-        p->slopes == NULL || p->starts == NULL || numbers == NULL) {
+    if (p->x == NULL || p->scales == NULL || p->first == NULL || p->folds == NULL ||
+        p->weights == NULL || p->z == NULL || p->slopes == NULL || p->starts == NULL ||
+        numbers == NULL) {
         free(numbers);
         problem_destroy(p);
         return out_of_memory(diag);
@@ -261,7 +282,7 @@ static rr_status fit(problem *p, int left_out, double *w, rr_diag *diag) {
     return rr_minimize(objective, p, p->n_weights, w, tolerance, STEPS, diag);
 }
 
-/* Figures ----------------------------------------------------------------------------------------------------------- */
+/* Figures */
 
 static double ndcg(const int32_t *grades, uint32_t n, const double *z) {
     int32_t ranked[RR_READ_PASSAGES], ideal[RR_READ_PASSAGES];
@@ -294,7 +315,10 @@ static void judge(const problem *p, const double *z, rr_fit_figures *out) {
         double right = 0;
         for (uint32_t a = 0; a < n; a++) {
             for (uint32_t b = 0; b < n; b++) {
-                right += s->grades[a] > s->grades[b] ? (of[a] > of[b] ? 1.0 : of[a] == of[b] ? 0.5 : 0.0) : 0.0;
+                right += s->grades[a] > s->grades[b] ? (of[a] > of[b]           ? 1.0
+                                                               : of[a] == of[b] ? 0.5
+                                                                                : 0.0)
+                                                     : 0.0;
             }
         }
         f->n_windows++;
@@ -328,14 +352,15 @@ static rr_status cross_validate(problem *p, double *held_out, rr_diag *diag) {
         score_rows(p, w);
         for (size_t i = 0; i < p->params->n; i++) {
             if (p->folds[i] == fold) {
-                memcpy(held_out + p->first[i], p->z + p->first[i], (p->first[i + 1] - p->first[i]) * sizeof *held_out);
+                memcpy(held_out + p->first[i], p->z + p->first[i],
+                    (p->first[i + 1] - p->first[i]) * sizeof *held_out);
             }
         }
     }
     return status;
 }
 
-/* Choosing ---------------------------------------------------------------------------------------------------------- */
+/* Choosing */
 
 typedef struct choice {
     int layer; /* number of the state layer; −1 = none */
@@ -356,7 +381,8 @@ static void tell(progress *at, uint64_t done) {
 }
 
 /* Tries penalties; keeps the best in `best`. */
-static rr_status try_penalties(problem *p, int layer, double penalty, double state_penalty, progress *at, choice *best, rr_diag *diag) {
+static rr_status try_penalties(problem *p, int layer, double penalty, double state_penalty,
+    progress *at, choice *best, rr_diag *diag) {
     rr_fit_figures figures[RR_FIT_SETS];
     double *held_out = calloc(p->stride, sizeof *held_out);
     if (held_out == NULL) {
@@ -378,21 +404,26 @@ static rr_status try_penalties(problem *p, int layer, double penalty, double sta
 }
 
 /* The best penalty of attention with the states' as it is. */
-static rr_status choose_penalty(problem *p, int layer, double state_penalty, progress *at, choice *best, rr_diag *diag) {
+static rr_status choose_penalty(
+    problem *p, int layer, double state_penalty, progress *at, choice *best, rr_diag *diag) {
     const rr_fit_params *params = p->params;
     for (size_t i = 0; i < N_PENALTIES; i++) {
         if (params->penalty == 0 || i == 0) {
-            RR_TRY(try_penalties(p, layer, params->penalty != 0 ? params->penalty : penalties[i], state_penalty, at, best, diag));
+            RR_TRY(try_penalties(p, layer, params->penalty != 0 ? params->penalty : penalties[i],
+                state_penalty, at, best, diag));
         }
     }
     return RR_OK;
 }
 
-static rr_status choose_state_penalty(problem *p, int layer, double penalty, progress *at, choice *best, rr_diag *diag) {
+static rr_status choose_state_penalty(
+    problem *p, int layer, double penalty, progress *at, choice *best, rr_diag *diag) {
     const rr_fit_params *params = p->params;
     for (size_t i = 0; i < N_STATE_PENALTIES; i++) {
         if (params->state_penalty == 0 || i == 0) {
-            RR_TRY(try_penalties(p, layer, penalty, params->state_penalty != 0 ? params->state_penalty : state_penalties[i], at, best, diag));
+            RR_TRY(try_penalties(p, layer, penalty,
+                params->state_penalty != 0 ? params->state_penalty : state_penalties[i], at, best,
+                diag));
         }
     }
     return RR_OK;
@@ -400,12 +431,15 @@ static rr_status choose_state_penalty(problem *p, int layer, double penalty, pro
 
 static bool layer_is_wanted(const rr_fit_params *params, int layer) {
     return !params->parts.no_states &&
-           (params->parts.state_layer == 0 || params->parts.state_layer == params->shape.state_layers[layer]);
+        (params->parts.state_layer == 0 ||
+            params->parts.state_layer == params->shape.state_layers[layer]);
 }
 
-/* Without states first; then each state layer with its best penalty; then attention's penalty beside the best of them. */
+/* Without states first; then each state layer with its best penalty; then attention's penalty
+ * beside the best of them. */
 static rr_status choose(const rr_fit_params *params, choice *out, rr_diag *diag) {
-    const uint64_t n_penalties = params->penalty != 0 ? 1 : N_PENALTIES, n_state_penalties = params->state_penalty != 0 ? 1 : N_STATE_PENALTIES;
+    const uint64_t n_penalties = params->penalty != 0 ? 1 : N_PENALTIES,
+                   n_state_penalties = params->state_penalty != 0 ? 1 : N_STATE_PENALTIES;
     progress at = {params, 0, n_penalties * 2};
     for (uint32_t i = 0; i < params->shape.n_state_layers; i++) {
         at.total += layer_is_wanted(params, (int)i) ? n_state_penalties : 0;
@@ -433,7 +467,7 @@ static rr_status choose(const rr_fit_params *params, choice *out, rr_diag *diag)
     return status;
 }
 
-/* What is fitted on held-out scores ----------------------------------------------------------------------------------- */
+/* What is fitted on held-out scores */
 
 typedef struct two {
     problem *p;
@@ -453,8 +487,9 @@ static double objective_two(void *user, const double *w, double *g) {
     }
     for (size_t i = 0; i < params->n; i++) {
         const size_t first = t->p->first[i];
-        sum += t->p->weights[i] * window_loss(params->samples[i].grades, params->samples[i].features->n, t->z + first, t->p->weights[i],
-                                              t->slopes + first);
+        sum += t->p->weights[i] *
+            window_loss(params->samples[i].grades, params->samples[i].features->n, t->z + first,
+                t->p->weights[i], t->slopes + first);
     }
     for (size_t i = 0; i < t->p->n_rows; i++) {
         g[0] += t->slopes[i] * t->read[i];
@@ -492,7 +527,8 @@ static void take_first_stage(const problem *p, double *out) {
 }
 
 /* Weight of the first stage's score beside the read one, calibration, figures. */
-static rr_status fit_held_out(problem *p, const double *read, rr_readout *out, rr_fit_result *result, rr_diag *diag) {
+static rr_status fit_held_out(
+    problem *p, const double *read, rr_readout *out, rr_fit_result *result, rr_diag *diag) {
     double *memory = calloc(4 * p->stride, sizeof *memory);
     if (memory == NULL) {
         return out_of_memory(diag);
@@ -525,9 +561,10 @@ fail:
     return status;
 }
 
-/* The result -------------------------------------------------------------------------------------------------------- */
+/* The result */
 
-/* How much a head counts for what draws attention: where more attention means more relevant, its weight over its usual mass. */
+/* How much a head counts for what draws attention: where more attention means more relevant, its
+ * weight over its usual mass. */
 static void set_draw(const problem *p, const double *w, rr_readout *out) {
     double most = 0;
     for (size_t k = 0; k < n_mass(p); k++) {
@@ -558,19 +595,27 @@ static rr_status check(const rr_fit_params *params, rr_diag *diag) {
     for (size_t i = 0; i < params->n; i++) {
         const rr_fit_sample *s = &params->samples[i];
         const rr_read_features *f = s->features;
-        if (!all_finite(f->mass, rr_read_n_mass(&params->shape, f->n)) || !all_finite(f->states, rr_read_n_states(&params->shape, f->n))) {
-            return rr_fail(diag, RR_E_INPUT, "query \"%.100s\": what was read of its passages is not finite: the model's values are out of range",
-                           s->qid);
+        if (!all_finite(f->mass, rr_read_n_mass(&params->shape, f->n)) ||
+            !all_finite(f->states, rr_read_n_states(&params->shape, f->n))) {
+            return rr_fail(diag, RR_E_INPUT,
+                "query \"%.100s\": what was read of its passages is not finite: the model's values are out of range",
+                s->qid);
         }
-        if (s->set >= RR_FIT_SETS || s->features->n > RR_READ_PASSAGES || n_pairs(s->grades, s->features->n) == 0) {
-            return rr_fail(diag, RR_E_INPUT, "query \"%.100s\": a window to learn from whose passages all have the same grade, or too large",
-                           s->qid);
+        if (s->set >= RR_FIT_SETS || s->features->n > RR_READ_PASSAGES ||
+            n_pairs(s->grades, s->features->n) == 0) {
+            return rr_fail(diag, RR_E_INPUT,
+                "query \"%.100s\": a window to learn from whose passages all have the same grade, or too large",
+                s->qid);
         }
     }
-    return params->n > 0 ? RR_OK : rr_fail(diag, RR_E_INPUT, "no windows to learn from: no query has passages of different grades");
+    return params->n > 0
+        ? RR_OK
+        : rr_fail(diag, RR_E_INPUT,
+              "no windows to learn from: no query has passages of different grades");
 }
 
-rr_status rr_readout_fit(const rr_fit_params *params, rr_readout *out, rr_fit_result *result, rr_diag *diag) {
+rr_status rr_readout_fit(
+    const rr_fit_params *params, rr_readout *out, rr_fit_result *result, rr_diag *diag) {
     choice best;
     problem p = {0};
     double *w = NULL, *held_out = NULL;

@@ -1,6 +1,6 @@
-/* Fits a readout (rerank/readout.h) to windows with grades: pairwise logistic regression over what was read of them.
- * Owns: the loss, its minimum, the choice of the penalty by cross-validation, the calibration. Pure: the same windows in the same order give
- * the same bytes. */
+/* Fits a readout (rerank/readout.h) to windows with grades: pairwise logistic regression over what
+ * was read of them. Owns: the loss, its minimum, the choice of the penalty by cross-validation, the
+ * calibration. Pure: the same windows in the same order give the same bytes. */
 #ifndef RR_RERANK_READOUT_FIT_H
 #define RR_RERANK_READOUT_FIT_H
 
@@ -10,10 +10,10 @@
 /* One window to learn from. Borrows all. */
 typedef struct rr_fit_sample {
     uint32_t set;
-    const char *qid;                  /* a query's windows go into one fold */
+    const char *qid; /* a query's windows go into one fold */
     const rr_read_features *features;
-    const int32_t *grades;            /* [features->n] */
-    const double *first_stage;        /* [features->n] scores; NULL = none */
+    const int32_t *grades;     /* [features->n] */
+    const double *first_stage; /* [features->n] scores; NULL = none */
 } rr_fit_sample;
 
 enum { RR_FIT_FOLDS = 5, RR_FIT_SETS = 16 };
@@ -35,24 +35,29 @@ typedef struct rr_fit_parts {
 typedef struct rr_fit_params {
     const rr_fit_sample *samples; /* [n] */
     size_t n;
-    rr_read_shape shape;          /* of the samples' features */
+    rr_read_shape shape; /* of the samples' features */
     rr_fit_parts parts;
-    double penalty;               /* of attention's weights, on numbers of deviation 1; 0 = chosen */
-    double state_penalty;         /* of the states' weights; 0 = chosen */
-    rr_progress_fn progress;      /* may be NULL */
+    /* of attention's weights, on numbers of deviation 1; 0 = chosen */
+    double penalty;
+    double state_penalty;    /* of the states' weights; 0 = chosen */
+    rr_progress_fn progress; /* may be NULL */
     void *progress_user;
 } rr_fit_params;
 
 typedef struct rr_fit_result {
     double penalty, state_penalty; /* as chosen */
     uint32_t state_layer;          /* 0 = none */
-    rr_fit_figures shown[RR_FIT_SETS], first_stage[RR_FIT_SETS]; /* the order shown; the first stage's scores */
-    rr_fit_figures read[RR_FIT_SETS], both[RR_FIT_SETS];         /* on held-out folds: without and with the first stage's score */
+    /* the order shown; the first stage's scores */
+    rr_fit_figures shown[RR_FIT_SETS], first_stage[RR_FIT_SETS];
+    /* on held-out folds: without and with the first stage's score */
+    rr_fit_figures read[RR_FIT_SETS], both[RR_FIT_SETS];
 } rr_fit_result;
 
-/* Fits shape, weights, first_stage, draw, slope and intercept of `out`, whose other members are the caller's; its shape has the chosen state
- * layer alone. Every window counts the same. Errors: RR_E_INPUT when there is nothing to tell apart or what was read is not finite,
- * RR_E_MEMORY. Cost: some minutes for some hundred windows. */
-rr_status rr_readout_fit(const rr_fit_params *params, rr_readout *out, rr_fit_result *result, rr_diag *diag);
+/* Fits shape, weights, first_stage, draw, slope and intercept of `out`, whose other members are the
+ * caller's; its shape has the chosen state layer alone. Every window counts the same. Errors:
+ * RR_E_INPUT when there is nothing to tell apart or what was read is not finite, RR_E_MEMORY. Cost:
+ * some minutes for some hundred windows. */
+rr_status rr_readout_fit(
+    const rr_fit_params *params, rr_readout *out, rr_fit_result *result, rr_diag *diag);
 
 #endif

@@ -1,12 +1,14 @@
-/* rearank: listwise passage reranking with a reasoning model, on any Vulkan device. The one public header: C11 and C++.
+/* rearank: listwise passage reranking with a reasoning model, on any Vulkan device. The one public
+ * header: C11 and C++.
  *
  *     rearank_engine *engine = NULL;
  *     rearank_open_options open = {0};
  *     open.model_path = "model.gguf";
- *     if (rearank_open(&open, &engine) != REARANK_OK) { fprintf(stderr, "%s\n", rearank_last_error()); … }
- *     rearank_passage passages[] = {{"Fleas live for weeks."}, {"Paris is a city."}};
- *     rearank_ranking *ranking = NULL;
- *     if (rearank_rank(engine, "how long do fleas live", passages, 2, NULL, &ranking) == REARANK_OK) {
+ *     if (rearank_open(&open, &engine) != REARANK_OK) { fprintf(stderr, "%s\n",
+ *     rearank_last_error()); … } rearank_passage passages[] = {{"Fleas live for weeks."}, {"Paris
+ *     is a city."}}; rearank_ranking *ranking = NULL;
+ *     if (rearank_rank(engine, "how long do fleas live", passages, 2, NULL, &ranking) ==
+ *     REARANK_OK) {
  *         size_t n;
  *         const rearank_result *results = rearank_ranking_results(ranking, &n);
  *         …
@@ -14,7 +16,8 @@
  *     rearank_ranking_free(ranking);
  *     rearank_close(engine);
  *
- * Texts are NUL-terminated UTF-8; invalid bytes are read as U+FFFD. Zeroed option structs mean the defaults. */
+ * Texts are NUL-terminated UTF-8; invalid bytes are read as U+FFFD. Zeroed option structs mean the
+ * defaults. */
 #ifndef REARANK_H
 #define REARANK_H
 
@@ -49,18 +52,21 @@ typedef struct rearank_ranking rearank_ranking; /* what came out */
 /* "0.1.0" */
 REARANK_API const char *rearank_version(void);
 
-/* What went wrong in the last call of this thread that failed: what was found, what was expected, what to do. "" when none
- * failed. Valid until the thread's next call. */
+/* What went wrong in the last call of this thread that failed: what was found, what was expected,
+ * what to do. "" when none failed. Valid until the thread's next call. */
 REARANK_API const char *rearank_last_error(void);
 
 typedef struct rearank_open_options {
     const char *model_path; /* GGUF file of a Qwen2 or Qwen2.5 model */
     const char *device;     /* index, UUID or part of the name; NULL = the best there is */
-    uint32_t n_context;     /* tokens that a window's prompt and answer may take; 0 = 8192 or the model's limit */
+    /* tokens that a window's prompt and answer may take; 0 = 8192 or the model's limit */
+    uint32_t n_context;
     /* Reading and compiling: `done` of `total` units of `what`. May be NULL. */
     void (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
     void *user;
-    const char *readout_path; /* a file of `rearank readout fit`, for this model; NULL = the one that comes with the library, if any */
+    /* a file of `rearank readout fit`, for this model; NULL = the one that comes with the library,
+     * if any */
+    const char *readout_path;
 } rearank_open_options;
 
 /* Opens a model; reads the whole file once. *out is untouched on failure. */
@@ -79,17 +85,22 @@ typedef struct rearank_passage {
 /* Which windows a ranking looks at. */
 typedef enum rearank_schedule {
     REARANK_SLIDING = 0, /* from the back to the front, as in the paper */
-    REARANK_TOPDOWN = 1, /* what beats a pivot taken from the first window; needs fewer windows for long lists */
-    REARANK_SINGLE = 2   /* one window over all, at most 1000 */
+    /* what beats a pivot taken from the first window; needs fewer windows for long lists */
+    REARANK_TOPDOWN = 1,
+    REARANK_SINGLE = 2 /* one window over all, at most 1000 */
 } rearank_schedule;
 
 /* How a ranking comes out of the model. */
 typedef enum rearank_score_mode {
-    REARANK_SCORE_AUTO = 0,   /* as suits the model: ANSWER where its name holds "rearank" or `strict` says how, else READ where the
-                               * library has a readout for it (or `readout_path` names one), else ANSWER */
-    REARANK_SCORE_LOGITS = 1, /* no thinking and no writing: ids in the order of their probability as the answer's first */
+    /* as suits the model: ANSWER where its name holds "rearank" or `strict` says how, else READ where
+     * the library has a readout for it (or `readout_path` names one), else ANSWER */
+    REARANK_SCORE_AUTO = 0,
+    /* no thinking and no writing: ids in the order of their probability as the answer's first */
+    REARANK_SCORE_LOGITS = 1,
     REARANK_SCORE_ANSWER = 2, /* the model's written answer */
-    REARANK_SCORE_READ = 3    /* no writing: what the model's attention and hidden states say of each passage; gives calibrated scores */
+    /* no writing: what the model's attention and hidden states say of each passage; gives
+     * calibrated scores */
+    REARANK_SCORE_READ = 3
 } rearank_score_mode;
 
 typedef struct rearank_options {
@@ -101,39 +112,51 @@ typedef struct rearank_options {
     float temperature;   /* 0 = always the likeliest token */
     float top_p;         /* with a temperature; 0 or 1 = off */
     uint64_t seed;       /* with a temperature */
-    /* Text as the model writes it, whole characters, in window `window_index` of `n_windows` (topdown: of those known so far);
-     * called on the ranking thread, not NUL-terminated. Returning 0 cancels the ranking. May be NULL. */
-    int (*on_text)(void *user, size_t window_index, size_t n_windows, const char *text, size_t bytes);
+    /* Text as the model writes it, whole characters, in window `window_index` of `n_windows`
+     * (topdown: of those known so far); called on the ranking thread, not NUL-terminated. Returning
+     * 0 cancels the ranking. May be NULL. */
+    int (*on_text)(
+        void *user, size_t window_index, size_t n_windows, const char *text, size_t bytes);
     void *user;
     rearank_schedule schedule;
-    size_t passes; /* do it all over this many times, each over the outcome of the one before; 0 = 1 */
-    int strict;            /* 1 = free thinking, then a grammar that admits whole rankings only; -1 = free text; 0 = strict
-                            * unless the model's name holds "rearank" */
-    int32_t think_budget;  /* strict: tokens of thinking before the answer is begun by force, at most max_tokens; 0 = 1024,
-                            * below 0 = none */
-    uint32_t answer_depth; /* strict: ids that an answer lists, the others follow in their order; 0 = all */
+    /* do it all over this many times, each over the outcome of the one before; 0 = 1 */
+    size_t passes;
+    /* 1 = free thinking, then a grammar that admits whole rankings only; -1 = free text; 0 = strict
+     * unless the model's name holds "rearank" */
+    int strict;
+    /* strict: tokens of thinking before the answer is begun by force, at most max_tokens; 0 = 1024,
+     * below 0 = none */
+    int32_t think_budget;
+    /* strict: ids that an answer lists, the others follow in their order; 0 = all */
+    uint32_t answer_depth;
     rearank_score_mode score_mode;
-    /* Seconds that the ranking may take from when its first window is asked about; 0 = any. Then what is running is cut short, and
-     * windows that are not ranked by then keep the order that they were given: the ranking is whole, its status REARANK_OK, and
-     * rearank_window.late says which they are. */
+    /* Seconds that the ranking may take from when its first window is asked about; 0 = any. Then
+     * what is running is cut short, and windows that are not ranked by then keep the order that
+     * they were given: the ranking is whole, its status REARANK_OK, and rearank_window.late says
+     * which they are. */
     double deadline_s;
-    uint32_t orders;        /* read: the mean over so many orders of each window; 0 = 1 */
-    uint32_t passage_chars; /* read: characters of a passage that are read; 0 = as the readout was fitted */
+    uint32_t orders; /* read: the mean over so many orders of each window; 0 = 1 */
+    /* read: characters of a passage that are read; 0 = as the readout was fitted */
+    uint32_t passage_chars;
 } rearank_options;
 
-/* Ranks passages given best first, where there is an order. 0 and 1 passages need no model's answer. `options` NULL = the
- * defaults. Calls on one engine wait for each other. *out is untouched on failure. */
-REARANK_API rearank_status rearank_rank(rearank_engine *engine, const char *query, const rearank_passage *passages, size_t n,
-                                        const rearank_options *options, rearank_ranking **out);
-/* Makes the running ranking, or else the next, end with REARANK_E_CANCELLED soon. From any thread or signal handler. */
+/* Ranks passages given best first, where there is an order. 0 and 1 passages need no model's
+ * answer. `options` NULL = the defaults. Calls on one engine wait for each other. *out is untouched
+ * on failure. */
+REARANK_API rearank_status rearank_rank(rearank_engine *engine, const char *query,
+    const rearank_passage *passages, size_t n, const rearank_options *options,
+    rearank_ranking **out);
+/* Makes the running ranking, or else the next, end with REARANK_E_CANCELLED soon. From any thread
+ * or signal handler. */
 REARANK_API void rearank_cancel(rearank_engine *engine);
 
 typedef struct rearank_result {
     size_t index;   /* in the passages given */
     const char *id; /* the passage's; NULL when it had none */
     size_t rank;    /* from 1 */
-    /* Strictly decreasing in (0, 1]. Where `calibrated` is 1 it is the probability that the passage is relevant, lowered where a passage
-     * above it has less; else it says the order and nothing more. */
+    /* Strictly decreasing in (0, 1]. Where `calibrated` is 1 it is the probability that the passage
+     * is relevant, lowered where a passage above it has less; else it says the order and nothing
+     * more. */
     double score;
     int calibrated; /* 1 = the model's relevance was read, without an answer; else 0 */
 } rearank_result;
@@ -144,7 +167,8 @@ typedef struct rearank_word {
     double share; /* of the attention that the passage drew, 0 to 1 */
 } rearank_word;
 
-/* What drew the attention in one passage, as the prompt showed it: whitespace collapsed, cut at some length. */
+/* What drew the attention in one passage, as the prompt showed it: whitespace collapsed, cut at
+ * some length. */
 typedef struct rearank_attention {
     const char *sentence;      /* the one that drew most; "" where none did */
     double share;              /* the sentence's, 0 to 1 */
@@ -154,28 +178,37 @@ typedef struct rearank_attention {
 
 /* One look of the model at a window of passages. */
 typedef struct rearank_window {
-    size_t begin, end;           /* positions of the ranking, [begin, end) */
-    size_t n;                    /* end − begin; one more where topdown shows the pivot before them */
+    size_t begin, end; /* positions of the ranking, [begin, end) */
+    /* end − begin; one more where topdown shows the pivot before them */
+    size_t n;
     const uint32_t *passages;    /* [n] indices of those shown as [1], [2], … */
     const uint32_t *permutation; /* [n] ids 1…n, best first */
-    const char *response;        /* all that was written; of a window that was read: its order, which nobody wrote */
-    const char *reasoning;       /* what stands before the answer */
+    /* all that was written; of a window that was read: its order, which nobody wrote */
+    const char *response;
+    const char *reasoning; /* what stands before the answer */
     const char *answer;
-    int repaired;                /* the answer was no permutation and was made one */
-    int truncated;               /* the answer or the thinking was cut, or the answer finished by force */
-    /* Of the prompt's tokens, those that were there from an earlier prompt of the same job or of one beside it; the rest were computed. */
+    int repaired; /* the answer was no permutation and was made one */
+    /* the answer or the thinking was cut, or the answer finished by force */
+    int truncated;
+    /* Of the prompt's tokens, those that were there from an earlier prompt of the same job or of
+     * one beside it; the rest were computed. */
     uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
-    int late;                    /* the deadline came before it was ranked: its passages kept their order, the texts are "" */
-    /* Of windows whose passages' relevance was read instead of answered, by label (that of [1] first); NULL of all others. */
-    const double *scores;        /* [n] the window is ordered by them; they mean nothing outside of it */
-    const double *probabilities; /* [n] that the passage is relevant: calibrated */
+    int late; /* the deadline came before it was ranked: its passages kept their order, the texts are "" */
+    /* Of windows whose passages' relevance was read instead of answered, by label (that of [1]
+     * first); NULL of all others. */
+    /* [n] the window is ordered by them; they mean nothing outside of it */
+    const double *scores;
+    const double *probabilities;        /* [n] that the passage is relevant: calibrated */
     const rearank_attention *attention; /* [n] */
 } rearank_window;
 
-/* Owned by the ranking; *n gets their number. Results stand best first, windows in the order of the calls. */
-REARANK_API const rearank_result *rearank_ranking_results(const rearank_ranking *ranking, size_t *n);
-REARANK_API const rearank_window *rearank_ranking_windows(const rearank_ranking *ranking, size_t *n);
+/* Owned by the ranking; *n gets their number. Results stand best first, windows in the order of the
+ * calls. */
+REARANK_API const rearank_result *rearank_ranking_results(
+    const rearank_ranking *ranking, size_t *n);
+REARANK_API const rearank_window *rearank_ranking_windows(
+    const rearank_ranking *ranking, size_t *n);
 REARANK_API void rearank_ranking_free(rearank_ranking *ranking); /* NULL is accepted */
 
 #ifdef __cplusplus

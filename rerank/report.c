@@ -15,7 +15,7 @@ rr_status rr_report_begin(rr_report *report, const rr_report_params *params, rr_
     return rr_parts_read(rr_report_html, &report->parts, diag);
 }
 
-/* Judgements ------------------------------------------------------------------------------------------------------- */
+/* Judgements */
 
 /* What judgements say of one query. */
 typedef struct judged_query {
@@ -24,8 +24,8 @@ typedef struct judged_query {
 } judged_query;
 
 /* nDCG@10 of the passages in an order; NULL = that of the first stage. */
-static rr_status judge_order(const rr_query *query, rr_text qid, const uint32_t *order, const rr_eval_table *qrels, double *out,
-                             rr_diag *diag) {
+static rr_status judge_order(const rr_query *query, rr_text qid, const uint32_t *order,
+    const rr_eval_table *qrels, double *out, rr_diag *diag) {
     rr_eval_table run = {.label = "the ranking"};
     rr_measures measures;
     rr_eval eval = {0};
@@ -33,7 +33,10 @@ static rr_status judge_order(const rr_query *query, rr_text qid, const uint32_t 
     rr_status status = rr_measures_parse("ndcg@10", &measures, diag);
     for (size_t i = 0; i < query->n && status == RR_OK; i++) {
         const char *id = query->passages[order != NULL ? order[i] : i].id;
-        rr_eval_row row = {.docid = id, .docid_bytes = (uint32_t)strlen(id), .line = (uint32_t)(i + 1), .score = (double)(query->n - i)};
+        rr_eval_row row = {.docid = id,
+            .docid_bytes = (uint32_t)strlen(id),
+            .line = (uint32_t)(i + 1),
+            .score = (double)(query->n - i)};
         status = rr_eval_table_add(&run, qid, &row, diag);
     }
     status = status != RR_OK ? status : rr_eval_table_finish(&run, rr_eval_by_score, diag);
@@ -45,7 +48,8 @@ static rr_status judge_order(const rr_query *query, rr_text qid, const uint32_t 
 }
 
 /* levels stay NULL when the query is not judged. */
-static rr_status judge(const rr_eval_table *qrels, const rr_run_item *item, judged_query *out, rr_diag *diag) {
+static rr_status judge(
+    const rr_eval_table *qrels, const rr_run_item *item, judged_query *out, rr_diag *diag) {
     const rr_eval_query *found = NULL;
     size_t n = item->query.n;
     if (qrels != NULL && item->qid != NULL) {
@@ -68,13 +72,16 @@ static rr_status judge(const rr_eval_table *qrels, const rr_run_item *item, judg
     for (size_t i = 0; i < n; i++) {
         const char *id = item->query.passages[i].id;
         rr_eval_row row = {.docid = id, .docid_bytes = (uint32_t)strlen(id)};
-        const rr_eval_row *judgement = bsearch(&row, &qrels->rows[found->first], found->n, sizeof row, rr_eval_by_docid);
-        out->levels[i] = judgement == NULL ? RR_UNPOOLED : judgement->level < 0 ? RR_UNJUDGED : judgement->level;
+        const rr_eval_row *judgement =
+            bsearch(&row, &qrels->rows[found->first], found->n, sizeof row, rr_eval_by_docid);
+        out->levels[i] = judgement == NULL ? RR_UNPOOLED
+            : judgement->level < 0         ? RR_UNJUDGED
+                                           : judgement->level;
     }
     return RR_OK;
 }
 
-/* Queries ---------------------------------------------------------------------------------------------------------- */
+/* Queries */
 
 /* Keeps the first value of a fact, and that others differ. */
 static void note_fact(const rr_report *report, char *fact, size_t room, const char *value) {
@@ -90,28 +97,37 @@ static void note_fact(const rr_report *report, char *fact, size_t room, const ch
 
 /* How rankings came out of the model, for people; a way that is not known stands for itself. */
 static const char *describe_way(const char *way) {
-    return strcmp(way, "read") == 0 ? "read in one pass" : strcmp(way, "strict") == 0 ? "strict answers" : strcmp(way, "logits") == 0 ? "by logits" : way;
+    return strcmp(way, "read") == 0  ? "read in one pass"
+        : strcmp(way, "strict") == 0 ? "strict answers"
+        : strcmp(way, "logits") == 0 ? "by logits"
+                                     : way;
 }
 
 static void note_item(rr_report *report, const rr_run_item *item) {
     char options[192] = "";
     if (item->has_params) {
-        int length = item->params.schedule == RR_SCHEDULE_SINGLE ? snprintf(options, sizeof options, "one window")
-                     : item->params.schedule == RR_SCHEDULE_TOPDOWN
-                         ? snprintf(options, sizeof options, "topdown, %zu passages a window", item->params.window)
-                         : snprintf(options, sizeof options, "%zu passages a window, step %zu", item->params.window,
-                                    item->params.step);
+        int length = item->params.schedule == RR_SCHEDULE_SINGLE
+            ? snprintf(options, sizeof options, "one window")
+            : item->params.schedule == RR_SCHEDULE_TOPDOWN
+            ? snprintf(
+                  options, sizeof options, "topdown, %zu passages a window", item->params.window)
+            : snprintf(options, sizeof options, "%zu passages a window, step %zu",
+                  item->params.window, item->params.step);
         if (item->params.passes > 1) {
-            length += snprintf(options + length, sizeof options - (size_t)length, ", %zu passes", item->params.passes);
+            length += snprintf(options + length, sizeof options - (size_t)length, ", %zu passes",
+                item->params.passes);
         }
         if (item->params.depth > 0 && item->params.depth < item->query.n) {
-            length += snprintf(options + length, sizeof options - (size_t)length, ", first %zu ranked", item->params.depth);
+            length += snprintf(options + length, sizeof options - (size_t)length,
+                ", first %zu ranked", item->params.depth);
         }
         if (item->params.passage_chars > 0) {
-            length += snprintf(options + length, sizeof options - (size_t)length, ", %u characters of each", item->params.passage_chars);
+            length += snprintf(options + length, sizeof options - (size_t)length,
+                ", %u characters of each", item->params.passage_chars);
         }
         if (item->way != NULL && strcmp(item->way, "reason") != 0) {
-            snprintf(options + length, sizeof options - (size_t)length, ", %s", describe_way(item->way));
+            snprintf(
+                options + length, sizeof options - (size_t)length, ", %s", describe_way(item->way));
         } else if (item->params.style == RR_PROMPT_RANKGPT) {
             snprintf(options + length, sizeof options - (size_t)length, ", no reasoning");
         }
@@ -120,7 +136,8 @@ static void note_item(rr_report *report, const rr_run_item *item) {
     note_fact(report, report->device, sizeof report->device, item->device);
     note_fact(report, report->options, sizeof report->options, options);
     if (report->n_queries == 0) {
-        size_t bytes = rr_clean_cut(item->query.text.data, item->query.text.bytes, (sizeof report->first_query - 1) / 4);
+        size_t bytes = rr_clean_cut(
+            item->query.text.data, item->query.text.bytes, (sizeof report->first_query - 1) / 4);
         memcpy(report->first_query, item->query.text.data, bytes);
     }
     report->n_queries++;
@@ -181,8 +198,9 @@ static void write_summary(rr_report *report, const rr_run_item *item, const judg
         write(report, "query-gain", &gain);
     }
     rr_buf text = {0};
-    rr_buf_printf(&text, "%s%s%zu passage%s · %zu window%s", item->qid != NULL ? item->qid : "", item->qid != NULL ? " · " : "",
-                  item->query.n, item->query.n == 1 ? "" : "s", item->ranking.n_windows, item->ranking.n_windows == 1 ? "" : "s");
+    rr_buf_printf(&text, "%s%s%zu passage%s · %zu window%s", item->qid != NULL ? item->qid : "",
+        item->qid != NULL ? " · " : "", item->query.n, item->query.n == 1 ? "" : "s",
+        item->ranking.n_windows, item->ranking.n_windows == 1 ? "" : "s");
     rr_values_text(&more, "text", text.data != NULL ? text.data : "", text.bytes);
     write(report, "query-more", &more);
     size_t n_repaired = 0, n_truncated = 0;
@@ -203,7 +221,8 @@ rr_status rr_report_add(void *user, rr_run_item *item, rr_diag *diag) {
     judged_query judged = {0};
     size_t n = item->query.n;
     uint32_t *rank = malloc((n + 1) * sizeof *rank);
-    rr_status status = rank == NULL ? rr_fail(diag, RR_E_MEMORY, "out of memory for %zu passages", n) : RR_OK;
+    rr_status status =
+        rank == NULL ? rr_fail(diag, RR_E_MEMORY, "out of memory for %zu passages", n) : RR_OK;
     status = status != RR_OK ? status : judge(report->params.qrels, item, &judged, diag);
     if (status == RR_OK) {
         for (size_t i = 0; i < n; i++) {
@@ -222,7 +241,8 @@ rr_status rr_report_add(void *user, rr_run_item *item, rr_diag *diag) {
         } else {
             write(report, "query-one", &v);
         }
-        rr_report_query query = {&report->parts, &report->body, report->n_queries, item, rank, judged.levels};
+        rr_report_query query = {
+            &report->parts, &report->body, report->n_queries, item, rank, judged.levels};
         status = rr_report_query_write(&query, diag);
         write(report, report->params.many ? "query-many-end" : "query-one-end", NULL);
     }
@@ -231,7 +251,7 @@ rr_status rr_report_add(void *user, rr_run_item *item, rr_diag *diag) {
     return status;
 }
 
-/* Page ------------------------------------------------------------------------------------------------------------- */
+/* Page */
 
 static void write_fact(const rr_report *report, const char *name, const char *value, rr_buf *out) {
     if (value[0] != '\0') {
@@ -245,10 +265,11 @@ static void write_fact(const rr_report *report, const char *name, const char *va
 static void write_flags(const rr_report *report, rr_buf *out) {
     char text[96] = "none";
     if (report->n_repaired > 0 && report->n_truncated > 0) {
-        snprintf(text, sizeof text, "%zu repaired, %zu cut", report->n_repaired, report->n_truncated);
+        snprintf(
+            text, sizeof text, "%zu repaired, %zu cut", report->n_repaired, report->n_truncated);
     } else if (report->n_repaired + report->n_truncated > 0) {
         snprintf(text, sizeof text, "%zu %s", report->n_repaired + report->n_truncated,
-                 report->n_repaired > 0 ? "repaired" : "cut");
+            report->n_repaired > 0 ? "repaired" : "cut");
     }
     if (report->n_windows > 0) {
         write_fact(report, "Faulty answers", text, out);
@@ -272,8 +293,9 @@ static void write_facts(const rr_report *report, rr_buf *out) {
     write_fact(report, "Passages", rr_report_count(report->n_passages, a), out);
     write_fact(report, "Windows", rr_report_count(report->n_windows, a), out);
     if (report->prompt_tokens + report->generated_tokens > 0) {
-        snprintf(text, sizeof text, "%s prompt (%s reused), %s written", rr_report_count(report->prompt_tokens, a),
-                 rr_report_count(report->reused_tokens, b), rr_report_count(report->generated_tokens, c));
+        snprintf(text, sizeof text, "%s prompt (%s reused), %s written",
+            rr_report_count(report->prompt_tokens, a), rr_report_count(report->reused_tokens, b),
+            rr_report_count(report->generated_tokens, c));
         write_fact(report, "Tokens", text, out);
         write_fact(report, "Time", rr_report_time(report->time_ns, a), out);
     }
@@ -286,8 +308,9 @@ static void write_note(const rr_report *report, rr_buf *out) {
         return;
     }
     snprintf(text, sizeof text,
-             "%s no texts of passages: rank with --explain, or give the report --candidates or --passages to show them.",
-             report->n_without_texts == report->n_queries ? "This run holds" : "Some queries of this run hold");
+        "%s no texts of passages: rank with --explain, or give the report --candidates or --passages to show them.",
+        report->n_without_texts == report->n_queries ? "This run holds"
+                                                     : "Some queries of this run hold");
     rr_values v = {0};
     rr_values_printf(&v, "text", "%s", text);
     rr_parts_write(&report->parts, "note", &v, out);
@@ -297,11 +320,14 @@ rr_status rr_report_end(rr_report *report, rr_buf *out, rr_diag *diag) {
     const rr_parts *parts = &report->parts;
     rr_values head = {0}, foot = {0};
     char title[64];
-    snprintf(title, sizeof title, "%zu quer%s", report->n_queries, report->n_queries == 1 ? "y" : "ies");
-    const char *shown = report->params.title != NULL ? report->params.title : report->params.many ? title : report->first_query;
+    snprintf(
+        title, sizeof title, "%zu quer%s", report->n_queries, report->n_queries == 1 ? "y" : "ies");
+    const char *shown = report->params.title != NULL ? report->params.title
+        : report->params.many                        ? title
+                                                     : report->first_query;
     rr_values_printf(&head, "version", "%s", REARANK_VERSION);
     rr_values_printf(&head, "source", "%s%.300s", report->params.source != NULL ? " · " : "",
-                     report->params.source != NULL ? report->params.source : "");
+        report->params.source != NULL ? report->params.source : "");
     rr_values_text(&head, "title", shown, strlen(shown));
     rr_parts_write(parts, "head", &head, out);
     write_facts(report, out);

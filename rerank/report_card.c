@@ -5,9 +5,10 @@
 #include "rerank/clean.h"
 
 enum {
-    SHOWN_CHARS = 400, /* of a passage before the rest is folded away: what REARANK's prompt shows of it */
-    QUOTED = 8,        /* sentences on a card; the windows have all of them */
-    SHADES = 4         /* of words that drew attention */
+    /* of a passage before the rest is folded away: what REARANK's prompt shows of it */
+    SHOWN_CHARS = 400,
+    QUOTED = 8, /* sentences on a card; the windows have all of them */
+    SHADES = 4  /* of words that drew attention */
 };
 
 static void write(const rr_report_query *query, const char *part, const rr_values *values) {
@@ -22,14 +23,15 @@ static void write_text(const rr_report_query *query, const char *text, size_t by
     }
 }
 
-/* Texts ------------------------------------------------------------------------------------------------------------ */
+/* Texts */
 
 /* What is folded away; `what` says why. */
 static void write_rest(const rr_report_query *query, rr_text text, const char *what) {
     if (text.bytes > 0) {
         char count[32];
         rr_values v = {0};
-        rr_values_printf(&v, "count", "%s more characters%s", rr_report_count(rr_clean_count(text.data, text.bytes), count), what);
+        rr_values_printf(&v, "count", "%s more characters%s",
+            rr_report_count(rr_clean_count(text.data, text.bytes), count), what);
         rr_values_text(&v, "text", text.data, text.bytes);
         write(query, "card-rest", &v);
     }
@@ -52,7 +54,7 @@ static void write_plain(const rr_report_query *query, const rr_passage *passage)
 
 /* A passage as the prompt showed it, and what of it drew the attention. */
 typedef struct marked {
-    rr_text whole, shown;        /* all of it on one line; the beginning that was shown */
+    rr_text whole, shown;             /* all of it on one line; the beginning that was shown */
     size_t title, title_end, content; /* where the title stands, and the text begins */
     const rr_passage_read *read;
 } marked;
@@ -84,7 +86,8 @@ static const rr_read_part *word_at(const marked *m, size_t at) {
 }
 
 /* A word in the shade of its share: the passage's strongest has the darkest. */
-static void write_word(const rr_report_query *query, const marked *m, const rr_read_part *word, size_t begin, size_t end) {
+static void write_word(const rr_report_query *query, const marked *m, const rr_read_part *word,
+    size_t begin, size_t end) {
     float most = 0.0f;
     for (uint32_t i = 0; i < m->read->n_words; i++) {
         most = m->read->words[i].share > most ? m->read->words[i].share : most;
@@ -125,22 +128,26 @@ static void write_marked(const rr_report_query *query, const marked *m, size_t b
     }
 }
 
-/* Finds the title and the text in the form of rr_prompt_passage: "Title: t Content: c", or the text alone. */
+/* Finds the title and the text in the form of rr_prompt_passage: "Title: t Content: c", or the text
+ * alone. */
 static void find_parts(const rr_passage *passage, marked *m) {
     static const char title[] = "Title: ", content[] = " Content: ";
     rr_buf flat = {0};
-    rr_clean_spaces(passage->title.data != NULL ? passage->title.data : "", passage->title.bytes, &flat);
+    rr_clean_spaces(
+        passage->title.data != NULL ? passage->title.data : "", passage->title.bytes, &flat);
     if (flat.bytes > 0) {
         m->title = strlen(title);
         m->title_end = m->title + flat.bytes;
         m->content = m->title_end + strlen(content);
-        m->content = m->content < m->whole.bytes ? m->content : m->whole.bytes; /* no text: the last space is gone */
+        /* no text: the last space is gone */
+        m->content = m->content < m->whole.bytes ? m->content : m->whole.bytes;
     }
     rr_buf_destroy(&flat);
 }
 
 /* A passage that was read: as the prompt showed it, but for its words "Title:" and "Content:". */
-static void write_read(const rr_report_query *query, const rr_passage *passage, const rr_passage_read *read) {
+static void write_read(
+    const rr_report_query *query, const rr_passage *passage, const rr_passage_read *read) {
     const rr_prompt_form form = rr_rank_form(&query->item->params);
     rr_buf whole = {0}, shown = {0};
     rr_prompt_passage(&(rr_prompt_form){form.style, UINT32_MAX}, passage, &whole);
@@ -159,13 +166,14 @@ static void write_read(const rr_report_query *query, const rr_passage *passage, 
         write_marked(query, &m, m.content, end);
         write(query, "card-text-end", NULL);
     }
-    write_rest(query, (rr_text){m.whole.data + end, m.whole.bytes - end}, ", not shown to the model");
+    write_rest(
+        query, (rr_text){m.whole.data + end, m.whole.bytes - end}, ", not shown to the model");
     query->out->failed = query->out->failed || whole.failed || shown.failed;
     rr_buf_destroy(&whole);
     rr_buf_destroy(&shown);
 }
 
-/* Cards ------------------------------------------------------------------------------------------------------------ */
+/* Cards */
 
 static void write_said(const rr_report_query *query, const rr_said *said, size_t n) {
     size_t n_crowds = 0, n_quoted = 0, n_more = 0;
@@ -197,14 +205,16 @@ static void write_said(const rr_report_query *query, const rr_said *said, size_t
     }
     if (n_crowds > 0) {
         rr_values v = {0};
-        rr_values_printf(&v, "text", "%s in %zu sentence%s about more than %d passages", n_quoted > 0 ? "Also" : "Named", n_crowds,
-                         n_crowds == 1 ? "" : "s", (int)RR_EXPLAIN_CROWD);
+        rr_values_printf(&v, "text", "%s in %zu sentence%s about more than %d passages",
+            n_quoted > 0 ? "Also" : "Named", n_crowds, n_crowds == 1 ? "" : "s",
+            (int)RR_EXPLAIN_CROWD);
         write(query, "said-rest", &v);
     }
     write(query, "said-end", NULL);
 }
 
-static void write_card(const rr_report_query *query, size_t rank, const rr_explanations *explanations, const rr_attention *attention) {
+static void write_card(const rr_report_query *query, size_t rank,
+    const rr_explanations *explanations, const rr_attention *attention) {
     const rr_ranking *ranking = &query->item->ranking;
     size_t passage = ranking->order[rank], first = explanations->first[passage];
     const rr_passage *it = &query->item->query.passages[passage];
@@ -232,7 +242,8 @@ static void write_card(const rr_report_query *query, size_t rank, const rr_expla
     write(query, "card-end", NULL);
 }
 
-/* Whether any words of what was read are known: a run that was written without --explain has none. */
+/* Whether any words of what was read are known: a run that was written without --explain has
+ * none. */
 static bool has_words(const rr_report_query *query, const rr_attention *attention) {
     bool found = false;
     for (size_t i = 0; attention != NULL && i < query->item->query.n && !found; i++) {
@@ -241,7 +252,8 @@ static bool has_words(const rr_report_query *query, const rr_attention *attentio
     return found;
 }
 
-void rr_report_cards_write(const rr_report_query *query, const rr_explanations *explanations, const rr_attention *attention) {
+void rr_report_cards_write(const rr_report_query *query, const rr_explanations *explanations,
+    const rr_attention *attention) {
     write(query, "passages", NULL);
     if (has_words(query, attention)) {
         write(query, "passages-legend", NULL);

@@ -7,7 +7,9 @@
 #include "rerank/explain.h"
 #include "rerank/report_query.h"
 
-/* Appends the parts from "passages" on, with a card a passage, best first. `attention` [n] by passage; NULL = nothing was read. */
-void rr_report_cards_write(const rr_report_query *query, const rr_explanations *explanations, const rr_attention *attention);
+/* Appends the parts from "passages" on, with a card a passage, best first. `attention` [n] by
+ * passage; NULL = nothing was read. */
+void rr_report_cards_write(const rr_report_query *query, const rr_explanations *explanations,
+    const rr_attention *attention);
 
 #endif

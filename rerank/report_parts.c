@@ -22,15 +22,19 @@ rr_status rr_parts_read(const char *template, rr_parts *out, rr_diag *diag) {
     for (const char *at = strstr(template, part_open); at != NULL;) {
         const char *name = at + strlen(part_open), *close = strstr(name, part_close);
         if (close == NULL || out->n == RR_PARTS_MAX) {
-            return rr_fail(diag, RR_E_INTERNAL, "the report's template: %s", close == NULL ? "a part without a name" : "too many parts");
+            return rr_fail(diag, RR_E_INTERNAL, "the report's template: %s",
+                close == NULL ? "a part without a name" : "too many parts");
         }
         const char *text = close + strlen(part_close), *next = strstr(text, part_open);
         size_t bytes = next != NULL ? (size_t)(next - text) : strlen(text);
-        rr_part part = {{name, (size_t)(close - name)}, {text, bytes - (bytes > 0 && text[bytes - 1] == '\n')}};
+        rr_part part = {
+            {name, (size_t)(close - name)}, {text, bytes - (bytes > 0 && text[bytes - 1] == '\n')}};
         for (size_t i = 0; i < out->n; i++) {
-            if (out->items[i].name.bytes == part.name.bytes && memcmp(out->items[i].name.data, name, part.name.bytes) == 0) {
-                return rr_fail(diag, RR_E_INTERNAL, "the report's template: the part \"%.*s\" stands there twice",
-                               (int)part.name.bytes, name);
+            if (out->items[i].name.bytes == part.name.bytes &&
+                memcmp(out->items[i].name.data, name, part.name.bytes) == 0) {
+                return rr_fail(diag, RR_E_INTERNAL,
+                    "the report's template: the part \"%.*s\" stands there twice",
+                    (int)part.name.bytes, name);
             }
         }
         out->items[out->n++] = part;
@@ -52,7 +56,10 @@ void rr_values_printf(rr_values *values, const char *name, const char *format, .
     size_t room = sizeof values->room - values->used;
     int length = vsnprintf(at, room, format, args);
     va_end(args);
-    size_t bytes = length < 0 ? 0 : (size_t)length < room ? (size_t)length : room > 0 ? room - 1 : 0;
+    size_t bytes = length < 0   ? 0
+        : (size_t)length < room ? (size_t)length
+        : room > 0              ? room - 1
+                                : 0;
     rr_values_text(values, name, at, bytes);
     values->used += bytes;
 }
@@ -60,12 +67,12 @@ void rr_values_printf(rr_values *values, const char *name, const char *format, .
 static void append_escaped(const char *text, size_t bytes, rr_buf *out) {
     size_t from = 0;
     for (size_t i = 0; i < bytes; i++) {
-        const char *entity = text[i] == '&'    ? "&amp;"
-                             : text[i] == '<'  ? "&lt;"
-                             : text[i] == '>'  ? "&gt;"
-                             : text[i] == '"'  ? "&quot;"
-                             : text[i] == '\'' ? "&#39;"
-                                               : NULL;
+        const char *entity = text[i] == '&' ? "&amp;"
+            : text[i] == '<'                ? "&lt;"
+            : text[i] == '>'                ? "&gt;"
+            : text[i] == '"'                ? "&quot;"
+            : text[i] == '\''               ? "&#39;"
+                                            : NULL;
         if (entity != NULL) {
             rr_buf_append(out, text + from, i - from);
             rr_buf_text(out, entity);

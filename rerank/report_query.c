@@ -35,9 +35,11 @@ const char *rr_report_time(uint64_t ns, char *out) {
     } else if (s < 60) {
         snprintf(out, 32, "%.1f s", (double)ms / 1000.0);
     } else if (s < 3600) {
-        snprintf(out, 32, "%llu min %llu s", (unsigned long long)(s / 60), (unsigned long long)(s % 60));
+        snprintf(
+            out, 32, "%llu min %llu s", (unsigned long long)(s / 60), (unsigned long long)(s % 60));
     } else {
-        snprintf(out, 32, "%llu h %llu min", (unsigned long long)(s / 3600), (unsigned long long)(s / 60 % 60));
+        snprintf(out, 32, "%llu h %llu min", (unsigned long long)(s / 3600),
+            (unsigned long long)(s / 60 % 60));
     }
     return out;
 }
@@ -59,7 +61,7 @@ void rr_report_level(const rr_report_query *query, size_t passage) {
     }
 }
 
-/* Chart ------------------------------------------------------------------------------------------------------------ */
+/* Chart */
 
 static void write_line(const rr_report_query *query, size_t passage) {
     rr_values v = {0};
@@ -88,7 +90,9 @@ static void write_row(const rr_report_query *query, size_t rank) {
     }
     write(query, "row", &v);
     rr_report_level(query, passage);
-    rr_text shown = it->title.bytes > 0 ? it->title : it->text.bytes > 0 ? it->text : (rr_text){it->id, strlen(it->id)};
+    rr_text shown = it->title.bytes > 0 ? it->title
+        : it->text.bytes > 0            ? it->text
+                                        : (rr_text){it->id, strlen(it->id)};
     shown.bytes = rr_clean_cut(shown.data, shown.bytes, NAME_CHARS);
     rr_values_text(&name, "name", shown.data, shown.bytes);
     write(query, "row-end", &name);
@@ -102,7 +106,8 @@ static void write_chart(const rr_report_query *query) {
     }
     rr_values body = {0}, lines = {0};
     if (n_up + n_down > 0) {
-        rr_values_printf(&body, "legend", "%zu passages: %zu moved up, %zu down, %zu stayed", n, n_up, n_down, n - n_up - n_down);
+        rr_values_printf(&body, "legend", "%zu passages: %zu moved up, %zu down, %zu stayed", n,
+            n_up, n_down, n - n_up - n_down);
     } else {
         rr_values_printf(&body, "legend", "%zu passage%s: the order stayed", n, n == 1 ? "" : "s");
     }
@@ -126,7 +131,7 @@ static void write_chart(const rr_report_query *query) {
     write(query, "chart-end", NULL);
 }
 
-/* Reasoning -------------------------------------------------------------------------------------------------------- */
+/* Reasoning */
 
 static void write_text(const rr_report_query *query, const char *text, size_t bytes) {
     if (bytes > 0) {
@@ -136,7 +141,8 @@ static void write_text(const rr_report_query *query, const char *text, size_t by
     }
 }
 
-static void write_mention(const rr_report_query *query, const rr_window_result *window, rr_text text, const rr_mention *mention) {
+static void write_mention(const rr_report_query *query, const rr_window_result *window,
+    rr_text text, const rr_mention *mention) {
     rr_buf all = {0};
     for (uint32_t label = mention->first; label <= mention->last; label++) {
         rr_buf_printf(&all, "%s%u", label > mention->first ? " " : "", window->passages[label - 1]);
@@ -152,7 +158,8 @@ static void write_mention(const rr_report_query *query, const rr_window_result *
 }
 
 /* A text with its mentions as links. */
-static rr_status write_linked(const rr_report_query *query, const rr_window_result *window, rr_text text, rr_diag *diag) {
+static rr_status write_linked(
+    const rr_report_query *query, const rr_window_result *window, rr_text text, rr_diag *diag) {
     rr_arena arena = {0};
     rr_explained read;
     rr_status status = rr_explain_text(text.data, text.bytes, window->n, &arena, &read, diag);
@@ -176,7 +183,8 @@ static void write_chip(const rr_report_query *query, const char *text) {
 }
 
 /* Tokens and time; a recording has neither. */
-static void write_cost(const rr_report_query *query, const rr_window_result *window, uint64_t longest_ns) {
+static void write_cost(
+    const rr_report_query *query, const rr_window_result *window, uint64_t longest_ns) {
     char a[32], b[32], c[32];
     rr_values v = {0}, bar = {0};
     rr_buf text = {0};
@@ -191,14 +199,16 @@ static void write_cost(const rr_report_query *query, const rr_window_result *win
         rr_buf_printf(&text, " · %s", rr_report_time(window->time_ns, a));
     } else {
         rr_buf_printf(&text, ", %s written · ", rr_report_count(window->generated_tokens, a));
-        rr_buf_printf(&text, "%s: %s reading, %s writing", rr_report_time(window->time_ns, a), rr_report_time(window->prompt_ns, b),
-                      rr_report_time(window->generate_ns, c));
+        rr_buf_printf(&text, "%s: %s reading, %s writing", rr_report_time(window->time_ns, a),
+            rr_report_time(window->prompt_ns, b), rr_report_time(window->generate_ns, c));
     }
     rr_values_text(&v, "text", text.data != NULL ? text.data : "", text.bytes);
     write(query, "window-cost", &v);
     if (longest_ns > 0) {
-        rr_values_printf(&bar, "prompt", "%.2f", 100.0 * (double)window->prompt_ns / (double)longest_ns);
-        rr_values_printf(&bar, "write", "%.2f", 100.0 * (double)window->generate_ns / (double)longest_ns);
+        rr_values_printf(
+            &bar, "prompt", "%.2f", 100.0 * (double)window->prompt_ns / (double)longest_ns);
+        rr_values_printf(
+            &bar, "write", "%.2f", 100.0 * (double)window->generate_ns / (double)longest_ns);
         write(query, "bar", &bar);
     }
     query->out->failed = query->out->failed || text.failed;
@@ -212,7 +222,8 @@ static void start_answer(const rr_report_query *query, const char *name) {
 }
 
 /* The window's permutation under a name. */
-static rr_status write_order(const rr_report_query *query, const rr_window_result *window, const char *name, rr_diag *diag) {
+static rr_status write_order(
+    const rr_report_query *query, const rr_window_result *window, const char *name, rr_diag *diag) {
     rr_buf order = {0};
     for (uint32_t i = 0; i < window->n; i++) {
         rr_buf_printf(&order, "%s[%u]", i > 0 ? " > " : "", window->permutation[i]);
@@ -226,7 +237,8 @@ static rr_status write_order(const rr_report_query *query, const rr_window_resul
 }
 
 /* What was written; where the order was read nobody wrote it. */
-static rr_status write_answers(const rr_report_query *query, const rr_window_result *window, rr_diag *diag) {
+static rr_status write_answers(
+    const rr_report_query *query, const rr_window_result *window, rr_diag *diag) {
     if (window->reads != NULL) {
         return write_order(query, window, "Order", diag);
     }
@@ -236,7 +248,8 @@ static rr_status write_answers(const rr_report_query *query, const rr_window_res
     return window->repaired ? write_order(query, window, "Read as", diag) : RR_OK;
 }
 
-static rr_status write_window(const rr_report_query *query, size_t index, uint64_t longest_ns, rr_diag *diag) {
+static rr_status write_window(
+    const rr_report_query *query, size_t index, uint64_t longest_ns, rr_diag *diag) {
     const rr_window_result *window = &query->item->ranking.windows[index];
     rr_values v = {0};
     rr_values_printf(&v, "q", "%zu", query->q);

@@ -1,5 +1,6 @@
 /* One query of `rearank report`: its chart, its reasoning, its passages.
- * Owns: the order of the template's parts within a query, but for those of a passage's card (rerank/report_card.h). Private to rerank/report.c. */
+ * Owns: the order of the template's parts within a query, but for those of a passage's card
+ * (rerank/report_card.h). Private to rerank/report.c. */
 #ifndef RR_RERANK_REPORT_QUERY_H
 #define RR_RERANK_REPORT_QUERY_H
 
@@ -9,10 +10,12 @@
 typedef struct rr_report_query {
     const rr_parts *parts;
     rr_buf *out;
-    size_t q;              /* number of the query, from 1: makes ids unique */
+    size_t q; /* number of the query, from 1: makes ids unique */
     const rr_run_item *item;
-    const uint32_t *rank;  /* [n] of each passage, from 0 */
-    const int32_t *levels; /* [n] of each passage, RR_UNPOOLED and RR_UNJUDGED where there is none; NULL without judgements */
+    const uint32_t *rank; /* [n] of each passage, from 0 */
+    /* [n] of each passage, RR_UNPOOLED and RR_UNJUDGED where there is none; NULL without
+     * judgements */
+    const int32_t *levels;
 } rr_report_query;
 
 /* Appends the parts from "body" to "body-end". Errors: RR_E_MEMORY. */

@@ -40,11 +40,13 @@ rr_prompt_form rr_rank_form(const rr_rank_params *params) {
 }
 
 rr_schedule_params rr_rank_schedule(const rr_rank_params *params) {
-    return (rr_schedule_params){params->schedule, params->window, params->step, params->passes, params->then_reason};
+    return (rr_schedule_params){
+        params->schedule, params->window, params->step, params->passes, params->then_reason};
 }
 
 double rr_ranking_score(const rr_ranking *ranking, size_t rank) {
-    return ranking->scores != NULL ? ranking->scores[rank - 1] : (double)(ranking->n - rank + 1) / (double)ranking->n;
+    return ranking->scores != NULL ? ranking->scores[rank - 1]
+                                   : (double)(ranking->n - rank + 1) / (double)ranking->n;
 }
 
 /* The probability of each passage by the last window that read it; NaN = none did. */
@@ -75,7 +77,8 @@ rr_status rr_ranking_score_all(rr_ranking *ranking, rr_diag *diag) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory while ranking");
     }
     last_probabilities(ranking, by_passage);
-    double next = NAN; /* what stands above a passage that was read, unread, has at least its probability */
+    /* what stands above a passage that was read, unread, has at least its probability */
+    double next = NAN;
     for (size_t i = ranking->n; i-- > 0;) {
         const double p = by_passage[ranking->order[i]];
         next = isnan(p) ? next : p;
@@ -83,8 +86,11 @@ rr_status rr_ranking_score_all(rr_ranking *ranking, rr_diag *diag) {
     }
     float above = nextafterf(1.0f, 2.0f);
     for (size_t i = 0; i < ranking->n; i++) {
-        const double behind = (double)above * (double)(ranking->n - i) / (double)(ranking->n - i + 1); /* the unread at the end */
-        const float p = (float)(isnan(scores[i]) ? behind : scores[i]), least = (float)(ranking->n - i) * FLT_MIN;
+        /* the unread at the end */
+        const double behind =
+            (double)above * (double)(ranking->n - i) / (double)(ranking->n - i + 1);
+        const float p = (float)(isnan(scores[i]) ? behind : scores[i]),
+                    least = (float)(ranking->n - i) * FLT_MIN;
         above = p < above ? p : nextafterf(above, 0.0f);
         above = above > least ? above : least;
         scores[i] = above;
@@ -100,7 +106,8 @@ static bool is_share(float share) {
 
 bool rr_passage_read_is_sound(const rr_passage_read *read) {
     bool sound = isfinite(read->score) && read->probability >= 0.0 && read->probability <= 1.0 &&
-                 read->sentence.begin <= read->sentence.end && is_share(read->sentence.share) && read->n_words <= RR_READ_WORDS;
+        read->sentence.begin <= read->sentence.end && is_share(read->sentence.share) &&
+        read->n_words <= RR_READ_WORDS;
     uint32_t behind = 0;
     for (uint32_t i = 0; sound && i < read->n_words; i++) {
         const rr_read_part *word = &read->words[i];
@@ -114,7 +121,8 @@ static void round_share(float *share) {
     *share = *share > 1.0f && *share < 1.001f ? 1.0f : *share; /* sums of floats */
 }
 
-static rr_status copy_reads(rr_arena *arena, const rr_passage_read *reads, uint32_t n, const rr_passage_read **out, rr_diag *diag) {
+static rr_status copy_reads(rr_arena *arena, const rr_passage_read *reads, uint32_t n,
+    const rr_passage_read **out, rr_diag *diag) {
     rr_passage_read *copy = rr_arena_alloc(arena, n, sizeof *copy);
     if (copy == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory while ranking");
@@ -126,20 +134,22 @@ static rr_status copy_reads(rr_arena *arena, const rr_passage_read *reads, uint3
             round_share(&copy[i].words[k].share);
         }
         if (!rr_passage_read_is_sound(&copy[i])) {
-            return rr_fail(diag, RR_E_INTERNAL, "what was read of passage [%u] makes no sense: score %g, probability %g, %u words", i + 1,
-                           copy[i].score, copy[i].probability, copy[i].n_words);
+            return rr_fail(diag, RR_E_INTERNAL,
+                "what was read of passage [%u] makes no sense: score %g, probability %g, %u words",
+                i + 1, copy[i].score, copy[i].probability, copy[i].n_words);
         }
     }
     *out = copy;
     return RR_OK;
 }
 
-rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *reply, rr_window_result *out, rr_diag *diag) {
+rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *reply,
+    rr_window_result *out, rr_diag *diag) {
     rr_buf clean = {0};
     rr_clean_utf8(reply->text.data != NULL ? reply->text.data : "", reply->text.bytes, &clean);
     char *text = clean.failed || reply->text.failed
-                     ? NULL
-                     : rr_arena_copy(arena, clean.data != NULL ? clean.data : "", clean.bytes);
+        ? NULL
+        : rr_arena_copy(arena, clean.data != NULL ? clean.data : "", clean.bytes);
     size_t bytes = clean.bytes;
     rr_buf_destroy(&clean);
     uint32_t *passages = rr_arena_alloc(arena, call->n, sizeof *passages);
@@ -158,7 +168,8 @@ rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *r
         .permutation = permutation,
         .n = call->n,
         .n_listed = answer.n_listed,
-        .repaired = answer.repaired && (answer.dropped || reply->n_wanted == 0 || answer.n_listed < reply->n_wanted),
+        .repaired = answer.repaired &&
+            (answer.dropped || reply->n_wanted == 0 || answer.n_listed < reply->n_wanted),
         .truncated = reply->truncated || answer.unclosed,
         .reads = reads,
         .response = {text, bytes},
@@ -182,8 +193,8 @@ static rr_status take_ranking(void *user, size_t query, rr_ranking *ranking, rr_
     return RR_OK;
 }
 
-rr_status rr_rank(const rr_query *query, const rr_rank_params *params, const rr_responder *responder, rr_ranking *out,
-                  rr_diag *diag) {
+rr_status rr_rank(const rr_query *query, const rr_rank_params *params,
+    const rr_responder *responder, rr_ranking *out, rr_diag *diag) {
     *out = (rr_ranking){0};
     const rr_worker worker = {.responder = *responder};
     const rr_execute_params execute = {
@@ -211,26 +222,28 @@ size_t rr_ranking_n_late(const rr_ranking *ranking) {
     return n_late;
 }
 
-/* Replay ------------------------------------------------------------------------------------------------------------ */
+/* Replay */
 
-static rr_status wrong_number(const rr_replay *replay, const rr_recorded *recorded, size_t n_expected, rr_diag *diag) {
+static rr_status wrong_number(
+    const rr_replay *replay, const rr_recorded *recorded, size_t n_expected, rr_diag *diag) {
     return rr_fail(diag, RR_E_INPUT,
-                   "%s:%zu: qid \"%.100s\" has %zu answers, expected %zu; were they recorded with this --window, --step, "
-                   "--depth, --schedule and --passes?",
-                   replay->label, recorded->line, recorded->qid, recorded->n, n_expected);
+        "%s:%zu: qid \"%.100s\" has %zu answers, expected %zu; were they recorded with this --window, --step, "
+        "--depth, --schedule and --passes?",
+        replay->label, recorded->line, recorded->qid, recorded->n, n_expected);
 }
 
 static rr_status replay_respond(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
     const rr_replay *replay = user;
     const rr_recorded *recorded = rr_recording_find(replay->recording, call->query->qid);
     if (recorded == NULL) {
-        return rr_fail(diag, RR_E_INPUT, "%s: no answers for qid \"%.100s\", expected %zu", replay->label,
-                       call->query->qid, call->n_calls);
+        return rr_fail(diag, RR_E_INPUT, "%s: no answers for qid \"%.100s\", expected %zu",
+            replay->label, call->query->qid, call->n_calls);
     }
     if (call->index >= recorded->n) {
         return wrong_number(replay, recorded, call->n_calls, diag);
     }
-    rr_buf_append(&reply->text, recorded->responses[call->index].data, recorded->responses[call->index].bytes);
+    rr_buf_append(&reply->text, recorded->responses[call->index].data,
+        recorded->responses[call->index].bytes);
     return RR_OK;
 }
 
@@ -238,8 +251,8 @@ rr_responder rr_replay_responder(rr_replay *replay) {
     return (rr_responder){replay_respond, replay};
 }
 
-rr_status rr_replay_check(const rr_replay *replay, const rr_candidates *candidates, const rr_rank_params *params,
-                          rr_diag *diag) {
+rr_status rr_replay_check(const rr_replay *replay, const rr_candidates *candidates,
+    const rr_rank_params *params, rr_diag *diag) {
     rr_rank_params checked;
     RR_TRY(rr_rank_params_check(params, &checked, diag));
     size_t n_found = 0;
@@ -264,16 +277,18 @@ rr_status rr_replay_check(const rr_replay *replay, const rr_candidates *candidat
             known = strcmp(candidates->queries[k].qid, recorded->qid) == 0;
         }
         if (!known) {
-            return rr_fail(diag, RR_E_INPUT, "%s:%zu: answers for qid \"%.100s\", which is not among the candidates",
-                           replay->label, recorded->line, recorded->qid);
+            return rr_fail(diag, RR_E_INPUT,
+                "%s:%zu: answers for qid \"%.100s\", which is not among the candidates",
+                replay->label, recorded->line, recorded->qid);
         }
     }
     return RR_OK;
 }
 
-rr_status rr_replay_check_used(const rr_replay *replay, const rr_query *query, const rr_ranking *ranking, rr_diag *diag) {
+rr_status rr_replay_check_used(
+    const rr_replay *replay, const rr_query *query, const rr_ranking *ranking, rr_diag *diag) {
     const rr_recorded *recorded = rr_recording_find(replay->recording, query->qid);
     return recorded == NULL || recorded->n <= ranking->n_windows
-               ? RR_OK
-               : wrong_number(replay, recorded, ranking->n_windows, diag);
+        ? RR_OK
+        : wrong_number(replay, recorded, ranking->n_windows, diag);
 }

@@ -1,7 +1,8 @@
 /* From a query and its passages to a ranking with its reasoning.
- * Owns: what is asked about a window, what came of each, and a query's ranking. Does not own which windows there are
- * (rerank/schedule.h), who ranks them when several are at it (rerank/executor.h), nor where answers come from: a responder
- * does (a model: rerank/responder.h; recorded answers: rr_replay below). */
+ * Owns: what is asked about a window, what came of each, and a query's ranking. Does not own which
+ * windows there are (rerank/schedule.h), who ranks them when several are at it (rerank/executor.h),
+ * nor where answers come from: a responder does (a model: rerank/responder.h; recorded answers:
+ * rr_replay below). */
 #ifndef RR_RERANK_RERANK_H
 #define RR_RERANK_RERANK_H
 
@@ -15,21 +16,24 @@ enum { RR_RANK_WINDOW = 20, RR_RANK_STEP = 10 };
 /* One question to a responder. Everything is borrowed during the call. */
 typedef struct rr_call {
     const rr_query *query;
-    size_t index, n_calls; /* this window in the plain order, of how many for this query, as far as is known */
+    /* this window in the plain order, of how many for this query, as far as is known */
+    size_t index, n_calls;
     rr_window window;      /* positions */
     const uint32_t *order; /* [n] passages of the query shown as [1], [2], … */
     uint32_t n;
     const rr_prompt *prompt;
-    bool reasons; /* the window at the top that is ranked by an answer after all were read (rr_rank_params.then_reason) */
+    /* the window at the top that is ranked by an answer after all were read
+     * (rr_rank_params.then_reason) */
+    bool reasons;
     uint64_t deadline_ns; /* from then on (rr_time_ns): end with RR_E_DEADLINE; 0 = none */
-    /* To be told the answer's text while it is written: all of it so far. False = it is no longer wanted: end with
-     * RR_E_CANCELLED. NULL = nobody listens. */
+    /* To be told the answer's text while it is written: all of it so far. False = it is no longer
+     * wanted: end with RR_E_CANCELLED. NULL = nobody listens. */
     bool (*on_text)(void *listener, const char *text, size_t bytes);
     void *listener;
 } rr_call;
 
-/* A part of a passage as the prompt shows it (rr_prompt_passage): bytes [begin, end), and its share of the attention that the passage
- * draws, 0 … 1. */
+/* A part of a passage as the prompt shows it (rr_prompt_passage): bytes [begin, end), and its share
+ * of the attention that the passage draws, 0 … 1. */
 typedef struct rr_read_part {
     uint32_t begin, end;
     float share;
@@ -38,24 +42,28 @@ typedef struct rr_read_part {
 /* What a readout (rerank/readout.h) says of a passage in a window. Plain data. */
 enum { RR_READ_WORDS = 8 };
 typedef struct rr_passage_read {
-    double score;       /* the window is ordered by it; higher is better; means nothing outside its window */
-    double probability; /* that the passage is relevant: calibrated */
+    /* the window is ordered by it; higher is better; means nothing outside its window */
+    double score;
+    double probability;                /* that the passage is relevant: calibrated */
     rr_read_part sentence;             /* the one that drew most; its end is 0 where none did */
     rr_read_part words[RR_READ_WORDS]; /* [n_words] that drew most, by place, apart */
     uint32_t n_words;
 } rr_passage_read;
 
-/* Whether its numbers are what they must be: a finite score, probability and shares from 0 to 1, parts that do not end before they
- * begin, words in order. Where the shown text ends is not known here. Pure. */
+/* Whether its numbers are what they must be: a finite score, probability and shares from 0 to 1,
+ * parts that do not end before they begin, words in order. Where the shown text ends is not known
+ * here. Pure. */
 bool rr_passage_read_is_sound(const rr_passage_read *read);
 
-/* What came back. `text` is the responder's to fill and the caller's to free and to make valid UTF-8. Of the prompt's tokens
- * the session held `reused_tokens`, other sessions of the engine `shared_tokens`, and the rest were computed: measurements as the
- * times are, which depend on what was asked before. */
+/* What came back. `text` is the responder's to fill and the caller's to free and to make valid
+ * UTF-8. Of the prompt's tokens the session held `reused_tokens`, other sessions of the engine
+ * `shared_tokens`, and the rest were computed: measurements as the times are, which depend on what
+ * was asked before. */
 typedef struct rr_reply {
     rr_buf text;
     bool truncated; /* the answer or the thinking was cut, or the answer finished by force */
-    rr_passage_read *reads; /* [call->n] by label, malloc's: the caller frees it; NULL = nothing was read */
+    /* [call->n] by label, malloc's: the caller frees it; NULL = nothing was read */
+    rr_passage_read *reads;
     uint32_t n_wanted; /* ids that the answer was to list; 0 = all of the window */
     uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
@@ -72,13 +80,16 @@ typedef struct rr_window_result {
     const uint32_t *passages;    /* [n] which passages of the query were shown as [1], [2], … */
     const uint32_t *permutation; /* [n] ids 1…n, best first */
     uint32_t n;
-    uint32_t n_listed;           /* ids that the answer itself gave */
-    bool repaired;               /* the answer was no permutation and was made one */
-    bool truncated;              /* the answer or the thinking was cut, or the answer finished by force */
-    bool late;                   /* the deadline came before it was ranked: the passages keep their order, no text is kept */
-    const rr_passage_read *reads; /* [n] by label: what was read of the passages; NULL = they were ranked in another way */
-    rr_text response;            /* all that was written */
-    rr_text reasoning, answer;   /* its parts */
+    uint32_t n_listed; /* ids that the answer itself gave */
+    bool repaired;     /* the answer was no permutation and was made one */
+    /* the answer or the thinking was cut, or the answer finished by force */
+    bool truncated;
+    /* the deadline came before it was ranked: the passages keep their order, no text is kept */
+    bool late;
+    /* [n] by label: what was read of the passages; NULL = they were ranked in another way */
+    const rr_passage_read *reads;
+    rr_text response;          /* all that was written */
+    rr_text reasoning, answer; /* its parts */
     uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns, time_ns;
 } rr_window_result;
@@ -87,7 +98,7 @@ typedef struct rr_ranking {
     rr_arena arena;
     uint32_t *order; /* [n] indices of the query's passages, best first; each exactly once */
     size_t n;
-    double *scores;  /* [n] by rank: rr_ranking_score; NULL = no window was read */
+    double *scores;            /* [n] by rank: rr_ranking_score; NULL = no window was read */
     rr_window_result *windows; /* [n_windows] in call order */
     size_t n_windows;
     uint64_t time_ns;
@@ -99,20 +110,24 @@ typedef struct rr_rank_params {
     size_t step;   /* 0 = RR_RANK_STEP, at most the window */
     rr_schedule_kind schedule;
     size_t passes; /* 0 = 1 */
-    size_t depth;  /* only this many from the top are ranked, the rest stays behind in its order; 0 = all */
+    /* only this many from the top are ranked, the rest stays behind in its order; 0 = all */
+    size_t depth;
     rr_prompt_style style;
     uint32_t passage_chars; /* of a passage that a prompt shows; 0 = the style's own */
-    bool then_reason;       /* at the end the model reasons over the window at the top once more; not with topdown */
-    /* Time that a query may take from when its first window is asked about; 0 = any. Then windows in progress are cut short, and
-     * those that are not ranked are late. What was begun early and is ranked by then counts where it is right. */
+    /* at the end the model reasons over the window at the top once more; not with topdown */
+    bool then_reason;
+    /* Time that a query may take from when its first window is asked about; 0 = any. Then windows
+     * in progress are cut short, and those that are not ranked are late. What was begun early and
+     * is ranked by then counts where it is right. */
     uint64_t deadline_after_ns;
-    /* After each window of a query, in the plain order; `call` has no prompt. One at a time, on any worker's thread; it must
-     * not call back into the ranking. May be NULL. */
+    /* After each window of a query, in the plain order; `call` has no prompt. One at a time, on any
+     * worker's thread; it must not call back into the ranking. May be NULL. */
     void (*on_window)(void *user, const rr_call *call, const rr_window_result *result);
     void *user;
 } rr_rank_params;
 
-/* Fills in the defaults and checks. Errors: as rr_windows_check and rr_schedule_check (but for a query's passages). */
+/* Fills in the defaults and checks. Errors: as rr_windows_check and rr_schedule_check (but for a
+ * query's passages). */
 rr_status rr_rank_params_check(const rr_rank_params *params, rr_rank_params *out, rr_diag *diag);
 
 /* rr_rank_params.deadline_after_ns of a number of seconds: 0 of 0, at least 1 of more. */
@@ -125,26 +140,31 @@ rr_prompt_form rr_rank_form(const rr_rank_params *params);
 size_t rr_rank_n(const rr_query *query, const rr_rank_params *params);
 rr_schedule_params rr_rank_schedule(const rr_rank_params *params);
 
-/* Reads what came back about a window: the parser's findings, with `text` made valid UTF-8, in the arena's memory. `time_ns`
- * stays 0. Errors: RR_E_MEMORY; RR_E_INTERNAL for reads that are not sound. */
-rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *reply, rr_window_result *out, rr_diag *diag);
+/* Reads what came back about a window: the parser's findings, with `text` made valid UTF-8, in the
+ * arena's memory. `time_ns` stays 0. Errors: RR_E_MEMORY; RR_E_INTERNAL for reads that are not
+ * sound. */
+rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *reply,
+    rr_window_result *out, rr_diag *diag);
 
-/* Ranks, one window after another in the plain order, on the calling thread. 0 and 1 passages answer at once, without a call.
- * `out` must be destroyed whatever happens; after an error it holds nothing. Errors: RR_E_USAGE, RR_E_MEMORY, and whatever the
- * responder returns. */
-rr_status rr_rank(const rr_query *query, const rr_rank_params *params, const rr_responder *responder, rr_ranking *out,
-                  rr_diag *diag);
+/* Ranks, one window after another in the plain order, on the calling thread. 0 and 1 passages
+ * answer at once, without a call. `out` must be destroyed whatever happens; after an error it holds
+ * nothing. Errors: RR_E_USAGE, RR_E_MEMORY, and whatever the responder returns. */
+rr_status rr_rank(const rr_query *query, const rr_rank_params *params,
+    const rr_responder *responder, rr_ranking *out, rr_diag *diag);
 void rr_ranking_destroy(rr_ranking *ranking); /* accepts a zeroed one */
 
-/* Windows that are late; not 0 = the ranking is whole, and not what it would have been with more time. */
+/* Windows that are late; not 0 = the ranking is whole, and not what it would have been with more
+ * time. */
 size_t rr_ranking_n_late(const rr_ranking *ranking);
 
-/* The score of rank `rank` (from 1): strictly decreasing, in (0, 1]. Where windows were read it is the passage's calibrated probability
- * of being relevant, as the last window that read it has it, lowered where a passage above it has less; of passages that no window
- * read it only says the order. Then it is a float's value, so that it still falls strictly where scores are kept as floats. A permutation
- * has no such thing: there it is (n − rank + 1) / n. */
+/* The score of rank `rank` (from 1): strictly decreasing, in (0, 1]. Where windows were read it is
+ * the passage's calibrated probability of being relevant, as the last window that read it has it,
+ * lowered where a passage above it has less; of passages that no window read it only says the
+ * order. Then it is a float's value, so that it still falls strictly where scores are kept as
+ * floats. A permutation has no such thing: there it is (n − rank + 1) / n. */
 double rr_ranking_score(const rr_ranking *ranking, size_t rank);
-/* Makes ranking->scores of what its windows read; leaves it NULL when they read nothing. Errors: RR_E_MEMORY. */
+/* Makes ranking->scores of what its windows read; leaves it NULL when they read nothing. Errors:
+ * RR_E_MEMORY. */
 rr_status rr_ranking_score_all(rr_ranking *ranking, rr_diag *diag);
 
 /* Answers from a recording. Errors of its responder: RR_E_INPUT when an answer is missing. */
@@ -153,11 +173,13 @@ typedef struct rr_replay {
     const char *label;             /* the recording in messages */
 } rr_replay;
 rr_responder rr_replay_responder(rr_replay *replay);
-/* Fails with RR_E_INPUT when the recording holds more answers than the schedule of a query asks for, as far as that is known
- * before, or answers for a query that is not among the candidates. */
-rr_status rr_replay_check(const rr_replay *replay, const rr_candidates *candidates, const rr_rank_params *params,
-                          rr_diag *diag);
-/* Fails with RR_E_INPUT when the recording holds more answers for a query than its ranking asked for. */
-rr_status rr_replay_check_used(const rr_replay *replay, const rr_query *query, const rr_ranking *ranking, rr_diag *diag);
+/* Fails with RR_E_INPUT when the recording holds more answers than the schedule of a query asks
+ * for, as far as that is known before, or answers for a query that is not among the candidates. */
+rr_status rr_replay_check(const rr_replay *replay, const rr_candidates *candidates,
+    const rr_rank_params *params, rr_diag *diag);
+/* Fails with RR_E_INPUT when the recording holds more answers for a query than its ranking asked
+ * for. */
+rr_status rr_replay_check_used(
+    const rr_replay *replay, const rr_query *query, const rr_ranking *ranking, rr_diag *diag);
 
 #endif

@@ -26,7 +26,8 @@ bool rr_turn_take(rr_turn *turn, const char *bytes, size_t n_bytes, bool flush) 
         turn->refused = !events->text(events->user, turn->call, text, n_new, turn->n_generated);
     }
     if (turn->call->on_text != NULL && n_new > 0 && !turn->refused) {
-        turn->refused = !turn->call->on_text(turn->call->listener, turn->text->data, turn->text->bytes);
+        turn->refused =
+            !turn->call->on_text(turn->call->listener, turn->text->data, turn->text->bytes);
     }
     return !turn->refused;
 }
@@ -42,9 +43,11 @@ bool rr_turn_wrote(const rr_turn *turn, size_t from, const char *needle) {
     return false;
 }
 
-/* Looks only at the end of the text: the whole is parsed when a closing tag has just been written. */
+/* Looks only at the end of the text: the whole is parsed when a closing tag has just been
+ * written. */
 bool rr_turn_is_answered(const rr_turn *turn, size_t from) {
-    return rr_turn_wrote(turn, from, RR_ANSWER_CLOSE) && rr_answer_is_closed(turn->text->data, turn->text->bytes);
+    return rr_turn_wrote(turn, from, RR_ANSWER_CLOSE) &&
+        rr_answer_is_closed(turn->text->data, turn->text->bytes);
 }
 
 static bool on_token(void *user, int32_t id) {
@@ -68,10 +71,12 @@ rr_status rr_turn_sync(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
     return RR_OK;
 }
 
-rr_status rr_turn_generate(rr_turn *turn, size_t max_tokens, rr_reply *reply, rr_stop *stop, rr_diag *diag) {
+rr_status rr_turn_generate(
+    rr_turn *turn, size_t max_tokens, rr_reply *reply, rr_stop *stop, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     const rr_draft_text earlier = {model->earlier, model->n_earlier};
-    rr_draft_model drafts = {.session = model->drafting, .sources = {.texts = &earlier, .n = model->n_earlier > 0}};
+    rr_draft_model drafts = {
+        .session = model->drafting, .sources = {.texts = &earlier, .n = model->n_earlier > 0}};
     rr_generate_params params = {
         .max_tokens = (uint32_t)max_tokens,
         .temperature = model->temperature,
@@ -110,20 +115,25 @@ rr_status rr_turn_force(rr_turn *turn, const char *text, rr_diag *diag) {
 
 /* Continues a text that has no answer behind the tags that it lacks, and closes the answer. */
 static rr_status finish_by_force(rr_turn *turn, rr_stop stop, rr_reply *reply, rr_diag *diag) {
-    const char *tags = rr_answer_finish(turn->text->data, turn->text->bytes, turn->call->n, stop == RR_STOP_END);
+    const char *tags =
+        rr_answer_finish(turn->text->data, turn->text->bytes, turn->call->n, stop == RR_STOP_END);
     if (tags == NULL) {
         return RR_OK;
     }
     reply->truncated = true;
     if (tags[0] != '\0') {
-        RR_TRY(rr_tokenizer_encode(turn->model->tokenizer, tags, strlen(tags), &turn->timeline, diag));
+        RR_TRY(
+            rr_tokenizer_encode(turn->model->tokenizer, tags, strlen(tags), &turn->timeline, diag));
         RR_TRY(rr_turn_force(turn, tags, diag));
     }
-    if (tags[0] != '\0' || stop != RR_STOP_END) { /* a model that ended inside its answer would only end again */
+    /* a model that ended inside its answer would only end again */
+    if (tags[0] != '\0' || stop != RR_STOP_END) {
         RR_TRY(rr_turn_generate(turn, finish_tokens(turn->call->n), reply, &stop, diag));
     }
     /* so that no digit before the answer is read as part of it */
-    return rr_answer_is_closed(turn->text->data, turn->text->bytes) ? RR_OK : rr_turn_force(turn, "</answer>", diag);
+    return rr_answer_is_closed(turn->text->data, turn->text->bytes)
+        ? RR_OK
+        : rr_turn_force(turn, "</answer>", diag);
 }
 
 static rr_status answer_freely(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
@@ -132,7 +142,7 @@ static rr_status answer_freely(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
     size_t max_tokens = 0;
     turn->is_over = rr_turn_is_answered;
     RR_TRY(rr_turn_room(turn, model->max_tokens == 0 ? RR_RESPONDER_MAX_TOKENS : model->max_tokens,
-                        finish_tokens(turn->call->n), &max_tokens, diag));
+        finish_tokens(turn->call->n), &max_tokens, diag));
     RR_TRY(rr_turn_generate(turn, max_tokens, reply, &stop, diag));
     reply->truncated = stop == RR_STOP_MAX_TOKENS || stop == RR_STOP_CONTEXT;
     return model->style == RR_PROMPT_REARANK ? finish_by_force(turn, stop, reply, diag) : RR_OK;
@@ -144,18 +154,20 @@ static void on_prompt(void *user, size_t done, size_t total) {
     events->prompt(events->user, turn->call, done, total);
 }
 
-/* What tags may take beyond what they are reckoned at, so that a hold ends no answer that the context does not end. */
+/* What tags may take beyond what they are reckoned at, so that a hold ends no answer that the
+ * context does not end. */
 enum { TOKENS_TO_SPARE = 64 };
 
-rr_status rr_turn_room(const rr_turn *turn, size_t wanted, size_t n_answer, size_t *out, rr_diag *diag) {
+rr_status rr_turn_room(
+    const rr_turn *turn, size_t wanted, size_t n_answer, size_t *out, rr_diag *diag) {
     size_t n_context = rr_engine_plan(turn->model->engine)->n_context;
     size_t needed = turn->timeline.n + n_answer + 1;
     if (needed > n_context) {
         return rr_fail(diag, RR_E_INPUT,
-                       "a window of %u passages takes %zu prompt tokens and room for an answer, %zu in "
-                       "all; the context holds %zu: make the window smaller (a single one: rank fewer passages) "
-                       "or the context larger",
-                       turn->call->n, turn->timeline.n, needed, n_context);
+            "a window of %u passages takes %zu prompt tokens and room for an answer, %zu in "
+            "all; the context holds %zu: make the window smaller (a single one: rank fewer passages) "
+            "or the context larger",
+            turn->call->n, turn->timeline.n, needed, n_context);
     }
     size_t room = n_context - needed + 1;
     *out = wanted < room ? wanted : room;
@@ -168,7 +180,8 @@ static void remember(rr_model_responder *model, const rr_turn *turn) {
     const size_t n = turn->timeline.n - turn->n_prompt;
     if (model->earlier != NULL && n > 0) {
         model->n_earlier = n < model->earlier_room ? n : model->earlier_room;
-        memcpy(model->earlier, turn->timeline.ids + turn->n_prompt, model->n_earlier * sizeof *model->earlier);
+        memcpy(model->earlier, turn->timeline.ids + turn->n_prompt,
+            model->n_earlier * sizeof *model->earlier);
     }
 }
 
@@ -189,7 +202,8 @@ static rr_status model_respond(void *user, const rr_call *call, rr_reply *reply,
         rr_session_on_sync_progress(model->session, on_prompt, &turn);
     }
     if (mode != RR_ANSWER_READ) {
-        RR_TRY_GOTO(rr_chat_encode(model->tokenizer, call->prompt->messages, call->prompt->n, true, &turn.timeline, diag));
+        RR_TRY_GOTO(rr_chat_encode(
+            model->tokenizer, call->prompt->messages, call->prompt->n, true, &turn.timeline, diag));
         turn.n_prompt = turn.timeline.n;
     }
     switch (mode) {
@@ -220,10 +234,13 @@ fail:
 
 rr_status rr_model_responder_make(rr_model_responder *model, rr_responder *out, rr_diag *diag) {
     RR_TRY(rr_engine_tokenizer(model->engine, &model->tokenizer, diag));
-    if (model->mode == RR_ANSWER_READ && (model->readout == NULL || model->style != RR_PROMPT_REARANK)) {
-        return rr_fail(diag, RR_E_USAGE, "reading needs a readout and the prompt that lets the model reason");
+    if (model->mode == RR_ANSWER_READ &&
+        (model->readout == NULL || model->style != RR_PROMPT_REARANK)) {
+        return rr_fail(
+            diag, RR_E_USAGE, "reading needs a readout and the prompt that lets the model reason");
     }
-    if (model->mode == RR_ANSWER_STRICT || model->mode == RR_ANSWER_LOGITS || model->then_mode == RR_ANSWER_STRICT) {
+    if (model->mode == RR_ANSWER_STRICT || model->mode == RR_ANSWER_LOGITS ||
+        model->then_mode == RR_ANSWER_STRICT) {
         RR_TRY(rr_answer_tokens_make(model->tokenizer, model->style, &model->answer, diag));
     }
     *out = (rr_responder){model_respond, model};
@@ -253,7 +270,8 @@ static const struct {
 } ways[] = {
     {is_rearank, {RR_ANSWER_FREE, "its model was trained to reason and rank"}},
     {can_be_read, {RR_ANSWER_READ, "there is a readout for its model"}},
-    {is_any, {RR_ANSWER_STRICT, "there is no readout for its model, which was not trained to rank"}},
+    {is_any,
+        {RR_ANSWER_STRICT, "there is no readout for its model, which was not trained to rank"}},
 };
 
 rr_way rr_way_default(const char *model_name, bool has_readout) {

@@ -33,8 +33,10 @@ static rr_status no_memory(const joiner *j, rr_diag *diag) {
 
 /* Sorts by where a query first stands in the file; fits qsort. */
 static int by_place(const void *a, const void *b) {
-    const rr_eval_query *left = *(const rr_eval_query *const *)a, *right = *(const rr_eval_query *const *)b;
-    return left->first < right->first ? -1 : left->first > right->first; /* rows are grouped in the order of first appearance */
+    const rr_eval_query *left = *(const rr_eval_query *const *)a,
+                        *right = *(const rr_eval_query *const *)b;
+    /* rows are grouped in the order of first appearance */
+    return left->first < right->first ? -1 : left->first > right->first;
 }
 
 static rr_status order_queries(joiner *j, rr_diag *diag) {
@@ -60,10 +62,11 @@ static rr_status exclude(joiner *j, rr_diag *diag) {
     rr_status status = RR_OK;
     if (rr_bright_is(file.data, file.bytes)) {
         size_t depth = j->params->depth;
-        status = rr_bright_parse(file.data, file.bytes, j->params->queries, NULL, &j->excluded, diag);
+        status =
+            rr_bright_parse(file.data, file.bytes, j->params->queries, NULL, &j->excluded, diag);
         if (status == RR_OK) {
-            j->counts->n_excluded =
-                rr_bright_exclude(&j->run, &j->excluded, depth != 0 && depth < RR_BRIGHT_CUT ? RR_BRIGHT_CUT : depth);
+            j->counts->n_excluded = rr_bright_exclude(
+                &j->run, &j->excluded, depth != 0 && depth < RR_BRIGHT_CUT ? RR_BRIGHT_CUT : depth);
         }
     }
     rr_text_file_close(&file);
@@ -75,15 +78,17 @@ static size_t n_ranked(const joiner *j, const rr_eval_query *query) {
 }
 
 static rr_status note_replaced(joiner *j, rr_diag *diag) {
-    const rr_doc_replaced *first = j->queries.n_replaced > 0 ? &j->queries.first_replaced : &j->passages.first_replaced;
+    const rr_doc_replaced *first =
+        j->queries.n_replaced > 0 ? &j->queries.first_replaced : &j->passages.first_replaced;
     j->counts->n_replaced = j->queries.n_replaced + j->passages.n_replaced;
     if (j->counts->n_replaced == 0) {
         return RR_OK;
     }
     rr_buf text = {0};
-    rr_buf_printf(&text, "\"%.*s\" in %s:%zu, before in line %zu", shown(first->id), first->id.data, first->label, first->line,
-                  first->earlier);
-    j->counts->first_replaced = text.failed ? NULL : rr_arena_copy(&j->out->arena, text.data, text.bytes);
+    rr_buf_printf(&text, "\"%.*s\" in %s:%zu, before in line %zu", shown(first->id), first->id.data,
+        first->label, first->line, first->earlier);
+    j->counts->first_replaced =
+        text.failed ? NULL : rr_arena_copy(&j->out->arena, text.data, text.bytes);
     rr_buf_destroy(&text);
     return j->counts->first_replaced != NULL ? RR_OK : no_memory(j, diag);
 }
@@ -92,7 +97,8 @@ static rr_status read_texts(joiner *j, rr_diag *diag) {
     for (size_t i = 0; i < j->n; i++) {
         RR_TRY(rr_docs_want(&j->queries, j->order[i]->qid, diag));
         for (size_t k = 0; k < n_ranked(j, j->order[i]); k++) {
-            RR_TRY(rr_docs_want(&j->passages, docid_of(&j->run.rows[j->order[i]->first + k]), diag));
+            RR_TRY(
+                rr_docs_want(&j->passages, docid_of(&j->run.rows[j->order[i]->first + k]), diag));
         }
     }
     RR_TRY(rr_docs_read(&j->queries, RR_DOCS_QUERIES, j->params->queries, diag));
@@ -132,12 +138,14 @@ static missing first_missing(const joiner *j) {
 
 /* What it is, and where one would look for it in vain. */
 static void describe_missing(const joiner *j, const missing *m, rr_buf *out) {
-    rr_buf_printf(out, "%s \"%.*s\"", m->query ? "query" : "passage", shown(m->doc->id), m->doc->id.data);
+    rr_buf_printf(
+        out, "%s \"%.*s\"", m->query ? "query" : "passage", shown(m->doc->id), m->doc->id.data);
     if (m->doc->null_label != NULL) {
-        rr_buf_printf(out, " has null for its text in %s:%zu", m->doc->null_label, m->doc->null_line);
+        rr_buf_printf(
+            out, " has null for its text in %s:%zu", m->doc->null_label, m->doc->null_line);
     } else {
         rr_buf_printf(out, " is not in %s%s", m->query ? j->params->queries : j->params->corpora[0],
-                      !m->query && j->params->n_corpora > 1 ? " nor the other files" : "");
+            !m->query && j->params->n_corpora > 1 ? " nor the other files" : "");
     }
 }
 
@@ -156,9 +164,11 @@ static rr_status check_missing(joiner *j, rr_diag *diag) {
         j->counts->first_missing = rr_arena_copy(&j->out->arena, text.data, text.bytes);
         status = j->counts->first_missing != NULL ? RR_OK : no_memory(j, diag);
     } else {
-        status = rr_fail(diag, RR_E_INPUT, "%s:%u: %s; missing: %zu of %zu %s. --skip-missing goes on without them", j->params->run, m.line,
-                         text.data, m.query ? counts->n_missing_queries : counts->n_missing_passages,
-                         m.query ? j->n : counts->n_passages, m.query ? "queries" : "passages");
+        status = rr_fail(diag, RR_E_INPUT,
+            "%s:%u: %s; missing: %zu of %zu %s. --skip-missing goes on without them",
+            j->params->run, m.line, text.data,
+            m.query ? counts->n_missing_queries : counts->n_missing_passages,
+            m.query ? j->n : counts->n_passages, m.query ? "queries" : "passages");
     }
     rr_buf_destroy(&text);
     return status;
@@ -173,14 +183,17 @@ static rr_status copy_id(joiner *j, rr_text id, uint32_t line, const char **out,
     if (!plain) {
         rr_buf clean = {0};
         rr_clean_terminal(id.data, id.bytes, false, &clean);
-        bool ok = !clean.failed && clean.bytes == id.bytes && memcmp(clean.data, id.data, id.bytes) == 0 &&
-                  memchr(id.data, '\t', id.bytes) == NULL;
+        bool ok = !clean.failed && clean.bytes == id.bytes &&
+            memcmp(clean.data, id.data, id.bytes) == 0 && memchr(id.data, '\t', id.bytes) == NULL;
         rr_buf_clear(&clean);
         rr_clean_utf8(id.data, id.bytes, &clean);
-        ok = ok && !clean.failed && clean.bytes == id.bytes && memcmp(clean.data, id.data, id.bytes) == 0;
+        ok = ok && !clean.failed && clean.bytes == id.bytes &&
+            memcmp(clean.data, id.data, id.bytes) == 0;
         rr_buf_destroy(&clean);
         if (!ok) {
-            return rr_fail(diag, RR_E_INPUT, "%s:%u: found an id that is no valid UTF-8 or holds control characters", j->params->run, line);
+            return rr_fail(diag, RR_E_INPUT,
+                "%s:%u: found an id that is no valid UTF-8 or holds control characters",
+                j->params->run, line);
         }
     }
     *out = rr_arena_copy(&j->out->arena, id.data, id.bytes);
@@ -191,13 +204,16 @@ static rr_status copy_id(joiner *j, rr_text id, uint32_t line, const char **out,
 static rr_status copy_clean(joiner *j, rr_text text, rr_text *out, rr_diag *diag) {
     rr_buf clean = {0};
     rr_clean_utf8(text.data, text.bytes, &clean);
-    const char *copy = clean.failed || clean.data == NULL ? NULL : rr_arena_copy(&j->out->arena, clean.data, clean.bytes);
+    const char *copy = clean.failed || clean.data == NULL
+        ? NULL
+        : rr_arena_copy(&j->out->arena, clean.data, clean.bytes);
     *out = (rr_text){copy, clean.bytes};
     rr_buf_destroy(&clean);
     return copy != NULL ? RR_OK : no_memory(j, diag);
 }
 
-static rr_status join_query(joiner *j, const rr_eval_query *from, const rr_doc *doc, rr_query *query, rr_diag *diag) {
+static rr_status join_query(
+    joiner *j, const rr_eval_query *from, const rr_doc *doc, rr_query *query, rr_diag *diag) {
     const rr_eval_row *rows = &j->run.rows[from->first];
     size_t depth = n_ranked(j, from);
     rr_passage *passages = rr_arena_alloc(&j->out->arena, from->n + 1, sizeof *passages);
@@ -235,18 +251,22 @@ static rr_status join_all(joiner *j, rr_diag *diag) {
             continue;
         }
         if (rr_clean_is_blank(doc->text.data, doc->text.bytes)) {
-            return rr_fail(diag, RR_E_INPUT, "%s:%zu: the query is blank, expected the question to rank by", doc->label, doc->line);
+            return rr_fail(diag, RR_E_INPUT,
+                "%s:%zu: the query is blank, expected the question to rank by", doc->label,
+                doc->line);
         }
         RR_TRY(join_query(j, j->order[i], doc, &queries[j->out->n], diag));
         j->out->n++;
     }
     if (j->out->n == 0) {
-        return rr_fail(diag, RR_E_INPUT, "%s: none of its queries is in %s", j->params->run, j->params->queries);
+        return rr_fail(diag, RR_E_INPUT, "%s: none of its queries is in %s", j->params->run,
+            j->params->queries);
     }
     return RR_OK;
 }
 
-rr_status rr_run_in_read(const rr_run_in *params, rr_candidates *out, rr_run_in_counts *counts, rr_diag *diag) {
+rr_status rr_run_in_read(
+    const rr_run_in *params, rr_candidates *out, rr_run_in_counts *counts, rr_diag *diag) {
     joiner j = {.params = params, .out = out, .counts = counts};
     *out = (rr_candidates){0};
     *counts = (rr_run_in_counts){0};

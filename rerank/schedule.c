@@ -10,11 +10,12 @@ static const uint32_t unknown = UINT32_MAX;
 
 /* A round of topdown over the first `n` positions. */
 typedef struct round {
-    size_t begin;     /* index of its first window */
+    size_t begin; /* index of its first window */
     size_t n_windows;
     size_t n;
-    size_t n_top;      /* kept by the first window, when there are groups; the pivot comes behind them */
-    uint32_t pivot;    /* or a guess at it, or unknown */
+    /* kept by the first window, when there are groups; the pivot comes behind them */
+    size_t n_top;
+    uint32_t pivot; /* or a guess at it, or unknown */
     bool pivot_is_sure;
     uint32_t *kept, *dropped;
     size_t n_kept, n_dropped;
@@ -42,14 +43,16 @@ struct rr_schedule {
     round_state round; /* topdown */
 };
 
-/* What is known at the start -------------------------------------------------------------------------------------- */
+/* What is known at the start */
 
 static rr_window first_window(const rr_schedule_params *params, size_t n) {
     return (rr_window){0, n < params->window ? n : params->window};
 }
 
 static rr_window window_of_pass(const rr_schedule_params *params, size_t n, size_t index) {
-    return params->kind == RR_SCHEDULE_SINGLE ? (rr_window){0, n} : rr_windows_at(n, params->window, params->step, index);
+    return params->kind == RR_SCHEDULE_SINGLE
+        ? (rr_window){0, n}
+        : rr_windows_at(n, params->window, params->step, index);
 }
 
 /* Windows of one pass; for topdown those of a round, the fewest it takes. */
@@ -58,7 +61,9 @@ static size_t count_of_pass(const rr_schedule_params *params, size_t n) {
     case RR_SCHEDULE_SINGLE:
         return n < 2 ? 0 : 1;
     case RR_SCHEDULE_TOPDOWN:
-        return n < 2 ? 0 : n <= params->window ? 1 : 1 + (n - params->window - 1) / (params->window - 1) + 1;
+        return n < 2              ? 0
+            : n <= params->window ? 1
+                                  : 1 + (n - params->window - 1) / (params->window - 1) + 1;
     default:
         return rr_windows_count(n, params->window, params->step);
     }
@@ -66,16 +71,18 @@ static size_t count_of_pass(const rr_schedule_params *params, size_t n) {
 
 rr_status rr_schedule_check(const rr_schedule_params *params, size_t n, rr_diag *diag) {
     if (params->passes < 1 || params->passes > RR_PASSES_MAX) {
-        return rr_fail(diag, RR_E_USAGE, "passes: found %zu, expected 1 to %d", params->passes, RR_PASSES_MAX);
+        return rr_fail(
+            diag, RR_E_USAGE, "passes: found %zu, expected 1 to %d", params->passes, RR_PASSES_MAX);
     }
     if (params->kind == RR_SCHEDULE_TOPDOWN && params->again_at_top) {
-        return rr_fail(diag, RR_E_USAGE, "then-reason: the topdown schedule has no last window at the top; take sliding or single");
+        return rr_fail(diag, RR_E_USAGE,
+            "then-reason: the topdown schedule has no last window at the top; take sliding or single");
     }
     if (params->kind == RR_SCHEDULE_SINGLE && n > RR_WINDOW_MAX) {
         return rr_fail(diag, RR_E_INPUT,
-                       "found %zu passages for a single window, expected at most %d: rank fewer (the depth), or take the "
-                       "sliding schedule",
-                       n, RR_WINDOW_MAX);
+            "found %zu passages for a single window, expected at most %d: rank fewer (the depth), or take the "
+            "sliding schedule",
+            n, RR_WINDOW_MAX);
     }
     return RR_OK;
 }
@@ -110,7 +117,7 @@ bool rr_schedule_window(const rr_schedule_params *params, size_t n, size_t index
     return true;
 }
 
-/* The graph ------------------------------------------------------------------------------------------------------- */
+/* The graph */
 
 static bool is_group(const rr_schedule *schedule, size_t index) {
     return schedule->params.kind == RR_SCHEDULE_TOPDOWN && index > schedule->round.begin;
@@ -140,7 +147,8 @@ static uint32_t n_handed_over(const rr_schedule *schedule, size_t index, rr_wind
         const round_state *round = &schedule->round;
         return index == round->begin && round->n_windows > 1 ? (uint32_t)round->n_top + 1 : 0;
     }
-    if (params->kind == RR_SCHEDULE_SINGLE || is_again(params, schedule->n, index) || (index + 1) % count_of_pass(params, schedule->n) == 0) {
+    if (params->kind == RR_SCHEDULE_SINGLE || is_again(params, schedule->n, index) ||
+        (index + 1) % count_of_pass(params, schedule->n) == 0) {
         return 0;
     }
     size_t next_end = window_at(schedule, index + 1).end;
@@ -153,7 +161,8 @@ static slot *slot_of(const rr_schedule *schedule, size_t index) {
 }
 
 /* What stands at place `i` of a window as things are, and whether that is sure. */
-static uint32_t passage_now(const rr_schedule *schedule, size_t index, rr_window window, uint32_t i, bool *is_sure) {
+static uint32_t passage_now(
+    const rr_schedule *schedule, size_t index, rr_window window, uint32_t i, bool *is_sure) {
     uint32_t n_front = is_group(schedule, index) ? 1 : 0;
     if (i < n_front) {
         *is_sure = schedule->round.pivot_is_sure;
@@ -191,7 +200,8 @@ static void imagine(rr_schedule *schedule, const slot *at) {
     bool is_certain = planned->state == RR_WINDOW_DONE && planned->settled && !planned->stale;
     uint32_t n_outcome = planned->state == RR_WINDOW_WAITING || planned->stale ? 0 : at->n_outcome;
     for (uint32_t i = 0; i < planned->n; i++) {
-        schedule->guess[planned->window.begin + i] = i < n_outcome ? at->passages[at->outcome[i] - 1] : unknown;
+        schedule->guess[planned->window.begin + i] =
+            i < n_outcome ? at->passages[at->outcome[i] - 1] : unknown;
         schedule->is_certain[planned->window.begin + i] = is_certain;
     }
     if (schedule->params.kind == RR_SCHEDULE_TOPDOWN && schedule->round.n_windows > 1) {
@@ -213,7 +223,8 @@ static void update(rr_schedule *schedule) {
     for (size_t i = schedule->first; i < end; i++) {
         rr_window window = slot_of(schedule, i)->planned.window;
         size_t n = window.end - window.begin;
-        memcpy(schedule->guess + window.begin, schedule->order + window.begin, n * sizeof *schedule->guess);
+        memcpy(schedule->guess + window.begin, schedule->order + window.begin,
+            n * sizeof *schedule->guess);
         memset(schedule->is_certain + window.begin, 1, n * sizeof *schedule->is_certain);
     }
 }
@@ -245,7 +256,7 @@ static void begin_round(rr_schedule *schedule, size_t n) {
     schedule->n_windows += round->n_windows;
 }
 
-/* Memory ---------------------------------------------------------------------------------------------------------- */
+/* Memory */
 
 static rr_status allocate(rr_schedule *schedule, rr_diag *diag) {
     const rr_schedule_params *params = &schedule->params;
@@ -254,7 +265,8 @@ static rr_status allocate(rr_schedule *schedule, rr_diag *diag) {
     bool is_topdown = params->kind == RR_SCHEDULE_TOPDOWN;
     schedule->n_slots = is_topdown || count > RR_SCHEDULE_AHEAD ? RR_SCHEDULE_AHEAD : count + 1;
     size_t n_lists = is_topdown ? 4 : 2;
-    schedule->memory = calloc(n_lists * n + 2 * schedule->n_slots * widest + 1, sizeof *schedule->memory);
+    schedule->memory =
+        calloc(n_lists * n + 2 * schedule->n_slots * widest + 1, sizeof *schedule->memory);
     schedule->is_certain = calloc(n + 1, sizeof *schedule->is_certain);
     schedule->slots = calloc(schedule->n_slots, sizeof *schedule->slots);
     if (schedule->memory == NULL || schedule->is_certain == NULL || schedule->slots == NULL) {
@@ -272,7 +284,8 @@ static rr_status allocate(rr_schedule *schedule, rr_diag *diag) {
     return RR_OK;
 }
 
-rr_status rr_schedule_create(const rr_schedule_params *params, size_t n, rr_schedule **out, rr_diag *diag) {
+rr_status rr_schedule_create(
+    const rr_schedule_params *params, size_t n, rr_schedule **out, rr_diag *diag) {
     RR_TRY(rr_schedule_check(params, n, diag));
     rr_schedule *schedule = calloc(1, sizeof *schedule);
     if (schedule == NULL) {
@@ -311,7 +324,7 @@ void rr_schedule_destroy(rr_schedule **pointer) {
     }
 }
 
-/* Events ---------------------------------------------------------------------------------------------------------- */
+/* Events */
 
 size_t rr_schedule_first(const rr_schedule *schedule) {
     return schedule->first;
@@ -395,7 +408,8 @@ static void end_round(rr_schedule *schedule) {
         size_t n_kept = round->n_kept;
         memcpy(schedule->order, round->kept, n_kept * sizeof *round->kept);
         schedule->order[n_kept] = round->pivot;
-        memcpy(schedule->order + n_kept + 1, round->dropped, round->n_dropped * sizeof *round->dropped);
+        memcpy(schedule->order + n_kept + 1, round->dropped,
+            round->n_dropped * sizeof *round->dropped);
         memcpy(schedule->guess, schedule->order, round->n * sizeof *round->kept);
         next = n_kept > round->n_top ? n_kept : 0;
     }
@@ -421,7 +435,8 @@ bool rr_schedule_confirm(rr_schedule *schedule) {
     } else {
         for (uint32_t i = 0; i < planned->n; i++) {
             size_t position = planned->window.begin + i;
-            schedule->order[position] = schedule->guess[position] = at->passages[at->outcome[i] - 1];
+            schedule->order[position] = schedule->guess[position] =
+                at->passages[at->outcome[i] - 1];
         }
     }
     if (schedule->params.kind == RR_SCHEDULE_TOPDOWN) {

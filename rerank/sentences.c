@@ -57,27 +57,33 @@ static size_t skip(const walk *w, size_t at, const char *const *marks) {
 
 static const char *const ends[] = {".", "!", "?", "…", NULL};
 static const char *const full_ends[] = {"。", "！", "？", "｡", NULL};
-static const char *const closers[] = {"\"", "'", ")", "*", "_", "`", "”", "’", "»", "」", "』", "）", NULL};
+static const char *const closers[] = {
+    "\"", "'", ")", "*", "_", "`", "”", "’", "»", "」", "』", "）", NULL};
 /* Words that a period behind them does not end a sentence with, whatever follows. */
-static const char *const short_words[] = {"e.g", "i.e", "vs", "cf", "dr", "mr", "mrs", "ms", "prof", "st", "fig", "figs",
-                                          "eq", "sec", "approx", "al", "ca", "resp", "viz", "incl", "ref", "refs", NULL};
+static const char *const short_words[] = {"e.g", "i.e", "vs", "cf", "dr", "mr", "mrs", "ms", "prof",
+    "st", "fig", "figs", "eq", "sec", "approx", "al", "ca", "resp", "viz", "incl", "ref", "refs",
+    NULL};
 
-/* Whether the period at `at` belongs to the word before it; `next` is the first character after the space behind it. */
+/* Whether the period at `at` belongs to the word before it; `next` is the first character after the
+ * space behind it. */
 static bool is_part_of_word(const walk *w, size_t at, char next) {
     size_t from = at;
-    while (from > w->begin && at - from < 12 && (is_letter(w->text[from - 1]) || w->text[from - 1] == '.')) {
+    while (from > w->begin && at - from < 12 &&
+        (is_letter(w->text[from - 1]) || w->text[from - 1] == '.')) {
         from--;
     }
     size_t length = at - from;
     for (size_t i = 0; short_words[i] != NULL; i++) {
-        if (strlen(short_words[i]) == length && strncasecmp(short_words[i], w->text + from, length) == 0) {
+        if (strlen(short_words[i]) == length &&
+            strncasecmp(short_words[i], w->text + from, length) == 0) {
             return true;
         }
     }
     if (length == 2 && strncasecmp("no", w->text + from, 2) == 0) {
         return is_digit(next) || next == '[';
     }
-    bool initial = length > 0 && is_capital(w->text[at - 1]) && (length == 1 || w->text[at - 2] == '.');
+    bool initial =
+        length > 0 && is_capital(w->text[at - 1]) && (length == 1 || w->text[at - 2] == '.');
     return initial && is_capital(next) && !(length == 1 && w->text[from] == 'I');
 }
 
@@ -90,7 +96,8 @@ static bool is_item_number(const walk *w, size_t at) {
     return from == w->begin && from < at;
 }
 
-/* Reads the marks at `at`, which start with one of `ends`: true when the sentence ends at *behind, else it goes on there. */
+/* Reads the marks at `at`, which start with one of `ends`: true when the sentence ends at *behind,
+ * else it goes on there. */
 static bool ends_here(const walk *w, size_t at, size_t *behind) {
     size_t marks = skip(w, at, ends), next = skip(w, marks, closers);
     *behind = next;
@@ -105,7 +112,7 @@ static bool ends_here(const walk *w, size_t at, size_t *behind) {
     }
     bool period = marks - at == 1 && w->text[at] == '.' && *behind == marks;
     return !is_small(w->text[next]) &&
-           !(period && (is_item_number(w, at) || is_part_of_word(w, at, w->text[next])));
+        !(period && (is_item_number(w, at) || is_part_of_word(w, at, w->text[next])));
 }
 
 /* A line's end is a sentence's, unless a small letter shows that the text was only wrapped. */

@@ -7,21 +7,25 @@
 #include "rerank/turn.h"
 #include "runtime/base/thread.h"
 
-/* Tokens that the tags before an answer may take: each of their bytes at most, and those of one token joined to them. */
+/* Tokens that the tags before an answer may take: each of their bytes at most, and those of one
+ * token joined to them. */
 enum { TOKENS_OF_OPENING = 40 };
 
 static rr_status out_of_memory(rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "out of memory for an answer");
 }
 
-/* An <answer> that the thinking only mentions does not end it. The whole text is looked at when a tag has just been written. */
+/* An <answer> that the thinking only mentions does not end it. The whole text is looked at when a
+ * tag has just been written. */
 bool rr_turn_is_thought(const rr_turn *turn, size_t from) {
     return rr_turn_wrote(turn, from, RR_THINK_CLOSE) ||
-           (rr_turn_wrote(turn, from, RR_ANSWER_OPEN) && !rr_answer_is_thinking(turn->text->data, turn->text->bytes));
+        (rr_turn_wrote(turn, from, RR_ANSWER_OPEN) &&
+            !rr_answer_is_thinking(turn->text->data, turn->text->bytes));
 }
 
-/* The tokens of `text` behind the last token of the timeline, which they may replace: where the model's last token is one
- * that the tokenizer gives, the two are encoded as one text, so that ">" and "\n" become the ">\n" that they are elsewhere. */
+/* The tokens of `text` behind the last token of the timeline, which they may replace: where the
+ * model's last token is one that the tokenizer gives, the two are encoded as one text, so that ">"
+ * and "\n" become the ">\n" that they are elsewhere. */
 static rr_status join(rr_turn *turn, const char *text, rr_diag *diag) {
     const rr_tokenizer *tokenizer = turn->model->tokenizer;
     const int32_t last = turn->timeline.ids[turn->timeline.n - 1];
@@ -52,7 +56,9 @@ fail:
 
 /* Writes what must stand before the list of ids. */
 static rr_status open_answer(rr_turn *turn, rr_diag *diag) {
-    const char *tags = turn->model->style == RR_PROMPT_REARANK ? rr_answer_opening(turn->text->data, turn->text->bytes) : "[";
+    const char *tags = turn->model->style == RR_PROMPT_REARANK
+        ? rr_answer_opening(turn->text->data, turn->text->bytes)
+        : "[";
     if (tags[0] != '\0') {
         RR_TRY(join(turn, tags, diag));
         RR_TRY(rr_turn_force(turn, tags, diag));
@@ -60,35 +66,41 @@ static rr_status open_answer(rr_turn *turn, rr_diag *diag) {
     return turn->timeline.failed ? out_of_memory(diag) : RR_OK;
 }
 
-/* The logits of `choices` [n] behind the timeline, as a plain loop has them: of the last `n_new` tokens each takes a pass of its own,
- * with the whole head. */
-static rr_status ask_plainly(const rr_turn *turn, size_t n_new, const int32_t *choices, uint32_t n, float *out, rr_diag *diag) {
+/* The logits of `choices` [n] behind the timeline, as a plain loop has them: of the last `n_new`
+ * tokens each takes a pass of its own, with the whole head. */
+static rr_status ask_plainly(const rr_turn *turn, size_t n_new, const int32_t *choices, uint32_t n,
+    float *out, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     const rr_tokens *timeline = &turn->timeline;
-    int32_t ids[RR_GRAMMAR_CHOICES + 1] = {(int32_t)rr_engine_model(model->engine)->config.n_vocab - 1};
+    int32_t ids[RR_GRAMMAR_CHOICES + 1] = {
+        (int32_t)rr_engine_model(model->engine)->config.n_vocab - 1};
     float logits[RR_GRAMMAR_CHOICES + 1];
     for (size_t i = n_new; i > 1; i--) {
-        RR_TRY(rr_session_logits_of(model->session, timeline->ids, timeline->n - i + 1, ids, 1, logits, diag));
+        RR_TRY(rr_session_logits_of(
+            model->session, timeline->ids, timeline->n - i + 1, ids, 1, logits, diag));
     }
     memcpy(ids + 1, choices, n * sizeof *choices);
-    RR_TRY(rr_session_logits_of(model->session, timeline->ids, timeline->n, ids, n + 1, logits, diag));
+    RR_TRY(
+        rr_session_logits_of(model->session, timeline->ids, timeline->n, ids, n + 1, logits, diag));
     memcpy(out, logits + 1, n * sizeof *out);
     return RR_OK;
 }
 
-/* Writes the list of ids behind `n_new` tokens that the model has not seen: what is to be chosen is chosen by its logits. */
+/* Writes the list of ids behind `n_new` tokens that the model has not seen: what is to be chosen is
+ * chosen by its logits. */
 static rr_status write_list(rr_turn *turn, rr_grammar *grammar, size_t n_new, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     int32_t choices[RR_GRAMMAR_CHOICES];
     float logits[RR_GRAMMAR_CHOICES];
     uint32_t n;
-    uint64_t rng = rr_turn_seed(turn) ^ UINT64_C(0xA0761D6478BD642F); /* not the draws of the thinking once more */
+    /* not the draws of the thinking once more */
+    uint64_t rng = rr_turn_seed(turn) ^ UINT64_C(0xA0761D6478BD642F);
     while ((n = rr_grammar_next(grammar, choices)) > 0) {
         size_t chosen = 0;
         if (n > 1 || model->every_token) {
-            RR_TRY(model->every_token
-                       ? ask_plainly(turn, n_new, choices, n, logits, diag)
-                       : rr_session_logits_of(model->session, turn->timeline.ids, turn->timeline.n, choices, n, logits, diag));
+            RR_TRY(model->every_token ? ask_plainly(turn, n_new, choices, n, logits, diag)
+                                      : rr_session_logits_of(model->session, turn->timeline.ids,
+                                            turn->timeline.n, choices, n, logits, diag));
             n_new = 0;
         }
         if (n > 1) {
@@ -113,13 +125,16 @@ static rr_status write_list(rr_turn *turn, rr_grammar *grammar, size_t n_new, rr
 static rr_status think(rr_turn *turn, size_t n_answer, rr_reply *reply, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     const size_t limit = model->max_tokens == 0 ? RR_RESPONDER_MAX_TOKENS : model->max_tokens;
-    size_t budget = model->think_budget == 0 ? RR_THINK_BUDGET : model->think_budget < 0 ? 0 : (size_t)model->think_budget;
+    size_t budget = model->think_budget == 0 ? RR_THINK_BUDGET
+        : model->think_budget < 0            ? 0
+                                             : (size_t)model->think_budget;
     rr_stop stop = RR_STOP_MAX_TOKENS;
     if (model->style != RR_PROMPT_REARANK) {
         budget = 0;
         stop = RR_STOP_END;
     }
-    RR_TRY(rr_turn_room(turn, budget < limit ? budget : limit, n_answer + TOKENS_OF_OPENING, &budget, diag));
+    RR_TRY(rr_turn_room(
+        turn, budget < limit ? budget : limit, n_answer + TOKENS_OF_OPENING, &budget, diag));
     if (budget > 0) {
         turn->is_over = rr_turn_is_thought;
         RR_TRY(rr_turn_generate(turn, budget, reply, &stop, diag));
@@ -134,7 +149,8 @@ rr_status rr_turn_strict(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     rr_grammar grammar;
     rr_grammar_begin(&grammar, &model->answer, turn->call->n, model->answer_depth);
-    RR_TRY(think(turn, rr_answer_tokens_most(&model->answer, turn->call->n, model->answer_depth), reply, diag));
+    RR_TRY(think(turn, rr_answer_tokens_most(&model->answer, turn->call->n, model->answer_depth),
+        reply, diag));
     uint64_t start_ns = rr_time_ns();
     const size_t n_thought = turn->timeline.n;
     RR_TRY(open_answer(turn, diag));
@@ -145,7 +161,7 @@ rr_status rr_turn_strict(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
     return RR_OK;
 }
 
-/* Scores ---------------------------------------------------------------------------------------------------------- */
+/* Scores */
 
 typedef struct scored {
     double score; /* log of a probability */
@@ -172,8 +188,10 @@ static void log_softmax(const float *logits, uint32_t n, double *out) {
     }
 }
 
-/* Scores every id that begins with the digits that `grammar` has seen; `score` is theirs. The timeline comes back as it was. */
-static rr_status score_ids(rr_turn *turn, const rr_grammar *grammar, double score, scored *out, rr_diag *diag) {
+/* Scores every id that begins with the digits that `grammar` has seen; `score` is theirs. The
+ * timeline comes back as it was. */
+static rr_status score_ids(
+    rr_turn *turn, const rr_grammar *grammar, double score, scored *out, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     int32_t choices[RR_GRAMMAR_CHOICES];
     float logits[RR_GRAMMAR_CHOICES];
@@ -186,7 +204,8 @@ static rr_status score_ids(rr_turn *turn, const rr_grammar *grammar, double scor
             logits[i] = all[choices[i]];
         }
     } else if (n > 1) {
-        RR_TRY(rr_session_logits_of(model->session, turn->timeline.ids, turn->timeline.n, choices, n, logits, diag));
+        RR_TRY(rr_session_logits_of(
+            model->session, turn->timeline.ids, turn->timeline.n, choices, n, logits, diag));
     }
     if (n > 1) {
         log_softmax(logits, n, logs);

@@ -5,9 +5,43 @@
 
 static bool is_name(const char *name, size_t bytes) {
     static const char *const names[] = {
-        "id", "_id", "qid", "query_id", "query-id", "topic", "docid", "doc_id", "docno", "pid", "passage_id", "corpus_id", "corpus-id",
-        "query", "question", "text", "title", "contents", "content", "passage", "document", "body", "url",
-        "iter", "iteration", "q0", "rank", "score", "tag", "run", "run_id", "relevance", "relevance_score", "rel", "label", "level", "grade",
+        "id",
+        "_id",
+        "qid",
+        "query_id",
+        "query-id",
+        "topic",
+        "docid",
+        "doc_id",
+        "docno",
+        "pid",
+        "passage_id",
+        "corpus_id",
+        "corpus-id",
+        "query",
+        "question",
+        "text",
+        "title",
+        "contents",
+        "content",
+        "passage",
+        "document",
+        "body",
+        "url",
+        "iter",
+        "iteration",
+        "q0",
+        "rank",
+        "score",
+        "tag",
+        "run",
+        "run_id",
+        "relevance",
+        "relevance_score",
+        "rel",
+        "label",
+        "level",
+        "grade",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strlen(names[i]) == bytes && strncasecmp(names[i], name, bytes) == 0) {
@@ -29,7 +63,8 @@ bool rr_table_head_is(rr_text line) {
         while (first < last && (*first == ' ' || *first == '"' || *first == '\'')) {
             first++;
         }
-        while (last > first && (last[-1] == ' ' || last[-1] == '"' || last[-1] == '\'' || last[-1] == '\r')) {
+        while (last > first &&
+            (last[-1] == ' ' || last[-1] == '"' || last[-1] == '\'' || last[-1] == '\r')) {
             last--;
         }
         if (!is_name(first, (size_t)(last - first))) {

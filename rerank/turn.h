@@ -1,4 +1,5 @@
-/* One answer in progress, shared by the files that get answers out of a session: responder.c (free text), strict.c, read.c. */
+/* One answer in progress, shared by the files that get answers out of a session: responder.c (free
+ * text), strict.c, read.c. */
 #ifndef RR_RERANK_TURN_H
 #define RR_RERANK_TURN_H
 
@@ -13,7 +14,8 @@ typedef struct rr_turn {
     rr_utf8_stream utf8;
     size_t n_generated;
     bool refused; /* an event asked to stop */
-    bool (*is_over)(const struct rr_turn *turn, size_t from); /* whether text that was written at or after `from` ends it */
+    /* whether text that was written at or after `from` ends it */
+    bool (*is_over)(const struct rr_turn *turn, size_t from);
 } rr_turn;
 
 /* Appends bytes as whole characters and tells the listener; false when generation must end. */
@@ -22,8 +24,9 @@ bool rr_turn_take(rr_turn *turn, const char *bytes, size_t n_bytes, bool flush);
 /* Whether `needle` was completed at or after byte `from` of the text. */
 bool rr_turn_wrote(const rr_turn *turn, size_t from, const char *needle);
 
-/* Whether what was written at or after byte `from` ended a free answer (responder.c), or the thinking before a strict one
- * (strict.c): what stands inside a <think> ends neither, but for its </think>. */
+/* Whether what was written at or after byte `from` ended a free answer (responder.c), or the
+ * thinking before a strict one (strict.c): what stands inside a <think> ends neither, but for its
+ * </think>. */
 bool rr_turn_is_answered(const rr_turn *turn, size_t from);
 bool rr_turn_is_thought(const rr_turn *turn, size_t from);
 
@@ -34,12 +37,15 @@ rr_status rr_turn_force(rr_turn *turn, const char *text, rr_diag *diag);
 rr_status rr_turn_sync(rr_turn *turn, rr_reply *reply, rr_diag *diag);
 
 /* Generates up to `max_tokens` (not 0) behind the timeline, until the turn is over. */
-rr_status rr_turn_generate(rr_turn *turn, size_t max_tokens, rr_reply *reply, rr_stop *stop, rr_diag *diag);
+rr_status rr_turn_generate(
+    rr_turn *turn, size_t max_tokens, rr_reply *reply, rr_stop *stop, rr_diag *diag);
 
-/* How many of `wanted` tokens may be generated when `n_answer` must stay free in the context. Comes before the first sync: waits
- * until the session has room for all of them (rr_session_hold), which it keeps to the turn's end. Errors: RR_E_INPUT when the
- * prompt leaves no room for that, RR_E_CANCELLED, RR_E_DEADLINE. */
-rr_status rr_turn_room(const rr_turn *turn, size_t wanted, size_t n_answer, size_t *out, rr_diag *diag);
+/* How many of `wanted` tokens may be generated when `n_answer` must stay free in the context. Comes
+ * before the first sync: waits until the session has room for all of them (rr_session_hold), which
+ * it keeps to the turn's end. Errors: RR_E_INPUT when the prompt leaves no room for that,
+ * RR_E_CANCELLED, RR_E_DEADLINE. */
+rr_status rr_turn_room(
+    const rr_turn *turn, size_t wanted, size_t n_answer, size_t *out, rr_diag *diag);
 
 /* A window's draws differ from other windows'. */
 static inline uint64_t rr_turn_seed(const rr_turn *turn) {

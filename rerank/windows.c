@@ -2,13 +2,14 @@
 
 rr_status rr_windows_check(size_t window, size_t step, rr_diag *diag) {
     if (window < 2 || window > RR_WINDOW_MAX) {
-        return rr_fail(diag, RR_E_USAGE, "window: found %zu, expected 2 to %d passages (the models were trained with 20)",
-                       window, RR_WINDOW_MAX);
+        return rr_fail(diag, RR_E_USAGE,
+            "window: found %zu, expected 2 to %d passages (the models were trained with 20)",
+            window, RR_WINDOW_MAX);
     }
     if (step < 1 || step > window) {
         return rr_fail(diag, RR_E_USAGE,
-                       "step: found %zu, expected 1 to the window's %zu passages (half the window is usual)", step,
-                       window);
+            "step: found %zu, expected 1 to the window's %zu passages (half the window is usual)",
+            step, window);
     }
     return RR_OK;
 }
@@ -21,7 +22,8 @@ size_t rr_windows_count(size_t n, size_t window, size_t step) {
         return 1;
     }
     size_t n_steps = (n - window - 1) / step + 1;
-    /* with step == window the clipped last window may hold a single passage: nothing to rank there */
+    /* with step == window the clipped last window may hold a single passage: nothing to rank
+     * there */
     return n - n_steps * step < 2 ? n_steps : n_steps + 1;
 }
 

@@ -1,11 +1,13 @@
 #include "rerank/worker.h"
 
-rr_status rr_prompt_start_tokens(const rr_tokenizer *tokenizer, const rr_prompt *start, rr_tokens *out, rr_diag *diag) {
+rr_status rr_prompt_start_tokens(
+    const rr_tokenizer *tokenizer, const rr_prompt *start, rr_tokens *out, rr_diag *diag) {
     return rr_chat_encode(tokenizer, start->messages, start->n, false, out, diag);
 }
 
 /* The session's timeline becomes the prompt's start; the whole prompt finds it there. */
-static rr_status model_prepare(void *user, const rr_call *call, uint64_t *n_computed, rr_diag *diag) {
+static rr_status model_prepare(
+    void *user, const rr_call *call, uint64_t *n_computed, rr_diag *diag) {
     const rr_model_responder *model = user;
     rr_tokens tokens = {0};
     rr_status status = rr_prompt_start_tokens(model->tokenizer, call->prompt, &tokens, diag);
@@ -15,7 +17,8 @@ static rr_status model_prepare(void *user, const rr_call *call, uint64_t *n_comp
         rr_session_deadline(model->session, 0);
     }
     if (status == RR_OK) {
-        *n_computed = tokens.n - rr_session_n_reused(model->session) - rr_session_n_shared(model->session);
+        *n_computed =
+            tokens.n - rr_session_n_reused(model->session) - rr_session_n_shared(model->session);
     }
     rr_tokens_destroy(&tokens);
     return status;
@@ -32,7 +35,9 @@ static void model_cancel(void *user) {
 rr_status rr_model_worker_make(rr_model_responder *model, rr_worker *out, rr_diag *diag) {
     rr_worker worker = {.prepare = model_prepare, .cancel = model_cancel};
     if (rr_engine_plan(model->engine)->is_short || model->mode == RR_ANSWER_READ) {
-        worker.prepare = NULL; /* computed ahead, it takes the room of a window in progress; and what is read must be computed then */
+        /* computed ahead, it takes the room of a window in progress; and what is read must be
+         * computed then */
+        worker.prepare = NULL;
     }
     RR_TRY(rr_model_responder_make(model, &worker.responder, diag));
     *out = worker;

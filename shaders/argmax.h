@@ -1,4 +1,5 @@
-/* y[r] = the smallest c with x[r][c] maximal (NaN never wins). Two terms: x[r] += x[n_rows + r] before. */
+/* y[r] = the smallest c with x[r][c] maximal (NaN never wins). Two terms: x[r] += x[n_rows + r]
+ * before. */
 #ifndef RR_SHADERS_ARGMAX_H
 #define RR_SHADERS_ARGMAX_H
 #include "push.h"

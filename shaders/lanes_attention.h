@@ -1,11 +1,12 @@
-/* Attention as in attention.h, its result quantized for the output projection. What the lanes_ ops share: lanes.h. */
+/* Attention as in attention.h, its result quantized for the output projection. What the lanes_ ops
+ * share: lanes.h. */
 #ifndef RR_SHADERS_LANES_ATTENTION_H
 #define RR_SHADERS_LANES_ATTENTION_H
 #include "push.h"
 RR_PUSH(lanes_attention,
-    RR_ADDR(q)                     /* f32 [n_rows][q_stride], head h at h * head_size; already rotated */
-    RR_ADDR(codes) RR_ADDR(groups) /* [n_rows][n_heads * head_size] */
-    RR_ADDR(rows)                  /* rr_row [n_rows] */
-    RR_U32(kv_offset)              /* as in rope.h */
+    /* f32 [n_rows][q_stride], head h at h * head_size; already rotated */
+    RR_ADDR(q) RR_ADDR(codes) RR_ADDR(groups) /* [n_rows][n_heads * head_size] */
+    RR_ADDR(rows)                             /* rr_row [n_rows] */
+    RR_U32(kv_offset)                         /* as in rope.h */
     RR_U32(n_rows) RR_U32(n_heads) RR_U32(n_kv_heads) RR_U32(q_stride) RR_F32(scale))
 #endif

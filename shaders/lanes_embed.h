@@ -1,4 +1,5 @@
-/* x = W[rows[r].token] as floats, and quantized for the first norm. Planes of W: quant/quant.h. What the lanes_ ops share: lanes.h. */
+/* x = W[rows[r].token] as floats, and quantized for the first norm. Planes of W: quant/quant.h.
+ * What the lanes_ ops share: lanes.h. */
 #ifndef RR_SHADERS_LANES_EMBED_H
 #define RR_SHADERS_LANES_EMBED_H
 #include "push.h"

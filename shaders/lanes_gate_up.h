@@ -1,4 +1,5 @@
-/* g / (1 + exp(-g)) * u of g, u = rms W x, W = the gate's rows, then the up's; quantized. What the lanes_ ops share: lanes.h. */
+/* g / (1 + exp(-g)) * u of g, u = rms W x, W = the gate's rows, then the up's; quantized. What the
+ * lanes_ ops share: lanes.h. */
 #ifndef RR_SHADERS_LANES_GATE_UP_H
 #define RR_SHADERS_LANES_GATE_UP_H
 #include "push.h"

@@ -1,5 +1,6 @@
-/* y[r] = q8(x[r] / sqrt(mean_c(x[r][c]^2) + epsilon) * weight), or q8(x[r]) when weight is 0. q8: q8.glsl.
- * Two terms: y[n_rows + r] = q8 of what q8 has lost of row r, so that both together are exact to about 15 bits. */
+/* y[r] = q8(x[r] / sqrt(mean_c(x[r][c]^2) + epsilon) * weight), or q8(x[r]) when weight is 0. q8:
+ * q8.glsl. Two terms: y[n_rows + r] = q8 of what q8 has lost of row r, so that both together are
+ * exact to about 15 bits. */
 #ifndef RR_SHADERS_RMSNORM_Q8_H
 #define RR_SHADERS_RMSNORM_Q8_H
 #include "push.h"

@@ -1,6 +1,7 @@
-/* Linked into sanitized programs only. Nothing is unloaded, so that memory which a driver keeps in its globals is still
- * reachable, and a leak or a race that remains is shown with its library; the validation layer's own leaks are not ours, and what a
- * driver's threads do is no race of ours (tests/tsan.supp). */
+/* Linked into sanitized programs only. Nothing is unloaded, so that memory which a driver keeps in
+ * its globals is still reachable, and a leak or a race that remains is shown with its library; the
+ * validation layer's own leaks are not ours, and what a driver's threads do is no race of ours
+ * (tests/tsan.supp). */
 __attribute__((visibility("default"))) int dlclose(void *handle);
 __attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 __attribute__((visibility("default"))) const char *__lsan_default_options(void);

@@ -1,5 +1,6 @@
-/* Writes a small synthetic model with a vocabulary, for tests of the program that need no real one; another SEED (1) makes other
- * weights, `flat` one whose logits are all equal. Usage: synth_model FILE [SEED|flat] */
+/* Writes a small synthetic model with a vocabulary, for tests of the program that need no real one;
+ * another SEED (1) makes other weights, `flat` one whose logits are all equal. Usage: synth_model
+ * FILE [SEED|flat] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

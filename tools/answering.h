@@ -1,5 +1,6 @@
-/* How a ranking is got from a model: the options of `rearank rank` that choose between reading, free text, the grammar and logits.
- * Owns: their names, what they exclude, the readout that is used. The default by model stands in rerank/responder.h. */
+/* How a ranking is got from a model: the options of `rearank rank` that choose between reading,
+ * free text, the grammar and logits. Owns: their names, what they exclude, the readout that is
+ * used. The default by model stands in rerank/responder.h. */
 #ifndef RR_TOOLS_ANSWERING_H
 #define RR_TOOLS_ANSWERING_H
 
@@ -8,29 +9,32 @@
 
 typedef struct rr_answering {
     bool strict, free, reason, then_reason, no_drafts, plain;
-    const char *draft_model;  /* NULL = none */
-    const char *readout_path; /* NULL = the one that comes with the program */
+    const char *draft_model;             /* NULL = none */
+    const char *readout_path;            /* NULL = the one that comes with the program */
     uint32_t think_budget, answer_depth; /* UINT32_MAX = not given */
     uint32_t passage_chars, n_orders;    /* 0 = not given */
-    int score_mode;           /* −1 = not given */
+    int score_mode;                      /* −1 = not given */
     rr_opt options[13];
-    bool no_think;            /* set before rr_answering_decide: prompts are others than the one that is read */
+    /* set before rr_answering_decide: prompts are others than the one that is read */
+    bool no_think;
     /* After rr_answering_decide. */
     rr_answer_mode mode, then_mode;
-    rr_readout readout;       /* of RR_ANSWER_READ */
-    char fact[64];            /* the way and the readout's content: what a ranking depends on */
+    rr_readout readout; /* of RR_ANSWER_READ */
+    char fact[64];      /* the way and the readout's content: what a ranking depends on */
 } rr_answering;
 
-/* --reason, --strict, --no-strict, --think-budget, --answer-depth, --score-mode, --readout, --orders, --passage-chars, --then-reason,
- * --no-drafts, --draft-model, --plain. The group points into `answering`, which must stay where it is. */
+/* --reason, --strict, --no-strict, --think-budget, --answer-depth, --score-mode, --readout,
+ * --orders, --passage-chars, --then-reason, --no-drafts, --draft-model, --plain. The group points
+ * into `answering`, which must stay where it is. */
 rr_opt_group rr_answering_group(rr_answering *answering);
 
-/* RR_CLI_GO_ON, or the code to exit with (the message is printed) when options exclude each other; what is drawn at a temperature
- * cannot be guessed. `n_jobs`: 0 = not given. */
+/* RR_CLI_GO_ON, or the code to exit with (the message is printed) when options exclude each other;
+ * what is drawn at a temperature cannot be guessed. `n_jobs`: 0 = not given. */
 int rr_answering_check(const rr_answering *answering, float temperature, uint32_t n_jobs);
 
-/* Chooses the way for a model and says it, and why, in a line on standard error. Errors: those of rr_readout_load and rr_readout_check;
- * RR_E_UNSUPPORTED when reading was asked for and there is no readout for the model. */
+/* Chooses the way for a model and says it, and why, in a line on standard error. Errors: those of
+ * rr_readout_load and rr_readout_check; RR_E_UNSUPPORTED when reading was asked for and there is no
+ * readout for the model. */
 rr_status rr_answering_decide(rr_answering *answering, const char *model_path, rr_diag *diag);
 
 /* "read", "reason", "strict" or "logits". */

@@ -1,4 +1,5 @@
-/* `rearank bench`: how fast a model runs on a device. Owns: the options, the default sets, the order of things. */
+/* `rearank bench`: how fast a model runs on a device. Owns: the options, the default sets, the
+ * order of things. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,8 +7,8 @@
 #include "tools/bench.h"
 #include "tools/ranking.h"
 
-/* What is measured when nothing is named. A window of 20 passages is about 2,150 tokens long (TREC DL19), an answer without
- * reasoning about 100. */
+/* What is measured when nothing is named. A window of 20 passages is about 2,150 tokens long (TREC
+ * DL19), an answer without reasoning about 100. */
 static const rr_bench_plan on_gpus = {
     .prompts = {{128, 512, 2048}, 3},
     .depths = {{128, 2048, 6144}, 3},
@@ -76,11 +77,13 @@ static int read_list(const char *option, const char *text, uint32_t most, rr_ben
             }
         }
         if (first < 1 || last > most || first > last) {
-            return rr_cli_usage_error("--%s: found %s, expected numbers from 1 to %u", option, text, most);
+            return rr_cli_usage_error(
+                "--%s: found %s, expected numbers from 1 to %u", option, text, most);
         }
         for (uint32_t i = first; i <= last; i++) {
             if (out->n == RR_BENCH_LIST) {
-                return rr_cli_usage_error("--%s: found %s, expected at most %d numbers", option, text, RR_BENCH_LIST);
+                return rr_cli_usage_error(
+                    "--%s: found %s, expected at most %d numbers", option, text, RR_BENCH_LIST);
             }
             out->items[out->n++] = i;
         }
@@ -88,7 +91,8 @@ static int read_list(const char *option, const char *text, uint32_t most, rr_ben
             return RR_CLI_GO_ON;
         }
     } while (*at == ',');
-    return rr_cli_usage_error("--%s: found \"%s\", expected numbers such as 128 or 128,512 or 1-8", option, text);
+    return rr_cli_usage_error(
+        "--%s: found \"%s\", expected numbers such as 128 or 128,512 or 1-8", option, text);
 }
 
 static int read_lists(const bench_options *options, rr_bench_plan *plan) {
@@ -105,7 +109,8 @@ static int read_lists(const bench_options *options, rr_bench_plan *plan) {
     return code;
 }
 
-/* The default set of the device's kind, or only what was named. `named` holds the lists of the command line. */
+/* The default set of the device's kind, or only what was named. `named` holds the lists of the
+ * command line. */
 static void make_plan(rr_bench *bench, const bench_options *options, const rr_bench_plan *named) {
     const bool software = bench->device.type == RR_DEVICE_CPU;
     rr_bench_plan *plan = &bench->plan;
@@ -113,8 +118,8 @@ static void make_plan(rr_bench *bench, const bench_options *options, const rr_be
     for (uint32_t i = 1; !software && i <= RR_DECODE_ROWS; i++) {
         plan->batches.items[plan->batches.n++] = i;
     }
-    bool points = options->prompts != NULL || options->depths != NULL || options->batches != NULL || options->gen != 0 ||
-                  options->window;
+    bool points = options->prompts != NULL || options->depths != NULL || options->batches != NULL ||
+        options->gen != 0 || options->window;
     if (points || options->start || options->roofs) {
         rr_bench_plan defaults = *plan;
         plan->prompts = named->prompts;
@@ -152,7 +157,8 @@ static void make_plan(rr_bench *bench, const bench_options *options, const rr_be
     plan->dry = options->dry;
 }
 
-static rr_status run(rr_bench *bench, const bench_options *options, const rr_bench_plan *named, rr_diag *diag) {
+static rr_status run(
+    rr_bench *bench, const bench_options *options, const rr_bench_plan *named, rr_diag *diag) {
     const rr_engine_params *params = &options->engine.params;
     bench->model_path = params->model_path;
     RR_TRY(options->json != NULL ? rr_file_out_check(options->json, diag) : RR_OK);
@@ -167,8 +173,9 @@ static rr_status run(rr_bench *bench, const bench_options *options, const rr_ben
     }
     RR_TRY(rr_bench_points(bench, params, diag));
     if (bench->plan.dry) {
-        rr_out_printf("walked through: %s on %s, %.0f of %.0f MiB planned\n", bench->model_name, bench->device.name,
-                      (double)bench->memory.total_bytes / 1048576.0, (double)bench->memory.budget_bytes / 1048576.0);
+        rr_out_printf("walked through: %s on %s, %.0f of %.0f MiB planned\n", bench->model_name,
+            bench->device.name, (double)bench->memory.total_bytes / 1048576.0,
+            (double)bench->memory.budget_bytes / 1048576.0);
         return RR_OK;
     }
     rr_bench_print(bench);
@@ -197,44 +204,90 @@ int rr_verb_bench(int argc, char **argv) {
     bench_options options = {0};
     rr_bench_plan named = {0};
     const rr_opt points[] = {
-        {.name = "prompt", .letter = 'p', .kind = RR_OPT_TEXT, .target = &options.prompts, .value = "N,…",
-         .help = "prefill of N tokens"},
-        {.name = "gen", .letter = 'n', .kind = RR_OPT_U32, .target = &options.gen, .value = "N",
-         .help = "decode: N tokens, behind --depth, --prompt or 128 tokens", .min = 1, .max = 4096},
-        {.name = "depth", .kind = RR_OPT_TEXT, .target = &options.depths, .value = "N,…",
-         .help = "decode behind N tokens"},
-        {.name = "batch", .letter = 'b', .kind = RR_OPT_TEXT, .target = &options.batches, .value = "N,…",
-         .help = "decode passes over N sessions at once, 1 to 32; 1-32 = all counts"},
-        {.name = "window", .kind = RR_OPT_FLAG, .target = &options.window,
-         .help = "a window of passages: prompt and short answer"},
-        {.name = "start", .kind = RR_OPT_FLAG, .target = &options.start,
-         .help = "the start, from the program's first step to the first token, cold and again"},
-        {.name = "roofs", .kind = RR_OPT_FLAG, .target = &options.roofs,
-         .help = "what the device can do at best: copying, arithmetic"},
+        {.name = "prompt",
+            .letter = 'p',
+            .kind = RR_OPT_TEXT,
+            .target = &options.prompts,
+            .value = "N,…",
+            .help = "prefill of N tokens"},
+        {.name = "gen",
+            .letter = 'n',
+            .kind = RR_OPT_U32,
+            .target = &options.gen,
+            .value = "N",
+            .help = "decode: N tokens, behind --depth, --prompt or 128 tokens",
+            .min = 1,
+            .max = 4096},
+        {.name = "depth",
+            .kind = RR_OPT_TEXT,
+            .target = &options.depths,
+            .value = "N,…",
+            .help = "decode behind N tokens"},
+        {.name = "batch",
+            .letter = 'b',
+            .kind = RR_OPT_TEXT,
+            .target = &options.batches,
+            .value = "N,…",
+            .help = "decode passes over N sessions at once, 1 to 32; 1-32 = all counts"},
+        {.name = "window",
+            .kind = RR_OPT_FLAG,
+            .target = &options.window,
+            .help = "a window of passages: prompt and short answer"},
+        {.name = "start",
+            .kind = RR_OPT_FLAG,
+            .target = &options.start,
+            .help = "the start, from the program's first step to the first token, cold and again"},
+        {.name = "roofs",
+            .kind = RR_OPT_FLAG,
+            .target = &options.roofs,
+            .help = "what the device can do at best: copying, arithmetic"},
     };
     const rr_opt how[] = {
-        {.name = "rounds", .letter = 'r', .kind = RR_OPT_U32, .target = &options.rounds, .value = "N",
-         .help = "how often a point is measured (default 5; 3 on software devices; fewer where one takes long)", .min = 1,
-         .max = RR_BENCH_ROUNDS},
-        {.name = "kernels", .letter = 'k', .kind = RR_OPT_FLAG, .target = &options.kernels,
-         .help = "also where the device's time goes, kernel by kernel"},
-        {.name = "json", .kind = RR_OPT_TEXT, .target = &options.json, .value = "FILE", .help = "also write all figures there"},
-        {.name = "csv", .kind = RR_OPT_TEXT, .target = &options.csv, .value = "FILE", .help = "also write a line a point there"},
-        {.name = "first-token", .kind = RR_OPT_FLAG, .target = &options.first_token,
-         .help = "open the model, make one token, print nothing: what --start times"},
-        {.name = "dry-run", .kind = RR_OPT_FLAG, .target = &options.dry,
-         .help = "walk through once and measure nothing: plan, every pipeline, a pass of each kind"},
+        {.name = "rounds",
+            .letter = 'r',
+            .kind = RR_OPT_U32,
+            .target = &options.rounds,
+            .value = "N",
+            .help =
+                "how often a point is measured (default 5; 3 on software devices; fewer where one takes long)",
+            .min = 1,
+            .max = RR_BENCH_ROUNDS},
+        {.name = "kernels",
+            .letter = 'k',
+            .kind = RR_OPT_FLAG,
+            .target = &options.kernels,
+            .help = "also where the device's time goes, kernel by kernel"},
+        {.name = "json",
+            .kind = RR_OPT_TEXT,
+            .target = &options.json,
+            .value = "FILE",
+            .help = "also write all figures there"},
+        {.name = "csv",
+            .kind = RR_OPT_TEXT,
+            .target = &options.csv,
+            .value = "FILE",
+            .help = "also write a line a point there"},
+        {.name = "first-token",
+            .kind = RR_OPT_FLAG,
+            .target = &options.first_token,
+            .help = "open the model, make one token, print nothing: what --start times"},
+        {.name = "dry-run",
+            .kind = RR_OPT_FLAG,
+            .target = &options.dry,
+            .help =
+                "walk through once and measure nothing: plan, every pipeline, a pass of each kind"},
     };
     const rr_cli_spec spec = {
         .synopsis = "",
-        .about = "Measures how fast a model runs on a device. Without a choice of points: prefill, decode behind several\n"
-                 "contexts, decode of 1 to 32 sessions at once, a window, the start, and the device's roofs; a smaller\n"
-                 "set on software devices.",
-        .notes = "Rates are tokens a second. GB/s are bytes of weights read, TFLOP/s operations done, both as the model's\n"
-                 "shape demands them; \"of roof\" is the larger share of what the device was measured to do at best.",
+        .about =
+            "Measures how fast a model runs on a device. Without a choice of points: prefill, decode behind several\n"
+            "contexts, decode of 1 to 32 sessions at once, a window, the start, and the device's roofs; a smaller\n"
+            "set on software devices.",
+        .notes =
+            "Rates are tokens a second. GB/s are bytes of weights read, TFLOP/s operations done, both as the model's\n"
+            "shape demands them; \"of roof\" is the larger share of what the device was measured to do at best.",
         .groups = {{"Points", points, sizeof points / sizeof points[0]},
-                   {"How", how, sizeof how / sizeof how[0]},
-                   rr_cli_engine_group(&options.engine)},
+            {"How", how, sizeof how / sizeof how[0]}, rr_cli_engine_group(&options.engine)},
     };
     options.engine.params.lift = true;
     rr_cli_args args;

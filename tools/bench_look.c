@@ -4,13 +4,16 @@
 
 #include "tools/bench.h"
 
-static rr_status look_at_device(const rr_engine_params *params, rr_device_info *out, rr_diag *diag) {
+static rr_status look_at_device(
+    const rr_engine_params *params, rr_device_info *out, rr_diag *diag) {
     rr_vk_instance *instance = NULL;
-    RR_TRY(rr_vk_instance_create(&(rr_vk_instance_params){.validation = params->validation}, &instance, diag));
+    RR_TRY(rr_vk_instance_create(
+        &(rr_vk_instance_params){.validation = params->validation}, &instance, diag));
     size_t index = 0;
     const char *mask = params->caps != NULL ? params->caps : getenv("REARANK_CAPS");
     rr_status status = RR_OK;
-    RR_TRY_GOTO(rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), params->device, &index, diag));
+    RR_TRY_GOTO(rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance),
+        params->device, &index, diag));
     rr_device_info found = *rr_vk_device_info_at(instance, index);
     RR_TRY_GOTO(rr_caps_lift(&found, mask, diag));
     *out = found;
@@ -19,7 +22,8 @@ fail:
     return status;
 }
 
-rr_status rr_bench_look(rr_bench *bench, const rr_engine_params *params, bool must_fit, rr_diag *diag) {
+rr_status rr_bench_look(
+    rr_bench *bench, const rr_engine_params *params, bool must_fit, rr_diag *diag) {
     rr_model *model = NULL;
     RR_TRY(look_at_device(params, &bench->device, diag));
     RR_TRY(rr_model_open(params->model_path, &model, diag));

@@ -1,6 +1,7 @@
-/* Measurements of a model: prompts, generation behind contexts, passes over several sessions, a listwise window.
- * Token ids are pseudo-random; what the model makes of them does not matter for its speed. Every point runs once before it
- * is timed, so that drivers which compile at first use have done so. */
+/* Measurements of a model: prompts, generation behind contexts, passes over several sessions, a
+ * listwise window. Token ids are pseudo-random; what the model makes of them does not matter for
+ * its speed. Every point runs once before it is timed, so that drivers which compile at first use
+ * have done so. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ typedef struct bench_runner {
     uint32_t n_sessions;
     int32_t *tokens; /* [n_context] */
     uint32_t n_context;
-    double started_ns; /* of the point at work */
+    double started_ns;      /* of the point at work */
     double prompt_token_ns; /* found by the first prefill point; 0 = not yet */
 } bench_runner;
 
@@ -32,8 +33,8 @@ static double now_ns(void) {
     return (double)rr_time_ns();
 }
 
-static rr_status open_runner(bench_runner *r, const rr_engine_params *params, uint32_t n_sessions, uint32_t n_context,
-                             rr_diag *diag) {
+static rr_status open_runner(bench_runner *r, const rr_engine_params *params, uint32_t n_sessions,
+    uint32_t n_context, rr_diag *diag) {
     rr_engine_params sized = *params;
     sized.n_context = n_context;
     sized.n_sessions = n_sessions;
@@ -65,17 +66,20 @@ static void close_runner(bench_runner *r) {
     free(r->tokens);
 }
 
-/* A point that does not fit, or takes too long, is kept with the reason. needed: tokens of context. */
+/* A point that does not fit, or takes too long, is kept with the reason. needed: tokens of
+ * context. */
 static bool fits(const bench_runner *r, rr_bench_point *point, uint32_t needed) {
     double expected_ns = r->prompt_token_ns * point->prompt;
     if (r->bench->plan.limit_ns > 0.0 && expected_ns > r->bench->plan.limit_ns) {
-        snprintf(point->note, sizeof point->note, "skipped: the prompt would take about %.0f s; --prompt, --depth and --window "
-                 "measure it all the same", expected_ns * 1e-9);
+        snprintf(point->note, sizeof point->note,
+            "skipped: the prompt would take about %.0f s; --prompt, --depth and --window "
+            "measure it all the same",
+            expected_ns * 1e-9);
         return false;
     }
     if (needed > r->n_context) {
-        snprintf(point->note, sizeof point->note, "skipped: needs a context of %u tokens, this one holds %u", needed,
-                 r->n_context);
+        snprintf(point->note, sizeof point->note,
+            "skipped: needs a context of %u tokens, this one holds %u", needed, r->n_context);
         return false;
     }
     return true;
@@ -87,7 +91,8 @@ static void begin_point(bench_runner *r) {
 
 static bool enough(const bench_runner *r, const rr_bench_point *point) {
     const rr_bench_plan *plan = &r->bench->plan;
-    return point->n >= plan->rounds || (plan->budget_ns > 0.0 && now_ns() - r->started_ns > plan->budget_ns);
+    return point->n >= plan->rounds ||
+        (plan->budget_ns > 0.0 && now_ns() - r->started_ns > plan->budget_ns);
 }
 
 static void keep(rr_bench_point *point, double begin_ns) {
@@ -102,7 +107,8 @@ static rr_status sync(bench_runner *r, rr_session *session, uint32_t n, bool fre
     return rr_session_sync(session, r->tokens, n, diag);
 }
 
-/* A whole chunk and what is left behind the last whole one: the sizes of every pass of a prompt of `n` tokens. */
+/* A whole chunk and what is left behind the last whole one: the sizes of every pass of a prompt of
+ * `n` tokens. */
 static rr_status warm_prefill(bench_runner *r, uint32_t n, rr_diag *diag) {
     const uint32_t chunk = rr_engine_plan(r->engine)->prompt_chunk;
     return sync(r, r->sessions[0], n <= chunk ? n : chunk + n % chunk, true, diag);
@@ -156,7 +162,8 @@ static rr_status measure_decode(bench_runner *r, uint32_t depth, rr_diag *diag) 
     RR_TRY(sync(r, r->sessions[0], depth, false, diag));
     RR_TRY(generate(r, WARM_TOKENS, diag));
     for (begin_point(r); !enough(r, point);) {
-        RR_TRY(sync(r, r->sessions[0], depth, false, diag)); /* all but the last token is still there */
+        /* all but the last token is still there */
+        RR_TRY(sync(r, r->sessions[0], depth, false, diag));
         double begin = now_ns();
         RR_TRY(generate(r, gen + 1, diag)); /* the first one was found by the sync */
         keep(point, begin);
@@ -183,14 +190,16 @@ static rr_status measure_batch(bench_runner *r, uint32_t rows, rr_diag *diag) {
     point->gen = plan->batch_gen;
     point->rows = rows;
     if (rows > r->n_sessions) {
-        snprintf(point->note, sizeof point->note, "skipped: the device's memory does not hold %u sessions of %u tokens", rows,
-                 plan->batch_depth + plan->batch_gen * plan->rounds + WARM_PASSES);
+        snprintf(point->note, sizeof point->note,
+            "skipped: the device's memory does not hold %u sessions of %u tokens", rows,
+            plan->batch_depth + plan->batch_gen * plan->rounds + WARM_PASSES);
         return RR_OK;
     }
     const rr_model *model = rr_engine_model(r->engine);
     point->tokens = (double)rows * plan->batch_gen;
     point->bytes = rr_bench_pass_bytes(model) * plan->batch_gen;
-    point->flops = rr_bench_pass_flops(model, plan->batch_gen, plan->batch_depth, plan->batch_gen) * rows;
+    point->flops =
+        rr_bench_pass_flops(model, plan->batch_gen, plan->batch_depth, plan->batch_gen) * rows;
     for (uint32_t s = 0; s < rows; s++) {
         RR_TRY(sync(r, r->sessions[s], plan->batch_depth, false, diag));
     }
@@ -215,7 +224,8 @@ static rr_status measure_window(bench_runner *r, rr_diag *diag) {
     point->rows = 1;
     point->tokens = prompt + answer;
     point->bytes = rr_bench_pass_bytes(model) * ((prompt + chunk - 1) / chunk + answer);
-    point->flops = rr_bench_pass_flops(model, prompt, 0, 1) + rr_bench_pass_flops(model, answer, prompt, answer);
+    point->flops = rr_bench_pass_flops(model, prompt, 0, 1) +
+        rr_bench_pass_flops(model, answer, prompt, answer);
     snprintf(point->note, sizeof point->note, "%u passages", plan->window_passages);
     if (!fits(r, point, prompt + answer)) {
         return RR_OK;
@@ -260,7 +270,8 @@ static rr_status profile(bench_runner *r, rr_diag *diag) {
     return rr_engine_profile(r->engine, false, diag);
 }
 
-/* The most tokens of context below `limit` that a point of one session needs, at least 16; 0 when there is none below. */
+/* The most tokens of context below `limit` that a point of one session needs, at least 16; 0 when
+ * there is none below. */
 static uint32_t context_below(const rr_bench_plan *plan, uint32_t limit) {
     uint32_t needs[2 * RR_BENCH_LIST + 1], most = 0;
     size_t n = 0;
@@ -278,9 +289,11 @@ static uint32_t context_below(const rr_bench_plan *plan, uint32_t limit) {
     return most;
 }
 
-/* The largest context that any point needs and that the model and the device's memory hold. A smaller one leaves points
- * out, which say so; the smallest one of all is tried whatever the plan says. */
-static rr_status choose_context(const bench_runner *r, const rr_engine_params *params, uint32_t *out, rr_diag *diag) {
+/* The largest context that any point needs and that the model and the device's memory hold. A
+ * smaller one leaves points out, which say so; the smallest one of all is tried whatever the plan
+ * says. */
+static rr_status choose_context(
+    const bench_runner *r, const rr_engine_params *params, uint32_t *out, rr_diag *diag) {
     const rr_bench_plan *plan = &r->bench->plan;
     rr_model *model = NULL;
     rr_engine_params sized = *params;
@@ -324,8 +337,8 @@ static rr_status measure_single(bench_runner *r, const rr_engine_params *params,
 }
 
 /* The largest of the counts whose sessions fit the device's memory, 0 when none does. */
-static rr_status choose_sessions(const bench_runner *r, const rr_engine_params *params, uint32_t n_context, uint32_t *out,
-                                 rr_diag *diag) {
+static rr_status choose_sessions(const bench_runner *r, const rr_engine_params *params,
+    uint32_t n_context, uint32_t *out, rr_diag *diag) {
     const rr_bench_list *batches = &r->bench->plan.batches;
     rr_model *model = NULL;
     rr_engine_params sized = *params;
@@ -335,7 +348,8 @@ static rr_status choose_sessions(const bench_runner *r, const rr_engine_params *
     *out = 0;
     for (size_t i = 0; i < batches->n; i++) {
         sized.n_sessions = batches->items[i];
-        if (sized.n_sessions > *out && rr_memory_plan_make(model, &r->bench->device, &sized, &memory, NULL) != RR_E_MEMORY) {
+        if (sized.n_sessions > *out &&
+            rr_memory_plan_make(model, &r->bench->device, &sized, &memory, NULL) != RR_E_MEMORY) {
             *out = sized.n_sessions;
         }
     }
@@ -348,7 +362,8 @@ static rr_status measure_batches(bench_runner *r, const rr_engine_params *params
     if (plan->batches.n == 0) {
         return RR_OK;
     }
-    uint32_t n_context = plan->batch_depth + plan->batch_gen * plan->rounds + WARM_PASSES, n_sessions;
+    uint32_t n_context = plan->batch_depth + plan->batch_gen * plan->rounds + WARM_PASSES,
+             n_sessions;
     n_context = n_context < 16 ? 16 : n_context;
     RR_TRY(choose_sessions(r, params, n_context, &n_sessions, diag));
     if (n_sessions > 0) {
@@ -360,7 +375,8 @@ static rr_status measure_batches(bench_runner *r, const rr_engine_params *params
     return RR_OK;
 }
 
-/* A prompt that is read: attention of its last tokens in all layers, hidden states behind the last. */
+/* A prompt that is read: attention of its last tokens in all layers, hidden states behind the
+ * last. */
 static rr_status walk_reading(bench_runner *r, uint32_t n, rr_diag *diag) {
     enum { ROWS = 3 };
     const rr_qwen2_config *c = &rr_engine_model(r->engine)->config;
@@ -371,17 +387,27 @@ static rr_status walk_reading(bench_runner *r, uint32_t n, rr_diag *diag) {
     if (memory == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
-    const rr_reading reading = {.rows = rows, .n_rows = ROWS, .spans = &span, .n_spans = 1, .end_layer = c->n_layers,
-                                .mass = memory, .factors = memory + n_mass, .drawn = memory + 2 * n_mass,
-                                .states = rows, .n_states = ROWS, .state_layers = &c->n_layers, .n_state_layers = 1,
-                                .hidden = memory + 2 * n_mass + n};
+    const rr_reading reading = {.rows = rows,
+        .n_rows = ROWS,
+        .spans = &span,
+        .n_spans = 1,
+        .end_layer = c->n_layers,
+        .mass = memory,
+        .factors = memory + n_mass,
+        .drawn = memory + 2 * n_mass,
+        .states = rows,
+        .n_states = ROWS,
+        .state_layers = &c->n_layers,
+        .n_state_layers = 1,
+        .hidden = memory + 2 * n_mass + n};
     const rr_status status = rr_session_read(r->sessions[0], r->tokens, n, &reading, diag);
     free(memory);
     return status;
 }
 
-/* One small pass of each kind: a prompt of a whole chunk and a ragged one, decode passes over 1 to 32 rows, which take
- * every tile, and a prompt that is read. No weight is read and no value is looked at. */
+/* One small pass of each kind: a prompt of a whole chunk and a ragged one, decode passes over 1 to
+ * 32 rows, which take every tile, and a prompt that is read. No weight is read and no value is
+ * looked at. */
 static rr_status walk(bench_runner *r, const rr_engine_params *params, rr_diag *diag) {
     const uint32_t chunk = r->bench->memory.prompt_chunk;
     rr_engine_params empty = *params;

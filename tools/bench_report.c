@@ -22,7 +22,8 @@ double rr_bench_least_ns(const rr_bench_point *point) {
 
 double rr_bench_median_ns(const rr_bench_point *point) {
     uint32_t n = point->n;
-    return n % 2 == 1 ? point->times_ns[n / 2] : (point->times_ns[n / 2 - 1] + point->times_ns[n / 2]) / 2.0;
+    return n % 2 == 1 ? point->times_ns[n / 2]
+                      : (point->times_ns[n / 2 - 1] + point->times_ns[n / 2]) / 2.0;
 }
 
 const rr_bench_roof *rr_bench_memory_roof(const rr_bench *bench) {
@@ -37,10 +38,12 @@ const rr_bench_roof *rr_bench_arithmetic_roof(const rr_bench *bench) {
     return best;
 }
 
-/* The larger of the shares that `bytes` and `flops` in `ns` are of the two roofs, in percent; 0 without roofs. `which` gets
- * the roof's name. */
-static double roof_percent(const rr_bench *bench, double bytes, double flops, double ns, const char **which) {
-    const rr_bench_roof *memory = rr_bench_memory_roof(bench), *arithmetic = rr_bench_arithmetic_roof(bench);
+/* The larger of the shares that `bytes` and `flops` in `ns` are of the two roofs, in percent; 0
+ * without roofs. `which` gets the roof's name. */
+static double roof_percent(
+    const rr_bench *bench, double bytes, double flops, double ns, const char **which) {
+    const rr_bench_roof *memory = rr_bench_memory_roof(bench),
+                        *arithmetic = rr_bench_arithmetic_roof(bench);
     double best = 0.0;
     *which = "";
     if (memory != NULL && ns > 0.0) {
@@ -90,8 +93,8 @@ static void print_point(const rr_bench *bench, const rr_bench_point *p) {
     if (p->tokens > 0) {
         const char *roof;
         double percent = roof_percent(bench, p->bytes, p->flops, least, &roof);
-        rr_out_printf(" %10.2f %10.2f %8.2f %9.3f", rate(p, median), rate(p, least), p->bytes / least,
-                      p->flops / least / 1000.0);
+        rr_out_printf(" %10.2f %10.2f %8.2f %9.3f", rate(p, median), rate(p, least),
+            p->bytes / least, p->flops / least / 1000.0);
         if (bench->n_roofs > 0) {
             rr_out_printf(" %5.1f %% %s", percent, roof);
         }
@@ -117,8 +120,8 @@ static void kernel_shape(const rr_profile_row *row, char *out, size_t bytes) {
 
 static void print_kernels(const rr_bench *bench, rr_bench_kind kind, const char *title) {
     double all_ns = phase_ns(bench, kind);
-    rr_out_printf("\n%-24s %-8s %-22s %7s %10s %6s %9s %10s %8s\n", title, "variant", "weights", "n", "us each", "share",
-                  "GB/s", "GFLOP/s", "of roof");
+    rr_out_printf("\n%-24s %-8s %-22s %7s %10s %6s %9s %10s %8s\n", title, "variant", "weights",
+        "n", "us each", "share", "GB/s", "GFLOP/s", "of roof");
     for (size_t i = 0; i < bench->n_kernels; i++) {
         const rr_profile_row *row = &bench->kernels[i].row;
         if (bench->kernels[i].kind != kind) {
@@ -129,9 +132,10 @@ static void print_kernels(const rr_bench *bench, rr_bench_kind kind, const char 
         kernel_shape(row, shape, sizeof shape);
         double percent = roof_percent(bench, row->bytes, row->flops, row->time_ns, &roof);
         double ns = row->time_ns > 0.0 ? row->time_ns : 1.0;
-        rr_out_printf("%-24s %-8s %-22s %7llu %10.1f %4.1f %% %9.2f %10.2f", row->op, row->variant, shape,
-                      (unsigned long long)row->n_dispatches, row->time_ns / 1000.0 / (double)row->n_dispatches,
-                      all_ns > 0.0 ? 100.0 * row->time_ns / all_ns : 0.0, row->bytes / ns, row->flops / ns);
+        rr_out_printf("%-24s %-8s %-22s %7llu %10.1f %4.1f %% %9.2f %10.2f", row->op, row->variant,
+            shape, (unsigned long long)row->n_dispatches,
+            row->time_ns / 1000.0 / (double)row->n_dispatches,
+            all_ns > 0.0 ? 100.0 * row->time_ns / all_ns : 0.0, row->bytes / ns, row->flops / ns);
         rr_out_printf(bench->n_roofs > 0 ? " %6.1f %% %s\n" : "\n", percent, roof);
     }
     rr_out_printf("%-24s %-8s %-22s %7s %10.1f\n", "all", "", "", "", all_ns / 1000.0);
@@ -139,15 +143,17 @@ static void print_kernels(const rr_bench *bench, rr_bench_kind kind, const char 
 
 void rr_bench_print(const rr_bench *bench) {
     rr_out_printf("device   %s, %s\n", bench->device.name, bench->device.driver_info);
-    rr_out_printf("model    %s, %.0f MiB of weights\n", bench->model_name, (double)bench->weight_bytes / 1048576.0);
+    rr_out_printf("model    %s, %.0f MiB of weights\n", bench->model_name,
+        (double)bench->weight_bytes / 1048576.0);
     for (size_t i = 0; i < bench->n_roofs; i++) {
-        rr_out_printf("%s %s %.1f %s", i == 0 ? "roofs   " : ",", bench->roofs[i].name, bench->roofs[i].per_ns,
-                      i == 0 ? "GB/s" : "GFLOP/s");
+        rr_out_printf("%s %s %.1f %s", i == 0 ? "roofs   " : ",", bench->roofs[i].name,
+            bench->roofs[i].per_ns, i == 0 ? "GB/s" : "GFLOP/s");
     }
     rr_out_text(bench->n_roofs > 0 ? "\n" : "");
     if (bench->n_points > 0) {
-        rr_out_printf("\n%-20s %3s %12s %12s %10s %10s %8s %9s%s\n", "", "n", "median ms", "best ms", "tokens/s", "best",
-                      "GB/s", "TFLOP/s", bench->n_roofs > 0 ? "  of roof" : "");
+        rr_out_printf("\n%-20s %3s %12s %12s %10s %10s %8s %9s%s\n", "", "n", "median ms",
+            "best ms", "tokens/s", "best", "GB/s", "TFLOP/s",
+            bench->n_roofs > 0 ? "  of roof" : "");
     }
     for (size_t i = 0; i < bench->n_points; i++) {
         print_point(bench, &bench->points[i]);
@@ -178,7 +184,8 @@ static const rr_bench_point *first_of(const rr_bench *bench, rr_bench_kind kind)
 }
 
 /* A point that stands at the top of the file; null when it was not measured. */
-static void add_first(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, const rr_bench_point *p) {
+static void add_first(
+    yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key, const rr_bench_point *p) {
     if (p == NULL) {
         yyjson_mut_obj_add_null(doc, root, key);
         return;
@@ -190,8 +197,8 @@ static void add_first(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key
     add_rates(doc, o, p);
 }
 
-static void add_roof_share(yyjson_mut_doc *doc, yyjson_mut_val *o, const rr_bench *bench, double bytes, double flops,
-                           double ns) {
+static void add_roof_share(yyjson_mut_doc *doc, yyjson_mut_val *o, const rr_bench *bench,
+    double bytes, double flops, double ns) {
     const char *roof;
     double percent = roof_percent(bench, bytes, flops, ns, &roof);
     if (bench->n_roofs > 0) {
@@ -200,7 +207,8 @@ static void add_roof_share(yyjson_mut_doc *doc, yyjson_mut_val *o, const rr_benc
     }
 }
 
-static void add_point(yyjson_mut_doc *doc, yyjson_mut_val *list, const rr_bench *bench, const rr_bench_point *p) {
+static void add_point(
+    yyjson_mut_doc *doc, yyjson_mut_val *list, const rr_bench *bench, const rr_bench_point *p) {
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
     yyjson_mut_obj_add_str(doc, o, "kind", kind_names[p->kind]);
     yyjson_mut_obj_add_uint(doc, o, "prompt", p->prompt);
@@ -225,7 +233,8 @@ static void add_point(yyjson_mut_doc *doc, yyjson_mut_val *list, const rr_bench 
     }
 }
 
-static void add_kernel(yyjson_mut_doc *doc, yyjson_mut_val *list, const rr_bench *bench, size_t index) {
+static void add_kernel(
+    yyjson_mut_doc *doc, yyjson_mut_val *list, const rr_bench *bench, size_t index) {
     const rr_profile_row *row = &bench->kernels[index].row;
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
     yyjson_mut_obj_add_str(doc, o, "kind", kind_names[bench->kernels[index].kind]);
@@ -250,8 +259,10 @@ static void add_roofs(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_bench 
     yyjson_mut_val *o = yyjson_mut_obj_add_obj(doc, root, "roofs");
     for (size_t i = 0; i < bench->n_roofs; i++) {
         char key[48];
-        snprintf(key, sizeof key, "%s_%s", bench->roofs[i].name, i == 0 ? "gb_per_s" : "gflop_per_s");
-        yyjson_mut_obj_add(o, yyjson_mut_strcpy(doc, key), yyjson_mut_real(doc, bench->roofs[i].per_ns));
+        snprintf(
+            key, sizeof key, "%s_%s", bench->roofs[i].name, i == 0 ? "gb_per_s" : "gflop_per_s");
+        yyjson_mut_obj_add(
+            o, yyjson_mut_strcpy(doc, key), yyjson_mut_real(doc, bench->roofs[i].per_ns));
     }
 }
 
@@ -283,7 +294,8 @@ static void add_all(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_bench *b
     add_roofs(doc, root, bench);
     const rr_bench_point *decode = first_of(bench, RR_BENCH_DECODE);
     add_first(doc, root, "prefill_tokens_per_s", first_of(bench, RR_BENCH_PREFILL));
-    add_first(doc, root, "decode_tokens_per_s", decode != NULL ? decode : first_of(bench, RR_BENCH_BATCH));
+    add_first(doc, root, "decode_tokens_per_s",
+        decode != NULL ? decode : first_of(bench, RR_BENCH_BATCH));
     yyjson_mut_val *points = yyjson_mut_obj_add_arr(doc, root, "points");
     for (size_t i = 0; i < bench->n_points; i++) {
         add_point(doc, points, bench, &bench->points[i]);
@@ -302,11 +314,12 @@ rr_status rr_bench_write_json(const rr_bench *bench, const char *path, rr_diag *
     if (root != NULL) {
         yyjson_mut_doc_set_root(doc, root);
         add_all(doc, root, bench);
-        /* names given by drivers and files may hold any bytes: escaping turns what is no UTF-8 into U+FFFD */
+        /* names given by drivers and files may hold any bytes: escaping turns what is no UTF-8 into
+         * U+FFFD */
         text = yyjson_mut_write(doc,
-                                YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_ALLOW_INVALID_UNICODE |
-                                    YYJSON_WRITE_ESCAPE_UNICODE | YYJSON_WRITE_INF_AND_NAN_AS_NULL,
-                                &bytes);
+            YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_ALLOW_INVALID_UNICODE |
+                YYJSON_WRITE_ESCAPE_UNICODE | YYJSON_WRITE_INF_AND_NAN_AS_NULL,
+            &bytes);
     }
     yyjson_mut_doc_free(doc);
     if (text == NULL) {
@@ -320,19 +333,20 @@ rr_status rr_bench_write_json(const rr_bench *bench, const char *path, rr_diag *
 
 rr_status rr_bench_write_csv(const rr_bench *bench, const char *path, rr_diag *diag) {
     rr_buf text = {0};
-    rr_buf_text(&text, "kind,prompt,gen,rows,n,min_ms,median_ms,max_ms,median_tokens_per_s,max_tokens_per_s,gb_per_s,"
-                       "tflop_per_s\n");
+    rr_buf_text(&text,
+        "kind,prompt,gen,rows,n,min_ms,median_ms,max_ms,median_tokens_per_s,max_tokens_per_s,gb_per_s,"
+        "tflop_per_s\n");
     for (size_t i = 0; i < bench->n_points; i++) {
         const rr_bench_point *p = &bench->points[i];
         if (p->n == 0) {
             continue;
         }
         double median = rr_bench_median_ns(p), least = rr_bench_least_ns(p);
-        rr_buf_printf(&text, "%s,%u,%u,%u,%u,%.4f,%.4f,%.4f,", kind_names[p->kind], p->prompt, p->gen, p->rows, p->n,
-                      least * 1e-6, median * 1e-6, p->times_ns[p->n - 1] * 1e-6);
+        rr_buf_printf(&text, "%s,%u,%u,%u,%u,%.4f,%.4f,%.4f,", kind_names[p->kind], p->prompt,
+            p->gen, p->rows, p->n, least * 1e-6, median * 1e-6, p->times_ns[p->n - 1] * 1e-6);
         if (p->tokens > 0) {
-            rr_buf_printf(&text, "%.3f,%.3f,%.3f,%.5f\n", rate(p, median), rate(p, least), p->bytes / least,
-                          p->flops / least / 1000.0);
+            rr_buf_printf(&text, "%.3f,%.3f,%.3f,%.5f\n", rate(p, median), rate(p, least),
+                p->bytes / least, p->flops / least / 1000.0);
         } else {
             rr_buf_text(&text, ",,,\n");
         }

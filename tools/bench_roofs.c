@@ -7,7 +7,8 @@
 #include "tools/bench.h"
 
 enum { REPEATS = 5, MAX_COPY_BYTES = 256 << 20, SOFTWARE_COPY_BYTES = 64 << 20 };
-static const double ENOUGH_NS = 30e6; /* of one measurement; far below what a driver's watchdog allows */
+/* of one measurement; far below what a driver's watchdog allows */
+static const double ENOUGH_NS = 30e6;
 
 typedef struct bench_device {
     rr_vk_instance *instance;
@@ -20,7 +21,8 @@ typedef struct bench_device {
 } bench_device;
 
 /* What is measured: `n` times a copy (variant NULL), or one dispatch of `n` loops. */
-static rr_status time_once(bench_device *d, const rr_variant *variant, uint32_t n, double *out_ns, rr_diag *diag) {
+static rr_status time_once(
+    bench_device *d, const rr_variant *variant, uint32_t n, double *out_ns, rr_diag *diag) {
     RR_TRY(rr_vk_begin(d->commands, diag));
     rr_vk_timestamp(d->commands, 0);
     if (variant != NULL) {
@@ -40,7 +42,8 @@ static rr_status time_once(bench_device *d, const rr_variant *variant, uint32_t 
 }
 
 /* The least time of one unit of `n`. */
-static rr_status least_ns(bench_device *d, const rr_variant *variant, bool dry, double *out, rr_diag *diag) {
+static rr_status least_ns(
+    bench_device *d, const rr_variant *variant, bool dry, double *out, rr_diag *diag) {
     uint32_t n = 1;
     double ns = 0.0, best = 0.0;
     RR_TRY(time_once(d, variant, n, &ns, diag)); /* the driver may compile now */
@@ -61,10 +64,13 @@ static rr_status least_ns(bench_device *d, const rr_variant *variant, bool dry, 
     return RR_OK;
 }
 
-static rr_status open_device(bench_device *d, const rr_bench *bench, bool validation, rr_diag *diag) {
+static rr_status open_device(
+    bench_device *d, const rr_bench *bench, bool validation, rr_diag *diag) {
     const bool software = bench->device.type == RR_DEVICE_CPU;
-    RR_TRY(rr_vk_instance_create(&(rr_vk_instance_params){.validation = validation}, &d->instance, diag));
-    RR_TRY(rr_vk_device_open(d->instance, bench->device.index, bench->device.caps, &d->device, diag));
+    RR_TRY(rr_vk_instance_create(
+        &(rr_vk_instance_params){.validation = validation}, &d->instance, diag));
+    RR_TRY(
+        rr_vk_device_open(d->instance, bench->device.index, bench->device.caps, &d->device, diag));
     RR_TRY(rr_kern_create(d->device, &d->kern, diag));
     RR_TRY(rr_vk_commands_create(d->device, &d->commands, diag));
     uint64_t most = bench->plan.dry ? 1 << 20 : software ? SOFTWARE_COPY_BYTES : MAX_COPY_BYTES;
@@ -72,11 +78,13 @@ static rr_status open_device(bench_device *d, const rr_bench *bench, bool valida
     d->n_groups = bench->plan.dry ? 1 : software ? 256 : 8192;
     d->copy_bytes = most < room ? most : room & ~(uint64_t)4095;
     if (d->copy_bytes < rr_roof_bytes(d->n_groups)) {
-        return rr_fail(diag, RR_E_MEMORY, "%s has %llu bytes free: too little to measure its roofs", bench->device.name,
-                       (unsigned long long)rr_vk_budget_left(d->device));
+        return rr_fail(diag, RR_E_MEMORY, "%s has %llu bytes free: too little to measure its roofs",
+            bench->device.name, (unsigned long long)rr_vk_budget_left(d->device));
     }
-    RR_TRY(rr_vk_buffer_create(d->device, RR_VK_MEMORY_DEVICE, d->copy_bytes, "roof: from", &d->from, diag));
-    return rr_vk_buffer_create(d->device, RR_VK_MEMORY_DEVICE, d->copy_bytes, "roof: to", &d->to, diag);
+    RR_TRY(rr_vk_buffer_create(
+        d->device, RR_VK_MEMORY_DEVICE, d->copy_bytes, "roof: from", &d->from, diag));
+    return rr_vk_buffer_create(
+        d->device, RR_VK_MEMORY_DEVICE, d->copy_bytes, "roof: to", &d->to, diag);
 }
 
 static void close_device(bench_device *d) {
@@ -108,7 +116,8 @@ static rr_status measure(bench_device *d, rr_bench *bench, rr_diag *diag) {
         }
         RR_TRY(rr_kern_prepare(d->kern, RR_OP_roof, &none, v, diag));
         RR_TRY(least_ns(d, v, bench->plan.dry, &ns, diag));
-        add_roof(bench, strcmp(v->name, "base") == 0 ? "f32" : v->name, rr_roof_loop_ops(v, d->n_groups) / ns);
+        add_roof(bench, strcmp(v->name, "base") == 0 ? "f32" : v->name,
+            rr_roof_loop_ops(v, d->n_groups) / ns);
     }
     return RR_OK;
 }

@@ -1,6 +1,6 @@
-/* The start, each in a process of its own: from its first step to the first token of a prompt of one.
- * Cold: empty caches of pipelines, ours and the drivers', and the model's file not in memory as far as the system lets go
- * of it. Again: the same with what that start left behind. */
+/* The start, each in a process of its own: from its first step to the first token of a prompt of
+ * one. Cold: empty caches of pipelines, ours and the drivers', and the model's file not in memory
+ * as far as the system lets go of it. Again: the same with what that start left behind. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,8 @@
 enum { AGAIN_ROUNDS = 3, MAX_ARGS = 16 };
 
 /* Where drivers keep compiled shaders: Mesa's, NVIDIA's, and what follows the XDG rules. */
-static const char *const folders[] = {"REARANK_CACHE", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH", "XDG_CACHE_HOME"};
+static const char *const folders[] = {
+    "REARANK_CACHE", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH", "XDG_CACHE_HOME"};
 enum { N_FOLDERS = sizeof folders / sizeof folders[0] };
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
@@ -38,7 +39,8 @@ static bool is_folder(const char *entry) {
     return false;
 }
 
-/* Our environment with all cache folders inside `folder`, NULL-terminated; the list and the `texts` are the caller's. */
+/* Our environment with all cache folders inside `folder`, NULL-terminated; the list and the `texts`
+ * are the caller's. */
 static char **make_environment(const char *folder, rr_buf texts[N_FOLDERS]) {
     size_t n = 0, kept = 0;
     while (environ[n] != NULL) {
@@ -68,7 +70,8 @@ static void forget_file(const char *path) {
 
 static _Atomic pid_t running; /* the process that is measured; 0 = none */
 
-/* An interrupt does not end our waits, but the process that we wait for, even one that hangs in a driver. */
+/* An interrupt does not end our waits, but the process that we wait for, even one that hangs in a
+ * driver. */
 static void on_interrupt(void *user) {
     (void)user;
     const pid_t child = atomic_load(&running);
@@ -105,12 +108,14 @@ static rr_status wait_for(pid_t child, int from, uint64_t begin_ns, double *out_
         return rr_fail(diag, RR_E_CANCELLED, "interrupted");
     }
     if (got != 1 || !WIFEXITED(code) || WEXITSTATUS(code) != 0) {
-        return rr_fail(diag, RR_E_INTERNAL, "the start could not be measured: its process failed (see above)");
+        return rr_fail(
+            diag, RR_E_INTERNAL, "the start could not be measured: its process failed (see above)");
     }
     return RR_OK;
 }
 
-static rr_status start_once(char *const args[], char *const environment[], double *out_ns, rr_diag *diag) {
+static rr_status start_once(
+    char *const args[], char *const environment[], double *out_ns, rr_diag *diag) {
     int ends[2];
     pid_t child;
     posix_spawn_file_actions_t actions;
@@ -121,19 +126,24 @@ static rr_status start_once(char *const args[], char *const environment[], doubl
     uint64_t begin_ns = rr_time_ns();
     if (error == 0) {
         error = posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-        error = error == 0 ? posix_spawn(&child, "/proc/self/exe", &actions, NULL, args, environment) : error;
+        error = error == 0
+            ? posix_spawn(&child, "/proc/self/exe", &actions, NULL, args, environment)
+            : error;
         posix_spawn_file_actions_destroy(&actions);
     }
     close(ends[1]);
-    rr_status status = error == 0 ? wait_for(child, ends[0], begin_ns, out_ns, diag)
-                                  : rr_fail(diag, RR_E_IO, "cannot start this program again: %s", strerror(error));
+    rr_status status = error == 0
+        ? wait_for(child, ends[0], begin_ns, out_ns, diag)
+        : rr_fail(diag, RR_E_IO, "cannot start this program again: %s", strerror(error));
     close(ends[0]);
     return status;
 }
 
 /* The command line of the child. `numbers` holds the texts of numbers. */
 static void make_args(const rr_engine_params *params, char *args[MAX_ARGS], char numbers[2][16]) {
-    const struct { const char *option, *value; } texts[] = {
+    const struct {
+        const char *option, *value;
+    } texts[] = {
         {"--model", params->model_path}, {"--device", params->device}, {"--caps", params->caps}};
     int n = 0;
     /* posix_spawn takes pointers to what it does not change */
@@ -164,7 +174,8 @@ static void make_args(const rr_engine_params *params, char *args[MAX_ARGS], char
     args[n] = NULL;
 }
 
-static rr_status measure(rr_bench *bench, const rr_engine_params *params, const char *folder, rr_diag *diag) {
+static rr_status measure(
+    rr_bench *bench, const rr_engine_params *params, const char *folder, rr_diag *diag) {
     rr_buf texts[N_FOLDERS] = {{0}};
     char *args[MAX_ARGS], numbers[2][16];
     char **environment = make_environment(folder, texts);
@@ -200,7 +211,8 @@ rr_status rr_bench_start(rr_bench *bench, const rr_engine_params *params, rr_dia
     rr_buf folder = {0};
     rr_buf_printf(&folder, "%s/rearank-start-XXXXXX", rr_temp_folder());
     if (folder.failed || mkdtemp(folder.data) == NULL) {
-        rr_status status = rr_fail(diag, RR_E_IO, "cannot make a folder for empty caches: %s", strerror(errno));
+        rr_status status =
+            rr_fail(diag, RR_E_IO, "cannot make a folder for empty caches: %s", strerror(errno));
         rr_buf_destroy(&folder);
         return status;
     }
@@ -221,7 +233,8 @@ rr_status rr_bench_first_token(const rr_engine_params *params, rr_diag *diag) {
     RR_TRY_GOTO(rr_engine_open(params, &engine, diag));
     RR_TRY_GOTO(rr_session_create(engine, &session, diag));
     RR_TRY_GOTO(rr_session_sync(session, &prompt, 1, diag));
-    RR_TRY_GOTO(rr_session_generate(session, &(rr_generate_params){.max_tokens = 1, .ignore_end = true}, &out, NULL, diag));
+    RR_TRY_GOTO(rr_session_generate(
+        session, &(rr_generate_params){.max_tokens = 1, .ignore_end = true}, &out, NULL, diag));
     rr_out_text("\n"); /* what the parent waits for */
     rr_out_flush();
 fail:

@@ -18,7 +18,7 @@ static void print_error(const char *format, va_list args) {
     char message[2048];
     vsnprintf(message, sizeof message, format, args);
     fprintf(stderr, current_verb != NULL ? "rearank %s: %s\n" : "rearank%s: %s\n",
-            current_verb != NULL ? current_verb : "", message);
+        current_verb != NULL ? current_verb : "", message);
 }
 
 void rr_cli_error(const char *format, ...) {
@@ -41,7 +41,7 @@ int rr_cli_usage_error(const char *format, ...) {
     print_error(format, args);
     va_end(args);
     fprintf(stderr, "Try `rearank %s%s--help`.\n", current_verb != NULL ? current_verb : "",
-            current_verb != NULL ? " " : "");
+        current_verb != NULL ? " " : "");
     return RR_EXIT_USAGE;
 }
 
@@ -67,11 +67,12 @@ int rr_cli_fail(rr_status status, const rr_diag *diag) {
     return rr_cli_exit_code(status);
 }
 
-/* Nearest word --------------------------------------------------------------------------------------------------- */
+/* Nearest word */
 
 enum { MAX_WORD = 32 };
 
-/* Edits (insert, delete, replace, swap of neighbours) that turn a into b; words longer than MAX_WORD are far apart. */
+/* Edits (insert, delete, replace, swap of neighbours) that turn a into b; words longer than
+ * MAX_WORD are far apart. */
 static unsigned word_distance(const char *a, const char *b) {
     size_t n = strlen(a), m = strlen(b);
     if (n > MAX_WORD || m > MAX_WORD) {
@@ -87,7 +88,8 @@ static unsigned word_distance(const char *a, const char *b) {
             unsigned best = rows[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
             best = rows[i - 1][j] + 1 < best ? rows[i - 1][j] + 1 : best;
             best = rows[i][j - 1] + 1 < best ? rows[i][j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && rows[i - 2][j - 2] + 1 < best) {
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                rows[i - 2][j - 2] + 1 < best) {
                 best = rows[i - 2][j - 2] + 1;
             }
             rows[i][j] = best;
@@ -113,14 +115,25 @@ const char *rr_cli_nearest(const char *word, const char *const *candidates) {
     return near;
 }
 
-/* Usage text ----------------------------------------------------------------------------------------------------- */
+/* Usage text */
 
 static bool wants_help, wants_version;
 static bool is_verbose;
 static const rr_opt common_options[] = {
-    {.name = "verbose", .letter = 'v', .kind = RR_OPT_FLAG, .target = &is_verbose, .help = "say more on standard error"},
-    {.name = "help", .letter = 'h', .kind = RR_OPT_FLAG, .target = &wants_help, .help = "show this text"},
-    {.name = "version", .kind = RR_OPT_FLAG, .target = &wants_version, .help = "show the program's version"},
+    {.name = "verbose",
+        .letter = 'v',
+        .kind = RR_OPT_FLAG,
+        .target = &is_verbose,
+        .help = "say more on standard error"},
+    {.name = "help",
+        .letter = 'h',
+        .kind = RR_OPT_FLAG,
+        .target = &wants_help,
+        .help = "show this text"},
+    {.name = "version",
+        .kind = RR_OPT_FLAG,
+        .target = &wants_version,
+        .help = "show the program's version"},
 };
 
 static void print_option(const rr_opt *opt) {
@@ -129,10 +142,12 @@ static void print_option(const rr_opt *opt) {
                              : snprintf(left, sizeof left, "    --%s", opt->name);
     if (opt->kind == RR_OPT_CHOICE) {
         for (size_t i = 0; opt->choices[i] != NULL && n > 0 && (size_t)n < sizeof left; i++) {
-            n += snprintf(left + n, sizeof left - (size_t)n, "%s%s", i == 0 ? " " : "|", opt->choices[i]);
+            n += snprintf(
+                left + n, sizeof left - (size_t)n, "%s%s", i == 0 ? " " : "|", opt->choices[i]);
         }
     } else if (opt->kind != RR_OPT_FLAG && n > 0 && (size_t)n < sizeof left) {
-        snprintf(left + n, sizeof left - (size_t)n, " %s", opt->value != NULL ? opt->value : "VALUE");
+        snprintf(
+            left + n, sizeof left - (size_t)n, " %s", opt->value != NULL ? opt->value : "VALUE");
     }
     if (strlen(left) > 24) {
         rr_out_printf("  %s\n  %-24s  %s\n", left, "", opt->help);
@@ -143,7 +158,7 @@ static void print_option(const rr_opt *opt) {
 
 static void print_usage(const rr_cli_spec *spec) {
     rr_out_printf("Usage: rearank %s [OPTIONS]%s%s\n", current_verb != NULL ? current_verb : "VERB",
-                  spec->synopsis != NULL ? " " : "", spec->synopsis != NULL ? spec->synopsis : "");
+        spec->synopsis != NULL ? " " : "", spec->synopsis != NULL ? spec->synopsis : "");
     if (spec->about != NULL) {
         rr_out_printf("\n%s\n", spec->about);
     }
@@ -166,10 +181,11 @@ static void print_usage(const rr_cli_spec *spec) {
     }
 }
 
-/* Values --------------------------------------------------------------------------------------------------------- */
+/* Values */
 
 static int range_error(const rr_opt *opt, const char *text) {
-    return rr_cli_usage_error("--%s: found %s, expected %.10g to %.10g", opt->name, text, opt->min, opt->max);
+    return rr_cli_usage_error(
+        "--%s: found %s, expected %.10g to %.10g", opt->name, text, opt->min, opt->max);
 }
 
 static bool outside(const rr_opt *opt, double value) {
@@ -197,14 +213,20 @@ static int read_signed(const rr_opt *opt, const char *text, int64_t *out) {
 static int read_unsigned(const rr_opt *opt, const char *text, uint64_t high, uint64_t *out) {
     bool is_size = opt->kind == RR_OPT_SIZE;
     if (text[0] < '0' || text[0] > '9') { /* strtoull would take a minus sign and blanks */
-        return rr_cli_usage_error("--%s: found \"%s\", expected a whole number, 0 or more", opt->name, text);
+        return rr_cli_usage_error(
+            "--%s: found \"%s\", expected a whole number, 0 or more", opt->name, text);
     }
     char *end;
     errno = 0;
     uint64_t value = strtoull(text, &end, 10);
     bool fits = errno != ERANGE;
     if (is_size && *end != '\0') {
-        const char *units = "KMG", *unit = strchr(units, *end == 'k' ? 'K' : *end == 'm' ? 'M' : *end == 'g' ? 'G' : *end);
+        const char *units = "KMG",
+                   *unit = strchr(units,
+                       *end == 'k'       ? 'K'
+                           : *end == 'm' ? 'M'
+                           : *end == 'g' ? 'G'
+                                         : *end);
         if (unit != NULL) {
             fits = fits && rr_mul_u64(value, (uint64_t)1 << (10 * (unit - units + 1)), &value);
             end++;
@@ -212,7 +234,7 @@ static int read_unsigned(const rr_opt *opt, const char *text, uint64_t high, uin
     }
     if (*end != '\0') {
         return rr_cli_usage_error("--%s: found \"%s\", expected %s", opt->name, text,
-                                  is_size ? "a number of bytes such as 512M or 2G" : "a whole number");
+            is_size ? "a number of bytes such as 512M or 2G" : "a whole number");
     }
     if (!fits || value > high) {
         return rr_cli_usage_error("--%s: %s is too large", opt->name, text);
@@ -246,7 +268,8 @@ static int read_choice(const rr_opt *opt, const char *text, int *out) {
     }
     char known[256] = "";
     for (size_t i = 0, n = 0; opt->choices[i] != NULL && n < sizeof known; i++) {
-        n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i == 0 ? "" : ", ", opt->choices[i]);
+        n += (size_t)snprintf(
+            known + n, sizeof known - n, "%s%s", i == 0 ? "" : ", ", opt->choices[i]);
     }
     return rr_cli_usage_error("--%s: found \"%s\", expected one of %s", opt->name, text, known);
 }
@@ -292,7 +315,7 @@ static int store(const rr_opt *opt, const char *text) {
     return code;
 }
 
-/* Parsing -------------------------------------------------------------------------------------------------------- */
+/* Parsing */
 
 /* The i-th option of all groups and of the common ones; NULL past the end. */
 static const rr_opt *option_at(const rr_cli_spec *spec, size_t i) {
@@ -308,11 +331,13 @@ static const rr_opt *option_at(const rr_cli_spec *spec, size_t i) {
 static int unknown_option(const rr_cli_spec *spec, const char *name, size_t length) {
     const char *names[128] = {0};
     const rr_opt *opt;
-    for (size_t i = 0; i + 1 < sizeof names / sizeof names[0] && (opt = option_at(spec, i)) != NULL; i++) {
+    for (size_t i = 0; i + 1 < sizeof names / sizeof names[0] && (opt = option_at(spec, i)) != NULL;
+         i++) {
         names[i] = opt->name;
     }
     char word[64];
-    snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), name);
+    snprintf(
+        word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), name);
     const char *near = rr_cli_nearest(word, names);
     if (near != NULL) {
         return rr_cli_usage_error("unknown option --%s; did you mean --%s?", word, near);
@@ -331,8 +356,8 @@ static int take_value(parser *p, const rr_opt *opt, const char *attached) {
         return store(opt, attached);
     }
     if (p->next == p->argc) {
-        return rr_cli_usage_error("--%s needs a value%s%s", opt->name, opt->value != NULL ? ": " : "",
-                                  opt->value != NULL ? opt->value : "");
+        return rr_cli_usage_error("--%s needs a value%s%s", opt->name,
+            opt->value != NULL ? ": " : "", opt->value != NULL ? opt->value : "");
     }
     return store(opt, p->argv[p->next++]);
 }
@@ -403,12 +428,13 @@ int rr_cli_parse(const rr_cli_spec *spec, int argc, char **argv, rr_cli_args *ar
         }
     }
     if (n_operands > spec->max_args) {
-        return rr_cli_usage_error("found %zu arguments, expected at most %zu (the first too many is \"%s\")",
-                                  n_operands, spec->max_args, argv[spec->max_args]);
+        return rr_cli_usage_error(
+            "found %zu arguments, expected at most %zu (the first too many is \"%s\")", n_operands,
+            spec->max_args, argv[spec->max_args]);
     }
     if (n_operands < spec->min_args) {
         return rr_cli_usage_error("found %zu arguments, expected %s%zu: %s", n_operands,
-                                  spec->min_args == spec->max_args ? "" : "at least ", spec->min_args, spec->synopsis);
+            spec->min_args == spec->max_args ? "" : "at least ", spec->min_args, spec->synopsis);
     }
     if (is_verbose) {
         rr_log_set_level(RR_LOG_INFO);

@@ -1,8 +1,10 @@
-/* What every verb of the `rearank` program shares: options, messages, exit codes, output, the model's path.
- * Owns: standard output (all data goes through rr_out_*) and the wording of usage texts and usage errors.
+/* What every verb of the `rearank` program shares: options, messages, exit codes, output, the
+ * model's path. Owns: standard output (all data goes through rr_out_*) and the wording of usage
+ * texts and usage errors.
  *
- * To add a verb: write tools/<verb>.c with `int rr_verb_<verb>(int argc, char **argv)` and add its row to
- * tools/verbs.def. argv[0] is the verb's name, the rest is the user's. The body has this shape:
+ * To add a verb: write tools/<verb>.c with `int rr_verb_<verb>(int argc, char **argv)` and add its
+ * row to tools/verbs.def. argv[0] is the verb's name, the rest is the user's. The body has this
+ * shape:
  *
  *     int rr_verb_count(int argc, char **argv) {
  *         rr_cli_engine engine;
@@ -25,7 +27,8 @@
  *         return status == RR_OK ? 0 : rr_cli_fail(status, &diag);
  *     }
  *
- * A verb may return at any time; main flushes standard output and turns a failed write into exit 1. */
+ * A verb may return at any time; main flushes standard output and turns a failed write into exit
+ * 1. */
 #ifndef RR_TOOLS_CLI_H
 #define RR_TOOLS_CLI_H
 
@@ -50,7 +53,7 @@ int rr_cli_fail(rr_status status, const rr_diag *diag);
 /* A fault in how the verb was called: the message and a pointer to --help; gives RR_EXIT_USAGE. */
 int rr_cli_usage_error(const char *format, ...) RR_PRINTF(1, 2);
 
-/* Options -------------------------------------------------------------------------------------------------------- */
+/* Options */
 
 typedef struct rr_cli_list { /* values of a repeated option, in order; the pointers are argv's */
     const char *items[256];
@@ -69,16 +72,17 @@ typedef enum rr_opt_kind {
     RR_OPT_LIST    /* rr_cli_list; may be repeated */
 } rr_opt_kind;
 
-/* The target keeps its value when the option is absent; when it is repeated the last one counts (lists keep all). */
+/* The target keeps its value when the option is absent; when it is repeated the last one counts
+ * (lists keep all). */
 typedef struct rr_opt {
     const char *name; /* long name without dashes */
     char letter;      /* 0 = none */
     rr_opt_kind kind;
     void *target;
-    const char *value;           /* what stands for the value in the usage text: "N", "FILE" */
+    const char *value; /* what stands for the value in the usage text: "N", "FILE" */
     const char *help;
-    double min, max;             /* checked when they differ; numbers only */
-    const char *const *choices;  /* NULL-terminated */
+    double min, max;            /* checked when they differ; numbers only */
+    const char *const *choices; /* NULL-terminated */
 } rr_opt;
 
 typedef struct rr_opt_group {
@@ -93,11 +97,12 @@ typedef struct rr_opt_group {
 enum { RR_CLI_GROUPS = 9, RR_CLI_GO_ON = -1 };
 
 typedef struct rr_cli_spec {
-    const char *synopsis; /* after "rearank VERB [OPTIONS] " */
-    const char *about;    /* what it does, a few lines */
-    const char *notes;    /* after the options: examples, formats; may be NULL */
+    const char *synopsis;      /* after "rearank VERB [OPTIONS] " */
+    const char *about;         /* what it does, a few lines */
+    const char *notes;         /* after the options: examples, formats; may be NULL */
     size_t min_args, max_args; /* operands */
-    rr_opt_group groups[RR_CLI_GROUPS]; /* unused ones zeroed; --help, --version and --verbose are added by the parser */
+    /* unused ones zeroed; --help, --version and --verbose are added by the parser */
+    rr_opt_group groups[RR_CLI_GROUPS];
 } rr_cli_spec;
 
 typedef struct rr_cli_args { /* operands, in order; argv's own */
@@ -105,14 +110,16 @@ typedef struct rr_cli_args { /* operands, in order; argv's own */
     size_t n;
 } rr_cli_args;
 
-/* Reads `--name=value`, `--name value`, `-x value`, `-xvalue`, `--`; operands may stand between options. Returns
- * RR_CLI_GO_ON, or the code to exit with (0 after --help or --version; RR_EXIT_USAGE after a message). Reorders argv. */
+/* Reads `--name=value`, `--name value`, `-x value`, `-xvalue`, `--`; operands may stand between
+ * options. Returns RR_CLI_GO_ON, or the code to exit with (0 after --help or --version;
+ * RR_EXIT_USAGE after a message). Reorders argv. */
 int rr_cli_parse(const rr_cli_spec *spec, int argc, char **argv, rr_cli_args *args);
 
-/* The candidate nearest to a mistyped word, NULL when none is near. `candidates` is NULL-terminated. */
+/* The candidate nearest to a mistyped word, NULL when none is near. `candidates` is
+ * NULL-terminated. */
 const char *rr_cli_nearest(const char *word, const char *const *candidates);
 
-/* Files ---------------------------------------------------------------------------------------------------------- */
+/* Files */
 
 typedef struct rr_cli_file {
     const char *name, *path; /* borrowed; the name is the option's or the operand's */
@@ -129,25 +136,29 @@ typedef struct rr_cli_files {
 /* NULL as path = not given; "-" to read = standard input. */
 void rr_cli_writes(rr_cli_files *files, const char *name, const char *path);
 void rr_cli_reads(rr_cli_files *files, const char *name, const char *path);
-/* Before anything is written: whatever is written must be a file of its own, by any name and through any link. Frees the list.
- * RR_CLI_GO_ON, or the code to exit with (the message is printed). */
+/* Before anything is written: whatever is written must be a file of its own, by any name and
+ * through any link. Frees the list. RR_CLI_GO_ON, or the code to exit with (the message is
+ * printed). */
 int rr_cli_files_check(rr_cli_files *files);
 
-/* Model and engine ----------------------------------------------------------------------------------------------- */
+/* Model and engine */
 
 /* The model that `rearank pull` fetches when no name is given, as it lies in the cache folder. */
 #define RR_CLI_DEFAULT_MODEL "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
 
 /* A row for -m; `path` is a const char **. */
-#define RR_CLI_OPT_MODEL(path)                                                                     \
-    {.name = "model", .letter = 'm', .kind = RR_OPT_TEXT, .target = (path), .value = "FILE",       \
-     .help = "GGUF model (default: $REARANK_MODEL, else the one that `rearank pull` fetched)"}
+#define RR_CLI_OPT_MODEL(path)                                                                   \
+    {                                                                                            \
+        .name = "model", .letter = 'm', .kind = RR_OPT_TEXT, .target = (path), .value = "FILE",  \
+        .help = "GGUF model (default: $REARANK_MODEL, else the one that `rearank pull` fetched)" \
+    }
 
-/* Writes into `out` the path `given`, else $REARANK_MODEL, else the default model of the cache folder. Errors:
- * RR_E_INPUT when there is none (says `rearank pull`), RR_E_IO, RR_E_MEMORY. */
+/* Writes into `out` the path `given`, else $REARANK_MODEL, else the default model of the cache
+ * folder. Errors: RR_E_INPUT when there is none (says `rearank pull`), RR_E_IO, RR_E_MEMORY. */
 rr_status rr_cli_model_path(const char *given, rr_buf *out, rr_diag *diag);
 
-/* The options that every verb with an engine takes: --model, --device, --caps, --context, --chunk, --exact, --validation. */
+/* The options that every verb with an engine takes: --model, --device, --caps, --context, --chunk,
+ * --exact, --validation. */
 typedef struct rr_cli_engine {
     rr_engine_params params; /* filled by rr_cli_parse; model_path by rr_cli_engine_ready */
     const char *model;
@@ -155,31 +166,36 @@ typedef struct rr_cli_engine {
     rr_opt options[9];
 } rr_cli_engine;
 
-/* Initialises `engine` (progress goes to the terminal) and gives its group; `engine` must stay where it is. */
+/* Initialises `engine` (progress goes to the terminal) and gives its group; `engine` must stay
+ * where it is. */
 rr_opt_group rr_cli_engine_group(rr_cli_engine *engine);
-/* The model, where there is one, as a file that is read. After parsing; `engine` must outlive the list. */
+/* The model, where there is one, as a file that is read. After parsing; `engine` must outlive the
+ * list. */
 void rr_cli_engine_files(rr_cli_engine *engine, rr_cli_files *files);
 /* After parsing, once or more: finds the model's path. Errors: as rr_cli_model_path. */
 rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag);
-/* Appends the names of the device that the engine would take and of the graph that it would run there, without opening it: another one
- * computes other bits. Errors: those of rr_vk_instance_create and rr_vk_pick. */
-rr_status rr_cli_engine_device(const rr_engine_params *params, const rr_model *model, rr_buf *name, rr_buf *graph, rr_diag *diag);
+/* Appends the names of the device that the engine would take and of the graph that it would run
+ * there, without opening it: another one computes other bits. Errors: those of
+ * rr_vk_instance_create and rr_vk_pick. */
+rr_status rr_cli_engine_device(const rr_engine_params *params, const rr_model *model, rr_buf *name,
+    rr_buf *graph, rr_diag *diag);
 void rr_cli_engine_release(rr_cli_engine *engine);
 
-/* Terminal and signals ------------------------------------------------------------------------------------------- */
+/* Terminal and signals */
 
 bool rr_cli_is_terminal(int fd);
 /* A progress bar on standard error when that is a terminal, else nothing. Fits rr_progress_fn. */
 void rr_cli_progress(void *user, const char *what, uint64_t done, uint64_t total);
 
-/* From now on the first SIGINT or SIGTERM calls `fn(user)` (which must be signal-safe: rr_session_cancel is), the second
- * ends the program with 130. NULL restores the default. */
+/* From now on the first SIGINT or SIGTERM calls `fn(user)` (which must be signal-safe:
+ * rr_session_cancel is), the second ends the program with 130. NULL restores the default. */
 void rr_cli_on_interrupt(void (*fn)(void *user), void *user);
-/* What a signal that ends the program at once says on standard error before: a whole line that lives until NULL takes it back. */
+/* What a signal that ends the program at once says on standard error before: a whole line that
+ * lives until NULL takes it back. */
 void rr_cli_interrupt_hint(const char *text);
 bool rr_cli_interrupted(void);
 
-/* Standard output ------------------------------------------------------------------------------------------------ */
+/* Standard output */
 
 void rr_out_write(const void *data, size_t bytes);
 void rr_out_text(const char *text);
@@ -188,8 +204,8 @@ void rr_out_printf(const char *format, ...) RR_PRINTF(1, 2);
 void rr_out_flush(void);
 /* A write failed (full disk, closed pipe): long work may stop, what follows is dropped. */
 bool rr_out_failed(void);
-/* Flushes; the exit code of the program when the verb ended with `code`. A closed pipe is no news to its reader and
- * gives no message. Called by main. */
+/* Flushes; the exit code of the program when the verb ended with `code`. A closed pipe is no news
+ * to its reader and gives no message. Called by main. */
 int rr_out_finish(int code);
 
 /* Called by main. */

@@ -24,9 +24,9 @@ rr_status rr_cli_model_path(const char *given, rr_buf *out, rr_diag *diag) {
             status = out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : RR_OK;
         } else {
             status = rr_fail(diag, RR_E_INPUT,
-                             "no model: neither -m nor REARANK_MODEL names one and there is no %s; "
-                             "`rearank pull` fetches the default model",
-                             path.data);
+                "no model: neither -m nor REARANK_MODEL names one and there is no %s; "
+                "`rearank pull` fetches the default model",
+                path.data);
         }
     }
     rr_buf_destroy(&path);
@@ -39,20 +39,45 @@ rr_opt_group rr_cli_engine_group(rr_cli_engine *engine) {
     rr_engine_params *params = &engine->params;
     const rr_opt options[] = {
         RR_CLI_OPT_MODEL(&engine->model),
-        {.name = "device", .letter = 'd', .kind = RR_OPT_TEXT, .target = &params->device, .value = "DEVICE",
-         .help = "index, UUID or part of the name of a device of `rearank devices` (default: the best)"},
-        {.name = "caps", .kind = RR_OPT_TEXT, .target = &params->caps, .value = "MASK",
-         .help = "capabilities not to use, such as -coop,-dot or none (default: $REARANK_CAPS)"},
-        {.name = "context", .kind = RR_OPT_U32, .target = &params->n_context, .value = "N",
-         .help = "tokens a session can hold (default: 8192, or the model's own limit)", .min = 1, .max = 1 << 20},
-        {.name = "chunk", .kind = RR_OPT_U32, .target = &params->prompt_chunk, .value = "N",
-         .help = "prompt tokens computed in one pass (default: 256; 64 on software devices)", .min = 1, .max = 4096},
-        {.name = "exact", .kind = RR_OPT_FLAG, .target = &params->exact,
-         .help = "keep activations in float, slower (default: quantized where the device has kernels for it)"},
-        {.name = "no-packed-cache", .kind = RR_OPT_FLAG, .target = &params->no_packed_cache,
-         .help = "neither read nor leave the packed weights in a file beside the model"},
-        {.name = "validation", .kind = RR_OPT_FLAG, .target = &params->validation,
-         .help = "turn on the Vulkan validation layers (must be installed)"},
+        {.name = "device",
+            .letter = 'd',
+            .kind = RR_OPT_TEXT,
+            .target = &params->device,
+            .value = "DEVICE",
+            .help =
+                "index, UUID or part of the name of a device of `rearank devices` (default: the best)"},
+        {.name = "caps",
+            .kind = RR_OPT_TEXT,
+            .target = &params->caps,
+            .value = "MASK",
+            .help = "capabilities not to use, such as -coop,-dot or none (default: $REARANK_CAPS)"},
+        {.name = "context",
+            .kind = RR_OPT_U32,
+            .target = &params->n_context,
+            .value = "N",
+            .help = "tokens a session can hold (default: 8192, or the model's own limit)",
+            .min = 1,
+            .max = 1 << 20},
+        {.name = "chunk",
+            .kind = RR_OPT_U32,
+            .target = &params->prompt_chunk,
+            .value = "N",
+            .help = "prompt tokens computed in one pass (default: 256; 64 on software devices)",
+            .min = 1,
+            .max = 4096},
+        {.name = "exact",
+            .kind = RR_OPT_FLAG,
+            .target = &params->exact,
+            .help =
+                "keep activations in float, slower (default: quantized where the device has kernels for it)"},
+        {.name = "no-packed-cache",
+            .kind = RR_OPT_FLAG,
+            .target = &params->no_packed_cache,
+            .help = "neither read nor leave the packed weights in a file beside the model"},
+        {.name = "validation",
+            .kind = RR_OPT_FLAG,
+            .target = &params->validation,
+            .help = "turn on the Vulkan validation layers (must be installed)"},
     };
     _Static_assert(sizeof options <= sizeof engine->options, "rr_cli_engine.options is too small");
     memcpy(engine->options, options, sizeof options);
@@ -68,18 +93,21 @@ rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag) {
 
 void rr_cli_engine_files(rr_cli_engine *engine, rr_cli_files *files) {
     rr_diag diag;
-    if (rr_cli_engine_ready(engine, &diag) == RR_OK) { /* whether a model is needed, and missed, is seen later */
+    /* whether a model is needed, and missed, is seen later */
+    if (rr_cli_engine_ready(engine, &diag) == RR_OK) {
         rr_cli_reads(files, "--model", engine->path.data);
     }
 }
 
-rr_status rr_cli_engine_device(const rr_engine_params *params, const rr_model *model, rr_buf *name, rr_buf *graph, rr_diag *diag) {
+rr_status rr_cli_engine_device(const rr_engine_params *params, const rr_model *model, rr_buf *name,
+    rr_buf *graph, rr_diag *diag) {
     rr_vk_instance *instance = NULL;
     const rr_vk_instance_params instance_params = {.validation = params->validation};
     size_t index;
     rr_status status = rr_vk_instance_create(&instance_params, &instance, diag);
     if (status == RR_OK) {
-        status = rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), params->device, &index, diag);
+        status = rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance),
+            params->device, &index, diag);
     }
     if (status == RR_OK) {
         const rr_device_info *info = rr_vk_device_info_at(instance, index);

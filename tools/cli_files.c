@@ -34,7 +34,8 @@ static int check(const rr_cli_files *files) {
         for (size_t k = 0; k < files->n && one->written; k++) {
             const rr_cli_file *other = &files->items[k];
             if ((k > i || !other->written) && rr_file_same(one->path, other->path)) {
-                return rr_cli_usage_error("%s and %s name the same file: %s", one->name, other->name, one->path);
+                return rr_cli_usage_error(
+                    "%s and %s name the same file: %s", one->name, other->name, one->path);
             }
         }
     }

@@ -1,5 +1,6 @@
-/* `rearank devices`: every Vulkan device, what it offers, why it is not usable if it is not, and which one is picked.
- * Owns: the formats. The JSON is also the form of recorded devices (tests/data/devices). */
+/* `rearank devices`: every Vulkan device, what it offers, why it is not usable if it is not, and
+ * which one is picked. Owns: the formats. The JSON is also the form of recorded devices
+ * (tests/data/devices). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,8 @@ static void print_shapes(const char *label, bool used, const rr_coop_shapes *sha
     }
     rr_out_printf("   %-12s", label);
     for (uint32_t i = 0; i < shapes->n; i++) {
-        rr_out_printf("%s%u×%u×%u", i > 0 ? ", " : " ", shapes->at[i].m, shapes->at[i].n, shapes->at[i].k);
+        rr_out_printf(
+            "%s%u×%u×%u", i > 0 ? ", " : " ", shapes->at[i].m, shapes->at[i].n, shapes->at[i].k);
     }
     rr_out_text("\n");
 }
@@ -52,16 +54,19 @@ static void print_device(const rr_device_info *d, bool picked) {
     if (!d->usable) {
         rr_out_printf("   %-12s %s\n", "not usable", d->reason);
     }
-    rr_out_printf("   %-12s %s%s%s, Vulkan %u.%u.%u\n", "driver", d->driver[0] != '\0' ? d->driver : "unknown",
-                  d->driver_info[0] != '\0' ? ", " : "", d->driver_info, d->api_major, d->api_minor, d->api_patch);
-    rr_out_printf("   %-12s %.2f GiB, %.2f GiB for this program, at most %.2f GiB a buffer%s\n", "memory",
-                  (double)d->device_memory_bytes / 1073741824.0, (double)d->budget_bytes / 1073741824.0,
-                  (double)d->max_allocation_bytes / 1073741824.0, d->unified_memory ? ", unified" : "");
+    rr_out_printf("   %-12s %s%s%s, Vulkan %u.%u.%u\n", "driver",
+        d->driver[0] != '\0' ? d->driver : "unknown", d->driver_info[0] != '\0' ? ", " : "",
+        d->driver_info, d->api_major, d->api_minor, d->api_patch);
+    rr_out_printf("   %-12s %.2f GiB, %.2f GiB for this program, at most %.2f GiB a buffer%s\n",
+        "memory", (double)d->device_memory_bytes / 1073741824.0,
+        (double)d->budget_bytes / 1073741824.0, (double)d->max_allocation_bytes / 1073741824.0,
+        d->unified_memory ? ", unified" : "");
     rr_out_printf("   %-12s subgroups of %u", "compute", d->subgroup_size);
     if (d->subgroup_size_min != d->subgroup_size_max) {
         rr_out_printf(" (%u to %u)", d->subgroup_size_min, d->subgroup_size_max);
     }
-    rr_out_printf(", workgroups of %u, %u KiB shared\n", d->max_workgroup_invocations, d->shared_memory_bytes / 1024);
+    rr_out_printf(", workgroups of %u, %u KiB shared\n", d->max_workgroup_invocations,
+        d->shared_memory_bytes / 1024);
     print_caps("capabilities", d->caps);
     print_shapes("coop", (d->caps & RR_CAP_COOP) != 0, &d->coop_f16);
     print_shapes("coop-int8", (d->caps & RR_CAP_COOP_INT8) != 0, &d->coop_int8);
@@ -80,14 +85,16 @@ static void add_caps(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *ke
     }
 }
 
-static void add_uuid(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const uint8_t uuid[16]) {
+static void add_uuid(
+    yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const uint8_t uuid[16]) {
     char text[37];
     uuid_text(uuid, text);
     yyjson_mut_obj_add_strcpy(doc, object, key, text);
 }
 
 /* [[m, n, k], …] */
-static void add_shapes(yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const rr_coop_shapes *shapes) {
+static void add_shapes(
+    yyjson_mut_doc *doc, yyjson_mut_val *object, const char *key, const rr_coop_shapes *shapes) {
     yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, object, key);
     for (uint32_t i = 0; i < shapes->n; i++) {
         yyjson_mut_val *shape = yyjson_mut_arr_add_arr(doc, list);
@@ -141,7 +148,8 @@ static void add_device(yyjson_mut_doc *doc, yyjson_mut_val *list, const rr_devic
     yyjson_mut_obj_add_bool(doc, o, "unified_memory", d->unified_memory);
 }
 
-static rr_status print_json(const rr_vk_instance *instance, size_t n, size_t picked, rr_diag *diag) {
+static rr_status print_json(
+    const rr_vk_instance *instance, size_t n, size_t picked, rr_diag *diag) {
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = doc != NULL ? yyjson_mut_obj(doc) : NULL;
     yyjson_mut_val *list = root != NULL ? yyjson_mut_obj_add_arr(doc, root, "devices") : NULL;
@@ -158,8 +166,8 @@ static rr_status print_json(const rr_vk_instance *instance, size_t n, size_t pic
             yyjson_mut_obj_add_null(doc, root, "picked");
         }
         /* driver-given names may hold any bytes: escaping turns what is no UTF-8 into U+FFFD */
-        const yyjson_write_flag flags =
-            YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_ALLOW_INVALID_UNICODE | YYJSON_WRITE_ESCAPE_UNICODE;
+        const yyjson_write_flag flags = YYJSON_WRITE_PRETTY_TWO_SPACES |
+            YYJSON_WRITE_ALLOW_INVALID_UNICODE | YYJSON_WRITE_ESCAPE_UNICODE;
         text = yyjson_mut_write(doc, flags, &bytes);
     }
     yyjson_mut_doc_free(doc);
@@ -177,15 +185,23 @@ int rr_verb_devices(int argc, char **argv) {
     int format = 0;
     const char *wish = NULL;
     const rr_opt options[] = {
-        {.name = "format", .kind = RR_OPT_CHOICE, .target = &format, .value = "FORMAT", .choices = formats,
-         .help = "table or json (default: table)"},
-        {.name = "device", .kind = RR_OPT_TEXT, .target = &wish, .value = "WISH",
-         .help = "mark what this index, UUID or part of a name picks"},
+        {.name = "format",
+            .kind = RR_OPT_CHOICE,
+            .target = &format,
+            .value = "FORMAT",
+            .choices = formats,
+            .help = "table or json (default: table)"},
+        {.name = "device",
+            .kind = RR_OPT_TEXT,
+            .target = &wish,
+            .value = "WISH",
+            .help = "mark what this index, UUID or part of a name picks"},
     };
     const rr_cli_spec spec = {
         .synopsis = "",
-        .about = "Lists all Vulkan devices with what they offer. The one marked * runs when no --device is given;\n"
-                 "a device that cannot be used says why.",
+        .about =
+            "Lists all Vulkan devices with what they offer. The one marked * runs when no --device is given;\n"
+            "a device that cannot be used says why.",
         .groups = {rr_cli_options(options)},
     };
     rr_cli_args args;

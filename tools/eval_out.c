@@ -11,7 +11,8 @@ static const double significant = 0.05;
 
 void rr_eval_report_name(rr_eval_report *report) {
     for (size_t i = 0; i < report->n_runs; i++) {
-        const char *path = report->paths[i], *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path;
+        const char *path = report->paths[i], *slash = strrchr(path, '/'),
+                   *base = slash != NULL ? slash + 1 : path;
         size_t n = strlen(base);
         n -= n > 3 && strcmp(base + n - 3, ".gz") == 0 ? 3 : 0;
         size_t dot = n;
@@ -22,7 +23,7 @@ void rr_eval_report_name(rr_eval_report *report) {
     for (size_t i = 0; i < report->n_runs; i++) {
         for (size_t k = 0; k < report->n_runs; k++) {
             bool alike = k != i && !report->names[i].failed && !report->names[k].failed &&
-                         strcmp(report->names[i].data, report->names[k].data) == 0;
+                strcmp(report->names[i].data, report->names[k].data) == 0;
             if (alike && strcmp(report->names[k].data, report->paths[k]) != 0) {
                 rr_buf_clear(&report->names[k]);
                 rr_buf_text(&report->names[k], report->paths[k]);
@@ -31,7 +32,7 @@ void rr_eval_report_name(rr_eval_report *report) {
     }
 }
 
-/* Table ------------------------------------------------------------------------------------------------------------ */
+/* Table */
 
 /* Text from a file, made harmless for a terminal, padded to `width`. */
 static void put_cell(const char *text, size_t bytes, size_t width, bool right) {
@@ -71,22 +72,24 @@ static widths measure_widths(const rr_eval_report *report) {
 }
 
 static void put_value(const rr_eval_report *report, size_t measure, double value, size_t width) {
-    rr_out_printf("  %*.*f", (int)width, rr_measure_is_count(&report->measures.items[measure]) ? 0 : (int)report->digits, value);
+    rr_out_printf("  %*.*f", (int)width,
+        rr_measure_is_count(&report->measures.items[measure]) ? 0 : (int)report->digits, value);
 }
 
 /* "low, high", right-aligned in `width`; "-" for what has none. */
 static void put_interval(const rr_eval_report *report, rr_interval interval, size_t width) {
     char text[64] = "-";
     if (!isnan(interval.low)) {
-        (void)snprintf(text, sizeof text, "%.*f, %.*f", (int)report->digits, interval.low, (int)report->digits, interval.high);
+        (void)snprintf(text, sizeof text, "%.*f, %.*f", (int)report->digits, interval.low,
+            (int)report->digits, interval.high);
     }
     rr_out_printf("  %*s", (int)width, text);
 }
 
 static void put_intervals(const rr_eval_report *report, const widths *w) {
     const size_t least = 2 * report->digits + 6;
-    rr_out_printf("\n%g %% intervals of the means, bootstrap of %u samples\n%-*s", 100.0 * report->bootstrap.level,
-                  report->bootstrap.n_samples, (int)w->measure, "measure");
+    rr_out_printf("\n%g %% intervals of the means, bootstrap of %u samples\n%-*s",
+        100.0 * report->bootstrap.level, report->bootstrap.n_samples, (int)w->measure, "measure");
     for (size_t r = 0; r < report->n_runs; r++) {
         rr_out_text("  ");
         put_cell(report->names[r].data, report->names[r].bytes, longer(w->runs[r], least), true);
@@ -98,7 +101,8 @@ static void put_intervals(const rr_eval_report *report, const widths *w) {
         }
         rr_out_printf("%-*s", (int)w->measure, report->measures.items[m].name);
         for (size_t r = 0; r < report->n_runs; r++) {
-            put_interval(report, report->intervals[r * report->measures.n + m], longer(w->runs[r], least));
+            put_interval(
+                report, report->intervals[r * report->measures.n + m], longer(w->runs[r], least));
         }
         rr_out_text("\n");
     }
@@ -116,7 +120,8 @@ static const rr_t_test *best_test(const rr_eval_report *report, size_t run, size
 /* Whether the run differs from the first one. */
 static bool differs(const rr_eval_report *report, size_t run, size_t measure) {
     const rr_t_test *test = best_test(report, run, measure);
-    return test != NULL && !rr_measure_is_count(&report->measures.items[measure]) && rr_bonferroni(test->p, report->n_pairs) < significant;
+    return test != NULL && !rr_measure_is_count(&report->measures.items[measure]) &&
+        rr_bonferroni(test->p, report->n_pairs) < significant;
 }
 
 static void put_queries(const rr_eval_report *report, const widths *w) {
@@ -155,11 +160,12 @@ static void put_tests(const rr_eval_report *report, const widths *w) {
     bool corrected = report->n_pairs > 1;
     const size_t interval_width = 2 * report->digits + 8; /* two signs */
     rr_out_printf("\nPaired t-test, two-sided%s; * in the table: p < %g against %s\n",
-                  corrected ? ", p after Bonferroni's correction" : "", significant, report->names[0].data);
+        corrected ? ", p after Bonferroni's correction" : "", significant, report->names[0].data);
     for (size_t i = 0; i < report->n_pairs; i++) {
         const rr_eval_pair *pair = &report->pairs[i];
-        rr_out_printf("\n%s - %s, %zu queries\n%-*s  difference         t         p", report->names[pair->b].data,
-                      report->names[pair->a].data, pair->tests[0].n, (int)w->measure, "measure");
+        rr_out_printf("\n%s - %s, %zu queries\n%-*s  difference         t         p",
+            report->names[pair->b].data, report->names[pair->a].data, pair->tests[0].n,
+            (int)w->measure, "measure");
         if (report->bootstrap.n_samples > 0) {
             rr_out_printf("  %*s", (int)interval_width, "interval");
         }
@@ -169,8 +175,8 @@ static void put_tests(const rr_eval_report *report, const widths *w) {
             if (rr_measure_is_count(&report->measures.items[m])) {
                 continue;
             }
-            rr_out_printf("%-*s  %+10.*f  %8.3f  ", (int)w->measure, report->measures.items[m].name, (int)report->digits,
-                          test->difference, test->t);
+            rr_out_printf("%-*s  %+10.*f  %8.3f  ", (int)w->measure, report->measures.items[m].name,
+                (int)report->digits, test->difference, test->t);
             double p = rr_bonferroni(test->p, report->n_pairs);
             rr_out_printf(isnan(p) ? "       -" : p < 0.0001 ? " <0.0001" : "%8.4f", p);
             if (report->bootstrap.n_samples > 0) {
@@ -214,13 +220,15 @@ void rr_eval_report_table(const rr_eval_report *report) {
     }
 }
 
-/* LaTeX ------------------------------------------------------------------------------------------------------------ */
+/* LaTeX */
 
 static void put_tex(const char *text, size_t bytes) {
     for (size_t i = 0; i < bytes; i++) {
         char c = text[i];
         if (c == '\\' || c == '~' || c == '^') {
-            rr_out_text(c == '\\' ? "\\textbackslash{}" : c == '~' ? "\\textasciitilde{}" : "\\textasciicircum{}");
+            rr_out_text(c == '\\' ? "\\textbackslash{}"
+                    : c == '~'    ? "\\textasciitilde{}"
+                                  : "\\textasciicircum{}");
         } else if ((unsigned char)c >= 0x20) {
             rr_out_printf(strchr("&%$#_{}", c) != NULL ? "\\%c" : "%c", c);
         }
@@ -237,7 +245,8 @@ static bool is_best(const rr_eval_report *report, size_t run, size_t measure) {
 }
 
 static void put_tex_value(const rr_eval_report *report, size_t measure, double value) {
-    rr_out_printf("%.*f", rr_measure_is_count(&report->measures.items[measure]) ? 0 : (int)report->digits, value);
+    rr_out_printf("%.*f",
+        rr_measure_is_count(&report->measures.items[measure]) ? 0 : (int)report->digits, value);
 }
 
 void rr_eval_report_tex(const rr_eval_report *report) {
@@ -273,14 +282,15 @@ void rr_eval_report_tex(const rr_eval_report *report) {
             rr_out_text(differs(report, r, m) ? "$^\\dagger$" : "");
             rr_interval interval = report->intervals[r * report->measures.n + m];
             if (report->bootstrap.n_samples > 0 && !isnan(interval.low)) {
-                rr_out_printf(" {\\scriptsize [%.*f, %.*f]}", (int)report->digits, interval.low, (int)report->digits, interval.high);
+                rr_out_printf(" {\\scriptsize [%.*f, %.*f]}", (int)report->digits, interval.low,
+                    (int)report->digits, interval.high);
             }
         }
         rr_out_text(" \\\\\n");
     }
     rr_out_text("\\bottomrule\n\\end{tabular}\n");
     if (report->n_pairs > 0) {
-        rr_out_printf("%% dagger: p < %g against the first run, paired t-test, two-sided%s\n", significant,
-                      report->n_pairs > 1 ? ", Bonferroni" : "");
+        rr_out_printf("%% dagger: p < %g against the first run, paired t-test, two-sided%s\n",
+            significant, report->n_pairs > 1 ? ", Bonferroni" : "");
     }
 }

@@ -1,5 +1,6 @@
-/* `rearank info`: what this program would do here: device, capabilities, quirks, the variant of each op and why, and the
- * memory plan of a model. Allocates nothing on the device. Owns: the output format. */
+/* `rearank info`: what this program would do here: device, capabilities, quirks, the variant of
+ * each op and why, and the memory plan of a model. Allocates nothing on the device. Owns: the
+ * output format. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,9 +23,10 @@ static void print_device(const rr_device_info *d) {
     rr_out_printf("device         %u: %s (%s)\n", d->index, d->name, types[d->type]);
     rr_out_printf("driver         %s, %s\n", d->driver, d->driver_info);
     rr_out_printf("vulkan         %u.%u.%u\n", d->api_major, d->api_minor, d->api_patch);
-    rr_out_printf("memory         %.0f MiB, %.0f MiB free\n", (double)d->device_memory_bytes / 1048576.0,
-                  (double)d->budget_bytes / 1048576.0);
-    rr_out_printf("subgroup       %u (%u to %u)\n", d->subgroup_size, d->subgroup_size_min, d->subgroup_size_max);
+    rr_out_printf("memory         %.0f MiB, %.0f MiB free\n",
+        (double)d->device_memory_bytes / 1048576.0, (double)d->budget_bytes / 1048576.0);
+    rr_out_printf("subgroup       %u (%u to %u)\n", d->subgroup_size, d->subgroup_size_min,
+        d->subgroup_size_max);
     print_caps("reported", d->caps_reported);
     rr_out_printf("quirks         %s\n", d->quirks[0] != '\0' ? d->quirks : "none");
 }
@@ -59,30 +61,33 @@ static double mib(uint64_t bytes) {
     return (double)bytes / 1048576.0;
 }
 
-static rr_status print_plan(const char *path, const rr_device_info *device, const rr_engine_params *params,
-                            rr_diag *diag) {
+static rr_status print_plan(
+    const char *path, const rr_device_info *device, const rr_engine_params *params, rr_diag *diag) {
     rr_model *model = NULL;
     RR_TRY(rr_model_open(path, &model, diag));
     const rr_qwen2_config *c = &model->config;
     rr_out_printf("\nmodel          %s\n", model->name);
-    rr_out_printf("file           %s, %.0f MiB of weights, %.2f billion parameters\n", rr_gguf_path(model->gguf),
-                  mib(rr_model_weight_bytes(model)), (double)rr_model_n_parameters(model) / 1e9);
-    rr_out_printf("shape          %u layers, d %u, %u query heads / %u KV heads × %u, FFN %u, vocabulary %u%s\n",
-                  c->n_layers, c->d_model, c->n_heads, c->n_kv_heads, c->head_size, c->d_ffn, c->n_vocab,
-                  c->tied ? ", tied output" : "");
+    rr_out_printf("file           %s, %.0f MiB of weights, %.2f billion parameters\n",
+        rr_gguf_path(model->gguf), mib(rr_model_weight_bytes(model)),
+        (double)rr_model_n_parameters(model) / 1e9);
+    rr_out_printf(
+        "shape          %u layers, d %u, %u query heads / %u KV heads × %u, FFN %u, vocabulary %u%s\n",
+        c->n_layers, c->d_model, c->n_heads, c->n_kv_heads, c->head_size, c->d_ffn, c->n_vocab,
+        c->tied ? ", tied output" : "");
     rr_out_printf("graph          %s\n", rr_graph_name(model, device, params));
     rr_memory_plan plan = {0};
     rr_status status = rr_memory_plan_make(model, device, params, &plan, diag);
     if (plan.total_bytes != 0) {
         rr_out_text("\nmemory plan\n");
         rr_out_printf("  weights      %9.1f MiB\n", mib(plan.weights_bytes));
-        rr_out_printf("  KV           %9.1f MiB  %u sessions × %u tokens × %llu bytes\n", mib(plan.kv_bytes),
-                      plan.n_sessions, plan.n_context, (unsigned long long)plan.kv_bytes_per_token);
-        rr_out_printf("  activations  %9.1f MiB  prompt chunks of %u tokens\n", mib(plan.activations_bytes),
-                      plan.prompt_chunk);
+        rr_out_printf("  KV           %9.1f MiB  %u sessions × %u tokens × %llu bytes\n",
+            mib(plan.kv_bytes), plan.n_sessions, plan.n_context,
+            (unsigned long long)plan.kv_bytes_per_token);
+        rr_out_printf("  activations  %9.1f MiB  prompt chunks of %u tokens\n",
+            mib(plan.activations_bytes), plan.prompt_chunk);
         rr_out_printf("  staging      %9.1f MiB\n", mib(plan.staging_bytes));
-        rr_out_printf("  total        %9.1f MiB of %.1f MiB: %s\n", mib(plan.total_bytes), mib(plan.budget_bytes),
-                      plan.fits ? "fits" : "does not fit");
+        rr_out_printf("  total        %9.1f MiB of %.1f MiB: %s\n", mib(plan.total_bytes),
+            mib(plan.budget_bytes), plan.fits ? "fits" : "does not fit");
     }
     rr_model_close(&model);
     return status;
@@ -132,8 +137,9 @@ int rr_verb_info(int argc, char **argv) {
     rr_cli_engine engine;
     const rr_cli_spec spec = {
         .synopsis = "",
-        .about = "Shows the device that would be used, its capabilities and quirks, the kernel variant of each op and\n"
-                 "why, and the memory plan of the model.",
+        .about =
+            "Shows the device that would be used, its capabilities and quirks, the kernel variant of each op and\n"
+            "why, and the memory plan of the model.",
         .groups = {rr_cli_engine_group(&engine)},
     };
     rr_cli_args args;

@@ -1,7 +1,8 @@
-/* `rearank isa`: what the driver's compiler made of every kernel that the device can run, in every specialization that models
- * use: registers, spills, occupancy, cycles, and how many of the instructions that kernels are written for are in it.
- * Compiles through the engine's own kernel table, so nothing is compiled otherwise than when it runs. Executes nothing.
- * Owns: the columns, and what the drivers' statistics are called in them. */
+/* `rearank isa`: what the driver's compiler made of every kernel that the device can run, in every
+ * specialization that models use: registers, spills, occupancy, cycles, and how many of the
+ * instructions that kernels are written for are in it. Compiles through the engine's own kernel
+ * table, so nothing is compiled otherwise than when it runs. Executes nothing. Owns: the columns,
+ * and what the drivers' statistics are called in them. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +10,8 @@
 #include "tools/cli.h"
 #include "tools/isa.h"
 
-/* A column is the sum of the statistics that stand for it, by any of the names that drivers give them; empty when there
- * is none. */
+/* A column is the sum of the statistics that stand for it, by any of the names that drivers give
+ * them; empty when there is none. */
 typedef struct column {
     const char *name;
     const char *statistics[5];
@@ -30,9 +31,13 @@ static const column columns[] = {
 };
 
 /* Instructions of the assembly that are counted: words that begin so. */
-static const char *const instructions[] = {"v_dot4", "v_wmma", "dp4a", "dpas", "idp4", "hmma", "imma"};
+static const char *const instructions[] = {
+    "v_dot4", "v_wmma", "dp4a", "dpas", "idp4", "hmma", "imma"};
 
-enum { N_COLUMNS = sizeof columns / sizeof columns[0], N_INSTRUCTIONS = sizeof instructions / sizeof instructions[0] };
+enum {
+    N_COLUMNS = sizeof columns / sizeof columns[0],
+    N_INSTRUCTIONS = sizeof instructions / sizeof instructions[0]
+};
 
 typedef struct isa {
     const char *device, *caps, *op, *variant, *format;
@@ -48,7 +53,8 @@ static bool column_value(const column *c, const rr_vk_executable *executable, do
     bool found = false;
     *value = 0.0;
     for (size_t s = 0; s < executable->n_statistics; s++) {
-        for (size_t i = 0; i < sizeof c->statistics / sizeof c->statistics[0] && c->statistics[i] != NULL; i++) {
+        for (size_t i = 0;
+             i < sizeof c->statistics / sizeof c->statistics[0] && c->statistics[i] != NULL; i++) {
             if (strcmp(executable->statistics[s].name, c->statistics[i]) == 0) {
                 *value += executable->statistics[s].value;
                 found = true;
@@ -113,9 +119,10 @@ static void print_other_fields(const rr_kern_key *key) {
     }
 }
 
-static void print_key(const rr_variant *variant, const rr_kern_key *key, uint32_t tile, char separator) {
-    rr_out_printf("%s%c%s%c%s%c", rr_op_name(variant->op), separator, variant->name, separator, format_name(key),
-                  separator);
+static void print_key(
+    const rr_variant *variant, const rr_kern_key *key, uint32_t tile, char separator) {
+    rr_out_printf("%s%c%s%c%s%c", rr_op_name(variant->op), separator, variant->name, separator,
+        format_name(key), separator);
     if (key->head_size != 0) {
         rr_out_printf("%u", key->head_size);
     }
@@ -124,10 +131,12 @@ static void print_key(const rr_variant *variant, const rr_kern_key *key, uint32_
     rr_out_printf("%c%u", separator, tile);
 }
 
-static void print_row(const isa *run, const rr_variant *variant, const rr_isa_use *use, uint32_t tile,
-                      const rr_vk_executable *executable) {
+static void print_row(const isa *run, const rr_variant *variant, const rr_isa_use *use,
+    uint32_t tile, const rr_vk_executable *executable) {
     const rr_device_info *info = rr_vk_info(run->open);
-    const char *picked = rr_pick(variant->op, &use->key, info) != variant ? "no" : use->by_default ? "yes" : "other";
+    const char *picked = rr_pick(variant->op, &use->key, info) != variant ? "no"
+        : use->by_default                                                 ? "yes"
+                                                                          : "other";
     print_field(info->name);
     rr_out_text(",");
     print_field(info->driver_info);
@@ -154,40 +163,46 @@ static void print_row(const isa *run, const rr_variant *variant, const rr_isa_us
 
 /* Everything that the driver says. */
 static void print_listing(const rr_variant *variant, const rr_kern_key *key, uint32_t tile,
-                          const rr_vk_executable *executable) {
+    const rr_vk_executable *executable) {
     rr_out_text("==== ");
     print_key(variant, key, tile, ' ');
     rr_out_printf(": %s, subgroup %u\n", executable->name, executable->subgroup_size);
     for (size_t s = 0; s < executable->n_statistics; s++) {
-        rr_out_printf("%s: %.0f\n", executable->statistics[s].name, executable->statistics[s].value);
+        rr_out_printf(
+            "%s: %.0f\n", executable->statistics[s].name, executable->statistics[s].value);
     }
     for (size_t l = 0; l < executable->n_listings; l++) {
         rr_out_printf("---- %s\n%s\n", executable->listings[l].name, executable->listings[l].text);
     }
 }
 
-/* One row of the table with one key: all its token tiles. A row that the device cannot run for another reason than its
- * capabilities is named on standard error; one that does not compile is a failure, the others go on. */
+/* One row of the table with one key: all its token tiles. A row that the device cannot run for
+ * another reason than its capabilities is named on standard error; one that does not compile is a
+ * failure, the others go on. */
 static rr_status show(isa *run, const rr_variant *variant, const rr_isa_use *use, rr_diag *diag) {
     const rr_kern_key *key = &use->key;
     if (!rr_kern_pays(variant, key, rr_vk_info(run->open))) {
-        rr_log(RR_LOG_WARN, "%s/%s: never chosen on this device", rr_op_name(variant->op), variant->name);
+        rr_log(RR_LOG_WARN, "%s/%s: never chosen on this device", rr_op_name(variant->op),
+            variant->name);
         return RR_OK;
     }
     rr_status status = rr_kern_prepare(run->kern, variant->op, key, variant, diag);
     if (status == RR_E_UNSUPPORTED && rr_pick(variant->op, key, rr_vk_info(run->open)) != variant) {
-        rr_log(RR_LOG_WARN, "%s/%s: not for this device: %s", rr_op_name(variant->op), variant->name, diag->text);
+        rr_log(RR_LOG_WARN, "%s/%s: not for this device: %s", rr_op_name(variant->op),
+            variant->name, diag->text);
         return RR_OK;
     }
     if (status == RR_E_DEVICE && !rr_vk_is_lost(run->open)) {
-        rr_cli_error("%s/%s does not compile: %s", rr_op_name(variant->op), variant->name, diag->text);
+        rr_cli_error(
+            "%s/%s does not compile: %s", rr_op_name(variant->op), variant->name, diag->text);
         run->n_failed++;
         return RR_OK;
     }
     uint32_t tile = 0;
     const rr_vk_kernel *kernel = NULL;
-    for (size_t t = 0;
-         status == RR_OK && (kernel = rr_kern_kernel(run->kern, variant->op, key, variant, t, &tile)) != NULL; t++) {
+    for (size_t t = 0; status == RR_OK &&
+         (kernel = rr_kern_kernel(run->kern, variant->op, key, variant, t, &tile)) != NULL;
+         t++) {
         rr_vk_report report = {0};
         status = rr_vk_kernel_report(run->open, kernel, &report, diag);
         for (size_t e = 0; e < report.n_executables; e++) {
@@ -203,7 +218,8 @@ static rr_status show(isa *run, const rr_variant *variant, const rr_isa_use *use
     return status;
 }
 
-/* A row with every key that passes use its op with; an op that is no pass's (it measures) has the empty key. */
+/* A row with every key that passes use its op with; an op that is no pass's (it measures) has the
+ * empty key. */
 static rr_status show_variant(isa *run, const rr_variant *variant, rr_diag *diag) {
     bool used = false;
     for (size_t i = 0; i < run->uses.n; i++) {
@@ -212,7 +228,8 @@ static rr_status show_variant(isa *run, const rr_variant *variant, rr_diag *diag
             continue;
         }
         used = true;
-        if (run->format == NULL || use->key.format == RR_Q_F32 || strcmp(run->format, format_name(&use->key)) == 0) {
+        if (run->format == NULL || use->key.format == RR_Q_F32 ||
+            strcmp(run->format, format_name(&use->key)) == 0) {
             RR_TRY(show(run, variant, use, diag));
         }
     }
@@ -261,7 +278,8 @@ static rr_status show_all(isa *run, rr_diag *diag) {
         }
     }
     if (run->n_shown == 0 && run->n_failed == 0) {
-        status = rr_fail(diag, RR_E_USAGE, "no kernel for this device is called so; `rearank info` lists them");
+        status = rr_fail(
+            diag, RR_E_USAGE, "no kernel for this device is called so; `rearank info` lists them");
     }
 fail:
     free(run->uses.items);
@@ -274,27 +292,49 @@ fail:
 int rr_verb_isa(int argc, char **argv) {
     isa run = {0};
     const rr_opt options[] = {
-        {.name = "op", .kind = RR_OPT_TEXT, .target = &run.op, .value = "OP", .help = "only this op"},
-        {.name = "variant", .kind = RR_OPT_TEXT, .target = &run.variant, .value = "NAME",
-         .help = "only kernel variants of this name"},
-        {.name = "format", .kind = RR_OPT_TEXT, .target = &run.format, .value = "FORMAT",
-         .help = "only this weight format, as Q4_0"},
-        {.name = "listing", .kind = RR_OPT_FLAG, .target = &run.listing,
-         .help = "print all statistics and the driver's own listings, down to the assembly"},
-        {.name = "device", .letter = 'd', .kind = RR_OPT_TEXT, .target = &run.device, .value = "DEVICE",
-         .help = "index, UUID or part of the name of a device of `rearank devices` (default: the best)"},
-        {.name = "caps", .kind = RR_OPT_TEXT, .target = &run.caps, .value = "MASK",
-         .help = "capabilities not to use, such as -coop,-dot or none (default: $REARANK_CAPS)"},
+        {.name = "op",
+            .kind = RR_OPT_TEXT,
+            .target = &run.op,
+            .value = "OP",
+            .help = "only this op"},
+        {.name = "variant",
+            .kind = RR_OPT_TEXT,
+            .target = &run.variant,
+            .value = "NAME",
+            .help = "only kernel variants of this name"},
+        {.name = "format",
+            .kind = RR_OPT_TEXT,
+            .target = &run.format,
+            .value = "FORMAT",
+            .help = "only this weight format, as Q4_0"},
+        {.name = "listing",
+            .kind = RR_OPT_FLAG,
+            .target = &run.listing,
+            .help = "print all statistics and the driver's own listings, down to the assembly"},
+        {.name = "device",
+            .letter = 'd',
+            .kind = RR_OPT_TEXT,
+            .target = &run.device,
+            .value = "DEVICE",
+            .help =
+                "index, UUID or part of the name of a device of `rearank devices` (default: the best)"},
+        {.name = "caps",
+            .kind = RR_OPT_TEXT,
+            .target = &run.caps,
+            .value = "MASK",
+            .help = "capabilities not to use, such as -coop,-dot or none (default: $REARANK_CAPS)"},
     };
     const rr_cli_spec spec = {
         .synopsis = "",
-        .about = "Compiles every kernel that the device can run, in every specialization that models of 0.5B and 7B in\n"
-                 "the usual weight formats use, and prints what the driver's compiler says of it, as CSV. Nothing is\n"
-                 "executed and no model is needed. Works where the driver has VK_KHR_pipeline_executable_properties.",
-        .notes = "Columns: what the driver does not tell is empty. picked: yes when the engine runs this row here, other when\n"
-                 "only another --graph or --exact does. registers, occupancy (subgroups a SIMD unit can hold, on NVIDIA an SM),\n"
-                 "inverse_throughput and cycles are the driver's own figures: compare them on one version of one driver only. The\n"
-                 "last columns count instructions in the assembly.\n",
+        .about =
+            "Compiles every kernel that the device can run, in every specialization that models of 0.5B and 7B in\n"
+            "the usual weight formats use, and prints what the driver's compiler says of it, as CSV. Nothing is\n"
+            "executed and no model is needed. Works where the driver has VK_KHR_pipeline_executable_properties.",
+        .notes =
+            "Columns: what the driver does not tell is empty. picked: yes when the engine runs this row here, other when\n"
+            "only another --graph or --exact does. registers, occupancy (subgroups a SIMD unit can hold, on NVIDIA an SM),\n"
+            "inverse_throughput and cycles are the driver's own figures: compare them on one version of one driver only. The\n"
+            "last columns count instructions in the assembly.\n",
         .groups = {rr_cli_options(options)},
     };
     rr_cli_args args;

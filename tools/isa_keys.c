@@ -1,5 +1,5 @@
-/* The specializations that models of the usual shapes and weight formats use. The models are heads of files with nothing
- * behind them: pages that are never touched. */
+/* The specializations that models of the usual shapes and weight formats use. The models are heads
+ * of files with nothing behind them: pages that are never touched. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,9 +38,10 @@ static void collect(void *user, rr_op op, const rr_kern_key *key) {
     uses->items[uses->n++] = (rr_isa_use){op, *key, c->by_default};
 }
 
-/* A file of one layer in memory that the caller frees: its head, and pages of zeros that stay untouched. */
-static rr_status make_file(const rr_synthetic_shape *shape, const rr_synthetic_type *type, void **out, uint64_t *bytes,
-                           rr_diag *diag) {
+/* A file of one layer in memory that the caller frees: its head, and pages of zeros that stay
+ * untouched. */
+static rr_status make_file(const rr_synthetic_shape *shape, const rr_synthetic_type *type,
+    void **out, uint64_t *bytes, rr_diag *diag) {
     rr_gguf_writer writer = {0};
     rr_buf head = {0};
     rr_synthetic_tensor tensor;
@@ -49,8 +50,10 @@ static rr_status make_file(const rr_synthetic_shape *shape, const rr_synthetic_t
     for (size_t i = 0; status == RR_OK && rr_synthetic_tensor_at(shape, type, i, &tensor); i++) {
         const rr_qtype_info *info = rr_qtype_get((uint32_t)tensor.type);
         const uint64_t dims[2] = {tensor.cols, tensor.rows};
-        const uint64_t n = (uint64_t)tensor.rows * (tensor.cols / info->block_weights) * info->block_bytes;
-        rr_gw_declare(&writer, tensor.name, tensor.rows == 1 ? 1 : 2, dims, (uint32_t)tensor.type, n);
+        const uint64_t n =
+            (uint64_t)tensor.rows * (tensor.cols / info->block_weights) * info->block_bytes;
+        rr_gw_declare(
+            &writer, tensor.name, tensor.rows == 1 ? 1 : 2, dims, (uint32_t)tensor.type, n);
         data_bytes += n + rr_gw_padding(n);
     }
     if (status == RR_OK) {
@@ -58,7 +61,8 @@ static rr_status make_file(const rr_synthetic_shape *shape, const rr_synthetic_t
         *bytes = head.bytes + data_bytes;
         *out = status == RR_OK ? calloc(1, (size_t)*bytes) : NULL;
         if (*out == NULL) {
-            status = rr_fail(diag, RR_E_MEMORY, "out of memory for a model of %llu bytes", (unsigned long long)*bytes);
+            status = rr_fail(diag, RR_E_MEMORY, "out of memory for a model of %llu bytes",
+                (unsigned long long)*bytes);
         } else {
             memcpy(*out, head.data, head.bytes);
         }
@@ -69,8 +73,8 @@ static rr_status make_file(const rr_synthetic_shape *shape, const rr_synthetic_t
     return status;
 }
 
-static rr_status add_model(rr_vk_device *device, const rr_synthetic_shape *shape, const rr_synthetic_type *type,
-                           rr_isa_uses *uses, rr_diag *diag) {
+static rr_status add_model(rr_vk_device *device, const rr_synthetic_shape *shape,
+    const rr_synthetic_type *type, rr_isa_uses *uses, rr_diag *diag) {
     rr_synthetic_shape small = *shape;
     small.n_layers = 1; /* the others use the same */
     void *file = NULL;

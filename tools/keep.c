@@ -12,12 +12,23 @@
 rr_opt_group rr_keep_group(rr_keep *keep) {
     memset(keep, 0, sizeof *keep);
     const rr_opt options[] = {
-        {.name = "resume", .kind = RR_OPT_FLAG, .target = &keep->resume,
-         .help = "go on with a run that was stopped or killed; its finished queries are not ranked again, those that met a --deadline are"},
-        {.name = "journal", .kind = RR_OPT_TEXT, .target = &keep->journal_path, .value = "FILE",
-         .help = "keep finished queries there until the output is whole (default: OUTPUT.journal for many queries with -o)"},
-        {.name = "cache", .kind = RR_OPT_TEXT, .target = &keep->cache_folder, .value = "FOLDER",
-         .help = "keep rankings there for good, by model, query, passages and options, and look there first"},
+        {.name = "resume",
+            .kind = RR_OPT_FLAG,
+            .target = &keep->resume,
+            .help =
+                "go on with a run that was stopped or killed; its finished queries are not ranked again, those that met a --deadline are"},
+        {.name = "journal",
+            .kind = RR_OPT_TEXT,
+            .target = &keep->journal_path,
+            .value = "FILE",
+            .help =
+                "keep finished queries there until the output is whole (default: OUTPUT.journal for many queries with -o)"},
+        {.name = "cache",
+            .kind = RR_OPT_TEXT,
+            .target = &keep->cache_folder,
+            .value = "FOLDER",
+            .help =
+                "keep rankings there for good, by model, query, passages and options, and look there first"},
     };
     _Static_assert(sizeof options <= sizeof keep->options, "rr_keep.options is too small");
     memcpy(keep->options, options, sizeof options);
@@ -27,8 +38,9 @@ rr_opt_group rr_keep_group(rr_keep *keep) {
 int rr_keep_check(rr_keep *keep, const rr_cli_spec *spec, const char *output_path) {
     keep->spec = spec;
     return keep->resume && keep->journal_path == NULL && output_path == NULL
-               ? rr_cli_usage_error("--resume needs the --output FILE or --journal FILE of the run that was stopped")
-               : RR_CLI_GO_ON;
+        ? rr_cli_usage_error(
+              "--resume needs the --output FILE or --journal FILE of the run that was stopped")
+        : RR_CLI_GO_ON;
 }
 
 /* NULL without a name to put it beside, or memory. */
@@ -37,28 +49,62 @@ static const char *journal_beside(rr_keep *keep, const char *output_path) {
     if (output_path != NULL) {
         rr_buf_printf(&path, "%s.journal", output_path);
     }
-    const char *copy = path.failed || path.data == NULL ? NULL : rr_arena_copy(&keep->arena, path.data, path.bytes);
+    const char *copy = path.failed || path.data == NULL
+        ? NULL
+        : rr_arena_copy(&keep->arena, path.data, path.bytes);
     rr_buf_destroy(&path);
     return copy;
 }
 
 void rr_keep_files(rr_keep *keep, const char *output_path, rr_cli_files *files) {
     const char *beside = keep->journal_path == NULL ? journal_beside(keep, output_path) : NULL;
-    files->failed = files->failed || (keep->journal_path == NULL && output_path != NULL && beside == NULL);
+    files->failed =
+        files->failed || (keep->journal_path == NULL && output_path != NULL && beside == NULL);
     rr_cli_writes(files, "--journal", keep->journal_path);
     rr_cli_writes(files, "the output's journal", beside);
 }
 
-/* Facts ------------------------------------------------------------------------------------------------------------- */
+/* Facts */
 
 /* Options that change no ranking, and those that add_facts gives in another form. */
 static const char *const idle[] = {
-    "query", "candidates", "run", "corpus", "queries", "data", "limit-queries", "skip-missing",           /* what is ranked */
-    "format", "output", "explain", "explain-all", "report", "log", "journal", "resume", "cache", "jobs", /* how it is written and made */
-    "no-drafts", "draft-model", "plain", "no-packed-cache",
-    "deadline",                                                                                           /* late rankings are not kept */
-    "validation", "chunk",                                                                                /* the same bits */
-    "model", "device", "window", "step", "depth", "no-think", "readout",                                  /* given apart */
+    /* what is ranked */
+    "query",
+    "candidates",
+    "run",
+    "corpus",
+    "queries",
+    "data",
+    "limit-queries",
+    "skip-missing",
+    /* how it is written and made */
+    "format",
+    "output",
+    "explain",
+    "explain-all",
+    "report",
+    "log",
+    "journal",
+    "resume",
+    "cache",
+    "jobs",
+    "no-drafts",
+    "draft-model",
+    "plain",
+    "no-packed-cache",
+    /* late rankings are not kept */
+    "deadline",
+    /* the same bits */
+    "validation",
+    "chunk",
+    /* given apart */
+    "model",
+    "device",
+    "window",
+    "step",
+    "depth",
+    "no-think",
+    "readout",
 };
 
 static bool is_idle(const char *name) {
@@ -71,7 +117,9 @@ static bool is_idle(const char *name) {
 }
 
 static rr_status add_fact(rr_keep *keep, const char *name, rr_buf *value, rr_diag *diag) {
-    const char *copy = value->failed ? NULL : rr_arena_copy(&keep->arena, value->data != NULL ? value->data : "", value->bytes);
+    const char *copy = value->failed
+        ? NULL
+        : rr_arena_copy(&keep->arena, value->data != NULL ? value->data : "", value->bytes);
     rr_buf_clear(value);
     if (copy == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
@@ -155,7 +203,8 @@ fail:
     return status;
 }
 
-static rr_status add_facts(rr_keep *keep, const rr_ranking_input *input, rr_cli_engine *engine, rr_diag *diag) {
+static rr_status add_facts(
+    rr_keep *keep, const rr_ranking_input *input, rr_cli_engine *engine, rr_diag *diag) {
     rr_buf value = {0};
     rr_status status = RR_OK;
     rr_buf_text(&value, REARANK_VERSION);
@@ -179,10 +228,11 @@ fail:
     return status;
 }
 
-/* Opening ----------------------------------------------------------------------------------------------------------- */
+/* Opening */
 
 /* The journal of many queries that go to a file lies beside it. */
-static rr_status choose_journal(rr_keep *keep, const rr_ranking_input *input, const char *output_path, rr_diag *diag) {
+static rr_status choose_journal(
+    rr_keep *keep, const rr_ranking_input *input, const char *output_path, rr_diag *diag) {
     struct stat st;
     bool to_file = output_path != NULL && (stat(output_path, &st) != 0 || S_ISREG(st.st_mode));
     if (keep->journal_path != NULL || !to_file || (!input->many && !keep->resume)) {
@@ -200,7 +250,8 @@ static rr_status open_cache(rr_keep *keep, rr_diag *diag) {
         status = rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
     if (status == RR_OK) {
-        const rr_journal_params params = {.path = path.data, .facts = keep->facts, .n_facts = keep->n_facts};
+        const rr_journal_params params = {
+            .path = path.data, .facts = keep->facts, .n_facts = keep->n_facts};
         status = rr_journal_open_cache(&params, &keep->cache, diag);
     }
     rr_buf_destroy(&path);
@@ -243,9 +294,11 @@ static rr_status look_for_kept(rr_keep *keep, const rr_candidates *candidates, r
     return RR_OK;
 }
 
-rr_status rr_keep_open(rr_keep *keep, const rr_ranking_input *input, rr_cli_engine *engine, const char *output_path, rr_diag *diag) {
+rr_status rr_keep_open(rr_keep *keep, const rr_ranking_input *input, rr_cli_engine *engine,
+    const char *output_path, rr_diag *diag) {
     RR_TRY(choose_journal(keep, input, output_path, diag));
-    if ((keep->journal_path == NULL && keep->cache_folder == NULL) || rr_ranking_input_n_windows(input, 0) == 0) {
+    if ((keep->journal_path == NULL && keep->cache_folder == NULL) ||
+        rr_ranking_input_n_windows(input, 0) == 0) {
         return RR_OK;
     }
     RR_TRY(add_facts(keep, input, engine, diag));
@@ -260,9 +313,11 @@ rr_status rr_keep_open(rr_keep *keep, const rr_ranking_input *input, rr_cli_engi
         };
         RR_TRY(rr_journal_open(&params, &keep->journal, diag));
         rr_buf hint = {0};
-        rr_buf_printf(&hint, "rearank rank: ended at once; the same command%s goes on with what %s keeps\n",
-                      keep->resume ? "" : " with --resume", keep->journal_path);
-        rr_cli_interrupt_hint(hint.failed ? NULL : rr_arena_copy(&keep->arena, hint.data, hint.bytes));
+        rr_buf_printf(&hint,
+            "rearank rank: ended at once; the same command%s goes on with what %s keeps\n",
+            keep->resume ? "" : " with --resume", keep->journal_path);
+        rr_cli_interrupt_hint(
+            hint.failed ? NULL : rr_arena_copy(&keep->arena, hint.data, hint.bytes));
         rr_buf_destroy(&hint);
     }
     if (keep->cache_folder != NULL) {
@@ -281,9 +336,10 @@ size_t rr_keep_n_windows(const rr_keep *keep, const rr_ranking_input *input) {
     return n_windows;
 }
 
-/* Rankings ---------------------------------------------------------------------------------------------------------- */
+/* Rankings */
 
-rr_status rr_keep_find(rr_keep *keep, const rr_query *query, rr_ranking *out, bool *found, rr_diag *diag) {
+rr_status rr_keep_find(
+    rr_keep *keep, const rr_query *query, rr_ranking *out, bool *found, rr_diag *diag) {
     *out = (rr_ranking){0};
     *found = false;
     if (keep->journal != NULL) {
@@ -293,14 +349,16 @@ rr_status rr_keep_find(rr_keep *keep, const rr_query *query, rr_ranking *out, bo
         return RR_OK;
     }
     RR_TRY(rr_journal_find(keep->cache, query, out, found, diag));
-    rr_status status = *found && keep->journal != NULL ? rr_journal_store(keep->journal, query, out, diag) : RR_OK;
+    rr_status status =
+        *found && keep->journal != NULL ? rr_journal_store(keep->journal, query, out, diag) : RR_OK;
     if (status != RR_OK) {
         rr_ranking_destroy(out);
     }
     return status;
 }
 
-rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *ranking, rr_diag *diag) {
+rr_status rr_keep_store(
+    rr_keep *keep, const rr_query *query, const rr_ranking *ranking, rr_diag *diag) {
     if (rr_ranking_n_late(ranking) > 0) {
         keep->n_late++;
         return RR_OK;
@@ -313,11 +371,13 @@ rr_status rr_keep_store(rr_keep *keep, const rr_query *query, const rr_ranking *
 
 void rr_keep_tell(const rr_keep *keep, bool many_interrupted) {
     if (many_interrupted && keep->journal == NULL && keep->cache == NULL) {
-        rr_cli_note("nothing is kept: with --output FILE or --journal FILE a run that was stopped goes on with --resume");
+        rr_cli_note(
+            "nothing is kept: with --output FILE or --journal FILE a run that was stopped goes on with --resume");
     }
     if (keep->journal != NULL && rr_journal_n_kept(keep->journal) > 0) {
-        rr_cli_error("finished queries that %s keeps: %zu; the same command%s goes on from there", keep->journal_path,
-                     rr_journal_n_kept(keep->journal), keep->resume ? "" : " with --resume");
+        rr_cli_error("finished queries that %s keeps: %zu; the same command%s goes on from there",
+            keep->journal_path, rr_journal_n_kept(keep->journal),
+            keep->resume ? "" : " with --resume");
     }
 }
 
@@ -325,9 +385,10 @@ rr_status rr_keep_finish(rr_keep *keep, rr_diag *diag) {
     rr_cli_interrupt_hint(NULL);
     if (keep->n_late > 0) {
         if (keep->journal != NULL && rr_journal_n_kept(keep->journal) > 0) {
-            rr_log(RR_LOG_WARN, "%s keeps the %zu queries that had time enough: the same command with --resume and another --deadline ranks "
-                   "the %zu others anew; remove it when they may stay as they are", keep->journal_path, rr_journal_n_kept(keep->journal),
-                   keep->n_late);
+            rr_log(RR_LOG_WARN,
+                "%s keeps the %zu queries that had time enough: the same command with --resume and another --deadline ranks "
+                "the %zu others anew; remove it when they may stay as they are",
+                keep->journal_path, rr_journal_n_kept(keep->journal), keep->n_late);
         }
         rr_journal_close(&keep->journal);
         return RR_OK;

@@ -1,5 +1,5 @@
-/* `rearank logits`: teacher-forced log-probabilities of a list of token ids, one JSON line a position.
- * Owns: the output format. The numbers come from rr_session_logits_all. */
+/* `rearank logits`: teacher-forced log-probabilities of a list of token ids, one JSON line a
+ * position. Owns: the output format. The numbers come from rr_session_logits_all. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -16,17 +16,20 @@ static rr_status read_tokens(const char *path, rr_tokens *out, rr_diag *diag) {
     rr_status status = rr_text_file_read(path, TOKENS_BYTES, &text, diag);
     yyjson_doc *doc = NULL;
     if (status == RR_OK && text.bytes == 0) {
-        status = rr_fail(diag, RR_E_INPUT, "%s: is empty, expected a JSON array of token ids", path);
+        status =
+            rr_fail(diag, RR_E_INPUT, "%s: is empty, expected a JSON array of token ids", path);
     }
     if (status == RR_OK) {
         yyjson_read_err error = {0};
         doc = yyjson_read_opts(text.data, text.bytes, YYJSON_READ_NOFLAG, NULL, &error);
         if (doc == NULL) {
-            status = rr_fail(diag, RR_E_INPUT, "%s: byte %zu: not JSON (%s); expected an array of token ids", path,
-                             error.pos, error.msg);
+            status = rr_fail(diag, RR_E_INPUT,
+                "%s: byte %zu: not JSON (%s); expected an array of token ids", path, error.pos,
+                error.msg);
         } else if (!yyjson_is_arr(yyjson_doc_get_root(doc))) {
-            status = rr_fail(diag, RR_E_INPUT, "%s: found a JSON %s, expected an array of token ids", path,
-                             yyjson_get_type_desc(yyjson_doc_get_root(doc)));
+            status =
+                rr_fail(diag, RR_E_INPUT, "%s: found a JSON %s, expected an array of token ids",
+                    path, yyjson_get_type_desc(yyjson_doc_get_root(doc)));
         }
     }
     if (status == RR_OK) {
@@ -34,8 +37,9 @@ static rr_status read_tokens(const char *path, rr_tokens *out, rr_diag *diag) {
         yyjson_val *value;
         yyjson_arr_foreach(yyjson_doc_get_root(doc), index, n, value) {
             if (!yyjson_is_uint(value) || yyjson_get_uint(value) > INT32_MAX) {
-                status = rr_fail(diag, RR_E_INPUT, "%s: item %zu: found a JSON %s, expected a token id", path, index,
-                                 yyjson_get_type_desc(value));
+                status =
+                    rr_fail(diag, RR_E_INPUT, "%s: item %zu: found a JSON %s, expected a token id",
+                        path, index, yyjson_get_type_desc(value));
                 break;
             }
             rr_tokens_push(out, (int32_t)yyjson_get_uint(value));
@@ -94,7 +98,8 @@ static uint32_t best_ids(const float *logits, uint32_t n, uint32_t k, int32_t *o
 static rr_status write_row(void *user, size_t position, const float *logits, rr_diag *diag) {
     writer *w = user;
     double total = log_sum_exp(logits, w->n_vocab);
-    rr_out_printf("{\"position\":%zu,\"id\":%d,\"next_logprob\":", position, w->tokens->ids[position]);
+    rr_out_printf(
+        "{\"position\":%zu,\"id\":%d,\"next_logprob\":", position, w->tokens->ids[position]);
     if (position + 1 < w->tokens->n) {
         rr_out_printf("%.9g", (double)logits[w->tokens->ids[position + 1]] - total);
     } else {
@@ -104,7 +109,7 @@ static rr_status write_row(void *user, size_t position, const float *logits, rr_
     uint32_t n = best_ids(logits, w->n_vocab, w->top, w->order);
     for (uint32_t i = 0; i < n; i++) {
         rr_out_printf("%s{\"id\":%d,\"logprob\":%.9g}", i == 0 ? "" : ",", w->order[i],
-                      (double)logits[w->order[i]] - total);
+            (double)logits[w->order[i]] - total);
     }
     rr_out_text("]}\n");
     if (w->raw != NULL) {
@@ -116,19 +121,21 @@ static rr_status write_row(void *user, size_t position, const float *logits, rr_
     return rr_out_failed() ? rr_fail(diag, RR_E_IO, "cannot write to standard output") : RR_OK;
 }
 
-static rr_status check_ids(const char *path, const rr_tokens *tokens, uint32_t n_vocab, rr_diag *diag) {
+static rr_status check_ids(
+    const char *path, const rr_tokens *tokens, uint32_t n_vocab, rr_diag *diag) {
     for (size_t i = 0; i < tokens->n; i++) {
         if ((uint32_t)tokens->ids[i] >= n_vocab) {
-            return rr_fail(diag, RR_E_INPUT, "%s: item %zu: found token id %d, expected 0 to %u (this model's vocabulary)",
-                           path, i, tokens->ids[i], n_vocab - 1);
+            return rr_fail(diag, RR_E_INPUT,
+                "%s: item %zu: found token id %d, expected 0 to %u (this model's vocabulary)", path,
+                i, tokens->ids[i], n_vocab - 1);
         }
     }
     return RR_OK;
 }
 
 /* Opens the model and writes a row a token. */
-static rr_status run(const logits_request *request, const rr_engine_params *params, const rr_tokens *tokens, rr_file_out *raw,
-                     rr_diag *diag) {
+static rr_status run(const logits_request *request, const rr_engine_params *params,
+    const rr_tokens *tokens, rr_file_out *raw, rr_diag *diag) {
     rr_engine *engine = NULL;
     rr_session *session = NULL;
     writer w = {.tokens = tokens, .raw = raw};
@@ -166,13 +173,15 @@ static rr_status write_logits(const logits_request *request, rr_cli_engine *engi
     RR_TRY_GOTO(rr_cli_engine_ready(engine, diag));
     RR_TRY_GOTO(read_tokens(request->tokens_path, &tokens, diag));
     if (tokens.n == 0) {
-        status = rr_fail(diag, RR_E_INPUT, "%s: found no token ids, expected at least one", request->tokens_path);
+        status = rr_fail(diag, RR_E_INPUT, "%s: found no token ids, expected at least one",
+            request->tokens_path);
         goto fail;
     }
     if (request->raw_path != NULL) {
         RR_TRY_GOTO(rr_file_out_open(request->raw_path, &raw, diag));
     }
-    RR_TRY_GOTO(run(request, &engine->params, &tokens, request->raw_path != NULL ? &raw : NULL, diag));
+    RR_TRY_GOTO(
+        run(request, &engine->params, &tokens, request->raw_path != NULL ? &raw : NULL, diag));
     if (request->raw_path != NULL) {
         status = rr_file_out_finish(&raw, diag);
     }
@@ -186,17 +195,32 @@ int rr_verb_logits(int argc, char **argv) {
     rr_cli_engine engine;
     logits_request request = {.top = 5};
     const rr_opt options[] = {
-        {.name = "tokens", .letter = 't', .kind = RR_OPT_TEXT, .target = &request.tokens_path, .value = "FILE",
-         .help = "JSON array of token ids (`rearank tokenize --format json` writes one); - = standard input"},
-        {.name = "top", .letter = 'k', .kind = RR_OPT_U32, .target = &request.top, .value = "K",
-         .help = "how many of the likeliest ids to print (default 5)", .min = 0, .max = 10000},
-        {.name = "raw", .kind = RR_OPT_TEXT, .target = &request.raw_path, .value = "FILE",
-         .help = "also write all logits: float32 [n][vocabulary], little endian"},
+        {.name = "tokens",
+            .letter = 't',
+            .kind = RR_OPT_TEXT,
+            .target = &request.tokens_path,
+            .value = "FILE",
+            .help =
+                "JSON array of token ids (`rearank tokenize --format json` writes one); - = standard input"},
+        {.name = "top",
+            .letter = 'k',
+            .kind = RR_OPT_U32,
+            .target = &request.top,
+            .value = "K",
+            .help = "how many of the likeliest ids to print (default 5)",
+            .min = 0,
+            .max = 10000},
+        {.name = "raw",
+            .kind = RR_OPT_TEXT,
+            .target = &request.raw_path,
+            .value = "FILE",
+            .help = "also write all logits: float32 [n][vocabulary], little endian"},
     };
     const rr_cli_spec spec = {
         .synopsis = "--tokens FILE",
-        .about = "Feeds a fixed list of token ids to the model and prints, a JSON line a position, the log-probability\n"
-                 "that it gives to the id that follows and its likeliest ids.",
+        .about =
+            "Feeds a fixed list of token ids to the model and prints, a JSON line a position, the log-probability\n"
+            "that it gives to the id that follows and its likeliest ids.",
         .groups = {rr_cli_options(options), rr_cli_engine_group(&engine)},
     };
     rr_cli_args args;

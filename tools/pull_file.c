@@ -28,11 +28,9 @@ static rr_status no_memory(rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "out of memory");
 }
 
-/* Progress ------------------------------------------------------------------------------------------------------- */
+/* Progress */
 
-static struct {
-    uint64_t start_ns, start_done, drawn_ns, total;
-} line;
+static struct { uint64_t start_ns, start_done, drawn_ns, total; } line;
 
 void rr_pull_progress_clear(void) {
     if (line.drawn_ns != 0) {
@@ -57,7 +55,8 @@ void rr_pull_progress(const char *what, uint64_t done, uint64_t total) {
     }
     line.drawn_ns = now;
     double seconds = (double)(now - line.start_ns) * 1e-9;
-    double rate = seconds > 0.5 ? (double)(done - line.start_done) / seconds : 0; /* bytes a second */
+    /* bytes a second */
+    double rate = seconds > 0.5 ? (double)(done - line.start_done) / seconds : 0;
     enum { WIDTH = 24 };
     char bar[WIDTH + 1];
     uint64_t filled = total < WIDTH ? 0 : done / (total / WIDTH);
@@ -65,7 +64,8 @@ void rr_pull_progress(const char *what, uint64_t done, uint64_t total) {
         bar[i] = i < filled ? '#' : '.';
     }
     bar[WIDTH] = '\0';
-    fprintf(stderr, "\r[%s] %.0f of %.0f MiB", bar, (double)done / 1048576.0, (double)total / 1048576.0);
+    fprintf(stderr, "\r[%s] %.0f of %.0f MiB", bar, (double)done / 1048576.0,
+        (double)total / 1048576.0);
     if (rate > 0) {
         unsigned left = (unsigned)((double)(total - done) / rate);
         fprintf(stderr, "  %.1f MiB/s  %u:%02u left", rate / 1048576.0, left / 60, left % 60);
@@ -74,10 +74,12 @@ void rr_pull_progress(const char *what, uint64_t done, uint64_t total) {
     fflush(stderr);
 }
 
-/* Hashing -------------------------------------------------------------------------------------------------------- */
+/* Hashing */
 
 static rr_status hash_start(EVP_MD_CTX *hash, rr_diag *diag) {
-    return EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1 ? RR_OK : rr_fail(diag, RR_E_INTERNAL, "SHA-256 is not available");
+    return EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1
+        ? RR_OK
+        : rr_fail(diag, RR_E_INTERNAL, "SHA-256 is not available");
 }
 
 static rr_status hash_text(EVP_MD_CTX *hash, char out[65], rr_diag *diag) {
@@ -93,7 +95,8 @@ static rr_status hash_text(EVP_MD_CTX *hash, char out[65], rr_diag *diag) {
 }
 
 /* Hashes the file from its start up to `bytes`, or to its end; *done = the bytes hashed. */
-static rr_status hash_fd(int fd, const char *path, uint64_t bytes, EVP_MD_CTX *hash, uint64_t *done, rr_diag *diag) {
+static rr_status hash_fd(
+    int fd, const char *path, uint64_t bytes, EVP_MD_CTX *hash, uint64_t *done, rr_diag *diag) {
     enum { CHUNK = 1 << 18 };
     unsigned char *chunk = malloc(CHUNK);
     if (chunk == NULL) {
@@ -102,7 +105,8 @@ static rr_status hash_fd(int fd, const char *path, uint64_t bytes, EVP_MD_CTX *h
     rr_status status = RR_OK;
     uint64_t at = 0;
     while (status == RR_OK && at < bytes) {
-        ssize_t got = pread(fd, chunk, bytes - at < CHUNK ? (size_t)(bytes - at) : CHUNK, (off_t)at);
+        ssize_t got =
+            pread(fd, chunk, bytes - at < CHUNK ? (size_t)(bytes - at) : CHUNK, (off_t)at);
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -143,10 +147,10 @@ rr_status rr_file_sha256(const char *path, char out[65], rr_diag *diag) {
     return status;
 }
 
-/* The partial file ----------------------------------------------------------------------------------------------- */
+/* The partial file */
 
-/* Opens and locks. Another pull may finish and rename its file between our open and our lock: then the lock is on the
- * finished file, which must not be touched, and we start over. */
+/* Opens and locks. Another pull may finish and rename its file between our open and our lock: then
+ * the lock is on the finished file, which must not be touched, and we start over. */
 static rr_status open_locked(rr_partial *partial, rr_diag *diag) {
     for (;;) {
         partial->fd = open(partial->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -155,11 +159,12 @@ static rr_status open_locked(rr_partial *partial, rr_diag *diag) {
         }
         if (flock(partial->fd, LOCK_EX | LOCK_NB) != 0) {
             return rr_fail(diag, RR_E_IO, "%s: %s", partial->path,
-                           errno == EWOULDBLOCK ? "another `rearank pull` is writing it; wait for that one" : strerror(errno));
+                errno == EWOULDBLOCK ? "another `rearank pull` is writing it; wait for that one"
+                                     : strerror(errno));
         }
         struct stat ours, named;
-        if (fstat(partial->fd, &ours) == 0 && stat(partial->path, &named) == 0 && ours.st_ino == named.st_ino &&
-            ours.st_dev == named.st_dev) {
+        if (fstat(partial->fd, &ours) == 0 && stat(partial->path, &named) == 0 &&
+            ours.st_ino == named.st_ino && ours.st_dev == named.st_dev) {
             return RR_OK;
         }
         close(partial->fd);
@@ -177,8 +182,10 @@ static rr_status check_space(const rr_partial *partial, uint64_t spare_bytes, rr
     if (free_bytes >= needed) {
         return RR_OK;
     }
-    return rr_fail(diag, RR_E_IO, "%s: %llu MiB are free there, %llu MiB are needed; free some space, or name another place with --dest",
-                   partial->renamed, (unsigned long long)(free_bytes >> 20), (unsigned long long)((needed >> 20) + 1));
+    return rr_fail(diag, RR_E_IO,
+        "%s: %llu MiB are free there, %llu MiB are needed; free some space, or name another place with --dest",
+        partial->renamed, (unsigned long long)(free_bytes >> 20),
+        (unsigned long long)((needed >> 20) + 1));
 }
 
 rr_status rr_partial_restart(rr_partial *partial, rr_diag *diag) {
@@ -199,14 +206,16 @@ static rr_status resume(rr_partial *partial, rr_diag *diag) {
         return rr_partial_restart(partial, diag);
     }
     RR_TRY(hash_start(partial->hash, diag));
-    RR_TRY(hash_fd(partial->fd, partial->path, (uint64_t)st.st_size, partial->hash, &partial->bytes, diag));
+    RR_TRY(hash_fd(
+        partial->fd, partial->path, (uint64_t)st.st_size, partial->hash, &partial->bytes, diag));
     if (lseek(partial->fd, (off_t)partial->bytes, SEEK_SET) < 0) {
         return rr_fail(diag, RR_E_IO, "%s: cannot seek: %s", partial->path, strerror(errno));
     }
     return RR_OK;
 }
 
-rr_status rr_partial_open(const char *path, uint64_t total, uint64_t spare_bytes, rr_partial **out, rr_diag *diag) {
+rr_status rr_partial_open(
+    const char *path, uint64_t total, uint64_t spare_bytes, rr_partial **out, rr_diag *diag) {
     rr_partial *partial = calloc(1, sizeof *partial);
     if (partial == NULL) {
         return no_memory(diag);
@@ -268,7 +277,8 @@ bool rr_partial_is_stuck(const rr_partial *partial) {
 
 rr_status rr_partial_write(rr_partial *partial, const void *data, size_t bytes, rr_diag *diag) {
     if (bytes > partial->total - partial->bytes) {
-        return rr_fail(diag, RR_E_INPUT, "found more than the %llu bytes that were expected", (unsigned long long)partial->total);
+        return rr_fail(diag, RR_E_INPUT, "found more than the %llu bytes that were expected",
+            (unsigned long long)partial->total);
     }
     const unsigned char *from = data;
     while (bytes > 0) {
@@ -281,8 +291,9 @@ rr_status rr_partial_write(rr_partial *partial, const void *data, size_t bytes, 
         }
         if (put < 0) {
             partial->is_stuck = true;
-            return rr_fail(diag, RR_E_IO, "%s: cannot write: %s; what arrived is kept, run `rearank pull` again to go on",
-                           partial->path, strerror(errno));
+            return rr_fail(diag, RR_E_IO,
+                "%s: cannot write: %s; what arrived is kept, run `rearank pull` again to go on",
+                partial->path, strerror(errno));
         }
         if (EVP_DigestUpdate(partial->hash, from, (size_t)put) != 1) {
             return rr_fail(diag, RR_E_INTERNAL, "SHA-256 failed");
@@ -296,15 +307,16 @@ rr_status rr_partial_write(rr_partial *partial, const void *data, size_t bytes, 
 
 rr_status rr_partial_finish(rr_partial *partial, const char *sha256, rr_diag *diag) {
     if (partial->bytes != partial->total) {
-        return rr_fail(diag, RR_E_IO, "found %llu bytes, expected %llu", (unsigned long long)partial->bytes,
-                       (unsigned long long)partial->total);
+        return rr_fail(diag, RR_E_IO, "found %llu bytes, expected %llu",
+            (unsigned long long)partial->bytes, (unsigned long long)partial->total);
     }
     char found[65];
     RR_TRY(hash_text(partial->hash, found, diag));
     if (strcmp(found, sha256) != 0) {
         partial->is_done = true;
         unlink(partial->path);
-        return rr_fail(diag, RR_E_INPUT, "wrong content: found sha256 %s, expected %s; it was removed", found, sha256);
+        return rr_fail(diag, RR_E_INPUT,
+            "wrong content: found sha256 %s, expected %s; it was removed", found, sha256);
     }
     if (fsync(partial->fd) != 0 || rename(partial->path, partial->renamed) != 0) {
         partial->is_stuck = true;

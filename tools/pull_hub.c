@@ -35,7 +35,7 @@ static rr_status check_answer(transfer *t) {
     uint64_t total = rr_partial_total(t->partial);
     if (bytes >= 0 && t->offset + (uint64_t)bytes != total) {
         return rr_fail(t->diag, RR_E_INPUT, "the hub's file has %llu bytes, expected %llu",
-                       (unsigned long long)t->offset + (unsigned long long)bytes, (unsigned long long)total);
+            (unsigned long long)t->offset + (unsigned long long)bytes, (unsigned long long)total);
     }
     return RR_OK;
 }
@@ -53,7 +53,8 @@ static size_t on_data(char *data, size_t size, size_t n, void *user) {
     return t->status == RR_OK ? size * n : 0;
 }
 
-static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now) {
+static int on_progress(
+    void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now) {
     (void)user, (void)total, (void)now, (void)up_total, (void)up_now;
     return rr_cli_interrupted();
 }
@@ -80,7 +81,8 @@ static void set_options(transfer *t, const char *url) {
 }
 
 /* One request. *again = it broke off after bytes arrived, and going on from there may work. */
-static rr_status request(CURL *curl, const char *url, rr_partial *partial, bool *again, rr_diag *diag) {
+static rr_status request(
+    CURL *curl, const char *url, rr_partial *partial, bool *again, rr_diag *diag) {
     char message[CURL_ERROR_SIZE] = "";
     uint64_t before = rr_partial_bytes(partial);
     transfer t = {.curl = curl, .partial = partial, .offset = before, .diag = diag};
@@ -112,7 +114,8 @@ static rr_status make_url(const rr_model_source *source, rr_buf *url, rr_diag *d
         hub = DEFAULT_HUB;
     }
     if (strncmp(hub, "https://", 8) != 0 && strncmp(hub, "http://", 7) != 0) {
-        return rr_fail(diag, RR_E_USAGE, "HF_ENDPOINT is \"%s\", expected an address that starts with https:// or http://", hub);
+        return rr_fail(diag, RR_E_USAGE,
+            "HF_ENDPOINT is \"%s\", expected an address that starts with https:// or http://", hub);
     }
     size_t n = strlen(hub);
     while (hub[n - 1] == '/') {

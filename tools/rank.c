@@ -61,8 +61,8 @@ static void cancel(void *user) {
     }
 }
 
-/* As many sessions as jobs. Where memory is short: those that were asked for share what room there is, unless a draft model wants
- * some too; else there are fewer. */
+/* As many sessions as jobs. Where memory is short: those that were asked for share what room there
+ * is, unless a draft model wants some too; else there are fewer. */
 static rr_status open_engine(rank_job *job, rr_diag *diag) {
     rank_options *options = job->options;
     size_t n_queries = options->input.candidates.n;
@@ -97,7 +97,8 @@ static rr_status make_worker(rank_job *job, size_t index, rr_diag *diag) {
     const rank_options *options = job->options;
     rank_worker *worker = &job->workers[index];
     RR_TRY(rr_session_create(job->engine, &worker->session, diag));
-    RR_TRY(job->drafting != NULL ? rr_session_create(job->drafting, &worker->drafting, diag) : RR_OK);
+    RR_TRY(
+        job->drafting != NULL ? rr_session_create(job->drafting, &worker->drafting, diag) : RR_OK);
     worker->model = (rr_model_responder){
         .engine = job->engine,
         .session = worker->session,
@@ -146,7 +147,8 @@ static bool is_kept(void *user, size_t index) {
 
 static rr_status keep_ranking(void *user, size_t index, const rr_ranking *ranking, rr_diag *diag) {
     rank_job *job = user;
-    return rr_keep_store(&job->options->keep, &job->options->input.candidates.queries[index], ranking, diag);
+    return rr_keep_store(
+        &job->options->keep, &job->options->input.candidates.queries[index], ranking, diag);
 }
 
 static rr_status take_ranking(void *user, size_t index, rr_ranking *ranking, rr_diag *diag) {
@@ -156,16 +158,18 @@ static rr_status take_ranking(void *user, size_t index, rr_ranking *ranking, rr_
         bool found;
         RR_TRY(rr_keep_find(&job->options->keep, query, ranking, &found, diag));
         if (!found) {
-            return rr_fail(diag, RR_E_INPUT, "query \"%.100s\": its kept ranking is gone, somebody took it out; run this again",
-                           query->qid);
+            return rr_fail(diag, RR_E_INPUT,
+                "query \"%.100s\": its kept ranking is gone, somebody took it out; run this again",
+                query->qid);
         }
     }
     size_t n_late = rr_ranking_n_late(ranking);
     rr_rank_view_hide(&job->view);
     rr_tally_add(&job->tally, ranking);
     if (n_late > 0) {
-        rr_log(RR_LOG_INFO, "query \"%.100s\" met its deadline: of %zu windows %zu stay as they were", query->qid, ranking->n_windows,
-               n_late);
+        rr_log(RR_LOG_INFO,
+            "query \"%.100s\" met its deadline: of %zu windows %zu stay as they were", query->qid,
+            ranking->n_windows, n_late);
     }
     rr_status status = rr_ranking_output_add(&job->options->output, query, ranking, diag);
     if (status == RR_OK && job->options->log_path != NULL) {
@@ -182,28 +186,33 @@ static void tell_counts(const rank_job *job) {
     const rr_rank_counts *counts = &job->counts;
     const rr_tally *tally = &job->tally;
     rr_log(RR_LOG_INFO,
-           "%llu windows with %zu jobs in %.1f s: %llu prompt tokens, of which %llu reused and %llu shared with "
-           "other jobs; computed %llu when their window was next, %llu while the answer before was written; %llu ahead of %llu windows; "
-           "%llu tokens generated",
-           (unsigned long long)counts->n_windows, job->n_workers, (double)counts->time_ns * 1e-9,
-           (unsigned long long)counts->prompt_tokens, (unsigned long long)counts->reused_tokens,
-           (unsigned long long)counts->shared_tokens, (unsigned long long)counts->critical_tokens,
-           (unsigned long long)counts->early_tokens, (unsigned long long)counts->ahead_tokens,
-           (unsigned long long)counts->n_prepared, (unsigned long long)counts->generated_tokens);
-    rr_log(RR_LOG_INFO, "%llu windows begun early, %llu done again (%llu tokens lost)", (unsigned long long)counts->n_early,
-           (unsigned long long)counts->n_redone, (unsigned long long)counts->lost_tokens);
-    rr_log(RR_LOG_INFO, "of %zu windows %zu changed the order shown (%zu turned it round), %zu repeated it, %zu are late", tally->n_windows,
-           tally->n_moved, tally->n_mirrors, tally->n_echoes, tally->n_late);
+        "%llu windows with %zu jobs in %.1f s: %llu prompt tokens, of which %llu reused and %llu shared with "
+        "other jobs; computed %llu when their window was next, %llu while the answer before was written; %llu ahead of %llu windows; "
+        "%llu tokens generated",
+        (unsigned long long)counts->n_windows, job->n_workers, (double)counts->time_ns * 1e-9,
+        (unsigned long long)counts->prompt_tokens, (unsigned long long)counts->reused_tokens,
+        (unsigned long long)counts->shared_tokens, (unsigned long long)counts->critical_tokens,
+        (unsigned long long)counts->early_tokens, (unsigned long long)counts->ahead_tokens,
+        (unsigned long long)counts->n_prepared, (unsigned long long)counts->generated_tokens);
+    rr_log(RR_LOG_INFO, "%llu windows begun early, %llu done again (%llu tokens lost)",
+        (unsigned long long)counts->n_early, (unsigned long long)counts->n_redone,
+        (unsigned long long)counts->lost_tokens);
+    rr_log(RR_LOG_INFO,
+        "of %zu windows %zu changed the order shown (%zu turned it round), %zu repeated it, %zu are late",
+        tally->n_windows, tally->n_moved, tally->n_mirrors, tally->n_echoes, tally->n_late);
     if (job->engine != NULL) {
         rr_engine_stats stats;
         rr_engine_stats_get(job->engine, &stats);
-        rr_log(RR_LOG_INFO, "%llu passes over the model: %llu with prompt tokens, %llu with tokens of answers (%llu rows)",
-               (unsigned long long)stats.n_passes, (unsigned long long)stats.n_prompt_passes,
-               (unsigned long long)stats.n_decode_passes, (unsigned long long)stats.decode_rows);
+        rr_log(RR_LOG_INFO,
+            "%llu passes over the model: %llu with prompt tokens, %llu with tokens of answers (%llu rows)",
+            (unsigned long long)stats.n_passes, (unsigned long long)stats.n_prompt_passes,
+            (unsigned long long)stats.n_decode_passes, (unsigned long long)stats.decode_rows);
         const rr_memory_plan *plan = rr_engine_plan(job->engine);
         if (plan->is_short) {
-            rr_log(RR_LOG_INFO, "room for %llu tokens instead of %llu: windows wait for each other, nothing is begun ahead",
-                   (unsigned long long)plan->kv_tokens, (unsigned long long)plan->n_context * plan->n_sessions);
+            rr_log(RR_LOG_INFO,
+                "room for %llu tokens instead of %llu: windows wait for each other, nothing is begun ahead",
+                (unsigned long long)plan->kv_tokens,
+                (unsigned long long)plan->n_context * plan->n_sessions);
         }
     }
 }
@@ -211,7 +220,8 @@ static void tell_counts(const rank_job *job) {
 static rr_status check_queries(const rr_ranking_input *input, rr_diag *diag) {
     rr_schedule_params schedule = rr_rank_schedule(&input->params);
     for (size_t i = 0; i < input->candidates.n; i++) {
-        RR_TRY(rr_schedule_check(&schedule, rr_rank_n(&input->candidates.queries[i], &input->params), diag));
+        RR_TRY(rr_schedule_check(
+            &schedule, rr_rank_n(&input->candidates.queries[i], &input->params), diag));
     }
     return RR_OK;
 }
@@ -228,9 +238,12 @@ static rr_status choose_way(rank_options *options, rr_diag *diag) {
     RR_TRY(rr_answering_decide(answering, options->engine.params.model_path, diag));
     if (answering->mode == RR_ANSWER_READ) {
         if (params->style != RR_PROMPT_REARANK) {
-            return rr_fail(diag, RR_E_USAGE, "--no-think is another prompt than the one that is read: leave it out, or add --score-mode answer");
+            return rr_fail(diag, RR_E_USAGE,
+                "--no-think is another prompt than the one that is read: leave it out, or add --score-mode answer");
         }
-        params->passage_chars = answering->passage_chars != 0 ? answering->passage_chars : answering->readout.form.passage_chars;
+        params->passage_chars = answering->passage_chars != 0
+            ? answering->passage_chars
+            : answering->readout.form.passage_chars;
         options->engine.params.readings = true;
         params->then_reason = answering->then_reason;
         rr_schedule_params schedule = rr_rank_schedule(params);
@@ -249,10 +262,11 @@ static rr_status rank_all(rank_job *job, rr_diag *diag) {
     }
     RR_TRY(choose_way(job->options, diag));
     RR_TRY(rr_ranking_output_begin(&job->options->output, input, diag));
-    RR_TRY(rr_keep_open(&job->options->keep, input, &job->options->engine, job->options->output.path, diag));
+    RR_TRY(rr_keep_open(
+        &job->options->keep, input, &job->options->engine, job->options->output.path, diag));
     RR_TRY(open_model(job, diag));
-    rr_rank_view_start(&job->view, input->candidates.queries, input->candidates.n, rr_keep_n_windows(&job->options->keep, input),
-                       job->n_workers);
+    rr_rank_view_start(&job->view, input->candidates.queries, input->candidates.n,
+        rr_keep_n_windows(&job->options->keep, input), job->n_workers);
     rr_execute_params execute = {
         .queries = input->candidates.queries,
         .n_queries = input->candidates.n,
@@ -274,7 +288,8 @@ static rr_status rank_all(rank_job *job, rr_diag *diag) {
     tell_counts(job);
     RR_TRY(job->reader_gone ? RR_OK : status); /* main tells of a failed write */
     if (!job->reader_gone) {
-        rr_tally_tell(&job->tally, (double)job->options->deadline_s, job->options->answering.mode == RR_ANSWER_LOGITS);
+        rr_tally_tell(&job->tally, (double)job->options->deadline_s,
+            job->options->answering.mode == RR_ANSWER_LOGITS);
     }
     return rr_ranking_output_end(&job->options->output, diag);
 }
@@ -291,7 +306,8 @@ static rr_status write_log(const rank_job *job, rr_diag *diag) {
 static void end_early(rank_job *job) {
     rr_diag diag;
     if (job->options->output.path == NULL && job->n_done > 0) {
-        (void)rr_ranking_output_end(&job->options->output, &diag); /* there is a failure to tell already */
+        /* there is a failure to tell already */
+        (void)rr_ranking_output_end(&job->options->output, &diag);
     }
 }
 
@@ -302,7 +318,8 @@ static int rank(rank_options *options) {
     rr_status log_status = write_log(&job, &log_diag);
     int code = RR_EXIT_OK;
     if (status == RR_E_CANCELLED) {
-        rr_cli_error("interrupted: %zu of %zu queries are done", job.n_done, options->input.candidates.n);
+        rr_cli_error(
+            "interrupted: %zu of %zu queries are done", job.n_done, options->input.candidates.n);
     }
     if (status != RR_OK) {
         end_early(&job);
@@ -344,43 +361,85 @@ static int check_files(rank_options *options, const rr_cli_args *args) {
 int rr_verb_rank(int argc, char **argv) {
     rank_options options = {.max_tokens = RR_RESPONDER_MAX_TOKENS};
     const rr_opt generation[] = {
-        {.name = "jobs", .letter = 'j', .kind = RR_OPT_U32, .target = &options.jobs, .value = "N",
-         .help = "windows at once, of the same query or of several; where memory is short they wait for each other; the rankings "
-                 "are the same (default 1 for one query, for several up to 4, as far as memory goes)", .min = 1, .max = MAX_JOBS},
-        {.name = "kv-tokens", .kind = RR_OPT_U32, .target = &options.kv_tokens, .value = "N",
-         .help = "tokens of prompts and answers whose keys and values are kept on the device, of all jobs together, at least "
-                 "--context (default: what the jobs can fill; with --jobs as much of it as memory allows)",
-         .min = 1, .max = UINT32_MAX - 1},
-        {.name = "max-tokens", .kind = RR_OPT_U32, .target = &options.max_tokens, .value = "N",
-         .help = "tokens a window may take before its answer is finished by force (default 2048)", .min = 1, .max = 1 << 20},
-        {.name = "deadline", .kind = RR_OPT_FLOAT, .target = &options.deadline_s, .value = "SECONDS",
-         .help = "time each query may take from its first window on; what is not ranked by then keeps its order and is flagged late "
-                 "(default 0 = any)", .min = 0, .max = 1e9},
-        {.name = "temperature", .kind = RR_OPT_FLOAT, .target = &options.temperature, .value = "T",
-         .help = "0 = always the likeliest token (default)", .min = 0, .max = 10},
-        {.name = "top-p", .kind = RR_OPT_FLOAT, .target = &options.top_p, .value = "P",
-         .help = "with a temperature: draw from the likeliest tokens that hold this share", .min = 0, .max = 1},
-        {.name = "seed", .kind = RR_OPT_U64, .target = &options.seed, .value = "N",
-         .help = "with a temperature: same seed, same answers (default 0)"},
-        {.name = "log", .kind = RR_OPT_TEXT, .target = &options.log_path, .value = "FILE",
-         .help = "write the answers there, for `rearank replay`"},
+        {.name = "jobs",
+            .letter = 'j',
+            .kind = RR_OPT_U32,
+            .target = &options.jobs,
+            .value = "N",
+            .help =
+                "windows at once, of the same query or of several; where memory is short they wait for each other; the rankings "
+                "are the same (default 1 for one query, for several up to 4, as far as memory goes)",
+            .min = 1,
+            .max = MAX_JOBS},
+        {.name = "kv-tokens",
+            .kind = RR_OPT_U32,
+            .target = &options.kv_tokens,
+            .value = "N",
+            .help =
+                "tokens of prompts and answers whose keys and values are kept on the device, of all jobs together, at least "
+                "--context (default: what the jobs can fill; with --jobs as much of it as memory allows)",
+            .min = 1,
+            .max = UINT32_MAX - 1},
+        {.name = "max-tokens",
+            .kind = RR_OPT_U32,
+            .target = &options.max_tokens,
+            .value = "N",
+            .help =
+                "tokens a window may take before its answer is finished by force (default 2048)",
+            .min = 1,
+            .max = 1 << 20},
+        {.name = "deadline",
+            .kind = RR_OPT_FLOAT,
+            .target = &options.deadline_s,
+            .value = "SECONDS",
+            .help =
+                "time each query may take from its first window on; what is not ranked by then keeps its order and is flagged late "
+                "(default 0 = any)",
+            .min = 0,
+            .max = 1e9},
+        {.name = "temperature",
+            .kind = RR_OPT_FLOAT,
+            .target = &options.temperature,
+            .value = "T",
+            .help = "0 = always the likeliest token (default)",
+            .min = 0,
+            .max = 10},
+        {.name = "top-p",
+            .kind = RR_OPT_FLOAT,
+            .target = &options.top_p,
+            .value = "P",
+            .help = "with a temperature: draw from the likeliest tokens that hold this share",
+            .min = 0,
+            .max = 1},
+        {.name = "seed",
+            .kind = RR_OPT_U64,
+            .target = &options.seed,
+            .value = "N",
+            .help = "with a temperature: same seed, same answers (default 0)"},
+        {.name = "log",
+            .kind = RR_OPT_TEXT,
+            .target = &options.log_path,
+            .value = "FILE",
+            .help = "write the answers there, for `rearank replay`"},
     };
     const rr_opt_group what = rr_ranking_input_group(&options.input, true);
     const rr_cli_spec spec = {
-        .synopsis = "-q QUERY [FILE...|-] | --candidates FILE | --run FILE --corpus FILE --queries FILE",
-        .about = "Ranks passages for a query: a model reads them window by window, reasons, and orders them.\n"
-                 "One file or standard input holds a passage a line, JSON Lines {\"text\", \"title\"?, \"id\"?} or one\n"
-                 "JSON array of such objects; of several files each is a passage. Inputs may be packed with gzip.",
-        .notes = "Scores only say the order: a ranking by comparison has no calibrated relevance.\n"
-                 "While it works, a terminal shows the reasoning, with several jobs their progress; rankings go to\n"
-                 "standard output. -v tells what working ahead saved.",
+        .synopsis =
+            "-q QUERY [FILE...|-] | --candidates FILE | --run FILE --corpus FILE --queries FILE",
+        .about =
+            "Ranks passages for a query: a model reads them window by window, reasons, and orders them.\n"
+            "One file or standard input holds a passage a line, JSON Lines {\"text\", \"title\"?, \"id\"?} or one\n"
+            "JSON array of such objects; of several files each is a passage. Inputs may be packed with gzip.",
+        .notes =
+            "Scores only say the order: a ranking by comparison has no calibrated relevance.\n"
+            "While it works, a terminal shows the reasoning, with several jobs their progress; rankings go to\n"
+            "standard output. -v tells what working ahead saved.",
         .max_args = SIZE_MAX,
         .groups = {what, rr_source_group(&options.input.source),
-                   rr_answering_group(&options.answering),
-                   {"Generation", generation, sizeof generation / sizeof generation[0]},
-                   rr_ranking_output_group(&options.output),
-                   rr_keep_group(&options.keep),
-                   rr_cli_engine_group(&options.engine)},
+            rr_answering_group(&options.answering),
+            {"Generation", generation, sizeof generation / sizeof generation[0]},
+            rr_ranking_output_group(&options.output), rr_keep_group(&options.keep),
+            rr_cli_engine_group(&options.engine)},
     };
     rr_cli_args args;
     int code = rr_cli_parse(&spec, argc, argv, &args);

@@ -11,19 +11,25 @@
 #include "runtime/base/thread.h"
 #include "tools/cli.h"
 
-/* On the screen are two rows, the line that is being written and the progress; the cursor stands behind the latter. */
+/* On the screen are two rows, the line that is being written and the progress; the cursor stands
+ * behind the latter. */
 static const char erase_rows[] = "\r\033[K\033[1A\r\033[K";
 /* With several jobs there is the progress only. */
 static const char erase_row[] = "\r\033[K";
 enum { REDRAW_NS = 100000000 };
 
-void rr_rank_view_start(rr_rank_view *view, const rr_query *queries, size_t n_queries, size_t n_windows, size_t n_jobs) {
+void rr_rank_view_start(rr_rank_view *view, const rr_query *queries, size_t n_queries,
+    size_t n_windows, size_t n_jobs) {
     struct winsize size;
     const char *term = getenv("TERM");
-    *view = (rr_rank_view){.n_windows = n_windows, .queries = queries, .n_queries = n_queries, .n_jobs = n_jobs,
-                           .start_ns = rr_time_ns()};
+    *view = (rr_rank_view){.n_windows = n_windows,
+        .queries = queries,
+        .n_queries = n_queries,
+        .n_jobs = n_jobs,
+        .start_ns = rr_time_ns()};
     view->has_lock = pthread_mutex_init(&view->lock, NULL) == 0;
-    view->live = view->has_lock && rr_cli_is_terminal(STDERR_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
+    view->live = view->has_lock && rr_cli_is_terminal(STDERR_FILENO) && term != NULL &&
+        strcmp(term, "dumb") != 0;
     bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20;
     view->columns = known ? size.ws_col : 80;
 }
@@ -44,8 +50,10 @@ static double seconds_since(uint64_t start_ns) {
 
 static void append_time_left(const rr_rank_view *view, rr_buf *out) {
     if (view->n_windows_done > 0 && view->n_windows_done < view->n_windows) {
-        double each = (double)(view->window_ns - view->start_ns) * 1e-9 / (double)view->n_windows_done;
-        double left = each * (double)(view->n_windows - view->n_windows_done) - seconds_since(view->window_ns);
+        double each =
+            (double)(view->window_ns - view->start_ns) * 1e-9 / (double)view->n_windows_done;
+        double left = each * (double)(view->n_windows - view->n_windows_done) -
+            seconds_since(view->window_ns);
         rr_buf_text(out, " | about ");
         append_duration(out, left > 0.0 ? left : 0.0);
         rr_buf_text(out, " left");
@@ -77,7 +85,8 @@ static void append_progress(const rr_rank_view *view, rr_buf *out) {
             rr_buf_printf(out, ", query %zu of %zu", view->query + 1, view->n_queries);
         }
         if (view->n_tokens == 0) {
-            rr_buf_printf(out, " | prompt %zu of %zu tokens", view->prompt_done, view->prompt_total);
+            rr_buf_printf(
+                out, " | prompt %zu of %zu tokens", view->prompt_done, view->prompt_total);
         } else {
             append_tokens(view, out);
         }
@@ -101,7 +110,8 @@ static void end_line(rr_rank_view *view) {
 static void add_text(rr_rank_view *view, const char *text, size_t bytes) {
     for (size_t i = 0; i < bytes;) {
         size_t length = rr_clean_cut(text + i, bytes - i, 1);
-        /* two columns for whatever might be wide: a line too short does no harm, one too long would */
+        /* two columns for whatever might be wide: a line too short does no harm, one too long
+         * would */
         size_t width = length > 2 ? 2 : 1;
         if (text[i] == '\n' || view->partial_width + width >= view->columns) {
             end_line(view);
@@ -150,8 +160,8 @@ static void add_heading(rr_rank_view *view, const rr_call *call) {
         end_line(view);
     }
     char line[160];
-    int n = snprintf(line, sizeof line, "-- window %zu of %zu: ranks %zu to %zu", call->index + 1, call->n_calls,
-                     call->window.begin + 1, call->window.end);
+    int n = snprintf(line, sizeof line, "-- window %zu of %zu: ranks %zu to %zu", call->index + 1,
+        call->n_calls, call->window.begin + 1, call->window.end);
     add_text(view, line, (size_t)n);
     end_line(view);
 }
@@ -193,7 +203,8 @@ static void show_text(rr_rank_view *view, const char *text, size_t bytes) {
     rr_buf_destroy(&safe);
 }
 
-static bool on_text(void *user, const rr_call *call, const char *text, size_t bytes, size_t n_tokens) {
+static bool on_text(
+    void *user, const rr_call *call, const char *text, size_t bytes, size_t n_tokens) {
     rr_rank_view *view = user;
     if (!view->live) {
         return true;
@@ -222,11 +233,14 @@ rr_responder_events rr_rank_view_events(rr_rank_view *view) {
 static void show_window(rr_rank_view *view, const rr_call *call, const rr_window_result *result) {
     char line[160];
     double seconds = (double)result->generate_ns * 1e-9;
-    int n = snprintf(line, sizeof line, "-- %llu tokens, %.1f tokens/s%s%s", (unsigned long long)result->generated_tokens,
-                     seconds > 0.0 ? (double)result->generated_tokens / seconds : 0.0,
-                     result->truncated ? ", answer cut" : "", result->repaired ? ", answer repaired" : "");
+    int n = snprintf(line, sizeof line, "-- %llu tokens, %.1f tokens/s%s%s",
+        (unsigned long long)result->generated_tokens,
+        seconds > 0.0 ? (double)result->generated_tokens / seconds : 0.0,
+        result->truncated ? ", answer cut" : "", result->repaired ? ", answer repaired" : "");
     if (result->late) { /* as all behind it are */
-        n = snprintf(line, sizeof line, "-- the deadline came: windows %zu to %zu stay as they were", call->index + 1, call->n_calls);
+        n = snprintf(line, sizeof line,
+            "-- the deadline came: windows %zu to %zu stay as they were", call->index + 1,
+            call->n_calls);
     }
     begin_update(view);
     if (view->partial_width > 0) {

@@ -1,6 +1,7 @@
-/* What `rank` shows while it works: the reasoning as it is written above a line of progress; with several jobs at once the
- * progress of all.
- * Owns: standard error while it is shown, when that is a terminal; else it shows nothing. Events may come from any thread. */
+/* What `rank` shows while it works: the reasoning as it is written above a line of progress; with
+ * several jobs at once the progress of all.
+ * Owns: standard error while it is shown, when that is a terminal; else it shows nothing. Events
+ * may come from any thread. */
 #ifndef RR_TOOLS_RANK_VIEW_H
 #define RR_TOOLS_RANK_VIEW_H
 
@@ -17,7 +18,8 @@ typedef struct rr_rank_view {
     const rr_query *queries;
     size_t n_queries, query, n_queries_done;
     const rr_query *late; /* told of its late windows; NULL = none */
-    size_t prompt_done, prompt_total, n_tokens; /* of this window; n_tokens: of all, with several jobs */
+    /* of this window; n_tokens: of all, with several jobs */
+    size_t prompt_done, prompt_total, n_tokens;
     uint64_t start_ns, window_ns, first_token_ns, drawn_ns;
     rr_buf partial;       /* the line that is being written */
     size_t partial_width; /* columns that it takes at most */
@@ -25,11 +27,13 @@ typedef struct rr_rank_view {
 } rr_rank_view;
 
 /* For `n_jobs` windows at once. The queries are borrowed. */
-void rr_rank_view_start(rr_rank_view *view, const rr_query *queries, size_t n_queries, size_t n_windows, size_t n_jobs);
+void rr_rank_view_start(
+    rr_rank_view *view, const rr_query *queries, size_t n_queries, size_t n_windows, size_t n_jobs);
 /* Events of the responder; `user` is the view. */
 rr_responder_events rr_rank_view_events(rr_rank_view *view);
 void rr_rank_view_window_done(void *view, const rr_call *call, const rr_window_result *result);
-/* Takes the progress line away, so that others may write, until a query is done with; it comes back with the next event. */
+/* Takes the progress line away, so that others may write, until a query is done with; it comes back
+ * with the next event. */
 void rr_rank_view_hide(rr_rank_view *view);
 void rr_rank_view_query_done(rr_rank_view *view);
 void rr_rank_view_finish(rr_rank_view *view);

@@ -1,5 +1,6 @@
 /* `rearank readout`: fits readouts, and tells what is in one.
- * Owns: the two sub-verbs, their options, the windows' way through the engine. What is fitted and how: rerank/readout_fit.h. */
+ * Owns: the two sub-verbs, their options, the windows' way through the engine. What is fitted and
+ * how: rerank/readout_fit.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,16 @@ typedef struct fit_options {
     rr_cli_engine engine;
 } fit_options;
 
-enum { WITHOUT_NOTHING, WITHOUT_QUERY_ROWS, WITHOUT_LAST_ROW, WITHOUT_STATES, WITHOUT_PLACE, WITHOUT_LENGTH };
-static const char *const part_names[] = {"nothing", "query-rows", "last-row", "states", "place", "length", NULL};
+enum {
+    WITHOUT_NOTHING,
+    WITHOUT_QUERY_ROWS,
+    WITHOUT_LAST_ROW,
+    WITHOUT_STATES,
+    WITHOUT_PLACE,
+    WITHOUT_LENGTH
+};
+static const char *const part_names[] = {
+    "nothing", "query-rows", "last-row", "states", "place", "length", NULL};
 
 /* A fit in progress. */
 typedef struct fit_job {
@@ -41,7 +50,7 @@ typedef struct fit_job {
     rr_prompt_form form;
     rr_buf digest, store_path;
     rr_fit_store *store;
-    rr_engine *engine;   /* NULL while every window that was asked for is in the store */
+    rr_engine *engine; /* NULL while every window that was asked for is in the store */
     rr_session *session;
     const rr_tokenizer *tokenizer;
     rr_read_features *features; /* [windows.n] */
@@ -67,33 +76,42 @@ static rr_status read_sets(fit_job *job, rr_diag *diag) {
         RR_TRY(rr_candidates_read(o->candidates.items[i], &job->candidates[i], diag));
         RR_TRY(rr_eval_read_qrels(o->qrels.items[i], &job->qrels[i], diag));
         job->sets[i] = (rr_fit_set){.candidates = &job->candidates[i],
-                                    .qrels = &job->qrels[i],
-                                    .unjudged_is_0 = names_relevant_alone(&job->qrels[i]),
-                                    .n_queries = (uint32_t)strtoul(limit, NULL, 10)};
+            .qrels = &job->qrels[i],
+            .unjudged_is_0 = names_relevant_alone(&job->qrels[i]),
+            .n_queries = (uint32_t)strtoul(limit, NULL, 10)};
         job->n_sets++;
     }
-    const rr_fit_windows_params params = {.size = o->size, .per_query = o->per_query, .seed = o->seed};
+    const rr_fit_windows_params params = {
+        .size = o->size, .per_query = o->per_query, .seed = o->seed};
     RR_TRY(rr_fit_windows_make(job->sets, job->n_sets, &params, &job->windows, diag));
     if (job->windows.n == 0) {
-        return rr_fail(diag, RR_E_INPUT, "no windows to learn from: of no query there are enough judged passages of different grades");
+        return rr_fail(diag, RR_E_INPUT,
+            "no windows to learn from: of no query there are enough judged passages of different grades");
     }
     if (job->windows.n_left_out > 0) {
-        rr_log(RR_LOG_INFO, "%zu queries are left out: too few judged passages, or all of one grade", job->windows.n_left_out);
+        rr_log(RR_LOG_INFO,
+            "%zu queries are left out: too few judged passages, or all of one grade",
+            job->windows.n_left_out);
     }
     return RR_OK;
 }
 
-/* What is read: attention in all layers, and the states behind four layers from two thirds of the model on, of which one is chosen. */
+/* What is read: attention in all layers, and the states behind four layers from two thirds of the
+ * model on, of which one is chosen. */
 static void set_shape(fit_job *job) {
     const rr_qwen2_config *c = &job->model->config;
-    job->shape = (rr_read_shape){.end_layer = c->n_layers, .n_heads = c->n_heads, .d_model = c->d_model};
+    job->shape =
+        (rr_read_shape){.end_layer = c->n_layers, .n_heads = c->n_heads, .d_model = c->d_model};
     for (uint32_t i = 0; i < STATE_LAYERS; i++) {
         const uint32_t layer = c->n_layers * (8 + i) / 12;
-        if (layer > 0 && (job->shape.n_state_layers == 0 || layer > job->shape.state_layers[job->shape.n_state_layers - 1])) {
+        if (layer > 0 &&
+            (job->shape.n_state_layers == 0 ||
+                layer > job->shape.state_layers[job->shape.n_state_layers - 1])) {
             job->shape.state_layers[job->shape.n_state_layers++] = layer;
         }
     }
-    job->form = (rr_prompt_form){.style = RR_PROMPT_REARANK, .passage_chars = job->options->passage_chars};
+    job->form =
+        (rr_prompt_form){.style = RR_PROMPT_REARANK, .passage_chars = job->options->passage_chars};
 }
 
 static void cancel(void *user) {
@@ -109,16 +127,19 @@ static rr_status open_engine(fit_job *job, rr_engine_params *params, rr_diag *di
     return RR_OK;
 }
 
-/* All else that what is read depends on. Every byte of the model's file counts: its fingerprint is the same whatever it was quantized to. */
-static rr_status describe(const fit_job *job, const rr_engine_params *params, rr_buf *out, rr_diag *diag) {
+/* All else that what is read depends on. Every byte of the model's file counts: its fingerprint is
+ * the same whatever it was quantized to. */
+static rr_status describe(
+    const fit_job *job, const rr_engine_params *params, rr_buf *out, rr_diag *diag) {
     const char *caps = params->caps != NULL ? params->caps : getenv("REARANK_CAPS");
     rr_buf graph = {0};
-    rr_buf_printf(out, "rearank %s chars %u layers %u-%u states", REARANK_VERSION, job->form.passage_chars, job->shape.first_layer,
-                  job->shape.end_layer);
+    rr_buf_printf(out, "rearank %s chars %u layers %u-%u states", REARANK_VERSION,
+        job->form.passage_chars, job->shape.first_layer, job->shape.end_layer);
     for (uint32_t i = 0; i < job->shape.n_state_layers; i++) {
         rr_buf_printf(out, " %u", job->shape.state_layers[i]);
     }
-    rr_buf_printf(out, " prompt %s exact %d caps %s model ", job->digest.data, params->exact, caps != NULL ? caps : "");
+    rr_buf_printf(out, " prompt %s exact %d caps %s model ", job->digest.data, params->exact,
+        caps != NULL ? caps : "");
     rr_status status = rr_journal_file_fact(params->model_path, out, diag);
     rr_buf_text(out, " device ");
     if (status == RR_OK) {
@@ -134,21 +155,25 @@ static rr_status describe(const fit_job *job, const rr_engine_params *params, rr
 
 static rr_status open_store(fit_job *job, const rr_engine_params *params, rr_diag *diag) {
     rr_buf about = {0};
-    rr_status status = job->store_path.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : describe(job, params, &about, diag);
+    rr_status status = job->store_path.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory")
+                                              : describe(job, params, &about, diag);
     if (status == RR_OK) {
-        status = rr_fit_store_open(job->store_path.data, about.data, &job->shape, &job->store, diag);
+        status =
+            rr_fit_store_open(job->store_path.data, about.data, &job->shape, &job->store, diag);
     }
     rr_buf_destroy(&about);
     return status;
 }
 
 /* Reads a window that is not in the store. */
-static rr_status read_window(fit_job *job, const rr_fit_window *window, rr_read_features *out, rr_diag *diag) {
+static rr_status read_window(
+    fit_job *job, const rr_fit_window *window, rr_read_features *out, rr_diag *diag) {
     const uint64_t start_ns = rr_time_ns();
     rr_prompt prompt = {0};
     rr_tokens tokens = {0};
     rr_read_places places;
-    rr_status status = rr_prompt_build(&job->form, window->query, window->passages, window->n, &prompt, diag);
+    rr_status status =
+        rr_prompt_build(&job->form, window->query, window->passages, window->n, &prompt, diag);
     RR_TRY_GOTO(status);
     RR_TRY_GOTO(rr_read_places_find(job->tokenizer, &prompt, &tokens, &places, diag));
     RR_TRY_GOTO(rr_read_features_make(&job->shape, window->n, out, diag));
@@ -162,7 +187,8 @@ fail:
     return status;
 }
 
-/* What is fitted needs neither the device nor the model's weights, and may be interrupted anywhere. */
+/* What is fitted needs neither the device nor the model's weights, and may be interrupted
+ * anywhere. */
 static void close_engine(fit_job *job) {
     rr_cli_on_interrupt(NULL, NULL);
     rr_session_destroy(&job->session);
@@ -181,8 +207,9 @@ static rr_status read_windows(fit_job *job, rr_engine_params *params, rr_diag *d
         }
         rr_status status = found ? RR_OK : read_window(job, window, &job->features[i], diag);
         if (status == RR_E_CANCELLED) {
-            rr_cli_error("interrupted: %zu of %zu windows are read and kept in %s; the same command goes on from there", i, job->windows.n,
-                         job->store_path.data);
+            rr_cli_error(
+                "interrupted: %zu of %zu windows are read and kept in %s; the same command goes on from there",
+                i, job->windows.n, job->store_path.data);
         }
         RR_TRY(status);
         rr_cli_progress(NULL, "windows", i + 1, job->windows.n);
@@ -191,13 +218,13 @@ static rr_status read_windows(fit_job *job, rr_engine_params *params, rr_diag *d
             scores[k] = window->query->passages[window->passages[k]].score;
         }
         job->samples[i] = (rr_fit_sample){.set = window->set,
-                                          .qid = window->query->qid,
-                                          .features = &job->features[i],
-                                          .grades = window->grades,
-                                          .first_stage = scores};
+            .qid = window->query->qid,
+            .features = &job->features[i],
+            .grades = window->grades,
+            .first_stage = scores};
     }
-    rr_log(RR_LOG_INFO, "%zu windows, %zu of them kept from before; %llu tokens in %.0f s", job->windows.n, n_kept,
-           (unsigned long long)job->n_tokens, (double)job->read_ns * 1e-9);
+    rr_log(RR_LOG_INFO, "%zu windows, %zu of them kept from before; %llu tokens in %.0f s",
+        job->windows.n, n_kept, (unsigned long long)job->n_tokens, (double)job->read_ns * 1e-9);
     return RR_OK;
 }
 
@@ -211,19 +238,24 @@ static void put_figures(rr_buf *out, const char *name, const rr_fit_figures *f) 
 }
 
 /* What a person wants to know of it later. */
-static rr_status write_about(const fit_job *job, const rr_fit_result *r, rr_readout *readout, rr_diag *diag) {
+static rr_status write_about(
+    const fit_job *job, const rr_fit_result *r, rr_readout *readout, rr_diag *diag) {
     const fit_options *o = job->options;
     rr_buf text = {0};
     rr_buf_printf(&text, "{\n    \"program\": \"rearank %s\",\n    \"licence\": ", REARANK_VERSION);
-    rr_json_quote(o->licence != NULL ? o->licence : "", o->licence != NULL ? strlen(o->licence) : 0, &text);
-    rr_buf_printf(&text, ",\n    \"windows\": {\"size\": %u, \"per_query\": %u, \"seed\": %llu},\n    \"without\": \"%s\",\n", o->size,
-                  o->per_query, (unsigned long long)o->seed, part_names[o->without]);
-    rr_buf_printf(&text, "    \"penalty\": %g, \"state_penalty\": %g,\n    \"sets\": [", r->penalty, r->state_penalty);
+    rr_json_quote(
+        o->licence != NULL ? o->licence : "", o->licence != NULL ? strlen(o->licence) : 0, &text);
+    rr_buf_printf(&text,
+        ",\n    \"windows\": {\"size\": %u, \"per_query\": %u, \"seed\": %llu},\n    \"without\": \"%s\",\n",
+        o->size, o->per_query, (unsigned long long)o->seed, part_names[o->without]);
+    rr_buf_printf(&text, "    \"penalty\": %g, \"state_penalty\": %g,\n    \"sets\": [", r->penalty,
+        r->state_penalty);
     for (size_t i = 0; i < job->n_sets; i++) {
         rr_buf_printf(&text, "%s\n      {\"candidates\": ", i > 0 ? "," : "");
-        rr_json_quote(base_name(o->candidates.items[i]), strlen(base_name(o->candidates.items[i])), &text);
-        rr_buf_printf(&text, ", \"unjudged\": \"%s\", \"windows\": %zu", job->sets[i].unjudged_is_0 ? "not relevant" : "left out",
-                      r->read[i].n_windows);
+        rr_json_quote(
+            base_name(o->candidates.items[i]), strlen(base_name(o->candidates.items[i])), &text);
+        rr_buf_printf(&text, ", \"unjudged\": \"%s\", \"windows\": %zu",
+            job->sets[i].unjudged_is_0 ? "not relevant" : "left out", r->read[i].n_windows);
         put_figures(&text, "as_shown", &r->shown[i]);
         put_figures(&text, "first_stage", &r->first_stage[i]);
         put_figures(&text, "read", &r->read[i]);
@@ -238,10 +270,11 @@ static rr_status write_about(const fit_job *job, const rr_fit_result *r, rr_read
 }
 
 static void print_result(const fit_job *job, const rr_fit_result *r) {
-    rr_out_printf("%-28s %8s  %-15s  %-15s  %-15s  %-15s\n", "held out, nDCG@10 and pairs", "windows", "as shown", "first stage", "read",
-                  "both");
+    rr_out_printf("%-28s %8s  %-15s  %-15s  %-15s  %-15s\n", "held out, nDCG@10 and pairs",
+        "windows", "as shown", "first stage", "read", "both");
     for (size_t i = 0; i < job->n_sets; i++) {
-        rr_out_printf("%-28.28s %8zu", base_name(job->options->candidates.items[i]), r->read[i].n_windows);
+        rr_out_printf(
+            "%-28.28s %8zu", base_name(job->options->candidates.items[i]), r->read[i].n_windows);
         const rr_fit_figures *all[] = {&r->shown[i], &r->first_stage[i], &r->read[i], &r->both[i]};
         for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) {
             rr_out_printf("  %.4f   %.4f", all[k]->ndcg, all[k]->pairs);
@@ -250,17 +283,18 @@ static void print_result(const fit_job *job, const rr_fit_result *r) {
     }
     rr_out_printf("penalty %g", r->penalty);
     if (r->state_layer > 0) {
-        rr_out_printf(", states behind layer %u of %u, penalty %g", r->state_layer, job->model->config.n_layers, r->state_penalty);
+        rr_out_printf(", states behind layer %u of %u, penalty %g", r->state_layer,
+            job->model->config.n_layers, r->state_penalty);
     }
     rr_out_text("\n");
 }
 
 static rr_fit_parts parts_without(int without) {
     return (rr_fit_parts){.no_query_rows = without == WITHOUT_QUERY_ROWS,
-                          .no_last_row = without == WITHOUT_LAST_ROW,
-                          .no_states = without == WITHOUT_STATES,
-                          .no_place = without == WITHOUT_PLACE,
-                          .no_length = without == WITHOUT_LENGTH};
+        .no_last_row = without == WITHOUT_LAST_ROW,
+        .no_states = without == WITHOUT_STATES,
+        .no_place = without == WITHOUT_PLACE,
+        .no_length = without == WITHOUT_LENGTH};
 }
 
 /* The model's name as valid UTF-8, as much of it as there is room for. */
@@ -268,27 +302,31 @@ static rr_status set_name(const char *name, rr_readout *out, rr_diag *diag) {
     rr_buf clean = {0};
     rr_clean_utf8(name, strlen(name), &clean);
     size_t n = 0;
-    while (rr_clean_cut(clean.data, clean.bytes, n) < clean.bytes && rr_clean_cut(clean.data, clean.bytes, n + 1) < sizeof out->model_name) {
+    while (rr_clean_cut(clean.data, clean.bytes, n) < clean.bytes &&
+        rr_clean_cut(clean.data, clean.bytes, n + 1) < sizeof out->model_name) {
         n++;
     }
-    memcpy(out->model_name, clean.data != NULL ? clean.data : "", rr_clean_cut(clean.data, clean.bytes, n));
+    memcpy(out->model_name, clean.data != NULL ? clean.data : "",
+        rr_clean_cut(clean.data, clean.bytes, n));
     const bool failed = clean.failed;
     rr_buf_destroy(&clean);
     return failed ? rr_fail(diag, RR_E_MEMORY, "out of memory for a readout") : RR_OK;
 }
 
 static rr_status fit_and_write(fit_job *job, rr_diag *diag) {
-    rr_readout readout = {.fingerprint = rr_model_fingerprint(job->model), .n_layers = job->model->config.n_layers, .form = job->form};
+    rr_readout readout = {.fingerprint = rr_model_fingerprint(job->model),
+        .n_layers = job->model->config.n_layers,
+        .form = job->form};
     rr_fit_result result;
     rr_buf text = {0};
     rr_status status = RR_OK;
     RR_TRY_GOTO(set_name(job->model->name, &readout, diag));
     snprintf(readout.prompt, sizeof readout.prompt, "%s", job->digest.data);
     const rr_fit_params params = {.samples = job->samples,
-                                  .n = job->windows.n,
-                                  .shape = job->shape,
-                                  .parts = parts_without(job->options->without),
-                                  .progress = rr_cli_progress};
+        .n = job->windows.n,
+        .shape = job->shape,
+        .parts = parts_without(job->options->without),
+        .progress = rr_cli_progress};
     RR_TRY_GOTO(rr_readout_fit(&params, &readout, &result, diag));
     print_result(job, &result);
     RR_TRY_GOTO(write_about(job, &result, &readout, diag));
@@ -313,11 +351,13 @@ static rr_status fit(fit_job *job, rr_diag *diag) {
     set_shape(job);
     RR_TRY(rr_journal_prompt_fact(RR_PROMPT_REARANK, &job->digest, diag));
     rr_buf_append(&job->digest, "", 1);
-    rr_buf_printf(&job->store_path, "%s%s", o->store_path != NULL ? o->store_path : o->output, o->store_path != NULL ? "" : ".readings");
+    rr_buf_printf(&job->store_path, "%s%s", o->store_path != NULL ? o->store_path : o->output,
+        o->store_path != NULL ? "" : ".readings");
     job->features = calloc(job->windows.n, sizeof *job->features);
     job->samples = calloc(job->windows.n, sizeof *job->samples);
     job->first_stage = calloc(job->windows.n * o->size, sizeof *job->first_stage);
-    if (job->digest.failed || job->features == NULL || job->samples == NULL || job->first_stage == NULL) {
+    if (job->digest.failed || job->features == NULL || job->samples == NULL ||
+        job->first_stage == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
     RR_TRY(open_store(job, &params, diag));
@@ -364,23 +404,28 @@ static int check_files(fit_options *o) {
 
 static int check_fit(fit_options *o) {
     if (o->candidates.n == 0 || o->candidates.n != o->qrels.n) {
-        return rr_cli_usage_error("found %zu --candidates and %zu --qrels, expected as many of one as of the other", o->candidates.n,
-                                  o->qrels.n);
+        return rr_cli_usage_error(
+            "found %zu --candidates and %zu --qrels, expected as many of one as of the other",
+            o->candidates.n, o->qrels.n);
     }
     if (o->candidates.n > RR_FIT_SETS) {
         return rr_cli_usage_error("%zu sets, expected at most %d", o->candidates.n, RR_FIT_SETS);
     }
     if (o->limits.n > 1 && o->limits.n != o->candidates.n) {
-        return rr_cli_usage_error("--limit: found %zu, expected one for all sets or one for each of %zu", o->limits.n, o->candidates.n);
+        return rr_cli_usage_error(
+            "--limit: found %zu, expected one for all sets or one for each of %zu", o->limits.n,
+            o->candidates.n);
     }
     for (size_t i = 0; i < o->limits.n; i++) {
         const char *limit = o->limits.items[i];
         if (limit[0] == '\0' || strspn(limit, "0123456789") != strlen(limit) || strlen(limit) > 9) {
-            return rr_cli_usage_error("--limit: found \"%.100s\", expected a number of queries below 1e9", limit);
+            return rr_cli_usage_error(
+                "--limit: found \"%.100s\", expected a number of queries below 1e9", limit);
         }
     }
     if (o->output == NULL && o->store_path == NULL) {
-        return rr_cli_usage_error("nowhere to write: name a readout with -o, or a --store to look at figures alone");
+        return rr_cli_usage_error(
+            "nowhere to write: name a readout with -o, or a --store to look at figures alone");
     }
     return check_files(o);
 }
@@ -388,32 +433,81 @@ static int check_fit(fit_options *o) {
 static int run_fit(int argc, char **argv) {
     fit_options o = {.per_query = 1, .size = 20, .passage_chars = PASSAGE_CHARS, .seed = 1};
     const rr_opt options[] = {
-        {.name = "candidates", .kind = RR_OPT_LIST, .target = &o.candidates, .value = "FILE",
-         .help = "queries with passages to learn from, as for `rearank rank`; may be repeated, each with its --qrels"},
-        {.name = "qrels", .kind = RR_OPT_LIST, .target = &o.qrels, .value = "FILE",
-         .help = "their judgements. Where these name relevant passages alone, the others count as not relevant; else passages "
-                 "without a judgement are left out"},
-        {.name = "limit", .kind = RR_OPT_LIST, .target = &o.limits, .value = "N",
-         .help = "only so many queries of a set, chosen by the seed; once for all sets or once for each (default 0 = all)"},
-        {.name = "per-query", .kind = RR_OPT_U32, .target = &o.per_query, .value = "N", .help = "windows a query (default 1)", .min = 1, .max = 1000},
-        {.name = "size", .kind = RR_OPT_U32, .target = &o.size, .value = "N", .help = "passages a window (default 20)", .min = 2,
-         .max = RR_READ_PASSAGES},
-        {.name = "passage-chars", .kind = RR_OPT_U32, .target = &o.passage_chars, .value = "N",
-         .help = "characters of a passage that are read (default 1000)", .min = 1, .max = 1 << 20},
-        {.name = "seed", .kind = RR_OPT_U64, .target = &o.seed, .value = "N", .help = "of the windows (default 1)"},
-        {.name = "without", .kind = RR_OPT_CHOICE, .target = &o.without, .choices = part_names,
-         .help = "leave a part of what is read out, to see what it is worth (default nothing)"},
-        {.name = "output", .letter = 'o', .kind = RR_OPT_TEXT, .target = &o.output, .value = "FILE", .help = "the readout"},
-        {.name = "store", .kind = RR_OPT_TEXT, .target = &o.store_path, .value = "FILE",
-         .help = "keep what is read of the windows there for later fits (default: OUTPUT.readings, until the readout is written)"},
-        {.name = "licence", .kind = RR_OPT_TEXT, .target = &o.licence, .value = "TEXT", .help = "of the data, noted in the readout"},
+        {.name = "candidates",
+            .kind = RR_OPT_LIST,
+            .target = &o.candidates,
+            .value = "FILE",
+            .help =
+                "queries with passages to learn from, as for `rearank rank`; may be repeated, each with its --qrels"},
+        {.name = "qrels",
+            .kind = RR_OPT_LIST,
+            .target = &o.qrels,
+            .value = "FILE",
+            .help =
+                "their judgements. Where these name relevant passages alone, the others count as not relevant; else passages "
+                "without a judgement are left out"},
+        {.name = "limit",
+            .kind = RR_OPT_LIST,
+            .target = &o.limits,
+            .value = "N",
+            .help =
+                "only so many queries of a set, chosen by the seed; once for all sets or once for each (default 0 = all)"},
+        {.name = "per-query",
+            .kind = RR_OPT_U32,
+            .target = &o.per_query,
+            .value = "N",
+            .help = "windows a query (default 1)",
+            .min = 1,
+            .max = 1000},
+        {.name = "size",
+            .kind = RR_OPT_U32,
+            .target = &o.size,
+            .value = "N",
+            .help = "passages a window (default 20)",
+            .min = 2,
+            .max = RR_READ_PASSAGES},
+        {.name = "passage-chars",
+            .kind = RR_OPT_U32,
+            .target = &o.passage_chars,
+            .value = "N",
+            .help = "characters of a passage that are read (default 1000)",
+            .min = 1,
+            .max = 1 << 20},
+        {.name = "seed",
+            .kind = RR_OPT_U64,
+            .target = &o.seed,
+            .value = "N",
+            .help = "of the windows (default 1)"},
+        {.name = "without",
+            .kind = RR_OPT_CHOICE,
+            .target = &o.without,
+            .choices = part_names,
+            .help = "leave a part of what is read out, to see what it is worth (default nothing)"},
+        {.name = "output",
+            .letter = 'o',
+            .kind = RR_OPT_TEXT,
+            .target = &o.output,
+            .value = "FILE",
+            .help = "the readout"},
+        {.name = "store",
+            .kind = RR_OPT_TEXT,
+            .target = &o.store_path,
+            .value = "FILE",
+            .help =
+                "keep what is read of the windows there for later fits (default: OUTPUT.readings, until the readout is written)"},
+        {.name = "licence",
+            .kind = RR_OPT_TEXT,
+            .target = &o.licence,
+            .value = "TEXT",
+            .help = "of the data, noted in the readout"},
     };
     const rr_cli_spec spec = {
         .synopsis = "--candidates FILE --qrels FILE -o READOUT.json",
-        .about = "Fits what a model's attention and hidden states say of passages to judgements, so that\n"
-                 "`rearank rank --score-mode read` ranks by them. Windows of random passages of each query's first 100 are\n"
-                 "read by the engine; then pairwise logistic regression, its penalty chosen by cross-validation over queries.\n"
-                 "Every window counts the same. A run that was stopped goes on with the same command.",
+        .about =
+            "Fits what a model's attention and hidden states say of passages to judgements, so that\n"
+            "`rearank rank --score-mode read` ranks by them. Windows of random passages of each query's first 100 are\n"
+            "read by the engine; then pairwise logistic regression, its penalty chosen by cross-validation over queries.\n"
+            "Every window counts the same. A run that was stopped goes on with the same command.",
         .notes = "Standard output gets figures on queries that were held out, a line a set.",
         .groups = {rr_cli_options(options), rr_cli_engine_group(&o.engine)},
     };
@@ -423,7 +517,8 @@ static int run_fit(int argc, char **argv) {
     code = code == RR_CLI_GO_ON ? check_fit(&o) : code;
     if (code == RR_CLI_GO_ON) {
         fit_job *job = calloc(1, sizeof *job);
-        rr_status status = job == NULL ? rr_fail(&diag, RR_E_MEMORY, "out of memory") : rr_cli_engine_ready(&o.engine, &diag);
+        rr_status status = job == NULL ? rr_fail(&diag, RR_E_MEMORY, "out of memory")
+                                       : rr_cli_engine_ready(&o.engine, &diag);
         if (status == RR_OK) {
             job->options = &o;
             status = fit(job, &diag);
@@ -437,12 +532,15 @@ static int run_fit(int argc, char **argv) {
 }
 
 static void print_info(const rr_readout *r) {
-    rr_out_printf("model         %s (fingerprint %016llx, %u layers)\n", r->model_name, (unsigned long long)r->fingerprint, r->n_layers);
+    rr_out_printf("model         %s (fingerprint %016llx, %u layers)\n", r->model_name,
+        (unsigned long long)r->fingerprint, r->n_layers);
     rr_out_printf("prompt        rearank, %u characters a passage\n", r->form.passage_chars);
-    rr_out_printf("attention     layers %u to %u, %u heads, %zu weights\n", r->shape.first_layer + 1, r->shape.end_layer, r->shape.n_heads,
-                  rr_read_n_mass(&r->shape, 1));
+    rr_out_printf("attention     layers %u to %u, %u heads, %zu weights\n",
+        r->shape.first_layer + 1, r->shape.end_layer, r->shape.n_heads,
+        rr_read_n_mass(&r->shape, 1));
     for (uint32_t i = 0; i < r->shape.n_state_layers; i++) {
-        rr_out_printf("states        behind layer %u, %u weights\n", r->shape.state_layers[i], r->shape.d_model);
+        rr_out_printf("states        behind layer %u, %u weights\n", r->shape.state_layers[i],
+            r->shape.d_model);
     }
     rr_out_printf("first stage   weight %.3g\n", r->first_stage);
     rr_out_printf("calibration   slope %.3g, intercept %.3g\n", r->slope, r->intercept);
@@ -452,7 +550,8 @@ static void print_info(const rr_readout *r) {
 static int run_info(int argc, char **argv) {
     const rr_cli_spec spec = {
         .synopsis = "READOUT.json",
-        .about = "Tells what is in a readout: its model, what it weighs, what it was fitted on and how good it was.",
+        .about =
+            "Tells what is in a readout: its model, what it weighs, what it was fitted on and how good it was.",
         .min_args = 1,
         .max_args = 1,
     };
@@ -484,11 +583,14 @@ int rr_verb_readout(int argc, char **argv) {
     }
     const rr_cli_spec spec = {
         .synopsis = "fit --candidates FILE --qrels FILE -o READOUT.json, or info READOUT.json",
-        .about = "Readouts are small files by which `rearank rank --score-mode read` ranks: what to make of a model's\n"
-                 "attention and hidden states. `rearank readout fit --help` tells how one is made.",
+        .about =
+            "Readouts are small files by which `rearank rank --score-mode read` ranks: what to make of a model's\n"
+            "attention and hidden states. `rearank readout fit --help` tells how one is made.",
         .max_args = SIZE_MAX,
     };
     rr_cli_args args;
     const int code = rr_cli_parse(&spec, argc, argv, &args);
-    return code != RR_CLI_GO_ON ? code : rr_cli_usage_error("expected `rearank readout fit` or `rearank readout info`");
+    return code != RR_CLI_GO_ON
+        ? code
+        : rr_cli_usage_error("expected `rearank readout fit` or `rearank readout info`");
 }

@@ -1,7 +1,9 @@
-/* `rearank replay`: the window loop and the answer parser over recorded answers; needs no model and no device. */
+/* `rearank replay`: the window loop and the answer parser over recorded answers; needs no model and
+ * no device. */
 #include "tools/ranking.h"
 
-static rr_status replay_all(const rr_ranking_input *input, rr_replay *replay, rr_ranking_output *output, rr_diag *diag) {
+static rr_status replay_all(
+    const rr_ranking_input *input, rr_replay *replay, rr_ranking_output *output, rr_diag *diag) {
     rr_responder responder = rr_replay_responder(replay);
     RR_TRY(rr_ranking_output_begin(output, input, diag));
     RR_TRY(rr_replay_check(replay, &input->candidates, &input->params, diag));
@@ -24,22 +26,30 @@ int rr_verb_replay(int argc, char **argv) {
     rr_ranking_output output;
     const char *answers = NULL;
     const rr_opt options[] = {
-        {.name = "answers", .letter = 'a', .kind = RR_OPT_TEXT, .target = &answers, .value = "FILE",
-         .help = "recorded answers, one JSON object a line: {\"qid\", \"responses\": [\"...\", ...]} in call order"},
+        {.name = "answers",
+            .letter = 'a',
+            .kind = RR_OPT_TEXT,
+            .target = &answers,
+            .value = "FILE",
+            .help =
+                "recorded answers, one JSON object a line: {\"qid\", \"responses\": [\"...\", ...]} in call order"},
     };
     const rr_opt_group what = rr_ranking_input_group(&input, false);
     const rr_cli_spec spec = {
         .synopsis = "--candidates FILE --answers FILE",
-        .about = "Ranks by recorded answers instead of a model's: the windows, the parsing and the output of `rank`.",
-        .notes = "`rearank rank --log FILE` records answers. Give the same --window, --step, --depth, --schedule\n"
-                 "and --passes here.\n"
-                 "\n"
-                 "What is read of an answer: the first <answer>...</answer>, else what follows the last </think>,\n"
-                 "else all of it. What stands before a </think> is thinking, and so is an <answer> quoted there.\n"
-                 "Where numbers stand in brackets, only those are ids: \"[3] > [5] (4 pages)\". Prose outside any\n"
-                 "<answer> that has none in brackets lists nothing. Other numbers are ids as they stand: \"3 > 5 > 1\".\n"
-                 "Digits of any script count, full-width, superscript and circled ones, too.",
-        .groups = {what, rr_source_group(&input.source), rr_cli_options(options), rr_ranking_output_group(&output)},
+        .about =
+            "Ranks by recorded answers instead of a model's: the windows, the parsing and the output of `rank`.",
+        .notes =
+            "`rearank rank --log FILE` records answers. Give the same --window, --step, --depth, --schedule\n"
+            "and --passes here.\n"
+            "\n"
+            "What is read of an answer: the first <answer>...</answer>, else what follows the last </think>,\n"
+            "else all of it. What stands before a </think> is thinking, and so is an <answer> quoted there.\n"
+            "Where numbers stand in brackets, only those are ids: \"[3] > [5] (4 pages)\". Prose outside any\n"
+            "<answer> that has none in brackets lists nothing. Other numbers are ids as they stand: \"3 > 5 > 1\".\n"
+            "Digits of any script count, full-width, superscript and circled ones, too.",
+        .groups = {what, rr_source_group(&input.source), rr_cli_options(options),
+            rr_ranking_output_group(&output)},
     };
     rr_cli_args args;
     int code = rr_cli_parse(&spec, argc, argv, &args);
@@ -47,7 +57,8 @@ int rr_verb_replay(int argc, char **argv) {
         return code;
     }
     if ((input.candidates_path == NULL && !rr_source_given(&input.source)) || answers == NULL) {
-        return rr_cli_usage_error("--%s FILE is missing", answers == NULL ? "answers" : "candidates");
+        return rr_cli_usage_error(
+            "--%s FILE is missing", answers == NULL ? "answers" : "candidates");
     }
     rr_diag diag = {0};
     rr_recording recording = {0};

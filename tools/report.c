@@ -106,13 +106,16 @@ static rr_status make_report(report_job *job, rr_buf *page, rr_diag *diag) {
     RR_TRY(rr_run_items_parse(run, job->run.bytes, options->run, add_query, job, diag));
     RR_TRY(rr_report_end(&job->report, page, diag));
     if (job->report.n_without_texts > 0) {
-        rr_log(RR_LOG_WARN, "%s: queries without texts of passages: %zu of %zu; rank with --explain, or give --candidates or --passages",
-               options->run, job->report.n_without_texts, job->n_queries);
+        rr_log(RR_LOG_WARN,
+            "%s: queries without texts of passages: %zu of %zu; rank with --explain, or give --candidates or --passages",
+            options->run, job->report.n_without_texts, job->n_queries);
     }
     if (options->qrels != NULL && job->report.n_judged < job->n_queries) {
-        rr_log(RR_LOG_WARN, "%s: queries without judgements in %s: %zu of %zu%s", options->run, options->qrels,
-               job->n_queries - job->report.n_judged, job->n_queries,
-               job->n_with_qid == 0 && job->qrels.n_queries > 1 ? "; the run has no qid to find them by" : "");
+        rr_log(RR_LOG_WARN, "%s: queries without judgements in %s: %zu of %zu%s", options->run,
+            options->qrels, job->n_queries - job->report.n_judged, job->n_queries,
+            job->n_with_qid == 0 && job->qrels.n_queries > 1
+                ? "; the run has no qid to find them by"
+                : "");
     }
     return RR_OK;
 }
@@ -149,23 +152,42 @@ static int check_files(const report_options *options) {
 int rr_verb_report(int argc, char **argv) {
     report_options options = {0};
     const rr_opt rows[] = {
-        {.name = "output", .letter = 'o', .kind = RR_OPT_TEXT, .target = &options.output, .value = "FILE",
-         .help = "write there instead of standard output; the file appears when it is complete, never over an input"},
-        {.name = "candidates", .kind = RR_OPT_TEXT, .target = &options.candidates_path, .value = "FILE",
-         .help = "the candidates that were ranked, for the passages' texts when RUN lacks them"},
-        {.name = "passages", .kind = RR_OPT_TEXT, .target = &options.passages_path, .value = "FILE",
-         .help = "the same for a single query: the file that `rank -q` was given"},
-        {.name = "qrels", .kind = RR_OPT_TEXT, .target = &options.qrels, .value = "FILE",
-         .help = "judgements: shows grades, and nDCG@10 before and after"},
-        {.name = "title", .kind = RR_OPT_TEXT, .target = &options.title, .value = "TEXT",
-         .help = "the page's title (default: the query, or how many there are)"},
+        {.name = "output",
+            .letter = 'o',
+            .kind = RR_OPT_TEXT,
+            .target = &options.output,
+            .value = "FILE",
+            .help =
+                "write there instead of standard output; the file appears when it is complete, never over an input"},
+        {.name = "candidates",
+            .kind = RR_OPT_TEXT,
+            .target = &options.candidates_path,
+            .value = "FILE",
+            .help = "the candidates that were ranked, for the passages' texts when RUN lacks them"},
+        {.name = "passages",
+            .kind = RR_OPT_TEXT,
+            .target = &options.passages_path,
+            .value = "FILE",
+            .help = "the same for a single query: the file that `rank -q` was given"},
+        {.name = "qrels",
+            .kind = RR_OPT_TEXT,
+            .target = &options.qrels,
+            .value = "FILE",
+            .help = "judgements: shows grades, and nDCG@10 before and after"},
+        {.name = "title",
+            .kind = RR_OPT_TEXT,
+            .target = &options.title,
+            .value = "TEXT",
+            .help = "the page's title (default: the query, or how many there are)"},
     };
     const rr_cli_spec spec = {
         .synopsis = "RUN.json -o FILE.html",
-        .about = "Shows a ranking or a run as one HTML page that needs no network: ranks before and after with lines between them,\n"
-                 "the reasoning with its passages linked, tokens, time and flags of each window.",
-        .notes = "RUN is what `rearank rank` writes with --format json or jsonl, \"-\" is standard input. With --explain it holds the\n"
-                 "passages' texts; without, give --candidates or --passages.",
+        .about =
+            "Shows a ranking or a run as one HTML page that needs no network: ranks before and after with lines between them,\n"
+            "the reasoning with its passages linked, tokens, time and flags of each window.",
+        .notes =
+            "RUN is what `rearank rank` writes with --format json or jsonl, \"-\" is standard input. With --explain it holds the\n"
+            "passages' texts; without, give --candidates or --passages.",
         .min_args = 1,
         .max_args = 1,
         .groups = {rr_cli_options(rows)},
@@ -177,7 +199,8 @@ int rr_verb_report(int argc, char **argv) {
     }
     options.run = args.items[0];
     if (options.candidates_path != NULL && options.passages_path != NULL) {
-        return rr_cli_usage_error("--candidates and --passages are for different runs: give one of them");
+        return rr_cli_usage_error(
+            "--candidates and --passages are for different runs: give one of them");
     }
     if (options.output == NULL && rr_cli_is_terminal(STDOUT_FILENO)) {
         return rr_cli_usage_error("a page is not for a terminal: give -o FILE.html");

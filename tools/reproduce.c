@@ -1,6 +1,6 @@
 /* `rearank reproduce`: one row of the paper's table of results, from a folder of data to a report.
- * Owns: which files of the folder are used and with which settings they are ranked. Ranking itself is `rank`'s: this verb calls it with the
- * command line that it prints. */
+ * Owns: which files of the folder are used and with which settings they are ranked. Ranking itself
+ * is `rank`'s: this verb calls it with the command line that it prints. */
 #include "tools/reproduce.h"
 
 #include <stdlib.h>
@@ -13,7 +13,8 @@
 int rr_verb_rank(int argc, char **argv);
 
 static const rr_published rows[] = {
-#define X(name, title, queries, bm25, zero_shot, rankgpt4, rearank) {name, title, queries, bm25, zero_shot, rankgpt4, rearank},
+#define X(name, title, queries, bm25, zero_shot, rankgpt4, rearank) \
+    {name, title, queries, bm25, zero_shot, rankgpt4, rearank},
 #include "tools/published.def"
 #undef X
 };
@@ -25,12 +26,12 @@ typedef struct job {
     uint32_t limit;
     bool dry_run;
     rr_dataset set;
-    const char *first_stage;       /* the run, or the candidates */
+    const char *first_stage; /* the run, or the candidates */
     rr_arena arena;
     char *arguments[MAX_ARGUMENTS + 1]; /* of `rank` */
     int n_arguments;
-    rr_buf command;                /* the same as text */
-    char *ranked;                  /* what it writes */
+    rr_buf command; /* the same as text */
+    char *ranked;   /* what it writes */
 } job;
 
 static const rr_published *find_row(const char *name) {
@@ -42,15 +43,18 @@ static const rr_published *find_row(const char *name) {
         names[i] = rows[i].name;
     }
     const char *near = rr_cli_nearest(name, names);
-    rr_cli_usage_error("there is no result \"%s\" to reproduce%s%s%s; --help lists them", name, near != NULL ? "; did you mean \"" : "",
-                       near != NULL ? near : "", near != NULL ? "\"?" : "");
+    rr_cli_usage_error("there is no result \"%s\" to reproduce%s%s%s; --help lists them", name,
+        near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
+        near != NULL ? "\"?" : "");
     return NULL;
 }
 
-/* The command ----------------------------------------------------------------------------------------------------- */
+/* The command */
 
 static bool is_plain(const char *text) {
-    return text[0] != '\0' && text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,+%@")] == '\0';
+    return text[0] != '\0' &&
+        text[strspn(text,
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,+%@")] == '\0';
 }
 
 static void put_argument(job *j, const char *text) {
@@ -97,18 +101,22 @@ static char *in_folder(job *j, const char *name) {
 
 /* Whether what the user wants besides asks for another way to rank than by answers. */
 static bool chooses_way(char *const *extra, size_t n_extra) {
-    static const char *const names[] = {"--score-mode", "--readout", "--orders", "--passage-chars", "--then-reason"};
+    static const char *const names[] = {
+        "--score-mode", "--readout", "--orders", "--passage-chars", "--then-reason"};
     bool chooses = false;
     for (size_t i = 0; i < n_extra; i++) {
         for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
             const size_t n = strlen(names[k]);
-            chooses = chooses || (strncmp(extra[i], names[k], n) == 0 && (extra[i][n] == '\0' || extra[i][n] == '='));
+            chooses = chooses ||
+                (strncmp(extra[i], names[k], n) == 0 &&
+                    (extra[i][n] == '\0' || extra[i][n] == '='));
         }
     }
     return chooses;
 }
 
-/* `extra`: what the user wants of `rank` besides. The paper's models reason; so does any other here, unless that is said. */
+/* `extra`: what the user wants of `rank` besides. The paper's models reason; so does any other
+ * here, unless that is said. */
 static rr_status make_command(job *j, char *const *extra, size_t n_extra, rr_diag *diag) {
     j->ranked = in_folder(j, "ranked.jsonl");
     put_argument(j, "rank");
@@ -131,7 +139,8 @@ static rr_status make_command(job *j, char *const *extra, size_t n_extra, rr_dia
     put_option(j, "--format", "jsonl");
     put_option(j, "--output", j->ranked);
     put_option(j, "--log", in_folder(j, "answers.jsonl"));
-    put_option(j, "--cache", in_folder(j, "cache")); /* so that a whole run is not asked again for its report */
+    /* so that a whole run is not asked again for its report */
+    put_option(j, "--cache", in_folder(j, "cache"));
     put_argument(j, "--resume");
     if (!chooses_way(extra, n_extra)) {
         put_argument(j, "--reason");
@@ -139,10 +148,12 @@ static rr_status make_command(job *j, char *const *extra, size_t n_extra, rr_dia
     for (size_t i = 0; i < n_extra; i++) {
         put_argument(j, extra[i]);
     }
-    return j->command.failed ? rr_fail(diag, RR_E_USAGE, "more than %d arguments, or out of memory", MAX_ARGUMENTS) : RR_OK;
+    return j->command.failed
+        ? rr_fail(diag, RR_E_USAGE, "more than %d arguments, or out of memory", MAX_ARGUMENTS)
+        : RR_OK;
 }
 
-/* What is there --------------------------------------------------------------------------------------------------- */
+/* What is there */
 
 /* One line of the plan; gives whether the part is there. */
 static bool show_part(const char *what, const char *found, rr_dataset_part part) {
@@ -167,13 +178,17 @@ static void choose_source(job *j) {
 }
 
 static rr_status check_parts(const job *j, rr_diag *diag) {
-    const char *missing = j->first_stage == NULL                             ? "run.trec, bm25.trec or candidates.jsonl"
-                          : j->set.run != NULL && j->set.corpus == NULL      ? "corpus.jsonl, documents.jsonl or collection.tsv"
-                          : j->set.run != NULL && j->set.queries == NULL     ? "queries.jsonl, examples.jsonl or queries.tsv"
-                          : j->set.qrels == NULL                             ? "qrels/test.tsv, qrels.tsv, qrels.txt or examples.jsonl"
-                                                                             : NULL;
-    return missing == NULL ? RR_OK
-                           : rr_fail(diag, RR_E_INPUT, "%s: found no %s; --dry-run shows all that is looked for", j->data, missing);
+    const char *missing = j->first_stage == NULL ? "run.trec, bm25.trec or candidates.jsonl"
+        : j->set.run != NULL && j->set.corpus == NULL
+        ? "corpus.jsonl, documents.jsonl or collection.tsv"
+        : j->set.run != NULL && j->set.queries == NULL
+        ? "queries.jsonl, examples.jsonl or queries.tsv"
+        : j->set.qrels == NULL ? "qrels/test.tsv, qrels.tsv, qrels.txt or examples.jsonl"
+                               : NULL;
+    return missing == NULL
+        ? RR_OK
+        : rr_fail(diag, RR_E_INPUT, "%s: found no %s; --dry-run shows all that is looked for",
+              j->data, missing);
 }
 
 static int show_plan(job *j) {
@@ -199,12 +214,14 @@ static int show_plan(job *j) {
         status = rr_reproduce_first_stage(j->first_stage, j->set.qrels, &ndcg, &n_queries, &diag);
         if (status == RR_OK) {
             rr_out_printf("\nfirst stage  nDCG@10 %.2f over %zu queries", ndcg, n_queries);
-            rr_out_printf(j->row->bm25 > 0 ? "; published: BM25 %.2f over %zu\n" : "\n", j->row->bm25, j->row->n_queries);
+            rr_out_printf(j->row->bm25 > 0 ? "; published: BM25 %.2f over %zu\n" : "\n",
+                j->row->bm25, j->row->n_queries);
         }
     }
     if (j->row->rearank > 0) {
-        rr_out_printf("%spublished    REARANK-7B %.2f, RankGPT-4 %.2f, Qwen2.5-7B %.2f\n", j->first_stage == NULL ? "\n" : "",
-                      j->row->rearank, j->row->rankgpt4, j->row->zero_shot);
+        rr_out_printf("%spublished    REARANK-7B %.2f, RankGPT-4 %.2f, Qwen2.5-7B %.2f\n",
+            j->first_stage == NULL ? "\n" : "", j->row->rearank, j->row->rankgpt4,
+            j->row->zero_shot);
     }
     if (whole) {
         rr_out_printf("\n%s\n", j->command.data);
@@ -219,8 +236,6 @@ static int show_plan(job *j) {
     }
     return RR_EXIT_OK;
 }
-
-/* --------------------------------------------------------------------------------------------------------------- */
 
 static int reproduce(job *j, char *const *extra, size_t n_extra) {
     rr_diag diag = {0};
@@ -260,32 +275,56 @@ static void make_notes(rr_buf *notes) {
     for (size_t i = 0; i < N_ROWS; i++) {
         size_t width = strlen(rows[i].name) + 2;
         bool next = column + width > 100;
-        rr_buf_printf(notes, "%s%s%s", next ? "\n  " : " ", rows[i].name, i + 1 < N_ROWS ? "," : "");
+        rr_buf_printf(
+            notes, "%s%s%s", next ? "\n  " : " ", rows[i].name, i + 1 < N_ROWS ? "," : "");
         column = next ? width + 2 : column + width;
     }
-    rr_buf_text(notes, "\n\nThe folder holds a first-stage run with its texts and judgements: run.trec or bm25.trec; corpus.jsonl, documents.jsonl or\n"
-                       "collection.tsv; queries.jsonl, examples.jsonl or queries.tsv; qrels/test.tsv, qrels.tsv or qrels.txt; or candidates.jsonl\n"
-                       "instead of run, corpus and queries. The same command goes on with what was stopped. What stands behind \"--\" goes to `rank`.");
+    rr_buf_text(notes,
+        "\n\nThe folder holds a first-stage run with its texts and judgements: run.trec or bm25.trec; corpus.jsonl, documents.jsonl or\n"
+        "collection.tsv; queries.jsonl, examples.jsonl or queries.tsv; qrels/test.tsv, qrels.tsv or qrels.txt; or candidates.jsonl\n"
+        "instead of run, corpus and queries. The same command goes on with what was stopped. What stands behind \"--\" goes to `rank`.");
 }
 
 int rr_verb_reproduce(int argc, char **argv) {
     job j = {0};
     const rr_opt options[] = {
-        {.name = "data", .kind = RR_OPT_TEXT, .target = &j.data, .value = "FOLDER", .help = "where the data set lies"},
-        {.name = "output", .letter = 'o', .kind = RR_OPT_TEXT, .target = &j.folder, .value = "FOLDER",
-         .help = "for the ranking, the answers and report.md, report.json (default: reproduce-NAME)"},
+        {.name = "data",
+            .kind = RR_OPT_TEXT,
+            .target = &j.data,
+            .value = "FOLDER",
+            .help = "where the data set lies"},
+        {.name = "output",
+            .letter = 'o',
+            .kind = RR_OPT_TEXT,
+            .target = &j.folder,
+            .value = "FOLDER",
+            .help =
+                "for the ranking, the answers and report.md, report.json (default: reproduce-NAME)"},
         RR_CLI_OPT_MODEL(&j.model),
-        {.name = "device", .letter = 'd', .kind = RR_OPT_TEXT, .target = &j.device, .value = "DEVICE", .help = "as for `rank`"},
-        {.name = "limit-queries", .kind = RR_OPT_U32, .target = &j.limit, .value = "N", .min = 1, .max = UINT32_MAX,
-         .help = "only the first N queries: tells whether all works, not how good the model is"},
-        {.name = "dry-run", .kind = RR_OPT_FLAG, .target = &j.dry_run,
-         .help = "say what would be done, what is missing, and how good the first stage is"},
+        {.name = "device",
+            .letter = 'd',
+            .kind = RR_OPT_TEXT,
+            .target = &j.device,
+            .value = "DEVICE",
+            .help = "as for `rank`"},
+        {.name = "limit-queries",
+            .kind = RR_OPT_U32,
+            .target = &j.limit,
+            .value = "N",
+            .min = 1,
+            .max = UINT32_MAX,
+            .help = "only the first N queries: tells whether all works, not how good the model is"},
+        {.name = "dry-run",
+            .kind = RR_OPT_FLAG,
+            .target = &j.dry_run,
+            .help = "say what would be done, what is missing, and how good the first stage is"},
     };
     rr_buf notes = {0}, folder = {0};
     make_notes(&notes);
     const rr_cli_spec spec = {
         .synopsis = "NAME --data FOLDER [-- OPTIONS OF RANK]",
-        .about = "Ranks a data set of the REARANK paper with its settings, measures, and compares with the published figure.",
+        .about =
+            "Ranks a data set of the REARANK paper with its settings, measures, and compares with the published figure.",
         .notes = notes.data,
         .min_args = 1,
         .max_args = MAX_ARGUMENTS,
@@ -296,9 +335,9 @@ int rr_verb_reproduce(int argc, char **argv) {
     rr_buf_destroy(&notes);
     if (code == RR_CLI_GO_ON) {
         j.row = find_row(args.items[0]);
-        code = j.row == NULL     ? RR_EXIT_USAGE
-               : j.data == NULL ? rr_cli_usage_error("--data FOLDER is missing")
-                                : RR_CLI_GO_ON;
+        code = j.row == NULL ? RR_EXIT_USAGE
+            : j.data == NULL ? rr_cli_usage_error("--data FOLDER is missing")
+                             : RR_CLI_GO_ON;
     }
     if (code == RR_CLI_GO_ON) {
         rr_buf_printf(&folder, "reproduce-%s", j.row->name);

@@ -10,7 +10,7 @@
 #include "runtime/base/file.h"
 #include "tools/cli.h"
 
-/* Measuring --------------------------------------------------------------------------------------------------------- */
+/* Measuring */
 
 enum { N_RESAMPLES = 2000 };
 
@@ -29,7 +29,8 @@ static void end_judge(judge *j) {
     rr_eval_table_destroy(&j->excluded);
 }
 
-static rr_status judge_run(judge *j, const char *path, rr_eval_table *run, rr_eval *eval, rr_diag *diag) {
+static rr_status judge_run(
+    judge *j, const char *path, rr_eval_table *run, rr_eval *eval, rr_diag *diag) {
     RR_TRY(rr_eval_read_run(path, run, diag));
     if (j->excluded.label != NULL) {
         rr_bright_exclude(run, &j->excluded, RR_BRIGHT_CUT);
@@ -37,7 +38,8 @@ static rr_status judge_run(judge *j, const char *path, rr_eval_table *run, rr_ev
     return rr_eval_run(run, &j->qrels, &j->measures, &(rr_eval_params){0}, eval, diag);
 }
 
-rr_status rr_reproduce_first_stage(const char *run, const char *qrels, double *ndcg, size_t *n_queries, rr_diag *diag) {
+rr_status rr_reproduce_first_stage(
+    const char *run, const char *qrels, double *ndcg, size_t *n_queries, rr_diag *diag) {
     judge j = {0};
     rr_eval_table table = {0};
     rr_eval eval = {0};
@@ -55,8 +57,10 @@ rr_status rr_reproduce_first_stage(const char *run, const char *qrels, double *n
     return status;
 }
 
-/* The interval that holds the middle 95 % of the means of resampled queries; of one query, its value. */
-static rr_status interval(const double *values, size_t n, double *low, double *high, rr_diag *diag) {
+/* The interval that holds the middle 95 % of the means of resampled queries; of one query, its
+ * value. */
+static rr_status interval(
+    const double *values, size_t n, double *low, double *high, rr_diag *diag) {
     rr_interval found = {values[0], values[0]};
     if (n > 1 && !rr_bootstrap_mean(values, n, N_RESAMPLES, 0.95, 1, &found)) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
@@ -82,12 +86,14 @@ static void put_text(rr_buf *out, const char *text, size_t bytes) {
 }
 
 /* Both runs over the queries that are in both. */
-static rr_status compare(const rr_eval *first, const rr_eval *ours, rr_reproduced *out, rr_diag *diag) {
+static rr_status compare(
+    const rr_eval *first, const rr_eval *ours, rr_reproduced *out, rr_diag *diag) {
     double *values = calloc(ours->n + 1, sizeof *values), first_sum = 0.0, sum = 0.0;
     if (values == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
-    for (size_t i = 0, k = 0; i < ours->n; i++) { /* both point into the same judgements, in the same order */
+    /* both point into the same judgements, in the same order */
+    for (size_t i = 0, k = 0; i < ours->n; i++) {
         while (k < first->n && first->queries[k] < ours->queries[i]) {
             k++;
         }
@@ -106,7 +112,8 @@ static rr_status compare(const rr_eval *first, const rr_eval *ours, rr_reproduce
     }
     rr_status status = out->per_query.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : RR_OK;
     if (status == RR_OK && out->n_queries == 0) {
-        status = rr_fail(diag, RR_E_INPUT, "no query is in the ranking, the first stage and the judgements");
+        status = rr_fail(
+            diag, RR_E_INPUT, "no query is in the ranking, the first stage and the judgements");
     }
     if (status == RR_OK) {
         out->first = 100.0 * first_sum / (double)out->n_queries;
@@ -144,7 +151,8 @@ static rr_status count(const char *path, rr_reproduced *out, rr_diag *diag) {
         }
         yyjson_val *time = yyjson_obj_get(root, "time_ms");
         out->seconds += yyjson_is_real(time) ? yyjson_get_real(time) / 1000.0 : 0.0;
-        const char *model = yyjson_get_str(yyjson_obj_get(root, "model")), *device = yyjson_get_str(yyjson_obj_get(root, "device"));
+        const char *model = yyjson_get_str(yyjson_obj_get(root, "model")),
+                   *device = yyjson_get_str(yyjson_obj_get(root, "device"));
         if (out->model.bytes == 0 && model != NULL && device != NULL) {
             rr_buf_text(&out->model, model);
             rr_buf_text(&out->device, device);
@@ -156,7 +164,8 @@ static rr_status count(const char *path, rr_reproduced *out, rr_diag *diag) {
     return status;
 }
 
-rr_status rr_reproduce_measure(const char *ranked, const char *first_stage, const char *qrels, rr_reproduced *out, rr_diag *diag) {
+rr_status rr_reproduce_measure(const char *ranked, const char *first_stage, const char *qrels,
+    rr_reproduced *out, rr_diag *diag) {
     judge j = {0};
     rr_eval_table first_run = {0}, our_run = {0};
     rr_eval first = {0}, ours = {0};
@@ -181,7 +190,7 @@ void rr_reproduced_destroy(rr_reproduced *found) {
     rr_buf_destroy(&found->per_query);
 }
 
-/* The report -------------------------------------------------------------------------------------------------------- */
+/* The report */
 
 static const char source[] = "REARANK (arXiv 2505.20046), table of results";
 
@@ -198,27 +207,40 @@ static void put_row(rr_buf *out, const char *what, double published, bool has_ou
 
 static void write_markdown(const rr_reproduced *found, rr_buf *out) {
     const rr_published *row = found->row;
-    const char *model = found->model.data != NULL ? found->model.data : "?", *device = found->device.data != NULL ? found->device.data : "?";
-    rr_buf_printf(out, "# %s: nDCG@10 of `%s`\n\n| | published | here |\n|---|---|---|\n", row->title, model);
+    const char *model = found->model.data != NULL ? found->model.data : "?",
+               *device = found->device.data != NULL ? found->device.data : "?";
+    rr_buf_printf(
+        out, "# %s: nDCG@10 of `%s`\n\n| | published | here |\n|---|---|---|\n", row->title, model);
     put_row(out, "first stage (published: BM25, k1 0.9, b 0.4)", row->bm25, true, found->first);
     put_row(out, "Qwen2.5-7B, not trained to rank", row->zero_shot, false, 0);
     put_row(out, "RankGPT-4", row->rankgpt4, false, 0);
     put_row(out, "REARANK-7B", row->rearank, true, found->ours);
-    rr_buf_printf(out, "\nHere: `%s` on %s, %zu of the set's %zu queries, 95 %% interval over queries %.2f to %.2f", model, device,
-                  found->n_queries, row->n_queries, found->low, found->high);
+    rr_buf_printf(out,
+        "\nHere: `%s` on %s, %zu of the set's %zu queries, 95 %% interval over queries %.2f to %.2f",
+        model, device, found->n_queries, row->n_queries, found->low, found->high);
     if (is_whole(found) && row->rearank > 0) {
-        rr_buf_printf(out, "; %+.2f against the published figure, which lies %s the interval.\n", found->ours - row->rearank,
-                      row->rearank >= found->low && row->rearank <= found->high ? "inside" : "outside");
+        rr_buf_printf(out, "; %+.2f against the published figure, which lies %s the interval.\n",
+            found->ours - row->rearank,
+            row->rearank >= found->low && row->rearank <= found->high ? "inside" : "outside");
     } else {
-        rr_buf_printf(out, ".\n%s\n", is_whole(found) ? "The paper gives only the mean over BRIGHT's twelve sets: 17.7 (BM25 13.7)."
-                                                      : "Not the whole set: no comparison with the published figures.");
+        rr_buf_printf(out, ".\n%s\n",
+            is_whole(found)
+                ? "The paper gives only the mean over BRIGHT's twelve sets: 17.7 (BM25 13.7)."
+                : "Not the whole set: no comparison with the published figures.");
     }
-    rr_buf_printf(out, "Queries better than the first stage: %zu, worse: %zu.\n", found->n_better, found->n_worse);
-    rr_buf_printf(out, "Windows: %zu, of which the answer was repaired in %zu and cut in %zu. Tokens: %llu of prompts, %llu written. "
-                  "Time: %.0f s.\n\n", found->n_windows, found->n_repaired, found->n_truncated, (unsigned long long)found->prompt_tokens,
-                  (unsigned long long)found->generated_tokens, found->seconds);
-    rr_buf_printf(out, "Settings: first %d results, window %d, step %d, greedy, at most %d tokens a window.\n\n    %s\n\nPublished figures: "
-                  "%s.\n", RR_REPRODUCE_DEPTH, RR_REPRODUCE_WINDOW, RR_REPRODUCE_STEP, RR_REPRODUCE_TOKENS, found->command, source);
+    rr_buf_printf(out, "Queries better than the first stage: %zu, worse: %zu.\n", found->n_better,
+        found->n_worse);
+    rr_buf_printf(out,
+        "Windows: %zu, of which the answer was repaired in %zu and cut in %zu. Tokens: %llu of prompts, %llu written. "
+        "Time: %.0f s.\n\n",
+        found->n_windows, found->n_repaired, found->n_truncated,
+        (unsigned long long)found->prompt_tokens, (unsigned long long)found->generated_tokens,
+        found->seconds);
+    rr_buf_printf(out,
+        "Settings: first %d results, window %d, step %d, greedy, at most %d tokens a window.\n\n    %s\n\nPublished figures: "
+        "%s.\n",
+        RR_REPRODUCE_DEPTH, RR_REPRODUCE_WINDOW, RR_REPRODUCE_STEP, RR_REPRODUCE_TOKENS,
+        found->command, source);
 }
 
 static void put_figure(rr_buf *out, const char *name, double value) {
@@ -228,19 +250,23 @@ static void put_figure(rr_buf *out, const char *name, double value) {
 
 static void write_json(const rr_reproduced *found, rr_buf *out) {
     const rr_published *row = found->row;
-    rr_buf_printf(out, "{\n  \"name\": \"%s\",\n  \"title\": \"%s\",\n  \"source\": \"%s\",\n  \"measure\": \"ndcg@10\",\n  \"model\": ",
-                  row->name, row->title, source);
+    rr_buf_printf(out,
+        "{\n  \"name\": \"%s\",\n  \"title\": \"%s\",\n  \"source\": \"%s\",\n  \"measure\": \"ndcg@10\",\n  \"model\": ",
+        row->name, row->title, source);
     put_text(out, found->model.data != NULL ? found->model.data : "", found->model.bytes);
     rr_buf_text(out, ",\n  \"device\": ");
     put_text(out, found->device.data != NULL ? found->device.data : "", found->device.bytes);
     rr_buf_text(out, ",\n  \"command\": ");
     put_text(out, found->command, strlen(found->command));
-    rr_buf_printf(out, ",\n  \"settings\": {\"depth\": %d, \"window\": %d, \"step\": %d, \"max_tokens\": %d},\n", RR_REPRODUCE_DEPTH,
-                  RR_REPRODUCE_WINDOW, RR_REPRODUCE_STEP, RR_REPRODUCE_TOKENS);
-    rr_buf_printf(out, "  \"n_queries\": %zu,\n  \"n_queries_of_set\": %zu,\n  \"limit_queries\": %zu,\n", found->n_queries, row->n_queries,
-                  found->limit);
-    rr_buf_printf(out, "  \"first_stage\": %.4f,\n  \"reranked\": %.4f,\n  \"interval\": [%.4f, %.4f],\n", found->first, found->ours,
-                  found->low, found->high);
+    rr_buf_printf(out,
+        ",\n  \"settings\": {\"depth\": %d, \"window\": %d, \"step\": %d, \"max_tokens\": %d},\n",
+        RR_REPRODUCE_DEPTH, RR_REPRODUCE_WINDOW, RR_REPRODUCE_STEP, RR_REPRODUCE_TOKENS);
+    rr_buf_printf(out,
+        "  \"n_queries\": %zu,\n  \"n_queries_of_set\": %zu,\n  \"limit_queries\": %zu,\n",
+        found->n_queries, row->n_queries, found->limit);
+    rr_buf_printf(out,
+        "  \"first_stage\": %.4f,\n  \"reranked\": %.4f,\n  \"interval\": [%.4f, %.4f],\n",
+        found->first, found->ours, found->low, found->high);
     rr_buf_text(out, "  \"published\": {");
     put_figure(out, "bm25", row->bm25);
     rr_buf_text(out, ", ");
@@ -250,19 +276,26 @@ static void write_json(const rr_reproduced *found, rr_buf *out) {
     rr_buf_text(out, ", ");
     put_figure(out, "rearank-7b", row->rearank);
     rr_buf_text(out, "},\n  \"difference\": ");
-    rr_buf_printf(out, is_whole(found) && row->rearank > 0 ? "%.4f" : "null", found->ours - row->rearank);
-    rr_buf_printf(out, ",\n  \"better\": %zu,\n  \"worse\": %zu,\n  \"windows\": %zu,\n  \"repaired\": %zu,\n  \"truncated\": %zu,\n",
-                  found->n_better, found->n_worse, found->n_windows, found->n_repaired, found->n_truncated);
-    rr_buf_printf(out, "  \"prompt_tokens\": %llu,\n  \"generated_tokens\": %llu,\n  \"seconds\": %.3f,\n",
-                  (unsigned long long)found->prompt_tokens, (unsigned long long)found->generated_tokens, found->seconds);
-    rr_buf_printf(out, "  \"per_query\": {%s}\n}\n", found->per_query.data != NULL ? found->per_query.data : "");
+    rr_buf_printf(
+        out, is_whole(found) && row->rearank > 0 ? "%.4f" : "null", found->ours - row->rearank);
+    rr_buf_printf(out,
+        ",\n  \"better\": %zu,\n  \"worse\": %zu,\n  \"windows\": %zu,\n  \"repaired\": %zu,\n  \"truncated\": %zu,\n",
+        found->n_better, found->n_worse, found->n_windows, found->n_repaired, found->n_truncated);
+    rr_buf_printf(out,
+        "  \"prompt_tokens\": %llu,\n  \"generated_tokens\": %llu,\n  \"seconds\": %.3f,\n",
+        (unsigned long long)found->prompt_tokens, (unsigned long long)found->generated_tokens,
+        found->seconds);
+    rr_buf_printf(out, "  \"per_query\": {%s}\n}\n",
+        found->per_query.data != NULL ? found->per_query.data : "");
 }
 
-static rr_status write_into(const char *folder, const char *name, const rr_buf *text, rr_diag *diag) {
+static rr_status write_into(
+    const char *folder, const char *name, const rr_buf *text, rr_diag *diag) {
     rr_buf path = {0};
     rr_buf_printf(&path, "%s/%s", folder, name);
-    rr_status status = path.failed || text->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory")
-                                                   : rr_file_write_atomic(path.data, text->data, text->bytes, diag);
+    rr_status status = path.failed || text->failed
+        ? rr_fail(diag, RR_E_MEMORY, "out of memory")
+        : rr_file_write_atomic(path.data, text->data, text->bytes, diag);
     rr_buf_destroy(&path);
     return status;
 }

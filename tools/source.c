@@ -7,20 +7,44 @@
 rr_opt_group rr_source_group(rr_source *source) {
     memset(source, 0, sizeof *source);
     const rr_opt options[] = {
-        {.name = "run", .kind = RR_OPT_TEXT, .target = &source->run, .value = "FILE",
-         .help = "rank what a run found, by score, ties as in the file: \"qid Q0 docid rank score tag\", or another form that `rearank "
-                 "eval` reads"},
-        {.name = "corpus", .kind = RR_OPT_LIST, .target = &source->corpora, .value = "FILE",
-         .help = "its passages: BEIR's corpus.jsonl, BRIGHT's documents, id<tab>text, or a folder; again for more files. Of an id that "
-                 "comes again in a file the last text counts"},
-        {.name = "queries", .kind = RR_OPT_TEXT, .target = &source->queries, .value = "FILE",
-         .help = "its queries: BEIR's queries.jsonl, BRIGHT's examples, qid<tab>query, or a folder"},
-        {.name = "data", .kind = RR_OPT_TEXT, .target = &source->data, .value = "FOLDER",
-         .help = "a folder with all of them: run.trec or bm25.trec, corpus.jsonl, queries.jsonl, ... (README)"},
-        {.name = "limit-queries", .kind = RR_OPT_U32, .target = &source->limit, .value = "N",
-         .help = "only the first N queries", .min = 1, .max = UINT32_MAX},
-        {.name = "skip-missing", .kind = RR_OPT_FLAG, .target = &source->skip_missing,
-         .help = "leave out what the corpus or the queries lack, and passages whose text is null, instead of stopping"},
+        {.name = "run",
+            .kind = RR_OPT_TEXT,
+            .target = &source->run,
+            .value = "FILE",
+            .help =
+                "rank what a run found, by score, ties as in the file: \"qid Q0 docid rank score tag\", or another form that `rearank "
+                "eval` reads"},
+        {.name = "corpus",
+            .kind = RR_OPT_LIST,
+            .target = &source->corpora,
+            .value = "FILE",
+            .help =
+                "its passages: BEIR's corpus.jsonl, BRIGHT's documents, id<tab>text, or a folder; again for more files. Of an id that "
+                "comes again in a file the last text counts"},
+        {.name = "queries",
+            .kind = RR_OPT_TEXT,
+            .target = &source->queries,
+            .value = "FILE",
+            .help =
+                "its queries: BEIR's queries.jsonl, BRIGHT's examples, qid<tab>query, or a folder"},
+        {.name = "data",
+            .kind = RR_OPT_TEXT,
+            .target = &source->data,
+            .value = "FOLDER",
+            .help =
+                "a folder with all of them: run.trec or bm25.trec, corpus.jsonl, queries.jsonl, ... (README)"},
+        {.name = "limit-queries",
+            .kind = RR_OPT_U32,
+            .target = &source->limit,
+            .value = "N",
+            .help = "only the first N queries",
+            .min = 1,
+            .max = UINT32_MAX},
+        {.name = "skip-missing",
+            .kind = RR_OPT_FLAG,
+            .target = &source->skip_missing,
+            .help =
+                "leave out what the corpus or the queries lack, and passages whose text is null, instead of stopping"},
     };
     _Static_assert(sizeof options <= sizeof source->options, "rr_source.options is too small");
     memcpy(source->options, options, sizeof options);
@@ -28,20 +52,23 @@ rr_opt_group rr_source_group(rr_source *source) {
 }
 
 bool rr_source_given(const rr_source *source) {
-    return source->data != NULL || source->run != NULL || source->queries != NULL || source->corpora.n > 0;
+    return source->data != NULL || source->run != NULL || source->queries != NULL ||
+        source->corpora.n > 0;
 }
 
-static rr_status missing_part(const char *folder, rr_dataset_part part, const char *option, rr_diag *diag) {
+static rr_status missing_part(
+    const char *folder, rr_dataset_part part, const char *option, rr_diag *diag) {
     rr_buf names = {0};
     rr_dataset_names(part, &names);
-    rr_status status = rr_fail(diag, RR_E_INPUT, "%s: found none of %s; --%s FILE names one", folder,
-                               names.data != NULL ? names.data : "", option);
+    rr_status status = rr_fail(diag, RR_E_INPUT, "%s: found none of %s; --%s FILE names one",
+        folder, names.data != NULL ? names.data : "", option);
     rr_buf_destroy(&names);
     return status;
 }
 
 /* A folder that was named as the corpus or the queries stands for its file. */
-static rr_status look_into(const char **path, rr_dataset *folder, rr_dataset_part part, const char *option, rr_diag *diag) {
+static rr_status look_into(const char **path, rr_dataset *folder, rr_dataset_part part,
+    const char *option, rr_diag *diag) {
     if (!rr_dataset_is_folder(*path)) {
         return RR_OK;
     }
@@ -73,14 +100,20 @@ static rr_status resolve(rr_source *source, rr_diag *diag) {
             source->corpora.items[source->corpora.n++] = source->folder.corpus;
         }
     }
-    RR_TRY(look_into(&source->corpora.items[0], &source->corpus_folder, RR_DATASET_CORPUS, "corpus", diag));
-    return look_into(&source->queries, &source->queries_folder, RR_DATASET_QUERIES, "queries", diag);
+    RR_TRY(look_into(
+        &source->corpora.items[0], &source->corpus_folder, RR_DATASET_CORPUS, "corpus", diag));
+    return look_into(
+        &source->queries, &source->queries_folder, RR_DATASET_QUERIES, "queries", diag);
 }
 
 static int check(const rr_source *source) {
-    if (source->data == NULL && (source->run == NULL || source->corpora.n == 0 || source->queries == NULL)) {
-        return rr_cli_usage_error("--%s FILE is missing: a run needs its passages and its queries, or --data a folder with all",
-                                  source->run == NULL ? "run" : source->corpora.n == 0 ? "corpus" : "queries");
+    if (source->data == NULL &&
+        (source->run == NULL || source->corpora.n == 0 || source->queries == NULL)) {
+        return rr_cli_usage_error(
+            "--%s FILE is missing: a run needs its passages and its queries, or --data a folder with all",
+            source->run == NULL          ? "run"
+                : source->corpora.n == 0 ? "corpus"
+                                         : "queries");
     }
     return RR_CLI_GO_ON;
 }
@@ -109,15 +142,17 @@ int rr_source_read(rr_source *source, size_t depth, rr_candidates *out) {
         return rr_cli_fail(status, &diag);
     }
     if (counts.n_missing_queries > 0 || counts.n_missing_passages > 0) {
-        rr_log(RR_LOG_WARN, "left out, since their texts are missing: %zu queries, %zu passages; %s", counts.n_missing_queries,
-               counts.n_missing_passages, counts.first_missing);
+        rr_log(RR_LOG_WARN,
+            "left out, since their texts are missing: %zu queries, %zu passages; %s",
+            counts.n_missing_queries, counts.n_missing_passages, counts.first_missing);
     }
     if (counts.n_replaced > 0) {
-        rr_log(RR_LOG_WARN, "ids that come again with another text, of which the last counts: %zu (such as %s)", counts.n_replaced,
-               counts.first_replaced);
+        rr_log(RR_LOG_WARN,
+            "ids that come again with another text, of which the last counts: %zu (such as %s)",
+            counts.n_replaced, counts.first_replaced);
     }
-    rr_log(RR_LOG_INFO, "%s: %zu queries, %zu passages read, %zu results excluded", source->run, out->n,
-           counts.n_passages - counts.n_missing_passages, counts.n_excluded);
+    rr_log(RR_LOG_INFO, "%s: %zu queries, %zu passages read, %zu results excluded", source->run,
+        out->n, counts.n_passages - counts.n_missing_passages, counts.n_excluded);
     return RR_CLI_GO_ON;
 }
 

@@ -16,11 +16,13 @@ typedef struct rr_source {
     rr_opt options[8];
 } rr_source;
 
-/* --data, --run, --corpus, --queries, --limit-queries, --skip-missing. The group points into `source`, which must stay where it is. */
+/* --data, --run, --corpus, --queries, --limit-queries, --skip-missing. The group points into
+ * `source`, which must stay where it is. */
 rr_opt_group rr_source_group(rr_source *source);
 /* Whether the options name a data set. */
 bool rr_source_given(const rr_source *source);
-/* Reads what they name; `depth` as in rr_rank_params. RR_CLI_GO_ON, or the code to exit with (the message is printed). */
+/* Reads what they name; `depth` as in rr_rank_params. RR_CLI_GO_ON, or the code to exit with (the
+ * message is printed). */
 int rr_source_read(rr_source *source, size_t depth, rr_candidates *out);
 /* The files behind these options, once they were read. */
 void rr_source_files(const rr_source *source, rr_cli_files *files);

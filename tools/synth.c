@@ -1,5 +1,6 @@
-/* `rearank synth`: writes a GGUF file in the exact shape of a Qwen2.5 model, with random weights and a made-up vocabulary.
- * Owns: the options and the writing. What stands in the file: tools/synthetic.h. */
+/* `rearank synth`: writes a GGUF file in the exact shape of a Qwen2.5 model, with random weights
+ * and a made-up vocabulary. Owns: the options and the writing. What stands in the file:
+ * tools/synthetic.h. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,8 @@ static uint64_t name_hash(const char *name) { /* FNV-1a */
 }
 
 static uint64_t n_blocks_of(const rr_synthetic_tensor *tensor) {
-    return (uint64_t)tensor->rows * (tensor->cols / rr_qtype_get((uint32_t)tensor->type)->block_weights);
+    return (uint64_t)tensor->rows *
+        (tensor->cols / rr_qtype_get((uint32_t)tensor->type)->block_weights);
 }
 
 static uint64_t bytes_of(const rr_synthetic_tensor *tensor) {
@@ -52,11 +54,13 @@ static rr_status write_tensor(synth_job *job, const rr_synthetic_tensor *tensor,
     const uint64_t block_bytes = rr_qtype_get((uint32_t)tensor->type)->block_bytes;
     const uint64_t n_blocks = n_blocks_of(tensor), at_once = PIECE_BYTES / block_bytes;
     if (job->hollow) {
-        return rr_file_out_skip(&job->file, bytes_of(tensor) + rr_gw_padding(bytes_of(tensor)), diag);
+        return rr_file_out_skip(
+            &job->file, bytes_of(tensor) + rr_gw_padding(bytes_of(tensor)), diag);
     }
     for (uint64_t first = 0; first < n_blocks; first += at_once) {
         size_t n = (size_t)(n_blocks - first < at_once ? n_blocks - first : at_once);
-        rr_blocks_random(tensor->type, name_hash(tensor->name) ^ job->seed, tensor->deviation, first, n, job->piece);
+        rr_blocks_random(tensor->type, name_hash(tensor->name) ^ job->seed, tensor->deviation,
+            first, n, job->piece);
         if (tensor->mean != 0.0f) {
             add_mean(tensor->mean, job->piece, n);
         }
@@ -70,7 +74,8 @@ static rr_status write_tensor(synth_job *job, const rr_synthetic_tensor *tensor,
     return rr_file_out_write(&job->file, zeros, (size_t)rr_gw_padding(bytes_of(tensor)), diag);
 }
 
-static rr_status check_space(const synth_job *job, const char *path, uint64_t head_bytes, rr_diag *diag) {
+static rr_status check_space(
+    const synth_job *job, const char *path, uint64_t head_bytes, rr_diag *diag) {
     struct statvfs fs;
     if (job->hollow || fstatvfs(job->file.fd, &fs) != 0) {
         return RR_OK; /* the write will tell */
@@ -80,9 +85,9 @@ static rr_status check_space(const synth_job *job, const char *path, uint64_t he
         return RR_OK;
     }
     return rr_fail(diag, RR_E_IO,
-                   "%s: %llu MiB are free there, %llu MiB are needed; free some space, name another place with -o, or make "
-                   "fewer --layers",
-                   path, (unsigned long long)(free_bytes >> 20), (unsigned long long)((needed >> 20) + 1));
+        "%s: %llu MiB are free there, %llu MiB are needed; free some space, name another place with -o, or make "
+        "fewer --layers",
+        path, (unsigned long long)(free_bytes >> 20), (unsigned long long)((needed >> 20) + 1));
 }
 
 static rr_status write_model(synth_job *job, const char *path, rr_diag *diag) {
@@ -93,7 +98,8 @@ static rr_status write_model(synth_job *job, const char *path, rr_diag *diag) {
     RR_TRY_GOTO(rr_synthetic_keys(&job->shape, job->type, &writer, diag));
     for (size_t i = 0; rr_synthetic_tensor_at(&job->shape, job->type, i, &tensor); i++) {
         const uint64_t dims[2] = {tensor.cols, tensor.rows};
-        rr_gw_declare(&writer, tensor.name, tensor.rows == 1 ? 1 : 2, dims, (uint32_t)tensor.type, bytes_of(&tensor));
+        rr_gw_declare(&writer, tensor.name, tensor.rows == 1 ? 1 : 2, dims, (uint32_t)tensor.type,
+            bytes_of(&tensor));
         job->total += bytes_of(&tensor);
     }
     job->piece = malloc(PIECE_BYTES);
@@ -141,22 +147,43 @@ int rr_verb_synth(int argc, char **argv) {
         type_names[i] = rr_synthetic_type_at(i)->name;
     }
     const rr_opt options[] = {
-        {.name = "type", .letter = 't', .kind = RR_OPT_CHOICE, .target = &type, .choices = type_names,
-         .help = "how weights are stored, as llama.cpp's quantizer names and mixes it (default q4_0)"},
-        {.name = "output", .letter = 'o', .kind = RR_OPT_TEXT, .target = &given, .value = "FILE",
-         .help = "file to write (default: synthetic-SIZE-TYPE.gguf in this folder)"},
-        {.name = "layers", .kind = RR_OPT_U32, .target = &n_layers, .value = "N",
-         .help = "layers instead of the size's own number: a small file with matrices of full size", .min = 1, .max = 128},
-        {.name = "seed", .kind = RR_OPT_U64, .target = &job.seed, .value = "N",
-         .help = "other weights; the same seed gives the same file everywhere (default 0)"},
-        {.name = "hollow", .kind = RR_OPT_FLAG, .target = &job.hollow,
-         .help = "all weights zero, as a hole that takes no room on the disk: for dry runs"},
+        {.name = "type",
+            .letter = 't',
+            .kind = RR_OPT_CHOICE,
+            .target = &type,
+            .choices = type_names,
+            .help =
+                "how weights are stored, as llama.cpp's quantizer names and mixes it (default q4_0)"},
+        {.name = "output",
+            .letter = 'o',
+            .kind = RR_OPT_TEXT,
+            .target = &given,
+            .value = "FILE",
+            .help = "file to write (default: synthetic-SIZE-TYPE.gguf in this folder)"},
+        {.name = "layers",
+            .kind = RR_OPT_U32,
+            .target = &n_layers,
+            .value = "N",
+            .help =
+                "layers instead of the size's own number: a small file with matrices of full size",
+            .min = 1,
+            .max = 128},
+        {.name = "seed",
+            .kind = RR_OPT_U64,
+            .target = &job.seed,
+            .value = "N",
+            .help = "other weights; the same seed gives the same file everywhere (default 0)"},
+        {.name = "hollow",
+            .kind = RR_OPT_FLAG,
+            .target = &job.hollow,
+            .help = "all weights zero, as a hole that takes no room on the disk: for dry runs"},
     };
     const rr_cli_spec spec = {
         .synopsis = "0.5b|1.5b|3b|7b|14b|tiny",
-        .about = "Writes a GGUF file in the exact shape of a Qwen2.5 model with random weights and a made-up vocabulary.\n"
-                 "It cannot rank: it is for measuring speed and memory where no model can be fetched. llama.cpp loads it\n"
-                 "too. \"tiny\" is no Qwen2.5 size; it is for tests.",
+        .about =
+            "Writes a GGUF file in the exact shape of a Qwen2.5 model with random weights and a made-up vocabulary.\n"
+            "It cannot rank: it is for measuring speed and memory where no model can be fetched. llama.cpp loads it\n"
+            "too. \"tiny\" is no Qwen2.5 size; it is for tests.",
         .min_args = 1,
         .max_args = 1,
         .groups = {rr_cli_options(options)},
@@ -168,7 +195,8 @@ int rr_verb_synth(int argc, char **argv) {
     }
     int size = size_index(args.items[0]);
     if (size < 0) {
-        return rr_cli_usage_error("found the size \"%s\", expected one of %s", args.items[0], spec.synopsis);
+        return rr_cli_usage_error(
+            "found the size \"%s\", expected one of %s", args.items[0], spec.synopsis);
     }
     job.shape = *rr_synthetic_shape_at((size_t)size);
     job.shape.n_layers = n_layers != 0 ? n_layers : job.shape.n_layers;

@@ -1,7 +1,8 @@
-/* Models of random weights in the exact shapes of Qwen2.5, for measuring where no model can be fetched.
- * Owns: the shapes, which tensor is stored in which type, the made-up vocabulary. tools/synth.c writes the file.
- * Source of the shapes: the configurations published with Qwen2.5-0.5B to -14B; of the types: llama.cpp's quantizer
- * (src/llama-quant.cpp, llama_tensor_get_type_impl and tensor_type_fallback, without an importance matrix). */
+/* Models of random weights in the exact shapes of Qwen2.5, for measuring where no model can be
+ * fetched. Owns: the shapes, which tensor is stored in which type, the made-up vocabulary.
+ * tools/synth.c writes the file. Source of the shapes: the configurations published with
+ * Qwen2.5-0.5B to -14B; of the types: llama.cpp's quantizer (src/llama-quant.cpp,
+ * llama_tensor_get_type_impl and tensor_type_fallback, without an importance matrix). */
 #ifndef RR_TOOLS_SYNTHETIC_H
 #define RR_TOOLS_SYNTHETIC_H
 
@@ -37,15 +38,15 @@ typedef struct rr_synthetic_tensor {
     float mean;          /* … around this; not 0 only in norms, which are F32 */
 } rr_synthetic_tensor;
 
-/* Tensor `index` of the file; false past the end. Deviations keep the activations of a residual stream of any depth
- * finite and the logits of a size that a model's have. Pure. */
-bool rr_synthetic_tensor_at(const rr_synthetic_shape *shape, const rr_synthetic_type *type, size_t index,
-                            rr_synthetic_tensor *out);
+/* Tensor `index` of the file; false past the end. Deviations keep the activations of a residual
+ * stream of any depth finite and the logits of a size that a model's have. Pure. */
+bool rr_synthetic_tensor_at(const rr_synthetic_shape *shape, const rr_synthetic_type *type,
+    size_t index, rr_synthetic_tensor *out);
 
-/* The keys of the model and of its vocabulary: 256 bytes; tokens of two to four letters, some with a leading space, that
- * merges make of each other; Qwen2.5's special tokens; padding. Failure shows in writer->keys.failed and in the result
- * (RR_E_MEMORY). */
-rr_status rr_synthetic_keys(const rr_synthetic_shape *shape, const rr_synthetic_type *type, rr_gguf_writer *writer,
-                            rr_diag *diag);
+/* The keys of the model and of its vocabulary: 256 bytes; tokens of two to four letters, some with
+ * a leading space, that merges make of each other; Qwen2.5's special tokens; padding. Failure shows
+ * in writer->keys.failed and in the result (RR_E_MEMORY). */
+rr_status rr_synthetic_keys(const rr_synthetic_shape *shape, const rr_synthetic_type *type,
+    rr_gguf_writer *writer, rr_diag *diag);
 
 #endif

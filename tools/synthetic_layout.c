@@ -15,10 +15,18 @@ static const rr_synthetic_shape shapes[] = {
 };
 
 static const rr_synthetic_type types[] = {
-    {"q4_0", RR_Q_Q4_0, 0, 2},      {"q4_1", RR_Q_Q4_1, 0, 3},      {"q5_0", RR_Q_Q5_0, 0, 8},
-    {"q5_1", RR_Q_Q5_1, 0, 9},      {"q8_0", RR_Q_Q8_0, 0, 7},      {"q4_k_s", RR_Q_Q4_K, 'S', 14},
-    {"q4_k_m", RR_Q_Q4_K, 'M', 15}, {"q5_k_s", RR_Q_Q5_K, 0, 16},   {"q5_k_m", RR_Q_Q5_K, 'M', 17},
-    {"q6_k", RR_Q_Q6_K, 0, 18},     {"f16", RR_Q_F16, 0, 1},        {"bf16", RR_Q_BF16, 0, 32},
+    {"q4_0", RR_Q_Q4_0, 0, 2},
+    {"q4_1", RR_Q_Q4_1, 0, 3},
+    {"q5_0", RR_Q_Q5_0, 0, 8},
+    {"q5_1", RR_Q_Q5_1, 0, 9},
+    {"q8_0", RR_Q_Q8_0, 0, 7},
+    {"q4_k_s", RR_Q_Q4_K, 'S', 14},
+    {"q4_k_m", RR_Q_Q4_K, 'M', 15},
+    {"q5_k_s", RR_Q_Q5_K, 0, 16},
+    {"q5_k_m", RR_Q_Q5_K, 'M', 17},
+    {"q6_k", RR_Q_Q6_K, 0, 18},
+    {"f16", RR_Q_F16, 0, 1},
+    {"bf16", RR_Q_BF16, 0, 32},
     {"f32", RR_Q_F32, 0, 0},
 };
 
@@ -40,12 +48,18 @@ typedef struct tensor_row {
 } tensor_row;
 
 static const tensor_row layer_rows[] = {
-    {"attn_norm.weight", NORM, ONE, D_MODEL},   {"attn_q.weight", Q, Q_ROWS, D_MODEL},
-    {"attn_q.bias", BIAS, ONE, Q_ROWS},         {"attn_k.weight", K, KV_ROWS, D_MODEL},
-    {"attn_k.bias", BIAS, ONE, KV_ROWS},        {"attn_v.weight", V, KV_ROWS, D_MODEL},
-    {"attn_v.bias", BIAS, ONE, KV_ROWS},        {"attn_output.weight", O, D_MODEL, Q_ROWS},
-    {"ffn_norm.weight", NORM, ONE, D_MODEL},    {"ffn_gate.weight", GATE, D_FFN, D_MODEL},
-    {"ffn_up.weight", UP, D_FFN, D_MODEL},      {"ffn_down.weight", DOWN, D_MODEL, D_FFN},
+    {"attn_norm.weight", NORM, ONE, D_MODEL},
+    {"attn_q.weight", Q, Q_ROWS, D_MODEL},
+    {"attn_q.bias", BIAS, ONE, Q_ROWS},
+    {"attn_k.weight", K, KV_ROWS, D_MODEL},
+    {"attn_k.bias", BIAS, ONE, KV_ROWS},
+    {"attn_v.weight", V, KV_ROWS, D_MODEL},
+    {"attn_v.bias", BIAS, ONE, KV_ROWS},
+    {"attn_output.weight", O, D_MODEL, Q_ROWS},
+    {"ffn_norm.weight", NORM, ONE, D_MODEL},
+    {"ffn_gate.weight", GATE, D_FFN, D_MODEL},
+    {"ffn_up.weight", UP, D_FFN, D_MODEL},
+    {"ffn_down.weight", DOWN, D_MODEL, D_FFN},
 };
 enum { N_LAYER_ROWS = sizeof layer_rows / sizeof layer_rows[0] };
 static const tensor_row embedding_row = {"token_embd.weight", EMBEDDING, N_VOCAB, D_MODEL};
@@ -54,12 +68,18 @@ static const tensor_row output_row = {"output.weight", OUTPUT, N_VOCAB, D_MODEL}
 
 static uint32_t size_of(const rr_synthetic_shape *shape, length which) {
     switch (which) {
-    case D_MODEL: return shape->d_model;
-    case Q_ROWS: return shape->n_heads * shape->head_size;
-    case KV_ROWS: return shape->n_kv_heads * shape->head_size;
-    case D_FFN: return shape->d_ffn;
-    case N_VOCAB: return shape->n_vocab;
-    default: return 1;
+    case D_MODEL:
+        return shape->d_model;
+    case Q_ROWS:
+        return shape->n_heads * shape->head_size;
+    case KV_ROWS:
+        return shape->n_kv_heads * shape->head_size;
+    case D_FFN:
+        return shape->d_ffn;
+    case N_VOCAB:
+        return shape->n_vocab;
+    default:
+        return 1;
     }
 }
 
@@ -69,10 +89,11 @@ static bool use_more_bits(uint32_t layer, uint32_t n_layers) {
     return layer < eighth || layer >= 7 * n_layers / 8 || (layer - eighth) % 3 == 2;
 }
 
-static rr_qtype quantizer_choice(const rr_synthetic_shape *shape, const rr_synthetic_type *type, tensor_role role,
-                                 uint32_t layer) {
+static rr_qtype quantizer_choice(const rr_synthetic_shape *shape, const rr_synthetic_type *type,
+    tensor_role role, uint32_t layer) {
     bool floats = type->type == RR_Q_F32 || type->type == RR_Q_F16 || type->type == RR_Q_BF16;
-    if (!floats && type->type != RR_Q_Q8_0 && (role == OUTPUT || (role == EMBEDDING && shape->tied))) {
+    if (!floats && type->type != RR_Q_Q8_0 &&
+        (role == OUTPUT || (role == EMBEDDING && shape->tied))) {
         return RR_Q_Q6_K;
     }
     if (role != V && role != DOWN) {
@@ -98,15 +119,19 @@ static rr_qtype that_fits(rr_qtype type, uint32_t cols) {
 /* y = W x of an x with a mean square of 1 has a deviation of about gain. */
 static double gain_of(const rr_synthetic_shape *shape, tensor_role role) {
     switch (role) {
-    case OUTPUT: return 4.0;
-    case EMBEDDING: return shape->tied ? 4.0 : 0.5 * sqrt(shape->d_model);
-    case V: return 1.0;
-    default: return 2.0;
+    case OUTPUT:
+        return 4.0;
+    case EMBEDDING:
+        return shape->tied ? 4.0 : 0.5 * sqrt(shape->d_model);
+    case V:
+        return 1.0;
+    default:
+        return 2.0;
     }
 }
 
-bool rr_synthetic_tensor_at(const rr_synthetic_shape *shape, const rr_synthetic_type *type, size_t index,
-                            rr_synthetic_tensor *out) {
+bool rr_synthetic_tensor_at(const rr_synthetic_shape *shape, const rr_synthetic_type *type,
+    size_t index, rr_synthetic_tensor *out) {
     const size_t n_in_layers = (size_t)shape->n_layers * N_LAYER_ROWS;
     const tensor_row *row;
     uint32_t layer = 0;
@@ -123,7 +148,8 @@ bool rr_synthetic_tensor_at(const rr_synthetic_shape *shape, const rr_synthetic_
     } else {
         return false;
     }
-    *out = (rr_synthetic_tensor){.rows = size_of(shape, row->rows), .cols = size_of(shape, row->cols)};
+    *out =
+        (rr_synthetic_tensor){.rows = size_of(shape, row->rows), .cols = size_of(shape, row->cols)};
     if (in_layer) {
         snprintf(out->name, sizeof out->name, "blk.%u.%s", layer, row->name);
     } else {

@@ -1,27 +1,57 @@
-/* The keys of a synthetic model. The tokens after the 256 bytes, in this order until n_normal is reached:
- *   two letters (26²), a space and a letter (26), a space and two letters (26²), three letters (26³), a space and three
- *   letters (26³), four letters; a, b, … stand for bytes 'a', 'b', … and each token's merge joins two earlier tokens. */
+/* The keys of a synthetic model. The tokens after the 256 bytes, in this order until n_normal is
+ * reached:
+ *   two letters (26²), a space and a letter (26), a space and two letters (26²), three letters
+ *   (26³), a space and three letters (26³), four letters; a, b, … stand for bytes 'a', 'b', … and
+ *   each token's merge joins two earlier tokens. */
 #include "tools/synthetic.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROOM = 24, LETTERS = 26, PAIRS = LETTERS * LETTERS, TRIPLES = PAIRS * LETTERS, N_BYTES = 256 };
+enum {
+    ROOM = 24,
+    LETTERS = 26,
+    PAIRS = LETTERS * LETTERS,
+    TRIPLES = PAIRS * LETTERS,
+    N_BYTES = 256
+};
 #define SPACE "\xC4\xA0" /* U+0120 stands for a space */
 
 /* Qwen2.5's, from the first token that is not normal. */
 static const char *const specials[] = {
-    "<|endoftext|>",    "<|im_start|>",   "<|im_end|>",    "<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>",
-    "<|box_end|>",      "<|quad_start|>", "<|quad_end|>",  "<|vision_start|>",     "<|vision_end|>",     "<|vision_pad|>",
-    "<|image_pad|>",    "<|video_pad|>",  "<tool_call>",   "</tool_call>",         "<|fim_prefix|>",     "<|fim_middle|>",
-    "<|fim_suffix|>",   "<|fim_pad|>",    "<|repo_name|>", "<|file_sep|>",
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+    "<|quad_start|>",
+    "<|quad_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+    "<tool_call>",
+    "</tool_call>",
+    "<|fim_prefix|>",
+    "<|fim_middle|>",
+    "<|fim_suffix|>",
+    "<|fim_pad|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
 };
 enum { N_SPECIALS = sizeof specials / sizeof specials[0] };
-enum { TOKEN_NORMAL = 1, TOKEN_CONTROL = 3, TOKEN_USER = 4, TOKEN_UNUSED = 5 }; /* tokenizer.ggml.token_type */
+/* tokenizer.ggml.token_type */
+enum { TOKEN_NORMAL = 1, TOKEN_CONTROL = 3, TOKEN_USER = 4, TOKEN_UNUSED = 5 };
 
-/* The byte alphabet of GPT-2: what prints stands for itself, the other bytes for U+0100 and up; in this order. */
+/* The byte alphabet of GPT-2: what prints stands for itself, the other bytes for U+0100 and up; in
+ * this order. */
 static void byte_token(uint32_t index, char out[ROOM]) {
-    static const struct { uint32_t first, last; } ranges[] = {{0x21, 0x7E}, {0xA1, 0xAC}, {0xAE, 0xFF}, {0x100, 0x143}};
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {{0x21, 0x7E}, {0xA1, 0xAC}, {0xAE, 0xFF}, {0x100, 0x143}};
     uint32_t code = index;
     for (int r = 0; r < 4; r++) {
         uint32_t n = ranges[r].last - ranges[r].first + 1;
@@ -48,9 +78,12 @@ static void letters(uint32_t value, int n, char *out) {
 
 /* Token N_BYTES + index as the two tokens that it is made of. */
 static void merged_token(uint32_t index, char left[ROOM], char right[ROOM]) {
-    static const struct { uint32_t n; bool space; int left, right; } classes[] = {
-        {PAIRS, false, 1, 1}, {LETTERS, true, 0, 1}, {PAIRS, true, 0, 2}, {TRIPLES, false, 2, 1},
-        {TRIPLES, true, 2, 1}, {PAIRS * PAIRS, false, 2, 2}};
+    static const struct {
+        uint32_t n;
+        bool space;
+        int left, right;
+    } classes[] = {{PAIRS, false, 1, 1}, {LETTERS, true, 0, 1}, {PAIRS, true, 0, 2},
+        {TRIPLES, false, 2, 1}, {TRIPLES, true, 2, 1}, {PAIRS * PAIRS, false, 2, 2}};
     size_t c = 0;
     while (index >= classes[c].n) {
         index -= classes[c++].n;
@@ -80,7 +113,8 @@ static void table_free(text_table *table) {
     free(table->items);
 }
 
-static void fill(const rr_synthetic_shape *shape, text_table *tokens, text_table *merges, int32_t *types) {
+static void fill(
+    const rr_synthetic_shape *shape, text_table *tokens, text_table *merges, int32_t *types) {
     for (uint32_t i = 0; i < shape->n_vocab; i++) {
         char *to = tokens->text + (size_t)i * ROOM;
         types[i] = TOKEN_NORMAL;
@@ -103,10 +137,12 @@ static void fill(const rr_synthetic_shape *shape, text_table *tokens, text_table
     }
 }
 
-static rr_status put_vocabulary(const rr_synthetic_shape *shape, rr_gguf_writer *writer, rr_diag *diag) {
+static rr_status put_vocabulary(
+    const rr_synthetic_shape *shape, rr_gguf_writer *writer, rr_diag *diag) {
     text_table tokens = {0}, merges = {0};
     int32_t *types = calloc(shape->n_vocab, sizeof *types);
-    bool ok = types != NULL && table_make(shape->n_vocab, &tokens) && table_make(shape->n_normal - N_BYTES, &merges);
+    bool ok = types != NULL && table_make(shape->n_vocab, &tokens) &&
+        table_make(shape->n_normal - N_BYTES, &merges);
     if (ok) {
         fill(shape, &tokens, &merges, types);
         rr_gw_string(writer, "tokenizer.ggml.model", "gpt2");
@@ -123,11 +159,13 @@ static rr_status put_vocabulary(const rr_synthetic_shape *shape, rr_gguf_writer 
     table_free(&tokens);
     table_free(&merges);
     free(types);
-    return ok ? RR_OK : rr_fail(diag, RR_E_MEMORY, "out of memory for a vocabulary of %u tokens", shape->n_vocab);
+    return ok
+        ? RR_OK
+        : rr_fail(diag, RR_E_MEMORY, "out of memory for a vocabulary of %u tokens", shape->n_vocab);
 }
 
-rr_status rr_synthetic_keys(const rr_synthetic_shape *shape, const rr_synthetic_type *type, rr_gguf_writer *writer,
-                            rr_diag *diag) {
+rr_status rr_synthetic_keys(const rr_synthetic_shape *shape, const rr_synthetic_type *type,
+    rr_gguf_writer *writer, rr_diag *diag) {
     char name[64];
     snprintf(name, sizeof name, "Qwen2.5 %s with random weights", shape->name);
     rr_gw_string(writer, "general.architecture", "qwen2");

@@ -28,7 +28,8 @@ void rr_tally_add(rr_tally *tally, const rr_ranking *ranking) {
     tally->n_late_queries += n_late > 0;
     for (size_t i = 0; i < ranking->n_windows; i++) {
         const rr_window_result *window = &ranking->windows[i];
-        const bool as_shown = is_as_shown(window), is_written = !window->late && window->reads == NULL;
+        const bool as_shown = is_as_shown(window),
+                   is_written = !window->late && window->reads == NULL;
         tally->n_echoes += as_shown && is_written && window->n_listed >= RR_TALLY_LISTED;
         tally->n_moved += !as_shown;
         const bool is_long = is_written && window->n_listed >= RR_TALLY_LONG;
@@ -43,24 +44,27 @@ bool rr_tally_echoes(const rr_tally *tally) {
 }
 
 bool rr_tally_hardly_ranks(const rr_tally *tally) {
-    return tally->n_long >= RR_TALLY_ECHOES && 2 * (tally->n_long_echoes + tally->n_mirrors) >= tally->n_long;
+    return tally->n_long >= RR_TALLY_ECHOES &&
+        2 * (tally->n_long_echoes + tally->n_mirrors) >= tally->n_long;
 }
 
 void rr_tally_tell(const rr_tally *tally, double deadline_s, bool by_logits) {
     if (tally->n_late > 0) {
-        rr_log(RR_LOG_WARN, "queries that met their --deadline of %g s: %zu of %zu; windows that stay as they were: %zu of %zu", deadline_s,
-               tally->n_late_queries, tally->n_queries, tally->n_late, tally->n_windows);
+        rr_log(RR_LOG_WARN,
+            "queries that met their --deadline of %g s: %zu of %zu; windows that stay as they were: %zu of %zu",
+            deadline_s, tally->n_late_queries, tally->n_queries, tally->n_late, tally->n_windows);
     }
-    const char *advice = by_logits ? ", or fit a readout and try --score-mode read" : ", or try --score-mode read or logits";
+    const char *advice = by_logits ? ", or fit a readout and try --score-mode read"
+                                   : ", or try --score-mode read or logits";
     if (rr_tally_echoes(tally)) {
         rr_log(RR_LOG_WARN,
-               "all %zu answers repeat the order in which the passages were shown ([1] > [2] > [3] ...): this model ranked nothing; take "
-               "another model%s (docs/quality.md)",
-               tally->n_echoes, advice);
+            "all %zu answers repeat the order in which the passages were shown ([1] > [2] > [3] ...): this model ranked nothing; take "
+            "another model%s (docs/quality.md)",
+            tally->n_echoes, advice);
     } else if (rr_tally_hardly_ranks(tally)) {
         rr_log(RR_LOG_WARN,
-               "of %zu answers %zu repeat the order in which the passages were shown and %zu turn it round: this model hardly ranks; take "
-               "another model%s (docs/quality.md)",
-               tally->n_long, tally->n_long_echoes, tally->n_mirrors, advice);
+            "of %zu answers %zu repeat the order in which the passages were shown and %zu turn it round: this model hardly ranks; take "
+            "another model%s (docs/quality.md)",
+            tally->n_long, tally->n_long_echoes, tally->n_mirrors, advice);
     }
 }

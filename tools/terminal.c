@@ -1,5 +1,6 @@
 /* Signals and the terminal.
- * Owns: the handlers of SIGINT, SIGTERM, SIGPIPE, SIGXFSZ and SIGBUS, and the progress line on standard error. */
+ * Owns: the handlers of SIGINT, SIGTERM, SIGPIPE, SIGXFSZ and SIGBUS, and the progress line on
+ * standard error. */
 #define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
 #include <signal.h>
@@ -16,7 +17,8 @@ static void *_Atomic interrupt_user;
 static const char *_Atomic interrupt_hint;
 static atomic_bool is_interrupted;
 
-/* With nothing to cancel: the default, but for a driver that was making kernels, which is not to blame. */
+/* With nothing to cancel: the default, but for a driver that was making kernels, which is not to
+ * blame. */
 static void on_end(int signal_number) {
     rr_attempt_forgive_all();
     signal(signal_number, SIG_DFL);
@@ -44,7 +46,8 @@ static void on_failed_write(int signal_number) {
 /* A mapped file that shrank, or whose disk went away: there is no page to read and no way on. */
 static void on_lost_page(int signal_number) {
     (void)signal_number;
-    static const char text[] = "rearank: a file was cut or its disk went away while it was read (SIGBUS)\n";
+    static const char text[] =
+        "rearank: a file was cut or its disk went away while it was read (SIGBUS)\n";
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
     _exit(RR_EXIT_FAILURE);
 }
@@ -92,9 +95,11 @@ void rr_cli_signals_setup(void) {
     handle(SIGBUS, on_lost_page);
     handle_unless_ignored(SIGINT, on_end); /* a shell's background job does not hear of Ctrl-C */
     handle_unless_ignored(SIGTERM, on_end);
-    /* a closed standard stream must not lend its number to a file of ours; using it then fails, as it should */
+    /* a closed standard stream must not lend its number to a file of ours; using it then fails, as
+     * it should */
     for (int fd = 0; fd <= 2; fd++) {
-        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {
+        if (fcntl(fd, F_GETFD) == -1 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {
             _exit(RR_EXIT_FAILURE);
         }
     }

@@ -1,4 +1,5 @@
-/* `rearank tokenize`: text or chat messages to token ids. Reads the vocabulary of the model's file; needs no GPU. */
+/* `rearank tokenize`: text or chat messages to token ids. Reads the vocabulary of the model's file;
+ * needs no GPU. */
 #include <string.h>
 
 #include "runtime/base/text_file.h"
@@ -18,10 +19,11 @@ typedef struct tokenize_request {
     int format;
 } tokenize_request;
 
-static rr_status encode_chat(const tokenize_request *request, const rr_tokenizer *tokenizer, const rr_buf *input,
-                             rr_tokens *tokens, rr_diag *diag) {
+static rr_status encode_chat(const tokenize_request *request, const rr_tokenizer *tokenizer,
+    const rr_buf *input, rr_tokens *tokens, rr_diag *diag) {
     rr_chat_json chat = {0};
-    rr_status status = rr_chat_json_read(input->data != NULL ? input->data : "", input->bytes, &chat, diag);
+    rr_status status =
+        rr_chat_json_read(input->data != NULL ? input->data : "", input->bytes, &chat, diag);
     if (status != RR_OK) {
         return rr_fail_context(diag, status, "%s", request->input);
     }
@@ -32,20 +34,23 @@ static rr_status encode_chat(const tokenize_request *request, const rr_tokenizer
     return status;
 }
 
-static rr_status encode(const tokenize_request *request, const rr_tokenizer *tokenizer, rr_tokens *tokens, rr_diag *diag) {
+static rr_status encode(const tokenize_request *request, const rr_tokenizer *tokenizer,
+    rr_tokens *tokens, rr_diag *diag) {
     rr_buf input = {0};
     rr_status status = rr_text_file_read(request->input, max_input_bytes, &input, diag);
     if (status == RR_OK) {
         const char *text = input.data != NULL ? input.data : "";
-        status = request->chat      ? encode_chat(request, tokenizer, &input, tokens, diag)
-                 : request->special ? rr_tokenizer_encode_special(tokenizer, text, input.bytes, tokens, diag)
-                                    : rr_tokenizer_encode(tokenizer, text, input.bytes, tokens, diag);
+        status = request->chat ? encode_chat(request, tokenizer, &input, tokens, diag)
+            : request->special
+            ? rr_tokenizer_encode_special(tokenizer, text, input.bytes, tokens, diag)
+            : rr_tokenizer_encode(tokenizer, text, input.bytes, tokens, diag);
     }
     rr_buf_destroy(&input);
     return status;
 }
 
-/* A piece on one line of text: control characters and bytes that are no whole character as \xNN, the backslash doubled. */
+/* A piece on one line of text: control characters and bytes that are no whole character as \xNN,
+ * the backslash doubled. */
 static void print_piece(rr_text piece) {
     const unsigned char *bytes = (const unsigned char *)piece.data;
     for (size_t at = 0; at < piece.bytes;) {
@@ -104,18 +109,28 @@ int rr_verb_tokenize(int argc, char **argv) {
     tokenize_request request = {.input = "-"};
     const rr_opt options[] = {
         RR_CLI_OPT_MODEL(&request.model),
-        {.name = "chat", .kind = RR_OPT_FLAG, .target = &request.chat,
-         .help = "the input is JSON: a list of {\"role\", \"content\"}, or {\"messages\": list}"},
-        {.name = "special", .kind = RR_OPT_FLAG, .target = &request.special,
-         .help = "special tokens written out in plain input (<|im_start|>) become their ids"},
-        {.name = "format", .letter = 'f', .kind = RR_OPT_CHOICE, .target = &request.format, .choices = formats,
-         .help = "a token a line (id, tab, piece), or one JSON array of ids (default: text)"},
+        {.name = "chat",
+            .kind = RR_OPT_FLAG,
+            .target = &request.chat,
+            .help =
+                "the input is JSON: a list of {\"role\", \"content\"}, or {\"messages\": list}"},
+        {.name = "special",
+            .kind = RR_OPT_FLAG,
+            .target = &request.special,
+            .help = "special tokens written out in plain input (<|im_start|>) become their ids"},
+        {.name = "format",
+            .letter = 'f',
+            .kind = RR_OPT_CHOICE,
+            .target = &request.format,
+            .choices = formats,
+            .help = "a token a line (id, tab, piece), or one JSON array of ids (default: text)"},
     };
     const rr_cli_spec spec = {
         .synopsis = "[FILE|-]",
         .about = "Prints the token ids of a file or of standard input. Needs no GPU.",
-        .notes = "With --chat special tokens stand where the chat template puts them and nowhere else; when the last\n"
-                 "message is not the assistant's, the assistant's turn is opened.",
+        .notes =
+            "With --chat special tokens stand where the chat template puts them and nowhere else; when the last\n"
+            "message is not the assistant's, the assistant's turn is opened.",
         .max_args = 1,
         .groups = {rr_cli_options(options)},
     };
@@ -125,7 +140,8 @@ int rr_verb_tokenize(int argc, char **argv) {
         return code;
     }
     if (request.chat && request.special) {
-        return rr_cli_usage_error("--chat and --special exclude each other: in messages special tokens are never read");
+        return rr_cli_usage_error(
+            "--chat and --special exclude each other: in messages special tokens are never read");
     }
     if (args.n == 1) {
         request.input = args.items[0];

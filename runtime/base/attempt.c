@@ -1,5 +1,6 @@
-/* The file holds one byte, '0' plus the count. It is held open with a shared lock, which the kernel lifts when a process dies: who gets
- * an exclusive one at the start knows that nobody is in the middle of an attempt. */
+/* The file holds one byte, '0' plus the count. It is held open with a shared lock, which the kernel
+ * lifts when a process dies: who gets an exclusive one at the start knows that nobody is in the
+ * middle of an attempt. */
 #define _GNU_SOURCE /* flock */
 #include "runtime/base/attempt.h"
 
@@ -43,7 +44,8 @@ static void put(const rr_attempt *attempt, uint32_t count) {
 /* 0 where another process has the file open. */
 static uint32_t count_of_dead(int file) {
     char digit = '0';
-    const bool known = flock(file, LOCK_EX | LOCK_NB) == 0 && pread(file, &digit, 1, 0) == 1 && digit >= '0' && digit <= '0' + MOST;
+    const bool known = flock(file, LOCK_EX | LOCK_NB) == 0 && pread(file, &digit, 1, 0) == 1 &&
+        digit >= '0' && digit <= '0' + MOST;
     return known ? (uint32_t)(digit - '0') : 0;
 }
 
@@ -57,11 +59,13 @@ rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag) {
         const bool has_memory = attempt != NULL;
         free(attempt);
         close(file);
-        return has_memory ? rr_fail(diag, RR_E_INTERNAL, "cannot make a lock") : rr_fail(diag, RR_E_MEMORY, "out of memory");
+        return has_memory ? rr_fail(diag, RR_E_INTERNAL, "cannot make a lock")
+                          : rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
     attempt->file = file;
     attempt->n_died = count_of_dead(attempt->file);
-    (void)flock(attempt->file, LOCK_SH | LOCK_NB); /* on a file system without locks deaths of processes beside count too */
+    /* on a file system without locks deaths of processes beside count too */
+    (void)flock(attempt->file, LOCK_SH | LOCK_NB);
     replace_opened(NULL, attempt);
     *out = attempt;
     return RR_OK;

@@ -13,7 +13,8 @@
 
 static rr_status open_to_read(const char *path, int flags, int *fd, rr_diag *diag) {
     if (path[0] == '\0') {
-        return rr_fail(diag, RR_E_USAGE, "found an empty name, expected the name of a file to read");
+        return rr_fail(
+            diag, RR_E_USAGE, "found an empty name, expected the name of a file to read");
     }
     *fd = open(path, O_RDONLY | O_CLOEXEC | flags);
     return *fd >= 0 ? RR_OK : rr_fail(diag, RR_E_IO, "%s: cannot open: %s", path, strerror(errno));
@@ -26,7 +27,7 @@ static rr_status open_regular(const char *path, int *fd, struct stat *st, rr_dia
         status = rr_fail(diag, RR_E_IO, "%s: cannot stat: %s", path, strerror(errno));
     } else if (!S_ISREG(st->st_mode)) {
         status = rr_fail(diag, RR_E_INPUT, "%s: found a %s, expected a regular file", path,
-                         S_ISDIR(st->st_mode) ? "folder" : "special file");
+            S_ISDIR(st->st_mode) ? "folder" : "special file");
     }
     if (status != RR_OK) {
         close(*fd);
@@ -46,7 +47,7 @@ rr_status rr_file_map(const char *path, rr_mapping *out, rr_diag *diag) {
         void *data = mmap(NULL, (size_t)map.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) {
             status = rr_fail(diag, RR_E_IO, "%s: cannot map %llu bytes: %s", path,
-                             (unsigned long long)map.bytes, strerror(errno));
+                (unsigned long long)map.bytes, strerror(errno));
         } else {
             map.data = data;
         }
@@ -69,7 +70,8 @@ void rr_file_will_read(const rr_mapping *mapping, uint64_t offset, uint64_t byte
     if (mapping->data == NULL || offset >= mapping->bytes) {
         return;
     }
-    uint64_t begin = offset & ~(uint64_t)(sysconf(_SC_PAGESIZE) - 1); /* madvise wants whole pages */
+    /* madvise wants whole pages */
+    uint64_t begin = offset & ~(uint64_t)(sysconf(_SC_PAGESIZE) - 1);
     uint64_t end = bytes < mapping->bytes - offset ? offset + bytes : mapping->bytes;
     (void)madvise((void *)(uintptr_t)(mapping->data + begin), (size_t)(end - begin), MADV_WILLNEED);
 }
@@ -97,7 +99,8 @@ bool rr_file_in_read(const rr_file_in *file, uint64_t offset, void *to, size_t b
 void rr_file_in_will_read(const rr_file_in *file, uint64_t offset, uint64_t bytes) {
     if (offset < file->bytes) {
         uint64_t left = file->bytes - offset;
-        (void)posix_fadvise(file->fd, (off_t)offset, (off_t)(bytes < left ? bytes : left), POSIX_FADV_WILLNEED);
+        (void)posix_fadvise(
+            file->fd, (off_t)offset, (off_t)(bytes < left ? bytes : left), POSIX_FADV_WILLNEED);
     }
 }
 
@@ -129,8 +132,9 @@ rr_status rr_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_dia
             continue;
         }
         if (got < 0) {
-            status = errno == EISDIR ? rr_fail(diag, RR_E_INPUT, "%s: found a folder, expected a file", path)
-                                     : rr_fail(diag, RR_E_IO, "%s: cannot read: %s", path, strerror(errno));
+            status = errno == EISDIR
+                ? rr_fail(diag, RR_E_INPUT, "%s: found a folder, expected a file", path)
+                : rr_fail(diag, RR_E_IO, "%s: cannot read: %s", path, strerror(errno));
             break;
         }
         if (got == 0) {
@@ -138,15 +142,15 @@ rr_status rr_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_dia
         }
         total += (uint64_t)got;
         if (total > max_bytes) {
-            status = rr_fail(diag, RR_E_INPUT, "%s: longer than the %llu bytes that are accepted", path,
-                             (unsigned long long)max_bytes);
+            status = rr_fail(diag, RR_E_INPUT, "%s: longer than the %llu bytes that are accepted",
+                path, (unsigned long long)max_bytes);
             break;
         }
         rr_buf_append(out, chunk, (size_t)got);
     }
     if (status == RR_OK && out->failed) {
         status = rr_fail(diag, RR_E_MEMORY, "%s: out of memory after %llu bytes", path,
-                         (unsigned long long)total);
+            (unsigned long long)total);
     }
     if (!is_stdin) {
         close(fd);
@@ -156,7 +160,8 @@ rr_status rr_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_dia
 
 void rr_folder_of(const char *path, rr_buf *out) {
     const char *slash = strrchr(path, '/');
-    rr_buf_append(out, slash == NULL ? "." : path, slash == NULL || slash == path ? 1 : (size_t)(slash - path));
+    rr_buf_append(out, slash == NULL ? "." : path,
+        slash == NULL || slash == path ? 1 : (size_t)(slash - path));
 }
 
 /* The path without links, also of a file that is yet to be made; NULL when it cannot be told. */
@@ -213,7 +218,8 @@ rr_status rr_folder_make(const char *path, rr_diag *diag) {
         struct stat st;
         if (mkdir(copy, 0777) != 0 &&
             !(errno == EEXIST && stat(copy, &st) == 0 && S_ISDIR(st.st_mode))) {
-            status = rr_fail(diag, RR_E_IO, "%s: cannot make the folder: %s", copy, strerror(errno));
+            status =
+                rr_fail(diag, RR_E_IO, "%s: cannot make the folder: %s", copy, strerror(errno));
         }
         copy[i] = kept;
     }
@@ -229,7 +235,8 @@ static const char *cache_home(const char *own, const char *xdg) {
 }
 
 rr_status rr_cache_path(const char *leaf, rr_buf *out, rr_diag *diag) {
-    const char *own = getenv("REARANK_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = cache_home(own, xdg);
+    const char *own = getenv("REARANK_CACHE"), *xdg = getenv("XDG_CACHE_HOME"),
+               *home = cache_home(own, xdg);
     if (own != NULL && own[0] != '\0') {
         rr_buf_text(out, own);
     } else if (xdg != NULL && xdg[0] == '/') {
@@ -237,8 +244,9 @@ rr_status rr_cache_path(const char *leaf, rr_buf *out, rr_diag *diag) {
     } else if (home != NULL) {
         rr_buf_printf(out, "%s/.cache/rearank", home);
     } else {
-        return rr_fail(diag, RR_E_IO, "no cache folder: none of REARANK_CACHE, XDG_CACHE_HOME and HOME is set; "
-                                      "set REARANK_CACHE to a writable folder");
+        return rr_fail(diag, RR_E_IO,
+            "no cache folder: none of REARANK_CACHE, XDG_CACHE_HOME and HOME is set; "
+            "set REARANK_CACHE to a writable folder");
     }
     if (leaf != NULL) {
         rr_buf_printf(out, "/%s", leaf);
@@ -246,14 +254,16 @@ rr_status rr_cache_path(const char *leaf, rr_buf *out, rr_diag *diag) {
     return out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : RR_OK;
 }
 
-rr_status rr_cache_path_of(const char *folder, const uint8_t uuid[16], const char *ending, rr_buf *out, rr_diag *diag) {
+rr_status rr_cache_path_of(
+    const char *folder, const uint8_t uuid[16], const char *ending, rr_buf *out, rr_diag *diag) {
     rr_buf leaf = {0};
     rr_buf_printf(&leaf, "%s/", folder);
     for (int i = 0; i < 16; i++) {
         rr_buf_printf(&leaf, "%02x", uuid[i]);
     }
     rr_buf_text(&leaf, ending);
-    rr_status status = leaf.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : rr_cache_path(leaf.data, out, diag);
+    rr_status status = leaf.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory")
+                                   : rr_cache_path(leaf.data, out, diag);
     rr_buf_destroy(&leaf);
     return status;
 }
@@ -262,11 +272,14 @@ rr_status rr_cache_make_folder_of(const char *path, rr_diag *diag) {
     const char *home = cache_home(getenv("REARANK_CACHE"), getenv("XDG_CACHE_HOME"));
     struct stat st;
     if (home != NULL && strncmp(path, home, strlen(home)) == 0 && stat(home, &st) != 0) {
-        return rr_fail(diag, RR_E_IO, "no cache folder: HOME (%s): %s; set REARANK_CACHE to a writable folder", home, strerror(errno));
+        return rr_fail(diag, RR_E_IO,
+            "no cache folder: HOME (%s): %s; set REARANK_CACHE to a writable folder", home,
+            strerror(errno));
     }
     rr_buf folder = {0};
     rr_folder_of(path, &folder);
-    rr_status status = folder.failed ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path) : rr_folder_make(folder.data, diag);
+    rr_status status = folder.failed ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path)
+                                     : rr_folder_make(folder.data, diag);
     rr_buf_destroy(&folder);
     return status;
 }

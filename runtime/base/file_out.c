@@ -19,7 +19,7 @@ typedef struct target {
     rr_buf folder; /* where it lies */
     bool in_place; /* a device, pipe or socket: renaming onto it would replace it */
     bool exists;
-    mode_t mode;   /* … its permissions, which the result gets */
+    mode_t mode; /* … its permissions, which the result gets */
 } target;
 
 static void target_destroy(target *t) {
@@ -36,7 +36,8 @@ static rr_status find_path(const char *path, target *t, rr_diag *diag) {
     } else {
         char *real = realpath(path, NULL);
         if (real == NULL) {
-            return rr_fail(diag, RR_E_IO, "%s: cannot write where this link leads: %s", path, strerror(errno));
+            return rr_fail(
+                diag, RR_E_IO, "%s: cannot write where this link leads: %s", path, strerror(errno));
         }
         rr_buf_text(&t->path, real);
         free(real);
@@ -44,19 +45,23 @@ static rr_status find_path(const char *path, target *t, rr_diag *diag) {
     if (t->path.data != NULL) {
         rr_folder_of(t->path.data, &t->folder);
     }
-    return t->path.failed || t->folder.failed ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path) : RR_OK;
+    return t->path.failed || t->folder.failed
+        ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path)
+        : RR_OK;
 }
 
 /* Fills *t (zeroed; to be destroyed in any case) and refuses what cannot be written. */
 static rr_status find_target(const char *path, target *t, rr_diag *diag) {
     if (path[0] == '\0') {
-        return rr_fail(diag, RR_E_USAGE, "found an empty name, expected the name of a file to write");
+        return rr_fail(
+            diag, RR_E_USAGE, "found an empty name, expected the name of a file to write");
     }
     RR_TRY(find_path(path, t, diag));
     struct stat st;
     t->exists = stat(t->path.data, &st) == 0;
     if (t->exists && S_ISDIR(st.st_mode)) {
-        return rr_fail(diag, RR_E_IO, "%s: is a folder, expected the name of a file to write", path);
+        return rr_fail(
+            diag, RR_E_IO, "%s: is a folder, expected the name of a file to write", path);
     }
     if (t->exists && access(t->path.data, W_OK) != 0) {
         return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", path, strerror(errno));
@@ -64,7 +69,8 @@ static rr_status find_target(const char *path, target *t, rr_diag *diag) {
     t->in_place = t->exists && !S_ISREG(st.st_mode);
     t->mode = t->exists ? st.st_mode & 07777 : 0;
     if (!t->in_place && access(t->folder.data, W_OK | X_OK) != 0) {
-        return rr_fail(diag, RR_E_IO, "%s: cannot write in %s: %s", path, t->folder.data, strerror(errno));
+        return rr_fail(
+            diag, RR_E_IO, "%s: cannot write in %s: %s", path, t->folder.data, strerror(errno));
     }
     return RR_OK;
 }
@@ -76,9 +82,9 @@ rr_status rr_file_out_check(const char *path, rr_diag *diag) {
     return status;
 }
 
-/* A new file beside the target, below 0 when there is none, with errno. The system gives a new target the usual permissions:
- * to ask for the process's umask would be to change it, for all threads. A file that replaces another is nobody else's until it has
- * that one's permissions. */
+/* A new file beside the target, below 0 when there is none, with errno. The system gives a new
+ * target the usual permissions: to ask for the process's umask would be to change it, for all
+ * threads. A file that replaces another is nobody else's until it has that one's permissions. */
 static int open_temporary(const target *t, rr_buf *name) {
     enum { TRIES = 100 }; /* each with another name; to meet one that exists is rare */
     static atomic_uint counter;
@@ -87,7 +93,8 @@ static int open_temporary(const target *t, rr_buf *name) {
     for (int i = 0; i < TRIES && fd < 0 && errno == EEXIST; i++) {
         const unsigned salt = atomic_fetch_add(&counter, 1) * 0x9E3779B1u;
         rr_buf_clear(name);
-        rr_buf_printf(name, "%s.%08x", t->path.data, (unsigned)rr_time_ns() ^ ((unsigned)getpid() << 16) ^ salt);
+        rr_buf_printf(name, "%s.%08x", t->path.data,
+            (unsigned)rr_time_ns() ^ ((unsigned)getpid() << 16) ^ salt);
         if (name->failed) {
             errno = ENOMEM;
             return -1;
@@ -115,7 +122,8 @@ rr_status rr_file_out_open(const char *path, rr_file_out *out, rr_diag *diag) {
         status = rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
         goto fail;
     }
-    opened.fd = t.in_place ? open(t.path.data, O_WRONLY | O_CLOEXEC) : open_temporary(&t, &opened.temporary);
+    opened.fd = t.in_place ? open(t.path.data, O_WRONLY | O_CLOEXEC)
+                           : open_temporary(&t, &opened.temporary);
     if (opened.fd < 0) {
         rr_buf_destroy(&opened.temporary); /* nothing of ours to remove */
         status = rr_fail(diag, RR_E_IO, "%s: cannot write: %s", path, strerror(errno));
@@ -139,7 +147,8 @@ rr_status rr_file_out_open_unnamed(const char *path, rr_file_out *out, rr_diag *
     if (opened.label.failed || opened.path.failed || folder.failed) {
         status = rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
     } else if ((opened.fd = open(folder.data, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666)) < 0) {
-        status = rr_fail(diag, RR_E_IO, "%s: cannot make a file without a name: %s", path, strerror(errno));
+        status = rr_fail(
+            diag, RR_E_IO, "%s: cannot make a file without a name: %s", path, strerror(errno));
     } else {
         *out = opened;
         opened = (rr_file_out){.fd = -1};
@@ -149,24 +158,28 @@ rr_status rr_file_out_open_unnamed(const char *path, rr_file_out *out, rr_diag *
     return status;
 }
 
-/* Names what has no name yet. Between the removal and the naming there is no such file, as before a first run. */
+/* Names what has no name yet. Between the removal and the naming there is no such file, as before a
+ * first run. */
 static bool give_name(const rr_file_out *out) {
     char self[64];
     snprintf(self, sizeof self, "/proc/self/fd/%d", out->fd);
     return (unlink(out->path.data) == 0 || errno == ENOENT) &&
-           linkat(AT_FDCWD, self, AT_FDCWD, out->path.data, AT_SYMLINK_FOLLOW) == 0;
+        linkat(AT_FDCWD, self, AT_FDCWD, out->path.data, AT_SYMLINK_FOLLOW) == 0;
 }
 
 /* At `offset`, or where the file's place is when that is below 0. */
-static rr_status put(rr_file_out *out, off_t offset, const void *data, size_t bytes, rr_diag *diag) {
+static rr_status put(
+    rr_file_out *out, off_t offset, const void *data, size_t bytes, rr_diag *diag) {
     const char *from = data;
     while (bytes > 0) {
-        ssize_t done = offset < 0 ? write(out->fd, from, bytes) : pwrite(out->fd, from, bytes, offset);
+        ssize_t done =
+            offset < 0 ? write(out->fd, from, bytes) : pwrite(out->fd, from, bytes, offset);
         if (done < 0 && errno == EINTR) {
             continue;
         }
         if (done <= 0) {
-            return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", out->label.data, strerror(done < 0 ? errno : ENOSPC));
+            return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", out->label.data,
+                strerror(done < 0 ? errno : ENOSPC));
         }
         from += done;
         offset += offset < 0 ? 0 : done;
@@ -179,7 +192,8 @@ rr_status rr_file_out_write(rr_file_out *out, const void *data, size_t bytes, rr
     return put(out, -1, data, bytes, diag);
 }
 
-rr_status rr_file_out_rewrite(rr_file_out *out, uint64_t offset, const void *data, size_t bytes, rr_diag *diag) {
+rr_status rr_file_out_rewrite(
+    rr_file_out *out, uint64_t offset, const void *data, size_t bytes, rr_diag *diag) {
     return put(out, (off_t)offset, data, bytes, diag);
 }
 
@@ -189,7 +203,8 @@ rr_status rr_file_out_skip(rr_file_out *out, uint64_t bytes, rr_diag *diag) {
         return rr_file_out_write(out, zeros, 1, diag);
     }
     for (; bytes > 0; bytes -= bytes < sizeof zeros ? bytes : sizeof zeros) { /* a pipe */
-        RR_TRY(rr_file_out_write(out, zeros, bytes < sizeof zeros ? (size_t)bytes : sizeof zeros, diag));
+        RR_TRY(rr_file_out_write(
+            out, zeros, bytes < sizeof zeros ? (size_t)bytes : sizeof zeros, diag));
     }
     return RR_OK;
 }
@@ -208,7 +223,8 @@ static void sync_folder(const char *path) {
 
 rr_status rr_file_out_finish(rr_file_out *out, rr_diag *diag) {
     bool is_temporary = out->temporary.data != NULL;
-    bool ok = out->unnamed ? give_name(out) : !is_temporary || fsync(out->fd) == 0; /* a device or pipe has nothing to sync */
+    /* a device or pipe has nothing to sync */
+    bool ok = out->unnamed ? give_name(out) : !is_temporary || fsync(out->fd) == 0;
     int saved = errno;
     if (close(out->fd) != 0 && ok) {
         ok = false;

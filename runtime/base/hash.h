@@ -1,12 +1,13 @@
-/* A fast 64-bit checksum of long runs of bytes: against damage and for telling contents apart, not against forgery.
- * Owns: nothing. Pure and thread safe. */
+/* A fast 64-bit checksum of long runs of bytes: against damage and for telling contents apart, not
+ * against forgery. Owns: nothing. Pure and thread safe. */
 #ifndef RR_BASE_HASH_H
 #define RR_BASE_HASH_H
 
 #include "runtime/base/status.h"
 
-/* Eight words at a time: in lane i, h = rotl(h ^ word, 29) * an odd constant, which no two different words map to the same h;
- * then the lanes, the rest and the length are folded in the same way. `seed` chains pieces. Some 10 GB/s a core. */
+/* Eight words at a time: in lane i, h = rotl(h ^ word, 29) * an odd constant, which no two
+ * different words map to the same h; then the lanes, the rest and the length are folded in the same
+ * way. `seed` chains pieces. Some 10 GB/s a core. */
 uint64_t rr_hash(uint64_t seed, const void *data, uint64_t bytes);
 
 #endif

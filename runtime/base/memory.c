@@ -112,8 +112,7 @@ void rr_buf_printf(rr_buf *buf, const char *format, ...) {
     int need = vsnprintf(NULL, 0, format, args);
     va_end(args);
     void *memory = buf->data;
-    if (need < 0 || buf->failed ||
-        !grow(&memory, &buf->capacity, buf->bytes, (size_t)need, 1)) {
+    if (need < 0 || buf->failed || !grow(&memory, &buf->capacity, buf->bytes, (size_t)need, 1)) {
         buf->failed = true;
     } else {
         buf->data = memory;

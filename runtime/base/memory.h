@@ -31,22 +31,25 @@ static inline uint32_t rr_div_up(uint32_t value, uint32_t by) {
     return value / by + (value % by != 0);
 }
 
-/* Many small allocations that die together. Zero-initialise; memory comes back zeroed, aligned to 16. */
+/* Many small allocations that die together. Zero-initialise; memory comes back zeroed, aligned to
+ * 16. */
 typedef struct rr_arena {
     struct rr_arena_block *head;
     size_t used_bytes; /* bytes handed out, for statistics */
 } rr_arena;
 
-void *rr_arena_alloc(rr_arena *arena, size_t count, size_t size); /* NULL when exhausted or overflow */
+/* NULL when exhausted or overflow */
+void *rr_arena_alloc(rr_arena *arena, size_t count, size_t size);
 char *rr_arena_copy(rr_arena *arena, const char *text, size_t bytes); /* adds a final NUL */
-void rr_arena_take(rr_arena *to, rr_arena *from); /* what `from` holds now dies with `to`; `from` is empty then */
-void rr_arena_destroy(rr_arena *arena);                               /* accepts a zeroed arena */
+/* what `from` holds now dies with `to`; `from` is empty then */
+void rr_arena_take(rr_arena *to, rr_arena *from);
+void rr_arena_destroy(rr_arena *arena); /* accepts a zeroed arena */
 
 /* A growable byte buffer, always NUL-terminated once it holds something. Zero-initialise.
  * A failed growth sets `failed` and drops later writes, so a writer checks once at its end. */
 typedef struct rr_buf {
     char *data;
-    size_t bytes;    /* without the final NUL */
+    size_t bytes; /* without the final NUL */
     size_t capacity;
     bool failed;
 } rr_buf;

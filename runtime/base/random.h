@@ -1,4 +1,5 @@
-/* Pseudo-random numbers that are the same on every machine: splitmix64 (Steele, Lea, Flood 2014). Not for secrets. */
+/* Pseudo-random numbers that are the same on every machine: splitmix64 (Steele, Lea, Flood 2014).
+ * Not for secrets. */
 #ifndef RR_BASE_RANDOM_H
 #define RR_BASE_RANDOM_H
 

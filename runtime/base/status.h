@@ -1,6 +1,7 @@
 /* Status codes and diagnostics.
  * Owns: the one status enum of the tree and the text that explains a failure. Owns no I/O.
- * Every function that can fail returns rr_status and writes its results through out pointers only on RR_OK. */
+ * Every function that can fail returns rr_status and writes its results through out pointers only
+ * on RR_OK. */
 #ifndef RR_BASE_STATUS_H
 #define RR_BASE_STATUS_H
 
@@ -34,7 +35,8 @@ typedef struct rr_diag {
 #define RR_PRINTF(fmt_index, first_arg)
 #endif
 
-/* Writes the text into `diag`, which may be NULL; and puts "prefix: " before the text already in it. Return `diag`. */
+/* Writes the text into `diag`, which may be NULL; and puts "prefix: " before the text already in
+ * it. Return `diag`. */
 rr_diag *rr_diag_write(rr_diag *diag, const char *format, ...) RR_PRINTF(2, 3);
 rr_diag *rr_diag_prefix(rr_diag *diag, const char *format, ...) RR_PRINTF(2, 3);
 
@@ -46,29 +48,32 @@ static inline rr_status rr_status_with(rr_status status, const rr_diag *diag) {
     return status;
 }
 
-/* Writes the text into `diag` (may be NULL) and returns `status`, so that failing is one statement. A macro, so that the compiler sees that
- * the status is the given one: else it must think of RR_OK, and warns of results that are only set on success. */
+/* Writes the text into `diag` (may be NULL) and returns `status`, so that failing is one statement.
+ * A macro, so that the compiler sees that the status is the given one: else it must think of RR_OK,
+ * and warns of results that are only set on success. */
 #define rr_fail(diag, status, ...) rr_status_with((status), rr_diag_write((diag), __VA_ARGS__))
 
-/* Puts "prefix: " before the text already in `diag` and returns `status`: callers add file and place. */
-#define rr_fail_context(diag, status, ...) rr_status_with((status), rr_diag_prefix((diag), __VA_ARGS__))
+/* Puts "prefix: " before the text already in `diag` and returns `status`: callers add file and
+ * place. */
+#define rr_fail_context(diag, status, ...) \
+    rr_status_with((status), rr_diag_prefix((diag), __VA_ARGS__))
 
 /* Forwards a failure to the caller. */
-#define RR_TRY(expression)                                                                         \
-    do {                                                                                           \
-        rr_status rr_try_status_ = (expression);                                                   \
-        if (rr_try_status_ != RR_OK) {                                                             \
-            return rr_try_status_;                                                                 \
-        }                                                                                          \
+#define RR_TRY(expression)                       \
+    do {                                         \
+        rr_status rr_try_status_ = (expression); \
+        if (rr_try_status_ != RR_OK) {           \
+            return rr_try_status_;               \
+        }                                        \
     } while (0)
 
 /* Forwards a failure to the `fail:` label of a function that keeps it in `status`. */
-#define RR_TRY_GOTO(expression)                                                                    \
-    do {                                                                                           \
-        status = (expression);                                                                     \
-        if (status != RR_OK) {                                                                     \
-            goto fail;                                                                             \
-        }                                                                                          \
+#define RR_TRY_GOTO(expression) \
+    do {                        \
+        status = (expression);  \
+        if (status != RR_OK) {  \
+            goto fail;          \
+        }                       \
     } while (0)
 
 #endif

@@ -14,7 +14,7 @@ enum {
     LOOK_BYTES = 1 << 20   /* of a mapped file: a look at all of it would cost a pass of its own */
 };
 
-/* Kinds ------------------------------------------------------------------------------------------------------------- */
+/* Kinds */
 
 typedef struct kind {
     const char *head;
@@ -24,15 +24,25 @@ typedef struct kind {
 
 static const char gzip[] = "gzip";
 static const kind packings[] = {
-    {"\x1F\x8B", 2, gzip},        {"\x28\xB5\x2F\xFD", 4, "zstd"}, {"\xFD" "7zXZ", 5, "xz"},
-    {"BZh", 3, "bzip2"},          {"PK\x03\x04", 4, "zip"},        {"7z\xBC\xAF\x27\x1C", 6, "7z"},
+    {"\x1F\x8B", 2, gzip},
+    {"\x28\xB5\x2F\xFD", 4, "zstd"},
+    {"\xFD"
+     "7zXZ",
+        5, "xz"},
+    {"BZh", 3, "bzip2"},
+    {"PK\x03\x04", 4, "zip"},
+    {"7z\xBC\xAF\x27\x1C", 6, "7z"},
     {"\x04\x22\x4D\x18", 4, "lz4"},
 };
 static const kind others[] = {
-    {"PAR1", 4, "a Parquet file"},       {"%PDF-", 5, "a PDF"},
-    {"GGUF", 4, "a model (GGUF)"},       {"SQLite format 3", 16, "an SQLite database"},
-    {"\xFF\xFE\0\0", 4, "UTF-32 text"},  {"\0\0\xFE\xFF", 4, "UTF-32 text"},
-    {"\xFF\xFE", 2, "UTF-16 text"},      {"\xFE\xFF", 2, "UTF-16 text"},
+    {"PAR1", 4, "a Parquet file"},
+    {"%PDF-", 5, "a PDF"},
+    {"GGUF", 4, "a model (GGUF)"},
+    {"SQLite format 3", 16, "an SQLite database"},
+    {"\xFF\xFE\0\0", 4, "UTF-32 text"},
+    {"\0\0\xFE\xFF", 4, "UTF-32 text"},
+    {"\xFF\xFE", 2, "UTF-16 text"},
+    {"\xFE\xFF", 2, "UTF-16 text"},
 };
 
 static const char *name_of(const kind *kinds, size_t n_kinds, const void *data, size_t bytes) {
@@ -46,8 +56,10 @@ static const char *name_of(const kind *kinds, size_t n_kinds, const void *data, 
 
 const char *rr_text_packing(const void *data, size_t bytes) {
     const char *name = name_of(packings, sizeof packings / sizeof packings[0], data, bytes);
-    /* a text may well begin with these three letters; what is packed has the size of its blocks and a mark behind them */
-    bool is_word = name != NULL && strcmp(name, "bzip2") == 0 && (bytes < 10 || memcmp((const char *)data + 4, "1AY&SY", 6) != 0);
+    /* a text may well begin with these three letters; what is packed has the size of its blocks and
+     * a mark behind them */
+    bool is_word = name != NULL && strcmp(name, "bzip2") == 0 &&
+        (bytes < 10 || memcmp((const char *)data + 4, "1AY&SY", 6) != 0);
     return is_word ? NULL : name;
 }
 
@@ -59,38 +71,41 @@ const char *rr_text_label(const char *path) {
 static rr_status check_head(const char *label, const void *data, size_t bytes, rr_diag *diag) {
     const char *packing = rr_text_packing(data, bytes);
     if (packing != NULL) {
-        return rr_fail(diag, RR_E_INPUT, "%s: is packed with %s, expected text, as it is or packed with gzip once: unpack it first", label,
-                       packing);
+        return rr_fail(diag, RR_E_INPUT,
+            "%s: is packed with %s, expected text, as it is or packed with gzip once: unpack it first",
+            label, packing);
     }
     const char *name = name_of(others, sizeof others / sizeof others[0], data, bytes);
     if (name != NULL) {
         return rr_fail(diag, RR_E_INPUT, "%s: is %s, expected text in UTF-8%s", label, name,
-                       strncmp(name, "UTF", 3) == 0 ? " (iconv turns it into that)" : "");
+            strncmp(name, "UTF", 3) == 0 ? " (iconv turns it into that)" : "");
     }
     return RR_OK;
 }
 
 /* `offset` is that of the bytes in the text. */
-static rr_status check_nul(const char *label, const void *data, size_t bytes, uint64_t offset, rr_diag *diag) {
+static rr_status check_nul(
+    const char *label, const void *data, size_t bytes, uint64_t offset, rr_diag *diag) {
     const char *nul = bytes > 0 ? memchr(data, '\0', bytes) : NULL;
     if (nul == NULL) {
         return RR_OK;
     }
-    return rr_fail(diag, RR_E_INPUT, "%s: holds a NUL byte (at byte %llu), expected text in UTF-8; is it UTF-16 or no text at all?", label,
-                   (unsigned long long)(offset + (uint64_t)(nul - (const char *)data)));
+    return rr_fail(diag, RR_E_INPUT,
+        "%s: holds a NUL byte (at byte %llu), expected text in UTF-8; is it UTF-16 or no text at all?",
+        label, (unsigned long long)(offset + (uint64_t)(nul - (const char *)data)));
 }
 
-/* Streams ----------------------------------------------------------------------------------------------------------- */
+/* Streams */
 
 struct rr_text_stream {
     const char *label;
     int fd;
     bool file_ended, packed;
-    bool between;       /* packed: behind the end of a member */
-    bool padded;        /* zeros were found there */
+    bool between; /* packed: behind the end of a member */
+    bool padded;  /* zeros were found there */
     z_stream z;
     uint64_t n_read, n_given;
-    size_t begin, end;  /* in piece[] */
+    size_t begin, end; /* in piece[] */
     unsigned char piece[PIECE_BYTES];
 };
 
@@ -111,8 +126,9 @@ static rr_status need(rr_text_stream *s, size_t n, rr_diag *diag) {
             return rr_fail(diag, RR_E_IO, "%s: is closed, expected something to read", s->label);
         }
         if (got < 0) {
-            return errno == EISDIR ? rr_fail(diag, RR_E_INPUT, "%s: found a folder, expected a file", s->label)
-                                   : rr_fail(diag, RR_E_IO, "%s: cannot read: %s", s->label, strerror(errno));
+            return errno == EISDIR
+                ? rr_fail(diag, RR_E_INPUT, "%s: found a folder, expected a file", s->label)
+                : rr_fail(diag, RR_E_IO, "%s: cannot read: %s", s->label, strerror(errno));
         }
         s->file_ended = got == 0;
         s->end += (size_t)got;
@@ -140,14 +156,17 @@ static rr_status leave_member(rr_text_stream *s, bool *ended, rr_diag *diag) {
         return RR_OK;
     }
     if (s->padded || rr_text_packing(s->piece + s->begin, s->end - s->begin) != gzip) {
-        return rr_fail(diag, RR_E_INPUT, "%s: something that is no gzip stands behind the end of its packed text (from byte %llu on)",
-                       s->label, place(s));
+        return rr_fail(diag, RR_E_INPUT,
+            "%s: something that is no gzip stands behind the end of its packed text (from byte %llu on)",
+            s->label, place(s));
     }
     s->between = false;
-    return inflateReset(&s->z) == Z_OK ? RR_OK : rr_fail(diag, RR_E_MEMORY, "%s: out of memory", s->label);
+    return inflateReset(&s->z) == Z_OK ? RR_OK
+                                       : rr_fail(diag, RR_E_MEMORY, "%s: out of memory", s->label);
 }
 
-static rr_status unpack(rr_text_stream *s, unsigned char *to, size_t room, size_t *n, rr_diag *diag) {
+static rr_status unpack(
+    rr_text_stream *s, unsigned char *to, size_t room, size_t *n, rr_diag *diag) {
     while (*n < room) {
         if (s->between) {
             bool ended;
@@ -169,11 +188,13 @@ static rr_status unpack(rr_text_stream *s, unsigned char *to, size_t room, size_
             return rr_fail(diag, RR_E_MEMORY, "%s: out of memory", s->label);
         }
         if (code == Z_BUF_ERROR) { /* there was nothing left to read */
-            return rr_fail(diag, RR_E_INPUT, "%s: is cut off: its gzip data end in the middle, after %llu bytes", s->label, place(s));
+            return rr_fail(diag, RR_E_INPUT,
+                "%s: is cut off: its gzip data end in the middle, after %llu bytes", s->label,
+                place(s));
         }
         if (code != Z_OK && code != Z_STREAM_END) {
-            return rr_fail(diag, RR_E_INPUT, "%s: its gzip data are damaged before byte %llu: %s", s->label, place(s),
-                           s->z.msg != NULL ? s->z.msg : "no gzip");
+            return rr_fail(diag, RR_E_INPUT, "%s: its gzip data are damaged before byte %llu: %s",
+                s->label, place(s), s->z.msg != NULL ? s->z.msg : "no gzip");
         }
         s->between = code == Z_STREAM_END;
         s->padded = false;
@@ -208,7 +229,8 @@ rr_status rr_text_stream_read(rr_text_stream *s, void *to, size_t room, size_t *
 
 static rr_status open_fd(const char *path, int *fd, rr_diag *diag) {
     if (path[0] == '\0') {
-        return rr_fail(diag, RR_E_USAGE, "found an empty name, expected the name of a file to read");
+        return rr_fail(
+            diag, RR_E_USAGE, "found an empty name, expected the name of a file to read");
     }
     *fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     return *fd >= 0 ? RR_OK : rr_fail(diag, RR_E_IO, "%s: cannot open: %s", path, strerror(errno));
@@ -251,24 +273,27 @@ void rr_text_stream_close(rr_text_stream **stream) {
     *stream = NULL;
 }
 
-/* Whole texts ------------------------------------------------------------------------------------------------------- */
+/* Whole texts */
 
 rr_status rr_text_file_read(const char *path, uint64_t max_bytes, rr_buf *out, rr_diag *diag) {
     rr_text_stream *s = NULL;
     unsigned char *piece = malloc(PIECE_BYTES);
-    rr_status status = piece != NULL ? rr_text_stream_open(path, &s, diag) : rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
-    const uint64_t most = s != NULL && s->packed && max_bytes > RR_TEXT_MAX_UNPACKED ? RR_TEXT_MAX_UNPACKED : max_bytes;
+    rr_status status = piece != NULL ? rr_text_stream_open(path, &s, diag)
+                                     : rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
+    const uint64_t most = s != NULL && s->packed && max_bytes > RR_TEXT_MAX_UNPACKED
+        ? RR_TEXT_MAX_UNPACKED
+        : max_bytes;
     size_t n = PIECE_BYTES;
     while (status == RR_OK && n == PIECE_BYTES) {
         status = rr_text_stream_read(s, piece, PIECE_BYTES, &n, diag);
         if (status == RR_OK && s->n_given > most) {
-            status = rr_fail(diag, RR_E_INPUT, "%s: longer than the %llu bytes that are accepted%s", s->label, (unsigned long long)most,
-                             s->packed ? " of a packed file" : "");
+            status = rr_fail(diag, RR_E_INPUT, "%s: longer than the %llu bytes that are accepted%s",
+                s->label, (unsigned long long)most, s->packed ? " of a packed file" : "");
         }
         if (status == RR_OK) {
             rr_buf_append(out, piece, n);
-            status = out->failed ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory after %llu bytes", s->label,
-                                           (unsigned long long)s->n_given)
+            status = out->failed ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory after %llu bytes",
+                                       s->label, (unsigned long long)s->n_given)
                                  : RR_OK;
         }
     }
@@ -298,10 +323,12 @@ static rr_status try_map(const char *path, rr_mapping *map, bool *mapped, rr_dia
         return RR_OK;
     }
     RR_TRY(check_head(path, map->data, head, diag));
-    return check_nul(path, map->data, map->bytes < LOOK_BYTES ? (size_t)map->bytes : LOOK_BYTES, 0, diag);
+    return check_nul(
+        path, map->data, map->bytes < LOOK_BYTES ? (size_t)map->bytes : LOOK_BYTES, 0, diag);
 }
 
-rr_status rr_text_file_open(const char *path, uint64_t max_bytes, rr_text_file *out, rr_diag *diag) {
+rr_status rr_text_file_open(
+    const char *path, uint64_t max_bytes, rr_text_file *out, rr_diag *diag) {
     rr_text_file file = {0};
     bool mapped;
     rr_status status = try_map(path, &file.map, &mapped, diag);

@@ -18,13 +18,15 @@ bool rr_cond_create(pthread_cond_t *cond) {
     if (pthread_condattr_init(&attributes) != 0) {
         return false;
     }
-    const bool made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 && pthread_cond_init(cond, &attributes) == 0;
+    const bool made = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+        pthread_cond_init(cond, &attributes) == 0;
     pthread_condattr_destroy(&attributes);
     return made;
 }
 
 bool rr_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, uint64_t time_ns) {
-    const struct timespec until = {.tv_sec = (time_t)(time_ns / 1000000000u), .tv_nsec = (long)(time_ns % 1000000000u)};
+    const struct timespec until = {
+        .tv_sec = (time_t)(time_ns / 1000000000u), .tv_nsec = (long)(time_ns % 1000000000u)};
     return pthread_cond_timedwait(cond, mutex, &until) != ETIMEDOUT;
 }
 

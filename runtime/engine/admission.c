@@ -84,7 +84,8 @@ static rr_status wait_for(rr_engine *engine, rr_hold *hold, rr_diag *diag) {
 static rr_status check_hold(rr_session *session, size_t n, rr_diag *diag) {
     const uint32_t most = session->engine->limits.n_context;
     if (n == 0 || n > most) {
-        return rr_fail(diag, RR_E_USAGE, "room for %zu tokens of a session: expected 1 to %u", n, most);
+        return rr_fail(
+            diag, RR_E_USAGE, "room for %zu tokens of a session: expected 1 to %u", n, most);
     }
     return rr_session_check(session, diag);
 }

@@ -7,16 +7,17 @@
 #include "runtime/engine/read_pass.h"
 
 /* Behind the rows that the pass has. */
-static void put_row(rr_pass *pass, rr_family family, const rr_session *session, int32_t token, size_t position) {
+static void put_row(
+    rr_pass *pass, rr_family family, const rr_session *session, int32_t token, size_t position) {
     rr_engine *engine = session->engine;
     const uint32_t index = rr_pass_n_rows(pass);
     uint32_t *n_keys = &pass->n_keys[family];
     *n_keys = position >= *n_keys ? (uint32_t)position + 1 : *n_keys;
     pass->n_rows[family]++;
     ((rr_row *)engine->rows.mapped)[index] = (rr_row){.token = (uint32_t)token,
-                                                      .position = (uint32_t)position,
-                                                      .page = rr_pages_page(engine, session->slot, position),
-                                                      .pages = rr_pages_table(engine, session->slot)};
+        .position = (uint32_t)position,
+        .page = rr_pages_page(engine, session->slot, position),
+        .pages = rr_pages_table(engine, session->slot)};
 }
 
 /* Keeps what the last head found for head row `row`. */
@@ -26,12 +27,13 @@ static void take_results(rr_session *session, uint32_t row, bool with_logits) {
     session->logits_ready = with_logits;
     if (with_logits) {
         memcpy(session->logits, rr_graph_logits(session->engine, row),
-               session->engine->model->config.n_vocab * sizeof *session->logits);
+            session->engine->model->config.n_vocab * sizeof *session->logits);
     }
 }
 
 /* The logits of all rows of a chunk, as many at a time as the readback buffer holds. */
-static rr_status give_each(rr_engine *engine, const rr_request *request, rr_pass *pass, size_t begin, rr_diag *diag) {
+static rr_status give_each(
+    rr_engine *engine, const rr_request *request, rr_pass *pass, size_t begin, rr_diag *diag) {
     for (uint32_t at = 0; at < pass->n_rows[RR_PREFILL]; at += pass->head_rows) {
         uint32_t left = pass->n_rows[RR_PREFILL] - at;
         pass->head_first = at;
@@ -40,7 +42,8 @@ static rr_status give_each(rr_engine *engine, const rr_request *request, rr_pass
         pass->read_logits = true;
         RR_TRY(rr_graph_head(engine, pass, diag));
         for (uint32_t i = 0; i < pass->head_rows; i++) {
-            RR_TRY(request->each(request->each_user, begin + at + i, rr_graph_logits(engine, i), diag));
+            RR_TRY(request->each(
+                request->each_user, begin + at + i, rr_graph_logits(engine, i), diag));
         }
     }
     return RR_OK;
@@ -62,12 +65,14 @@ static void put_prompt(rr_pass *pass, const rr_batch *b) {
     }
 }
 
-/* Rows of a request that need no head: of given ones all but the last, or that too. They come first in a pass. */
+/* Rows of a request that need no head: of given ones all but the last, or that too. They come first
+ * in a pass. */
 static size_t n_headless(const rr_request *request) {
     return !request->given ? 0 : request->head_cols == 0 ? request->n : request->n - 1;
 }
 
-/* Behind what the pass has, decode rows: first those without a head. Returns which head row is the first of the others. */
+/* Behind what the pass has, decode rows: first those without a head. Returns which head row is the
+ * first of the others. */
 static uint32_t put_rows(rr_pass *pass, const rr_batch *b) {
     uint32_t first = 0; /* with a head */
     for (int with_head = 0; with_head < 2; with_head++) {
@@ -76,7 +81,8 @@ static uint32_t put_rows(rr_pass *pass, const rr_batch *b) {
             const rr_request *request = b->rows[i];
             const size_t split = n_headless(request), end = with_head ? request->n : split;
             for (size_t k = with_head ? split : 0; k < end; k++) {
-                put_row(pass, RR_DECODE, request->session, request->tokens[k], request->session->n_tokens + k);
+                put_row(pass, RR_DECODE, request->session, request->tokens[k],
+                    request->session->n_tokens + k);
             }
         }
     }
@@ -93,7 +99,8 @@ static void want_of_head(rr_pass *pass, const rr_batch *b) {
     for (uint32_t i = 0; i < b->n; i++) {
         const rr_request *request = b->rows[i];
         whole = whole || !request->given;
-        pass->head_cols = request->head_cols > pass->head_cols ? request->head_cols : pass->head_cols;
+        pass->head_cols =
+            request->head_cols > pass->head_cols ? request->head_cols : pass->head_cols;
         pass->read_logits = pass->read_logits || request->with_logits || request->head_cols > 0;
     }
     pass->head_cols = whole ? 0 : pass->head_cols;
@@ -106,7 +113,7 @@ static void take_rows(rr_engine *engine, const rr_batch *b, uint32_t row) {
         if (request->given) {
             if (request->head_cols > 0) {
                 memcpy(request->session->logits, rr_graph_logits(engine, row++),
-                       request->head_cols * sizeof *request->session->logits);
+                    request->head_cols * sizeof *request->session->logits);
             }
             continue;
         }
@@ -126,7 +133,8 @@ static rr_status own_pages(rr_engine *engine, const rr_batch *b, rr_diag *diag) 
     }
     for (uint32_t i = 0; i < b->n; i++) {
         const rr_session *session = b->rows[i]->session;
-        RR_TRY(rr_pages_own(engine, session->slot, session->n_tokens, session->n_tokens + b->rows[i]->n, diag));
+        RR_TRY(rr_pages_own(
+            engine, session->slot, session->n_tokens, session->n_tokens + b->rows[i]->n, diag));
     }
     return RR_OK;
 }
@@ -157,14 +165,18 @@ static rr_status run_pass(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
         take_results(b->prompt->session, 0, true);
     }
     take_rows(engine, b, first);
-    return b->prompt != NULL && b->prompt->each != NULL ? give_each(engine, b->prompt, &pass, b->begin, diag) : RR_OK;
+    return b->prompt != NULL && b->prompt->each != NULL
+        ? give_each(engine, b->prompt, &pass, b->begin, diag)
+        : RR_OK;
 }
 
 void rr_batch_run(rr_engine *engine, rr_batch *b) {
     b->prompt_status = b->rows_status = run_pass(engine, b, &b->prompt_diag);
     b->rows_diag = b->prompt_diag;
-    const bool was_stopped = b->prompt_status == RR_E_CANCELLED || b->prompt_status == RR_E_DEADLINE;
-    if (was_stopped && b->n > 0) { /* the others' rows go on without it; what they wrote is written again */
+    const bool was_stopped =
+        b->prompt_status == RR_E_CANCELLED || b->prompt_status == RR_E_DEADLINE;
+    /* the others' rows go on without it; what they wrote is written again */
+    if (was_stopped && b->n > 0) {
         rr_batch rest = *b;
         rest.prompt = NULL;
         b->rows_status = run_pass(engine, &rest, &b->rows_diag);

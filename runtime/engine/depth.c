@@ -57,7 +57,8 @@ double rr_depth_pass_ns(const double *pass_ns, uint32_t n_rows, uint32_t n) {
     return pass_ns[below] + (slope > 0.0 ? slope : 0.0) * (n - below);
 }
 
-uint32_t rr_depth_choose(const rr_depth *depth, const double *pass_ns, uint32_t n_rows, uint32_t n_others, uint32_t max) {
+uint32_t rr_depth_choose(const rr_depth *depth, const double *pass_ns, uint32_t n_rows,
+    uint32_t n_others, uint32_t max) {
     const double chance = rr_depth_chance(depth);
     double best = 0.0, tokens = 1.0, likely = 1.0;
     uint32_t choice = 0;
@@ -71,5 +72,6 @@ uint32_t rr_depth_choose(const rr_depth *depth, const double *pass_ns, uint32_t 
         likely *= chance;
         tokens += likely;
     }
-    return choice < 2 && depth->n_idle >= RR_DEPTH_IDLE && best > 0.0 ? (max < 2 ? max : 2) : choice;
+    return choice < 2 && depth->n_idle >= RR_DEPTH_IDLE && best > 0.0 ? (max < 2 ? max : 2)
+                                                                      : choice;
 }

@@ -9,7 +9,8 @@ typedef struct match {
     size_t length;
 } match;
 
-/* How many tokens before `text + at` equal the last ones of `tokens` [n], up to RR_DRAFT_MAX_MATCH. */
+/* How many tokens before `text + at` equal the last ones of `tokens` [n], up to
+ * RR_DRAFT_MAX_MATCH. */
 static size_t common_suffix(const int32_t *text, size_t at, const int32_t *tokens, size_t n) {
     size_t most = at < n ? at : n;
     most = most < RR_DRAFT_MAX_MATCH ? most : RR_DRAFT_MAX_MATCH;
@@ -20,8 +21,10 @@ static size_t common_suffix(const int32_t *text, size_t at, const int32_t *token
     return length;
 }
 
-/* Looks behind positions [1, end) of a text for something longer than `best`; the last of the longest. */
-static void look(const int32_t *text, size_t n_text, size_t end, const int32_t *tokens, size_t n, match *best) {
+/* Looks behind positions [1, end) of a text for something longer than `best`; the last of the
+ * longest. */
+static void look(
+    const int32_t *text, size_t n_text, size_t end, const int32_t *tokens, size_t n, match *best) {
     const int32_t last = tokens[n - 1];
     for (size_t at = end; at-- > 1;) {
         if (text[at - 1] != last) {

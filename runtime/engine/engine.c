@@ -41,11 +41,13 @@ static rr_status open_device(rr_engine *engine, const rr_engine_params *params, 
     free(infos);
     RR_TRY(status);
     if (params->exact) {
-        open.caps &= ~(uint32_t)(RR_CAP_COOP | RR_CAP_COOP_INT8); /* matrix units take activations rounded to f16 or int8 */
+        /* matrix units take activations rounded to f16 or int8 */
+        open.caps &= ~(uint32_t)(RR_CAP_COOP | RR_CAP_COOP_INT8);
     }
     RR_TRY(rr_vk_device_open_with(engine->instance, index, &open, &engine->device, diag));
     uint32_t drop = 0;
-    if (!params->no_weights && open.lifted == 0) { /* a driver that executes nothing fails every test */
+    /* a driver that executes nothing fails every test */
+    if (!params->no_weights && open.lifted == 0) {
         RR_TRY(rr_selftest(engine->device, &(rr_selftest_limits){0}, &drop, diag));
     }
     if (drop == 0) {
@@ -55,7 +57,8 @@ static rr_status open_device(rr_engine *engine, const rr_engine_params *params, 
     return rr_vk_device_open(engine->instance, index, open.caps & ~drop, &engine->device, diag);
 }
 
-/* cos and sin of every angle, made in double on the host: the precision of the devices' own is not enough. */
+/* cos and sin of every angle, made in double on the host: the precision of the devices' own is not
+ * enough. */
 static rr_status upload_rope_table(rr_engine *engine, rr_diag *diag) {
     const rr_qwen2_config *c = &engine->model->config;
     uint32_t half = c->head_size / 2;
@@ -72,8 +75,8 @@ static rr_status upload_rope_table(rr_engine *engine, rr_diag *diag) {
             pair[1] = (float)sin((double)position * frequency);
         }
     }
-    rr_status status =
-        rr_vk_upload(engine->device, &engine->activations, engine->at.table, table, n * sizeof *table, diag);
+    rr_status status = rr_vk_upload(
+        engine->device, &engine->activations, engine->at.table, table, n * sizeof *table, diag);
     free(table);
     return status;
 }
@@ -83,12 +86,14 @@ rr_status rr_engine_clear_counters(rr_engine *engine, rr_diag *diag) {
     bool lanes = engine->graph_kind == RR_GRAPH_LANES;
     uint64_t offset = lanes ? engine->at.tickets : engine->at.split;
     uint64_t bytes = (lanes ? rr_pass_rows(&engine->limits)
-                            : RR_ATTENTION_COUNTERS((uint64_t)engine->model->config.n_kv_heads)) * 4;
+                            : RR_ATTENTION_COUNTERS((uint64_t)engine->model->config.n_kv_heads)) *
+        4;
     void *zeros = calloc(1, (size_t)bytes);
     if (zeros == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for counters");
     }
-    rr_status status = rr_vk_upload(engine->device, &engine->activations, offset, zeros, bytes, diag);
+    rr_status status =
+        rr_vk_upload(engine->device, &engine->activations, offset, zeros, bytes, diag);
     free(zeros);
     return status;
 }
@@ -104,12 +109,12 @@ static rr_status allocate(rr_engine *engine, rr_diag *diag) {
         rr_pages_plan_make(&engine->model->config, limits, rr_vk_info(engine->device));
     RR_TRY(rr_pages_create(engine, &pages, diag));
     RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE, engine->at.bytes, "activations",
-                               &engine->activations, diag));
-    RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_UPLOAD, rr_pass_rows(limits) * sizeof(rr_row), "rows",
-                               &engine->rows, diag));
+        &engine->activations, diag));
+    RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_UPLOAD,
+        rr_pass_rows(limits) * sizeof(rr_row), "rows", &engine->rows, diag));
     RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_READBACK,
-                               (uint64_t)limits->logits_rows * (engine->model->config.n_vocab + 1) * 4, "readback",
-                               &engine->readback, diag));
+        (uint64_t)limits->logits_rows * (engine->model->config.n_vocab + 1) * 4, "readback",
+        &engine->readback, diag));
     RR_TRY(rr_reader_create(engine, diag));
     RR_TRY(upload_rope_table(engine, diag));
     RR_TRY(rr_engine_clear_counters(engine, diag));
@@ -138,12 +143,16 @@ rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_dia
     engine->graph_kind = rr_graph_choose(engine->model, &info, params);
     RR_TRY_GOTO(rr_memory_plan_make(engine->model, &info, params, &engine->plan, diag));
     engine->limits.kv_tokens = engine->plan.kv_tokens;
-    rr_log(RR_LOG_INFO, "memory plan: weights %llu, KV %llu, activations %llu, staging %llu: %llu of %llu bytes",
-           (unsigned long long)engine->plan.weights_bytes, (unsigned long long)engine->plan.kv_bytes,
-           (unsigned long long)engine->plan.activations_bytes, (unsigned long long)engine->plan.staging_bytes,
-           (unsigned long long)engine->plan.total_bytes, (unsigned long long)engine->plan.budget_bytes);
+    rr_log(RR_LOG_INFO,
+        "memory plan: weights %llu, KV %llu, activations %llu, staging %llu: %llu of %llu bytes",
+        (unsigned long long)engine->plan.weights_bytes, (unsigned long long)engine->plan.kv_bytes,
+        (unsigned long long)engine->plan.activations_bytes,
+        (unsigned long long)engine->plan.staging_bytes,
+        (unsigned long long)engine->plan.total_bytes,
+        (unsigned long long)engine->plan.budget_bytes);
     RR_TRY_GOTO(allocate(engine, diag));
-    RR_TRY_GOTO(rr_weights_load(engine->model, engine->graph_kind, engine->device, params, &engine->weights, diag));
+    RR_TRY_GOTO(rr_weights_load(
+        engine->model, engine->graph_kind, engine->device, params, &engine->weights, diag));
     RR_TRY_GOTO(rr_kern_create(engine->device, &engine->kern, diag));
     RR_TRY_GOTO(rr_graph_prepare(engine, diag));
     RR_TRY_GOTO(engine->graph->start != NULL ? engine->graph->start(engine, diag) : RR_OK);

@@ -1,4 +1,5 @@
-/* Generating: one token after another behind a session's timeline. Owns: the choice of the next one, and when to stop. */
+/* Generating: one token after another behind a session's timeline. Owns: the choice of the next
+ * one, and when to stop. */
 #include <stdlib.h>
 
 #include "runtime/base/thread.h"
@@ -11,8 +12,9 @@ typedef struct generation {
     bool sampled;
     uint64_t rng;
     rr_candidate *scratch; /* [n_vocab] when sampled */
-    /* The rows of the last pass: the token that was chosen, then drafted ones, and the arg max behind each. Rows from `used` on
-     * are computed but not in the timeline; they hold as long as what is chosen is what was drafted. */
+    /* The rows of the last pass: the token that was chosen, then drafted ones, and the arg max
+     * behind each. Rows from `used` on are computed but not in the timeline; they hold as long as
+     * what is chosen is what was drafted. */
     int32_t rows[RR_DECODE_ROWS], best[RR_DECODE_ROWS];
     uint32_t n_rows, used;
     rr_generate_result found;
@@ -20,17 +22,19 @@ typedef struct generation {
 
 static bool is_end(const rr_engine *engine, int32_t id) {
     return engine->tokenizer != NULL &&
-           (id == rr_tokenizer_im_end(engine->tokenizer) || id == rr_tokenizer_end_of_text(engine->tokenizer));
+        (id == rr_tokenizer_im_end(engine->tokenizer) ||
+            id == rr_tokenizer_end_of_text(engine->tokenizer));
 }
 
-/* What follows the timeline, by the results of its last token: the logits when sampled, else their arg max. */
+/* What follows the timeline, by the results of its last token: the logits when sampled, else their
+ * arg max. */
 static int32_t choose_next(generation *g) {
     const rr_session *session = g->session;
     if (!g->sampled) {
         return session->best;
     }
-    return rr_sample(session->logits, session->engine->model->config.n_vocab, g->params->temperature, g->params->top_p,
-                     &g->rng, g->scratch);
+    return rr_sample(session->logits, session->engine->model->config.n_vocab,
+        g->params->temperature, g->params->top_p, &g->rng, g->scratch);
 }
 
 /* How many tokens to draft behind one that is about to be put behind the timeline. */
@@ -66,13 +70,15 @@ static uint32_t draft(generation *g) {
     }
     session->tokens[session->n_tokens] = g->rows[0]; /* not yet in the timeline, but behind it */
     const uint64_t begin_ns = rr_time_ns();
-    uint32_t n = g->params->draft(g->params->draft_user, session->tokens, session->n_tokens + 1, g->rows + 1, max);
+    uint32_t n = g->params->draft(
+        g->params->draft_user, session->tokens, session->n_tokens + 1, g->rows + 1, max);
     n = n < max ? n : max;
     if (n > 0) {
         rr_depth_learn_cost(&session->depth, n, (double)(rr_time_ns() - begin_ns));
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (g->rows[1 + i] < 0 || (uint32_t)g->rows[1 + i] >= session->engine->model->config.n_vocab) {
+        if (g->rows[1 + i] < 0 ||
+            (uint32_t)g->rows[1 + i] >= session->engine->model->config.n_vocab) {
             return i;
         }
     }
@@ -86,7 +92,8 @@ static void learn(generation *g) {
     }
 }
 
-/* Puts `id` behind the timeline, with its results: those of a drafted row where there is one for it, else a pass brings them. */
+/* Puts `id` behind the timeline, with its results: those of a drafted row where there is one for
+ * it, else a pass brings them. */
 static rr_status advance(generation *g, int32_t id, rr_diag *diag) {
     rr_session *session = g->session;
     if (g->used < g->n_rows && g->rows[g->used] == id) {
@@ -102,11 +109,11 @@ static rr_status advance(generation *g, int32_t id, rr_diag *diag) {
     g->found.n_drafted += n_rows - 1;
     g->n_rows = n_rows;
     rr_request request = {.session = session,
-                          .family = RR_DECODE,
-                          .tokens = g->rows,
-                          .n = n_rows,
-                          .with_logits = g->sampled,
-                          .best = g->best};
+        .family = RR_DECODE,
+        .tokens = g->rows,
+        .n = n_rows,
+        .with_logits = g->sampled,
+        .best = g->best};
     return rr_scheduler_run(session->engine, &request, 1, diag);
 }
 
@@ -152,10 +159,13 @@ static rr_status generate(generation *g, rr_tokens *out, rr_diag *diag) {
 }
 
 rr_status rr_session_generate(rr_session *session, const rr_generate_params *params, rr_tokens *out,
-                              rr_generate_result *result, rr_diag *diag) {
+    rr_generate_result *result, rr_diag *diag) {
     RR_TRY(rr_session_is_ready(session, diag));
     const uint64_t begin_ns = rr_time_ns();
-    generation g = {.session = session, .params = params, .sampled = params->temperature > 0.0f, .rng = params->seed};
+    generation g = {.session = session,
+        .params = params,
+        .sampled = params->temperature > 0.0f,
+        .rng = params->seed};
     g.found.stop = RR_STOP_MAX_TOKENS;
     if (g.sampled) {
         g.scratch = malloc(session->engine->model->config.n_vocab * sizeof *g.scratch);

@@ -1,5 +1,6 @@
-/* Runs passes: asks the engine's graph for the ops, cuts them into submits, brings back the results. Owns nothing; works on
- * the engine's buffers. Which ops a pass has is the graph's business: graph.h. */
+/* Runs passes: asks the engine's graph for the ops, cuts them into submits, brings back the
+ * results. Owns nothing; works on the engine's buffers. Which ops a pass has is the graph's
+ * business: graph.h. */
 #include "runtime/engine/graph.h"
 
 #include <string.h>
@@ -7,17 +8,20 @@
 #include "runtime/base/thread.h"
 #include "runtime/engine/read_pass.h"
 
-/* Device time a submit should stay below; half of what the house allows, since it is predicted from the last passes. */
+/* Device time a submit should stay below; half of what the house allows, since it is predicted from
+ * the last passes. */
 static const double SUBMIT_NS = 0.12e9;
 
 /* All matrices must have a lane layout, and half a head must be whole units of it. */
 static bool lanes_hold(const rr_model *model) {
     rr_lanes_format format;
-    bool all = rr_lanes_format_of(model->config.tied ? model->embedding.type : model->output.type, &format) &&
-               model->config.head_size % (2 * RR_LANES_UNIT) == 0;
+    bool all = rr_lanes_format_of(
+                   model->config.tied ? model->embedding.type : model->output.type, &format) &&
+        model->config.head_size % (2 * RR_LANES_UNIT) == 0;
     for (uint32_t l = 0; l < model->config.n_layers && all; l++) {
         const rr_qwen2_layer *layer = &model->layers[l];
-        const rr_weight *weights[] = {&layer->q, &layer->k, &layer->v, &layer->o, &layer->gate, &layer->up, &layer->down};
+        const rr_weight *weights[] = {
+            &layer->q, &layer->k, &layer->v, &layer->o, &layer->gate, &layer->up, &layer->down};
         for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
             all = all && rr_lanes_format_of(weights[i]->type, &format);
         }
@@ -29,10 +33,12 @@ static bool lanes_hold(const rr_model *model) {
 static bool q8_holds(const rr_model *model) {
     const rr_qwen2_config *c = &model->config;
     const rr_weight *output = c->tied ? &model->embedding : &model->output;
-    bool all = c->head_size % 8 == 0 && c->d_ffn % 32 == 0 && rr_qtype_get(output->type)->scale_bytes != 0;
+    bool all =
+        c->head_size % 8 == 0 && c->d_ffn % 32 == 0 && rr_qtype_get(output->type)->scale_bytes != 0;
     for (uint32_t l = 0; l < c->n_layers && all; l++) {
         const rr_qwen2_layer *layer = &model->layers[l];
-        const rr_weight *weights[] = {&layer->q, &layer->k, &layer->v, &layer->o, &layer->gate, &layer->up, &layer->down};
+        const rr_weight *weights[] = {
+            &layer->q, &layer->k, &layer->v, &layer->o, &layer->gate, &layer->up, &layer->down};
         all = layer->gate.type == layer->up.type;
         for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
             all = all && rr_qtype_get(weights[i]->type)->scale_bytes != 0;
@@ -48,8 +54,8 @@ static bool can_run(rr_graph_kind kind, const rr_model *model, const rr_device_i
     case RR_GRAPH_LANES:
         return rr_pick(RR_OP_lanes_qkv, &key, info) != NULL && lanes_hold(model);
     case RR_GRAPH_Q8:
-        return rr_pick(RR_OP_matmul_q8_prefill, &key, info) != NULL && rr_pick(RR_OP_matmul_q8_decode, &key, info) != NULL &&
-               q8_holds(model);
+        return rr_pick(RR_OP_matmul_q8_prefill, &key, info) != NULL &&
+            rr_pick(RR_OP_matmul_q8_decode, &key, info) != NULL && q8_holds(model);
     case RR_GRAPH_PLAIN:
         return true;
     }
@@ -61,10 +67,12 @@ static bool pays(rr_graph_kind kind, const rr_device_info *info) {
     return kind != RR_GRAPH_Q8 || (info->caps & (RR_CAP_DOT | RR_CAP_COOP_INT8)) != 0;
 }
 
-static const rr_graph *const graphs[] = {
-    [RR_GRAPH_PLAIN] = &rr_graph_plain, [RR_GRAPH_Q8] = &rr_graph_q8, [RR_GRAPH_LANES] = &rr_graph_lanes};
+static const rr_graph *const graphs[] = {[RR_GRAPH_PLAIN] = &rr_graph_plain,
+    [RR_GRAPH_Q8] = &rr_graph_q8,
+    [RR_GRAPH_LANES] = &rr_graph_lanes};
 
-rr_graph_kind rr_graph_choose(const rr_model *model, const rr_device_info *info, const rr_engine_params *params) {
+rr_graph_kind rr_graph_choose(
+    const rr_model *model, const rr_device_info *info, const rr_engine_params *params) {
     for (int kind = RR_GRAPH_LANES; kind > RR_GRAPH_PLAIN && !params->exact; kind--) {
         bool wanted = params->graph != NULL ? strcmp(params->graph, graphs[kind]->name) == 0
                                             : pays((rr_graph_kind)kind, info);
@@ -79,7 +87,8 @@ const char *rr_graph_kind_name(rr_graph_kind kind) {
     return graphs[kind]->name;
 }
 
-const char *rr_graph_name(const rr_model *model, const rr_device_info *info, const rr_engine_params *params) {
+const char *rr_graph_name(
+    const rr_model *model, const rr_device_info *info, const rr_engine_params *params) {
     return rr_graph_kind_name(rr_graph_choose(model, info, params));
 }
 
@@ -106,10 +115,12 @@ rr_range rr_rows_beyond_kv(const rr_engine *engine, const rr_pass *pass, uint32_
     if (!is_last || pass->keep_rows) {
         return rr_pass_all(pass);
     }
-    return pass->read != NULL ? rr_reader_last_rows(pass->read) : (rr_range){pass->head_first, pass->head_rows};
+    return pass->read != NULL ? rr_reader_last_rows(pass->read)
+                              : (rr_range){pass->head_first, pass->head_rows};
 }
 
-void rr_graph_record_reading(rr_engine *engine, const rr_pass *pass, uint32_t layer, uint64_t q, uint32_t q_stride) {
+void rr_graph_record_reading(
+    rr_engine *engine, const rr_pass *pass, uint32_t layer, uint64_t q, uint32_t q_stride) {
     if (pass->read != NULL) {
         rr_reader_record_attention(engine, pass->read, layer, q, q_stride);
     }
@@ -127,7 +138,8 @@ static bool is_cancelled(const rr_pass *pass) {
     return pass->cancelled != NULL && atomic_load(pass->cancelled);
 }
 
-/* How many of `n` equal parts go into a submit when each is likely to take `part_ns`. Unknown costs (0) go one part at a time. */
+/* How many of `n` equal parts go into a submit when each is likely to take `part_ns`. Unknown costs
+ * (0) go one part at a time. */
 static uint32_t parts_per_submit(double part_ns, uint32_t n) {
     if (part_ns <= 0.0) {
         return 1;
@@ -144,15 +156,16 @@ static uint32_t head_unit(const rr_pass *pass) {
 /* Head rows [begin, end) and the copies of their results. */
 static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end) {
     const uint64_t row_bytes = (uint64_t)rr_head_cols(engine, pass) * 4;
-    const uint64_t ids_at = (uint64_t)engine->limits.logits_rows * engine->model->config.n_vocab * 4;
+    const uint64_t ids_at =
+        (uint64_t)engine->limits.logits_rows * engine->model->config.n_vocab * 4;
     engine->graph->record_head(engine, pass, begin, end);
     engine->head_cols = rr_head_cols(engine, pass);
     if (pass->read_logits) {
-        rr_vk_copy(engine->commands, &engine->activations, engine->at.logits + begin * row_bytes, &engine->readback,
-                   begin * row_bytes, (end - begin) * row_bytes);
+        rr_vk_copy(engine->commands, &engine->activations, engine->at.logits + begin * row_bytes,
+            &engine->readback, begin * row_bytes, (end - begin) * row_bytes);
     }
-    rr_vk_copy(engine->commands, &engine->activations, engine->at.ids + (uint64_t)begin * 4, &engine->readback,
-               ids_at + (uint64_t)begin * 4, (uint64_t)(end - begin) * 4);
+    rr_vk_copy(engine->commands, &engine->activations, engine->at.ids + (uint64_t)begin * 4,
+        &engine->readback, ids_at + (uint64_t)begin * 4, (uint64_t)(end - begin) * 4);
 }
 
 rr_status rr_graph_head(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
@@ -177,7 +190,8 @@ rr_status rr_graph_head(rr_engine *engine, const rr_pass *pass, rr_diag *diag) {
 /* What the head will take, 0 when it is not known or there is none. */
 static double head_ns(const rr_engine *engine, const rr_pass *pass) {
     const double share = (double)rr_head_cols(engine, pass) / (double)engine->model->config.n_vocab;
-    return share * engine->head_unit_ns[pass->head_family] * (double)rr_div_up(pass->head_rows, head_unit(pass));
+    return share * engine->head_unit_ns[pass->head_family] *
+        (double)rr_div_up(pass->head_rows, head_unit(pass));
 }
 
 /* What a layer will take, 0 when it is not known. */
@@ -192,8 +206,8 @@ static double layer_ns(const rr_engine *engine, const rr_pass *pass) {
     return sum;
 }
 
-/* A layer took `took_ns`. Families that share a pass cost less together than apart, so such a pass shows no family's cost but
- * one that is not known yet, and that what is known is too little. */
+/* A layer took `took_ns`. Families that share a pass cost less together than apart, so such a pass
+ * shows no family's cost but one that is not known yet, and that what is known is too little. */
 static void learn_layer(rr_engine *engine, const rr_pass *pass, double took_ns) {
     double *row_ns = engine->layer_row_ns;
     const uint32_t *n = pass->n_rows;
@@ -233,7 +247,8 @@ static rr_status run_layers(rr_engine *engine, const rr_pass *pass, rr_diag *dia
                 rr_reader_record_layer(engine, pass->read, i);
             }
         }
-        /* a submit costs as much as some kernels: the head goes with the last layers where both fit */
+        /* a submit costs as much as some kernels: the head goes with the last layers where both
+         * fit */
         with_head = end == n_layers && head > 0.0 && each_ns * (double)n + head <= SUBMIT_NS;
         if (with_head) {
             record_head(engine, pass, 0, pass->head_rows);
@@ -285,6 +300,6 @@ const float *rr_graph_logits(const rr_engine *engine, uint32_t head_row) {
 
 int32_t rr_graph_best(const rr_engine *engine, uint32_t head_row) {
     const uint32_t *ids = (const uint32_t *)((const char *)engine->readback.mapped +
-                                             (uint64_t)engine->limits.logits_rows * engine->model->config.n_vocab * 4);
+        (uint64_t)engine->limits.logits_rows * engine->model->config.n_vocab * 4);
     return (int32_t)ids[head_row];
 }

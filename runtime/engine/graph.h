@@ -1,5 +1,6 @@
-/* What a graph is: the ops of a Qwen2 pass as one tier of devices runs them. graph.c cuts passes into submits and asks the
- * engine's graph for the ops; graph_plain.c and its siblings record them. Shared by the files of this folder only. */
+/* What a graph is: the ops of a Qwen2 pass as one tier of devices runs them. graph.c cuts passes
+ * into submits and asks the engine's graph for the ops; graph_plain.c and its siblings record them.
+ * Shared by the files of this folder only. */
 #ifndef RR_ENGINE_GRAPH_H
 #define RR_ENGINE_GRAPH_H
 
@@ -15,13 +16,15 @@ struct rr_graph {
     /* Before anything of a pass is recorded, and after its results are there. May be NULL. */
     void (*begin_pass)(rr_engine *engine, const rr_pass *pass);
     void (*end_pass)(rr_engine *engine);
-    /* Each records ops that begin where the one before ended, a barrier last. Recording cannot fail after prepare. */
+    /* Each records ops that begin where the one before ended, a barrier last. Recording cannot fail
+     * after prepare. */
     void (*record_embed)(rr_engine *engine, const rr_pass *pass);
     void (*record_layer)(rr_engine *engine, const rr_pass *pass, uint32_t index);
-    /* Logits [end − begin][rr_head_cols] and arg max of head rows [begin, end). A row's bits do not depend on head_cols. */
+    /* Logits [end − begin][rr_head_cols] and arg max of head rows [begin, end). A row's bits do not
+     * depend on head_cols. */
     void (*record_head)(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end);
-    /* After a pass: true when its results are void and it must be run once more, which then will not fail in this way. May
-     * be NULL. */
+    /* After a pass: true when its results are void and it must be run once more, which then will
+     * not fail in this way. May be NULL. */
     bool (*must_repeat)(rr_engine *engine);
 };
 
@@ -42,12 +45,14 @@ static inline bool rr_is_last_layer(const rr_engine *engine, uint32_t layer) {
 /* Layers that a pass runs. */
 uint32_t rr_pass_n_layers(const rr_engine *engine, const rr_pass *pass);
 
-/* The rows that a layer takes further than K and V: of the pass's last layer only those with a head, or whose hidden states are read,
- * maybe none. */
+/* The rows that a layer takes further than K and V: of the pass's last layer only those with a
+ * head, or whose hidden states are read, maybe none. */
 rr_range rr_rows_beyond_kv(const rr_engine *engine, const rr_pass *pass, uint32_t layer);
 
-/* What a layer does between K and V and attention where the pass is read (read_pass.h). `q` is the address of row 0's. */
-void rr_graph_record_reading(rr_engine *engine, const rr_pass *pass, uint32_t layer, uint64_t q, uint32_t q_stride);
+/* What a layer does between K and V and attention where the pass is read (read_pass.h). `q` is the
+ * address of row 0's. */
+void rr_graph_record_reading(
+    rr_engine *engine, const rr_pass *pass, uint32_t layer, uint64_t q, uint32_t q_stride);
 
 /* Logits a head row of this pass. */
 static inline uint32_t rr_head_cols(const rr_engine *engine, const rr_pass *pass) {

@@ -1,5 +1,6 @@
-/* The plain Qwen2 graph: one op a dispatch, float activations, kernels that run everywhere. The oracle of the others.
- * A layer: norm · q, k, v · rope and KV write · attention · o (+ residual) · norm · gate, up · SwiGLU · down (+ residual). */
+/* The plain Qwen2 graph: one op a dispatch, float activations, kernels that run everywhere. The
+ * oracle of the others. A layer: norm · q, k, v · rope and KV write · attention · o (+ residual) ·
+ * norm · gate, up · SwiGLU · down (+ residual). */
 #include <math.h>
 
 #include "runtime/engine/graph.h"
@@ -36,8 +37,8 @@ static rr_status prepare(rr_engine *engine, rr_diag *diag) {
     RR_TRY(prepare_matrix(engine, &engine->weights.output, diag));
     for (uint32_t l = 0; l < engine->model->config.n_layers; l++) {
         const rr_device_layer *layer = &engine->weights.layers[l];
-        const rr_matrix *matrices[] = {&layer->q, &layer->k, &layer->v, &layer->o,
-                                       &layer->gate, &layer->up, &layer->down};
+        const rr_matrix *matrices[] = {
+            &layer->q, &layer->k, &layer->v, &layer->o, &layer->gate, &layer->up, &layer->down};
         for (size_t i = 0; i < sizeof matrices / sizeof matrices[0]; i++) {
             RR_TRY(prepare_matrix(engine, matrices[i], diag));
         }
@@ -45,13 +46,14 @@ static rr_status prepare(rr_engine *engine, rr_diag *diag) {
     return RR_OK;
 }
 
-static void record_norm(rr_engine *engine, uint64_t x, uint64_t weight, uint64_t y, uint32_t n_rows) {
+static void record_norm(
+    rr_engine *engine, uint64_t x, uint64_t weight, uint64_t y, uint32_t n_rows) {
     rr_push_rmsnorm push = {.x = x,
-                            .weight = weight,
-                            .y = y,
-                            .cols = engine->model->config.d_model,
-                            .n_rows = n_rows,
-                            .epsilon = engine->model->config.rms_epsilon};
+        .weight = weight,
+        .y = y,
+        .cols = engine->model->config.d_model,
+        .n_rows = n_rows,
+        .epsilon = engine->model->config.rms_epsilon};
     rr_graph_record(engine, RR_OP_rmsnorm, (rr_kern_key){0}, &push);
 }
 
@@ -62,27 +64,28 @@ typedef struct product {
     uint32_t n_out; /* only the first rows of W; 0 = all */
 } product;
 
-static void record_matmul(rr_engine *engine, rr_family family, const rr_matrix *w, const product *a) {
+static void record_matmul(
+    rr_engine *engine, rr_family family, const rr_matrix *w, const product *a) {
     rr_push_matmul push = {.lo = w->address + w->planes.lo_offset,
-                           .hi = w->address + w->planes.hi_offset,
-                           .scale = w->address + w->planes.scale_offset,
-                           .super = w->address + w->planes.super_offset,
-                           .x = a->x,
-                           .y = a->y,
-                           .bias = a->bias,
-                           .residual = a->residual,
-                           .n_out = a->n_out != 0 ? a->n_out : w->planes.rows,
-                           .cols = w->planes.cols,
-                           .n_tokens = a->n_tokens,
-                           .x_stride = a->x_stride,
-                           .y_stride = a->y_stride,
-                           .flags = (a->bias != 0 ? RR_MATMUL_BIAS : 0) |
-                                    (a->residual != 0 ? RR_MATMUL_RESIDUAL : 0)};
+        .hi = w->address + w->planes.hi_offset,
+        .scale = w->address + w->planes.scale_offset,
+        .super = w->address + w->planes.super_offset,
+        .x = a->x,
+        .y = a->y,
+        .bias = a->bias,
+        .residual = a->residual,
+        .n_out = a->n_out != 0 ? a->n_out : w->planes.rows,
+        .cols = w->planes.cols,
+        .n_tokens = a->n_tokens,
+        .x_stride = a->x_stride,
+        .y_stride = a->y_stride,
+        .flags = (a->bias != 0 ? RR_MATMUL_BIAS : 0) | (a->residual != 0 ? RR_MATMUL_RESIDUAL : 0)};
     rr_graph_record(engine, matmul_op[family], (rr_kern_key){.format = w->planes.type}, &push);
 }
 
 /* The product over rows of a pass, by each family's kernel; `all` begins at row 0. */
-static void record_rows(rr_engine *engine, const rr_pass *pass, rr_range rows, const rr_matrix *w, const product *all) {
+static void record_rows(
+    rr_engine *engine, const rr_pass *pass, rr_range rows, const rr_matrix *w, const product *all) {
     rr_span spans[RR_N_FAMILIES];
     const uint32_t n_spans = rr_pass_spans(pass, rows, spans);
     for (uint32_t i = 0; i < n_spans; i++) {
@@ -98,13 +101,13 @@ static void record_rows(rr_engine *engine, const rr_pass *pass, rr_range rows, c
 static void record_embed(rr_engine *engine, const rr_pass *pass) {
     const rr_matrix *w = &engine->weights.embedding;
     rr_push_embed push = {.lo = w->address + w->planes.lo_offset,
-                          .hi = w->address + w->planes.hi_offset,
-                          .scale = w->address + w->planes.scale_offset,
-                          .super = w->address + w->planes.super_offset,
-                          .rows = engine->rows.address,
-                          .y = engine->activations.address + engine->at.x,
-                          .cols = w->planes.cols,
-                          .n_rows = rr_pass_n_rows(pass)};
+        .hi = w->address + w->planes.hi_offset,
+        .scale = w->address + w->planes.scale_offset,
+        .super = w->address + w->planes.super_offset,
+        .rows = engine->rows.address,
+        .y = engine->activations.address + engine->at.x,
+        .cols = w->planes.cols,
+        .n_rows = rr_pass_n_rows(pass)};
     rr_graph_record(engine, RR_OP_embed, (rr_kern_key){.format = w->planes.type}, &push);
     rr_graph_barrier(engine);
 }
@@ -118,23 +121,25 @@ static void record_scores(rr_engine *engine, const rr_pass *pass, rr_range rows,
     for (uint32_t i = 0; i < n_spans; i++) {
         const uint64_t first = spans[i].first;
         rr_push_attention push = {.q = base + engine->at.qkv + first * stride * 4,
-                                  .y = base + engine->at.attn + first * q * 4,
-                                  .rows = engine->rows.address + first * sizeof(rr_row),
-                                  .kv_offset = rr_kv_offset(engine, index),
-                                  .scratch = base + engine->at.split,
-                                  .n_rows = spans[i].n,
-                                  .n_keys = spans[i].n_keys,
-                                  .n_heads = c->n_heads,
-                                  .n_kv_heads = c->n_kv_heads,
-                                  .q_stride = stride,
-                                  .scale = 1.0f / sqrtf((float)c->head_size)};
-        rr_graph_record(engine, attention_op[spans[i].family], (rr_kern_key){.head_size = c->head_size}, &push);
+            .y = base + engine->at.attn + first * q * 4,
+            .rows = engine->rows.address + first * sizeof(rr_row),
+            .kv_offset = rr_kv_offset(engine, index),
+            .scratch = base + engine->at.split,
+            .n_rows = spans[i].n,
+            .n_keys = spans[i].n_keys,
+            .n_heads = c->n_heads,
+            .n_kv_heads = c->n_kv_heads,
+            .q_stride = stride,
+            .scale = 1.0f / sqrtf((float)c->head_size)};
+        rr_graph_record(
+            engine, attention_op[spans[i].family], (rr_kern_key){.head_size = c->head_size}, &push);
     }
     rr_graph_barrier(engine);
 }
 
 /* K and V of all rows, attention and its product of `rows`. */
-static void record_attention(rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index) {
+static void record_attention(
+    rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index) {
     const rr_qwen2_config *c = &engine->model->config;
     const rr_device_layer *layer = &engine->weights.layers[index];
     const uint64_t base = engine->activations.address;
@@ -144,24 +149,25 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, rr_range ro
     const rr_matrix *matrices[3] = {&layer->q, &layer->k, &layer->v};
     const uint32_t first[3] = {0, q, q + kv};
 
-    record_norm(engine, base + engine->at.x, layer->attn_norm, base + engine->at.h, rr_pass_n_rows(pass));
+    record_norm(
+        engine, base + engine->at.x, layer->attn_norm, base + engine->at.h, rr_pass_n_rows(pass));
     rr_graph_barrier(engine);
     for (int i = 0; i < 3; i++) {
         record_rows(engine, pass, rr_pass_all(pass), matrices[i],
-                    &(product){.x = base + engine->at.h,
-                               .y = base + engine->at.qkv + (uint64_t)first[i] * 4,
-                               .bias = layer->qkv_bias + (uint64_t)first[i] * 4,
-                               .x_stride = c->d_model,
-                               .y_stride = stride});
+            &(product){.x = base + engine->at.h,
+                .y = base + engine->at.qkv + (uint64_t)first[i] * 4,
+                .bias = layer->qkv_bias + (uint64_t)first[i] * 4,
+                .x_stride = c->d_model,
+                .y_stride = stride});
     }
     rr_graph_barrier(engine);
     rr_push_rope rope = {.qkv = base + engine->at.qkv,
-                         .rows = engine->rows.address,
-                         .table = base + engine->at.table,
-                         .kv_offset = rr_kv_offset(engine, index),
-                         .n_rows = rr_pass_n_rows(pass),
-                         .n_heads = c->n_heads,
-                         .n_kv_heads = c->n_kv_heads};
+        .rows = engine->rows.address,
+        .table = base + engine->at.table,
+        .kv_offset = rr_kv_offset(engine, index),
+        .n_rows = rr_pass_n_rows(pass),
+        .n_heads = c->n_heads,
+        .n_kv_heads = c->n_kv_heads};
     rr_graph_record(engine, RR_OP_rope, (rr_kern_key){.head_size = c->head_size}, &rope);
     rr_graph_barrier(engine);
     rr_graph_record_reading(engine, pass, index, base + engine->at.qkv, stride);
@@ -170,11 +176,11 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, rr_range ro
     }
     record_scores(engine, pass, rows, index);
     record_rows(engine, pass, rows, &layer->o,
-                &(product){.x = base + engine->at.attn,
-                           .y = base + engine->at.x,
-                           .residual = base + engine->at.x,
-                           .x_stride = q,
-                           .y_stride = c->d_model});
+        &(product){.x = base + engine->at.attn,
+            .y = base + engine->at.x,
+            .residual = base + engine->at.x,
+            .x_stride = q,
+            .y_stride = c->d_model});
     rr_graph_barrier(engine);
 }
 
@@ -185,28 +191,30 @@ static void record_ffn(rr_engine *engine, const rr_pass *pass, rr_range rows, ui
     const rr_matrix *matrices[2] = {&layer->gate, &layer->up};
 
     const uint64_t before = (uint64_t)rows.first * c->d_model * 4;
-    record_norm(engine, base + engine->at.x + before, layer->ffn_norm, base + engine->at.h + before, rows.n);
+    record_norm(engine, base + engine->at.x + before, layer->ffn_norm, base + engine->at.h + before,
+        rows.n);
     rr_graph_barrier(engine);
     for (uint64_t i = 0; i < 2; i++) {
         record_rows(engine, pass, rows, matrices[i],
-                    &(product){.x = base + engine->at.h,
-                               .y = base + engine->at.gate_up + i * c->d_ffn * 4,
-                               .x_stride = c->d_model,
-                               .y_stride = 2 * c->d_ffn});
+            &(product){.x = base + engine->at.h,
+                .y = base + engine->at.gate_up + i * c->d_ffn * 4,
+                .x_stride = c->d_model,
+                .y_stride = 2 * c->d_ffn});
     }
     rr_graph_barrier(engine);
-    rr_push_swiglu swiglu = {.gate_up = base + engine->at.gate_up + (uint64_t)rows.first * 2 * c->d_ffn * 4,
-                             .y = base + engine->at.act + (uint64_t)rows.first * c->d_ffn * 4,
-                             .cols = c->d_ffn,
-                             .n_rows = rows.n};
+    rr_push_swiglu swiglu = {
+        .gate_up = base + engine->at.gate_up + (uint64_t)rows.first * 2 * c->d_ffn * 4,
+        .y = base + engine->at.act + (uint64_t)rows.first * c->d_ffn * 4,
+        .cols = c->d_ffn,
+        .n_rows = rows.n};
     rr_graph_record(engine, RR_OP_swiglu, (rr_kern_key){0}, &swiglu);
     rr_graph_barrier(engine);
     record_rows(engine, pass, rows, &layer->down,
-                &(product){.x = base + engine->at.act,
-                           .y = base + engine->at.x,
-                           .residual = base + engine->at.x,
-                           .x_stride = c->d_ffn,
-                           .y_stride = c->d_model});
+        &(product){.x = base + engine->at.act,
+            .y = base + engine->at.x,
+            .residual = base + engine->at.x,
+            .x_stride = c->d_ffn,
+            .y_stride = c->d_model});
     rr_graph_barrier(engine);
 }
 
@@ -226,21 +234,21 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
     const uint32_t n_cols = rr_head_cols(engine, pass);
     const uint64_t logits = base + engine->at.logits + (uint64_t)begin * n_cols * 4;
     record_norm(engine, base + engine->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
-                engine->weights.output_norm, head_in, end - begin);
+        engine->weights.output_norm, head_in, end - begin);
     rr_graph_barrier(engine);
     record_matmul(engine, pass->head_family, &engine->weights.output,
-                  &(product){.x = head_in,
-                             .y = logits,
-                             .x_stride = c->d_model,
-                             .y_stride = n_cols,
-                             .n_out = n_cols,
-                             .n_tokens = end - begin});
+        &(product){.x = head_in,
+            .y = logits,
+            .x_stride = c->d_model,
+            .y_stride = n_cols,
+            .n_out = n_cols,
+            .n_tokens = end - begin});
     rr_graph_barrier(engine);
     rr_push_argmax argmax = {.x = logits,
-                             .y = base + engine->at.ids + (uint64_t)begin * 4,
-                             .cols = n_cols,
-                             .n_rows = end - begin,
-                             .n_terms = 1};
+        .y = base + engine->at.ids + (uint64_t)begin * 4,
+        .cols = n_cols,
+        .n_rows = end - begin,
+        .n_terms = 1};
     rr_graph_record(engine, RR_OP_argmax, (rr_kern_key){0}, &argmax);
     rr_graph_barrier(engine);
 }

@@ -1,7 +1,8 @@
-/* The Qwen2 graph of GPUs with integer dot products: int8 activations, each quantized once by its producer, and products
- * that end in what follows them. Seven dispatches a layer (eight where attention cannot quantize its result):
- * norm · q, k, v with bias, RoPE and KV write · attention · o (+ residual) · norm · gate and up with SwiGLU ·
- * down (+ residual). A file whose q, k and v have different formats takes a dispatch for each format, side by side. */
+/* The Qwen2 graph of GPUs with integer dot products: int8 activations, each quantized once by its
+ * producer, and products that end in what follows them. Seven dispatches a layer (eight where
+ * attention cannot quantize its result): norm · q, k, v with bias, RoPE and KV write · attention ·
+ * o (+ residual) · norm · gate and up with SwiGLU · down (+ residual). A file whose q, k and v have
+ * different formats takes a dispatch for each format, side by side. */
 #include <math.h>
 
 #include "runtime/engine/graph.h"
@@ -14,7 +15,8 @@
 static const rr_op matmul_op[RR_N_FAMILIES] = {RR_OP_matmul_q8_prefill, RR_OP_matmul_q8_decode};
 static const rr_op attention_op[RR_N_FAMILIES] = {RR_OP_attention_prefill, RR_OP_attention_decode};
 
-static rr_status prepare_matrix(rr_engine *engine, const rr_matrix *matrix, uint32_t end, rr_diag *diag) {
+static rr_status prepare_matrix(
+    rr_engine *engine, const rr_matrix *matrix, uint32_t end, rr_diag *diag) {
     const rr_kern_key key = {.format = matrix->planes.type, .end = end};
     for (int f = 0; f < RR_N_FAMILIES; f++) {
         RR_TRY(rr_kern_prepare(engine->kern, matmul_op[f], &key, NULL, diag));
@@ -47,13 +49,13 @@ static rr_status prepare(rr_engine *engine, rr_diag *diag) {
 static void record_embed(rr_engine *engine, const rr_pass *pass) {
     const rr_matrix *w = &engine->weights.embedding;
     rr_push_embed push = {.lo = w->address + w->planes.lo_offset,
-                          .hi = w->address + w->planes.hi_offset,
-                          .scale = w->address + w->planes.scale_offset,
-                          .super = w->address + w->planes.super_offset,
-                          .rows = engine->rows.address,
-                          .y = engine->activations.address + engine->at.x,
-                          .cols = w->planes.cols,
-                          .n_rows = rr_pass_n_rows(pass)};
+        .hi = w->address + w->planes.hi_offset,
+        .scale = w->address + w->planes.scale_offset,
+        .super = w->address + w->planes.super_offset,
+        .rows = engine->rows.address,
+        .y = engine->activations.address + engine->at.x,
+        .cols = w->planes.cols,
+        .n_rows = rr_pass_n_rows(pass)};
     rr_graph_record(engine, RR_OP_embed, (rr_kern_key){.format = w->planes.type}, &push);
     rr_graph_barrier(engine);
 }
@@ -64,38 +66,40 @@ typedef struct codes {
 } codes;
 
 /* to = q8(x), normed when `weight` is not 0; of two terms, the second's rows follow. */
-static void record_norm(rr_engine *engine, uint64_t x, uint64_t weight, codes to, uint32_t n_rows, uint32_t cols,
-                        uint32_t n_terms) {
+static void record_norm(rr_engine *engine, uint64_t x, uint64_t weight, codes to, uint32_t n_rows,
+    uint32_t cols, uint32_t n_terms) {
     const uint64_t base = engine->activations.address;
     rr_push_rmsnorm_q8 push = {.x = x,
-                               .weight = weight,
-                               .y = base + to.values,
-                               .groups = base + to.groups,
-                               .cols = cols,
-                               .n_rows = n_rows,
-                               .n_terms = n_terms,
-                               .epsilon = engine->model->config.rms_epsilon};
+        .weight = weight,
+        .y = base + to.values,
+        .groups = base + to.groups,
+        .cols = cols,
+        .n_rows = n_rows,
+        .n_terms = n_terms,
+        .epsilon = engine->model->config.rms_epsilon};
     rr_graph_record(engine, RR_OP_rmsnorm_q8, (rr_kern_key){0}, &push);
     rr_graph_barrier(engine);
 }
 
 /* The part of a product's push block that all ends share. */
-static rr_push_matmul_q8 product(const rr_engine *engine, const rr_matrix *w, codes x, uint32_t n_tokens) {
+static rr_push_matmul_q8 product(
+    const rr_engine *engine, const rr_matrix *w, codes x, uint32_t n_tokens) {
     const uint64_t base = engine->activations.address;
     return (rr_push_matmul_q8){.lo = w->address + w->planes.lo_offset,
-                               .hi = w->address + w->planes.hi_offset,
-                               .scale = w->address + w->planes.scale_offset,
-                               .super = w->address + w->planes.super_offset,
-                               .x = base + x.values,
-                               .x_groups = base + x.groups,
-                               .n_out = w->planes.rows,
-                               .cols = w->planes.cols,
-                               .n_tokens = n_tokens};
+        .hi = w->address + w->planes.hi_offset,
+        .scale = w->address + w->planes.scale_offset,
+        .super = w->address + w->planes.super_offset,
+        .x = base + x.values,
+        .x_groups = base + x.groups,
+        .n_out = w->planes.rows,
+        .cols = w->planes.cols,
+        .n_tokens = n_tokens};
 }
 
 static void record_matmul(rr_engine *engine, rr_family family, const rr_matrix *w, uint32_t end,
-                          const rr_push_matmul_q8 *push) {
-    rr_graph_record(engine, matmul_op[family], (rr_kern_key){.format = w->planes.type, .end = end}, push);
+    const rr_push_matmul_q8 *push) {
+    rr_graph_record(
+        engine, matmul_op[family], (rr_kern_key){.format = w->planes.type, .end = end}, push);
 }
 
 /* Where row `row` of activations of `cols` values begins. */
@@ -103,8 +107,10 @@ static codes codes_at(codes c, uint32_t row, uint32_t cols) {
     return (codes){c.values + (uint64_t)row * cols, c.groups + (uint64_t)row * cols / 4};
 }
 
-/* Rows of the product of q, k and v that one family's kernel makes: those of matrix w, whose first is row `first` of all. */
-static void record_heads(rr_engine *engine, const rr_span *span, uint32_t index, const rr_matrix *w, uint32_t first, codes x) {
+/* Rows of the product of q, k and v that one family's kernel makes: those of matrix w, whose first
+ * is row `first` of all. */
+static void record_heads(rr_engine *engine, const rr_span *span, uint32_t index, const rr_matrix *w,
+    uint32_t first, codes x) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
     rr_push_matmul_q8 push = product(engine, w, codes_at(x, span->first, w->planes.cols), span->n);
@@ -135,7 +141,8 @@ static void record_qkv(rr_engine *engine, const rr_pass *pass, uint32_t index, c
     rr_graph_barrier(engine);
 }
 
-/* Attention of one family's rows. True when the kernel also quantized the result; else it is in floats. */
+/* Attention of one family's rows. True when the kernel also quantized the result; else it is in
+ * floats. */
 static bool record_scores(rr_engine *engine, const rr_span *span, uint32_t index, codes result) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
@@ -143,25 +150,27 @@ static bool record_scores(rr_engine *engine, const rr_span *span, uint32_t index
     const rr_op op = attention_op[span->family];
     const rr_kern_key key = {.head_size = c->head_size};
     const codes to = codes_at(result, span->first, q);
-    bool quantizes = c->head_size % 32 == 0 && rr_attention_quantizes(rr_pick(op, &key, rr_vk_info(engine->device)));
+    bool quantizes = c->head_size % 32 == 0 &&
+        rr_attention_quantizes(rr_pick(op, &key, rr_vk_info(engine->device)));
     rr_push_attention push = {.q = base + engine->at.qkv + (uint64_t)span->first * q * 4,
-                              .y = base + (quantizes ? to.values : engine->at.attn + (uint64_t)span->first * q * 4),
-                              .groups = quantizes ? base + to.groups : 0,
-                              .rows = engine->rows.address + span->first * sizeof(rr_row),
-                              .kv_offset = rr_kv_offset(engine, index),
-                              .scratch = base + engine->at.split,
-                              .n_rows = span->n,
-                              .n_keys = span->n_keys,
-                              .n_heads = c->n_heads,
-                              .n_kv_heads = c->n_kv_heads,
-                              .q_stride = q,
-                              .scale = 1.0f / sqrtf((float)c->head_size)};
+        .y = base + (quantizes ? to.values : engine->at.attn + (uint64_t)span->first * q * 4),
+        .groups = quantizes ? base + to.groups : 0,
+        .rows = engine->rows.address + span->first * sizeof(rr_row),
+        .kv_offset = rr_kv_offset(engine, index),
+        .scratch = base + engine->at.split,
+        .n_rows = span->n,
+        .n_keys = span->n_keys,
+        .n_heads = c->n_heads,
+        .n_kv_heads = c->n_kv_heads,
+        .q_stride = q,
+        .scale = 1.0f / sqrtf((float)c->head_size)};
     rr_graph_record(engine, op, key, &push);
     return quantizes;
 }
 
 /* Also quantizes the result, in the same dispatch where the kernel can. */
-static void record_attention(rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index, codes result) {
+static void record_attention(
+    rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index, codes result) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint32_t q = c->n_heads * c->head_size;
     rr_span spans[RR_N_FAMILIES];
@@ -173,34 +182,40 @@ static void record_attention(rr_engine *engine, const rr_pass *pass, rr_range ro
     rr_graph_barrier(engine);
     for (uint32_t i = 0; i < n_spans; i++) {
         if (!quantized[i]) {
-            record_norm(engine, engine->activations.address + engine->at.attn + (uint64_t)spans[i].first * q * 4, 0,
-                        codes_at(result, spans[i].first, q), spans[i].n, q, 1);
+            record_norm(engine,
+                engine->activations.address + engine->at.attn + (uint64_t)spans[i].first * q * 4, 0,
+                codes_at(result, spans[i].first, q), spans[i].n, q, 1);
         }
     }
 }
 
 /* x += W a */
-static void record_out(rr_engine *engine, const rr_pass *pass, rr_range rows, const rr_matrix *w, codes a) {
+static void record_out(
+    rr_engine *engine, const rr_pass *pass, rr_range rows, const rr_matrix *w, codes a) {
     rr_span spans[RR_N_FAMILIES];
     const uint32_t n_spans = rr_pass_spans(pass, rows, spans);
     for (uint32_t i = 0; i < n_spans; i++) {
-        rr_push_matmul_q8 push = product(engine, w, codes_at(a, spans[i].first, w->planes.cols), spans[i].n);
+        rr_push_matmul_q8 push =
+            product(engine, w, codes_at(a, spans[i].first, w->planes.cols), spans[i].n);
         push.y_stride = w->planes.rows;
-        push.y = push.extra = engine->activations.address + engine->at.x + (uint64_t)spans[i].first * push.y_stride * 4;
+        push.y = push.extra = engine->activations.address + engine->at.x +
+            (uint64_t)spans[i].first * push.y_stride * 4;
         record_matmul(engine, spans[i].family, w, RR_END_F32, &push);
     }
     rr_graph_barrier(engine);
 }
 
 /* to = q8(SwiGLU of gate and up) */
-static void record_gate_up(rr_engine *engine, const rr_pass *pass, rr_range rows, const rr_matrix *w, codes h, codes to) {
+static void record_gate_up(
+    rr_engine *engine, const rr_pass *pass, rr_range rows, const rr_matrix *w, codes h, codes to) {
     const uint64_t base = engine->activations.address;
     const uint32_t d_ffn = engine->model->config.d_ffn;
     rr_span spans[RR_N_FAMILIES];
     const uint32_t n_spans = rr_pass_spans(pass, rows, spans);
     for (uint32_t i = 0; i < n_spans; i++) {
         const codes out = codes_at(to, spans[i].first, d_ffn);
-        rr_push_matmul_q8 push = product(engine, w, codes_at(h, spans[i].first, w->planes.cols), spans[i].n);
+        rr_push_matmul_q8 push =
+            product(engine, w, codes_at(h, spans[i].first, w->planes.cols), spans[i].n);
         push.y = base + out.values;
         push.extra = base + out.groups;
         push.gap = d_ffn;
@@ -226,14 +241,15 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
     record_attention(engine, pass, rows, index, attn);
     record_out(engine, pass, rows, &layer->o, attn);
     record_norm(engine, base + at->x + (uint64_t)rows.first * c->d_model * 4, layer->ffn_norm,
-                codes_at(h, rows.first, c->d_model), rows.n, c->d_model, 1);
+        codes_at(h, rows.first, c->d_model), rows.n, c->d_model, 1);
     record_gate_up(engine, pass, rows, &layer->q8.gate_up, h, act);
     record_out(engine, pass, rows, &layer->down, act);
 }
 
-/* Logits and arg max of head rows [begin, end). lm_head's rounding goes straight into the logits, where it would be a third
- * of the whole graph's, so its input comes as two int8 terms: rows of their own for the product, added up by the arg max. The
- * second term's logits lie behind the first's, where those of the next head rows will. */
+/* Logits and arg max of head rows [begin, end). lm_head's rounding goes straight into the logits,
+ * where it would be a third of the whole graph's, so its input comes as two int8 terms: rows of
+ * their own for the product, added up by the arg max. The second term's logits lie behind the
+ * first's, where those of the next head rows will. */
 static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end) {
     const rr_qwen2_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
@@ -241,17 +257,17 @@ static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, 
     const uint32_t n_cols = rr_head_cols(engine, pass);
     const uint64_t logits = base + engine->at.logits + (uint64_t)begin * n_cols * 4;
     record_norm(engine, base + engine->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
-                engine->weights.output_norm, h, end - begin, c->d_model, 2);
+        engine->weights.output_norm, h, end - begin, c->d_model, 2);
     rr_push_matmul_q8 push = product(engine, &engine->weights.output, h, 2 * (end - begin));
     push.y = logits;
     push.n_out = push.y_stride = n_cols;
     record_matmul(engine, pass->head_family, &engine->weights.output, RR_END_F32, &push);
     rr_graph_barrier(engine);
     rr_push_argmax argmax = {.x = logits,
-                             .y = base + engine->at.ids + (uint64_t)begin * 4,
-                             .cols = n_cols,
-                             .n_rows = end - begin,
-                             .n_terms = 2};
+        .y = base + engine->at.ids + (uint64_t)begin * 4,
+        .cols = n_cols,
+        .n_rows = end - begin,
+        .n_terms = 2};
     rr_graph_record(engine, RR_OP_argmax, (rr_kern_key){0}, &argmax);
     rr_graph_barrier(engine);
 }

@@ -1,4 +1,5 @@
-/* The kernel table. Owns pipelines; grids and specialization constants of every variant stand in the code tables. */
+/* The kernel table. Owns pipelines; grids and specialization constants of every variant stand in
+ * the code tables. */
 #include "runtime/engine/kern_rows.h"
 
 #include <assert.h>
@@ -10,11 +11,11 @@
 #include "shaders/attention.h"
 #include "shaders/attention_mass.h"
 #include "shaders/embed.h"
-#include "shaders/matmul.h"
-#include "shaders/matmul_q8.h"
 #include "shaders/lanes.h"
 #include "shaders/lanes_attention.h"
 #include "shaders/lanes_layer.h"
+#include "shaders/matmul.h"
+#include "shaders/matmul_q8.h"
 #include "shaders/rmsnorm.h"
 #include "shaders/rmsnorm_q8.h"
 #include "shaders/roof.h"
@@ -22,7 +23,8 @@
 #include "shaders/swiglu.h"
 #include "shaders/token_mass.h"
 
-static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_attention, &rr_code_attention_coop, &rr_code_q8, &rr_code_lanes};
+static const rr_code_table *const code_tables[] = {
+    &rr_code_plain, &rr_code_attention, &rr_code_attention_coop, &rr_code_q8, &rr_code_lanes};
 
 /* A variant's code, and the table that it stands in. */
 typedef struct kern_code {
@@ -93,8 +95,9 @@ uint64_t rr_variants_hash(void) {
 
 bool rr_variant_fits(const rr_variant *variant, const rr_device_info *info) {
     const rr_code_row *code = code_of(variant).row;
-    return code != NULL && (variant->caps & ~info->caps) == 0 && info->subgroup_size >= code->min_subgroup &&
-           (code->max_subgroup == 0 || info->subgroup_size <= code->max_subgroup);
+    return code != NULL && (variant->caps & ~info->caps) == 0 &&
+        info->subgroup_size >= code->min_subgroup &&
+        (code->max_subgroup == 0 || info->subgroup_size <= code->max_subgroup);
 }
 
 bool rr_kern_fits(const rr_variant *variant, const rr_kern_key *key, const rr_device_info *info) {
@@ -108,7 +111,7 @@ bool rr_kern_fits(const rr_variant *variant, const rr_kern_key *key, const rr_de
 bool rr_kern_pays(const rr_variant *variant, const rr_kern_key *key, const rr_device_info *info) {
     const kern_code code = code_of(variant);
     return code.table == NULL || code.table->pays == NULL || (variant->caps & info->lifted) != 0 ||
-           code.table->pays(code.row, key, info);
+        code.table->pays(code.row, key, info);
 }
 
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info) {
@@ -183,8 +186,8 @@ void rr_kern_destroy(rr_kern **kern) {
     *kern = NULL;
 }
 
-static const kern_entry *entry_find(const rr_kern *kern, rr_op op, const rr_kern_key *key,
-                                    const rr_variant *variant) {
+static const kern_entry *entry_find(
+    const rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant) {
     for (size_t i = 0; i < kern->n; i++) {
         const kern_entry *e = &kern->entries[i];
         if (e->op == op && e->variant == variant && memcmp(&e->key, key, sizeof *key) == 0) {
@@ -194,16 +197,19 @@ static const kern_entry *entry_find(const rr_kern *kern, rr_op op, const rr_kern
     return NULL;
 }
 
-static rr_site site_of(const rr_kern *kern, const rr_code_table *table, const rr_kern_key *key, uint32_t tile,
-                       const void *push) {
+static rr_site site_of(const rr_kern *kern, const rr_code_table *table, const rr_kern_key *key,
+    uint32_t tile, const void *push) {
     const rr_device_info *info = rr_vk_info(kern->device);
     uint32_t pinned = pinned_of(table, info);
-    return (rr_site){.key = key, .tile = tile, .subgroup = pinned != 0 ? pinned : info->subgroup_size, .info = info,
-                     .push = push};
+    return (rr_site){.key = key,
+        .tile = tile,
+        .subgroup = pinned != 0 ? pinned : info->subgroup_size,
+        .info = info,
+        .push = push};
 }
 
-rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant,
-                          rr_diag *diag) {
+rr_status rr_kern_prepare(
+    rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant, rr_diag *diag) {
     if (kern->on_prepare != NULL) {
         kern->on_prepare(kern->on_prepare_user, op, key);
         return RR_OK;
@@ -228,11 +234,12 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
     }
     const kern_code code = code_of(variant);
     if (code.row == NULL) {
-        return rr_fail(diag, RR_E_INTERNAL, "kernel %s/%s has no row in kern.c", rr_op_name(op), variant->name);
+        return rr_fail(diag, RR_E_INTERNAL, "kernel %s/%s has no row in kern.c", rr_op_name(op),
+            variant->name);
     }
     if (code.table->fits != NULL && !code.table->fits(code.row, key, rr_vk_info(kern->device))) {
-        return rr_fail(diag, RR_E_UNSUPPORTED, "kernel %s/%s does not suit this format on this device", rr_op_name(op),
-                       variant->name);
+        return rr_fail(diag, RR_E_UNSUPPORTED,
+            "kernel %s/%s does not suit this format on this device", rr_op_name(op), variant->name);
     }
     const rr_module *module = &variant->module;
     if (variant->by_format != NULL && (unsigned)key->format < RR_MODULES) {
@@ -243,13 +250,13 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
         uint32_t spec[RR_MAX_SPEC];
         rr_site at = site_of(kern, code.table, key, code.row->tiles[t], NULL);
         rr_vk_kernel_params params = {.label = rr_op_name(op),
-                                      .spirv = module->spirv,
-                                      .spirv_bytes = module->bytes,
-                                      .spec = spec,
-                                      .n_spec = code.row->spec(&at, spec),
-                                      .push_bytes = rr_op_push_bytes(op),
-                                      .subgroup_size = pinned_of(code.table, at.info),
-                                      .caps = variant->caps};
+            .spirv = module->spirv,
+            .spirv_bytes = module->bytes,
+            .spec = spec,
+            .n_spec = code.row->spec(&at, spec),
+            .push_bytes = rr_op_push_bytes(op),
+            .subgroup_size = pinned_of(code.table, at.info),
+            .caps = variant->caps};
         rr_status status = rr_vk_kernel_create(kern->device, &params, &entry.tiles[t], diag);
         if (status != RR_OK) {
             entry_destroy(kern, &entry);
@@ -260,8 +267,8 @@ rr_status rr_kern_prepare(rr_kern *kern, rr_op op, const rr_kern_key *key, const
     return RR_OK;
 }
 
-const rr_vk_kernel *rr_kern_kernel(const rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant,
-                                   size_t t, uint32_t *tile) {
+const rr_vk_kernel *rr_kern_kernel(const rr_kern *kern, rr_op op, const rr_kern_key *key,
+    const rr_variant *variant, size_t t, uint32_t *tile) {
     const kern_entry *entry = entry_find(kern, op, key, variant);
     if (entry == NULL || t >= RR_MAX_TILES || entry->tiles[t] == NULL) {
         return NULL;
@@ -271,7 +278,7 @@ const rr_vk_kernel *rr_kern_kernel(const rr_kern *kern, rr_op op, const rr_kern_
 }
 
 void rr_kern_record(rr_kern *kern, rr_vk_commands *commands, rr_op op, const rr_kern_key *key,
-                    const rr_variant *variant, const void *push) {
+    const rr_variant *variant, const void *push) {
     if (variant == NULL) {
         variant = rr_pick(op, key, rr_vk_info(kern->device));
     }

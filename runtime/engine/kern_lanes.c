@@ -1,4 +1,5 @@
-/* Specialization and grids of the kernels of software devices, one row for each of their variants. */
+/* Specialization and grids of the kernels of software devices, one row for each of their
+ * variants. */
 #include "quant/lanes.h"
 #include "runtime/engine/kern_rows.h"
 #include "shaders/lanes.h"
@@ -41,7 +42,8 @@ static uint32_t spec_layer(const rr_site *at, uint32_t *values) {
     return n + 9;
 }
 
-/* Query rows a subgroup. Decode: all heads of a group, at most 8. Prefill: what still fits the registers. */
+/* Query rows a subgroup. Decode: all heads of a group, at most 8. Prefill: what still fits the
+ * registers. */
 static uint32_t attention_rows(const rr_site *at) {
     return at->key->head_size <= 64 ? 8 : 4;
 }
@@ -67,12 +69,14 @@ static rr_grid grid_embed(const rr_site *at) {
 static rr_grid grid_qkv(const rr_site *at) {
     const rr_push_lanes_qkv *p = at->push;
     uint32_t heads = p->n_heads + 2 * p->n_kv_heads;
-    return (rr_grid){rr_div_up(p->n_tokens, at->tile), heads * (at->key->head_size / 2 / RR_LANES_UNIT)};
+    return (rr_grid){
+        rr_div_up(p->n_tokens, at->tile), heads * (at->key->head_size / 2 / RR_LANES_UNIT)};
 }
 
 static rr_grid grid_attention_prefill(const rr_site *at) {
     const rr_push_lanes_attention *p = at->push;
-    return (rr_grid){rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), attention_rows(at)), p->n_kv_heads};
+    return (rr_grid){
+        rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), attention_rows(at)), p->n_kv_heads};
 }
 
 static rr_grid grid_attention_decode(const rr_site *at) {
@@ -121,15 +125,19 @@ static uint32_t n_tokens_head(const void *push) {
 }
 
 enum { MIN_LANES = 8, MAX_LANES = 16 }; /* what a subgroup may have: quant/lanes.h */
-#define TILES {1, 2, 3, 4, 5, 6, 7, 8}
+#define TILES \
+    { 1, 2, 3, 4, 5, 6, 7, 8 }
 
 static const rr_code_row rows[] = {
     {RR_OP_lanes_embed, "cpu", {1}, spec_embed, grid_embed, NULL, MAX_LANES, MIN_LANES},
     {RR_OP_lanes_qkv, "cpu", TILES, spec_qkv, grid_qkv, n_tokens_qkv, MAX_LANES, MIN_LANES},
-    {RR_OP_lanes_attention_prefill, "cpu", {1}, spec_attention_prefill, grid_attention_prefill, NULL, MAX_LANES, MIN_LANES},
-    {RR_OP_lanes_attention_decode, "cpu", {1}, spec_attention_decode, grid_attention_decode, NULL, MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_attention_prefill, "cpu", {1}, spec_attention_prefill, grid_attention_prefill,
+        NULL, MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_attention_decode, "cpu", {1}, spec_attention_decode, grid_attention_decode, NULL,
+        MAX_LANES, MIN_LANES},
     {RR_OP_lanes_out, "cpu", TILES, spec_product, grid_out, n_tokens_out, MAX_LANES, MIN_LANES},
-    {RR_OP_lanes_gate_up, "cpu", TILES, spec_product, grid_gate_up, n_tokens_gate_up, MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_gate_up, "cpu", TILES, spec_product, grid_gate_up, n_tokens_gate_up, MAX_LANES,
+        MIN_LANES},
     {RR_OP_lanes_layer, "cpu", {1}, spec_layer, grid_layer, NULL, MAX_LANES, MIN_LANES},
     {RR_OP_lanes_head, "cpu", TILES, spec_product, grid_head, n_tokens_head, MAX_LANES, MIN_LANES},
 };

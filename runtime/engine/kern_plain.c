@@ -27,8 +27,8 @@ static uint32_t spec_head(const rr_site *at, uint32_t *values) {
     return 1;
 }
 
-/* Output rows a lane: more of them share each activation, fewer need fewer registers. 4 suits most compilers; where a lane
- * has few registers, 3 rows spill already (docs/isa.md). */
+/* Output rows a lane: more of them share each activation, fewer need fewer registers. 4 suits most
+ * compilers; where a lane has few registers, 3 rows spill already (docs/isa.md). */
 enum { MATMUL_ROWS = 4, MATMUL_ROWS_FEW = 2 };
 static uint32_t matmul_rows(const rr_site *at) {
     return rr_few_registers(at->info) ? MATMUL_ROWS_FEW : MATMUL_ROWS;
@@ -48,7 +48,8 @@ static uint32_t spec_matmul_lanes(const rr_site *at, uint32_t *values) {
     return n + 1;
 }
 
-/* Query rows a workgroup of the plain kernel: what fits the registers with the sums of a whole head. */
+/* Query rows a workgroup of the plain kernel: what fits the registers with the sums of a whole
+ * head. */
 static uint32_t attention_rows(const rr_site *at) {
     uint32_t rows = at->key->head_size <= 64 ? 32 : 16;
     return rr_few_registers(at->info) ? rows / 2 : rows;
@@ -60,7 +61,8 @@ static uint32_t spec_attention_prefill(const rr_site *at, uint32_t *values) {
     return 2;
 }
 
-/* Query rows a subgroup. Decode: all heads of a group, at most 8. Prefill: what still fits the registers. */
+/* Query rows a subgroup. Decode: all heads of a group, at most 8. Prefill: what still fits the
+ * registers. */
 static uint32_t lanes_rows(const rr_site *at) {
     return at->key->head_size <= 64 ? 8 : 4;
 }
@@ -91,7 +93,8 @@ static rr_grid grid_matmul_decode(const rr_site *at) {
 
 static rr_grid grid_matmul_lanes(const rr_site *at) {
     const rr_push_matmul *p = at->push;
-    return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, at->subgroup * MATMUL_ROWS)};
+    return (rr_grid){
+        rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, at->subgroup * MATMUL_ROWS)};
 }
 
 static rr_grid grid_embed(const rr_site *at) {
@@ -105,17 +108,20 @@ static rr_grid grid_rmsnorm(const rr_site *at) {
 
 static rr_grid grid_rope(const rr_site *at) {
     const rr_push_rope *p = at->push;
-    return (rr_grid){rr_div_up((p->n_heads + 2 * p->n_kv_heads) * (at->key->head_size / 4), 64), p->n_rows};
+    return (rr_grid){
+        rr_div_up((p->n_heads + 2 * p->n_kv_heads) * (at->key->head_size / 4), 64), p->n_rows};
 }
 
 static rr_grid grid_attention_prefill(const rr_site *at) {
     const rr_push_attention *p = at->push;
-    return (rr_grid){rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), attention_rows(at)), p->n_kv_heads};
+    return (rr_grid){
+        rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), attention_rows(at)), p->n_kv_heads};
 }
 
 static rr_grid grid_attention_prefill_lanes(const rr_site *at) {
     const rr_push_attention *p = at->push;
-    return (rr_grid){rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), lanes_rows(at)), p->n_kv_heads};
+    return (rr_grid){
+        rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), lanes_rows(at)), p->n_kv_heads};
 }
 
 static rr_grid grid_attention_decode(const rr_site *at) {
@@ -160,17 +166,24 @@ static const rr_code_row rows[] = {
     {RR_OP_embed, "base", {1}, spec_format, grid_embed, NULL, 0, 0},
     {RR_OP_rmsnorm, "base", {1}, spec_none, grid_rmsnorm, NULL, 0, 0},
     {RR_OP_matmul_prefill, "base", {8}, spec_matmul, grid_matmul_prefill, n_tokens_matmul, 0, 0},
-    {RR_OP_matmul_prefill, "lanes", {8}, spec_matmul_lanes, grid_matmul_lanes, n_tokens_matmul, 0, 0},
-    {RR_OP_matmul_decode, "base", {1, 4, 8}, spec_matmul, grid_matmul_decode, n_tokens_matmul, 0, 0},
-    {RR_OP_matmul_decode, "lanes", {1, 4, 8}, spec_matmul_lanes, grid_matmul_lanes, n_tokens_matmul, 0, 0},
+    {RR_OP_matmul_prefill, "lanes", {8}, spec_matmul_lanes, grid_matmul_lanes, n_tokens_matmul, 0,
+        0},
+    {RR_OP_matmul_decode, "base", {1, 4, 8}, spec_matmul, grid_matmul_decode, n_tokens_matmul, 0,
+        0},
+    {RR_OP_matmul_decode, "lanes", {1, 4, 8}, spec_matmul_lanes, grid_matmul_lanes, n_tokens_matmul,
+        0, 0},
     {RR_OP_rope, "base", {1}, spec_head, grid_rope, NULL, 0, 0},
-    {RR_OP_attention_prefill, "base", {1}, spec_attention_prefill, grid_attention_prefill, NULL, 0, 0},
-    {RR_OP_attention_prefill, "lanes", {1}, spec_attention_prefill_lanes, grid_attention_prefill_lanes, NULL, 16, 0},
-    {RR_OP_attention_decode, "lanes", {1}, spec_attention_decode_lanes, grid_attention_decode, NULL, 16, 0},
+    {RR_OP_attention_prefill, "base", {1}, spec_attention_prefill, grid_attention_prefill, NULL, 0,
+        0},
+    {RR_OP_attention_prefill, "lanes", {1}, spec_attention_prefill_lanes,
+        grid_attention_prefill_lanes, NULL, 16, 0},
+    {RR_OP_attention_decode, "lanes", {1}, spec_attention_decode_lanes, grid_attention_decode, NULL,
+        16, 0},
     {RR_OP_attention_decode, "base", {1}, spec_head, grid_attention_decode, NULL, 0, 0},
     {RR_OP_attention_mass, "base", {1}, spec_head, grid_attention_mass, NULL, 0, 0},
     {RR_OP_attention_mass, "subgroup", {1}, spec_head, grid_attention_mass, NULL, 0, 4},
-    {RR_OP_attention_mass, "lanes", {1}, spec_attention_decode_lanes, grid_attention_mass_lanes, NULL, 16, 0},
+    {RR_OP_attention_mass, "lanes", {1}, spec_attention_decode_lanes, grid_attention_mass_lanes,
+        NULL, 16, 0},
     {RR_OP_token_mass, "base", {1}, spec_none, grid_token_mass, NULL, 0, 0},
     {RR_OP_swiglu, "base", {1}, spec_none, grid_swiglu, NULL, 0, 0},
     {RR_OP_argmax, "base", {1}, spec_none, grid_argmax, NULL, 0, 0},

@@ -20,20 +20,22 @@ static uint32_t n_tokens(const void *push) {
     return ((const rr_push_matmul_q8 *)push)->n_tokens;
 }
 
-/* Lanes of a subgroup: the fewest that the device can do with. There a subgroup's registers may be shared out among its lanes, and more
- * lanes leave each too few. */
+/* Lanes of a subgroup: the fewest that the device can do with. There a subgroup's registers may be
+ * shared out among its lanes, and more lanes leave each too few. */
 static uint32_t subgroup(const rr_device_info *info) {
     return info->subgroup_size_min;
 }
 
-/* matmul_q8_decode.comp. The result's bits depend on `slices` alone, which is the same for all of a device's tiles. */
+/* matmul_q8_decode.comp. The result's bits depend on `slices` alone, which is the same for all of a
+ * device's tiles. */
 typedef struct decode_shape {
     uint32_t tokens, rows, slices, split, passes, lanes;
     uint32_t block; /* rows a workgroup */
 } decode_shape;
 
 static decode_shape decode_shape_of(const rr_site *at, uint32_t slices) {
-    /* what the registers hold of tokens; more of them take more teams, which share the weights in the cache */
+    /* what the registers hold of tokens; more of them take more teams, which share the weights in
+     * the cache */
     const uint32_t team_tokens = at->subgroup < 32 ? 4 : 8;
     /* … and of rows, each of which has an address in every plane */
     const rr_qtype_info *format = rr_qtype_get(at->key->format);
@@ -55,14 +57,16 @@ static decode_shape decode_shape_of(const rr_site *at, uint32_t slices) {
 
 static uint32_t spec_decode_of(const rr_site *at, uint32_t slices, uint32_t *values) {
     decode_shape s = decode_shape_of(at, slices);
-    const uint32_t all[] = {at->key->format, at->key->end, s.tokens, s.rows, s.slices, s.split, s.passes, at->subgroup, s.lanes};
+    const uint32_t all[] = {at->key->format, at->key->end, s.tokens, s.rows, s.slices, s.split,
+        s.passes, at->subgroup, s.lanes};
     memcpy(values, all, sizeof all);
     return sizeof all / sizeof all[0];
 }
 
 static rr_grid grid_decode_of(const rr_site *at, uint32_t slices) {
     const rr_push_matmul_q8 *p = at->push;
-    return (rr_grid){rr_div_up(p->n_out, decode_shape_of(at, slices).block), rr_div_up(p->n_tokens, at->tile)};
+    return (rr_grid){
+        rr_div_up(p->n_out, decode_shape_of(at, slices).block), rr_div_up(p->n_tokens, at->tile)};
 }
 
 enum { BASE_SLICES = 8, MOST_SLICES = 32 };
@@ -87,7 +91,8 @@ static rr_grid grid_decode_dot(const rr_site *at) {
     return grid_decode_of(at, dot_slices(at));
 }
 
-/* matmul_q8_prefill.comp: 128 rows × the tile's tokens a workgroup, 4 rows × 2, 4 or 8 tokens a lane. */
+/* matmul_q8_prefill.comp: 128 rows × the tile's tokens a workgroup, 4 rows × 2, 4 or 8 tokens a
+ * lane. */
 enum { PREFILL_BLOCK = 128, PREFILL_ROWS = 4 };
 
 static uint32_t spec_prefill(const rr_site *at, uint32_t *values) {
@@ -107,10 +112,17 @@ static rr_grid grid_prefill(const rr_site *at) {
     return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, PREFILL_BLOCK)};
 }
 
-/* matmul_q8_coop.comp: matrices of the size that the device has, 2 × 2 a subgroup, which is what every compiler's registers
- * hold, but for small ones in formats with offsets, where it is 1 × 2. 8 matrices along rows, of large ones as many as make 128
- * rows, and along tokens as many subgroups as the tile takes. */
-enum { COOP_ROWS = 8, COOP_MOST_ROWS = 128, COOP_SN = 2, COOP_TILE = 64, COOP_F16_SHARED_BYTES = 40 << 10 };
+/* matmul_q8_coop.comp: matrices of the size that the device has, 2 × 2 a subgroup, which is what
+ * every compiler's registers hold, but for small ones in formats with offsets, where it is 1 × 2. 8
+ * matrices along rows, of large ones as many as make 128 rows, and along tokens as many subgroups
+ * as the tile takes. */
+enum {
+    COOP_ROWS = 8,
+    COOP_MOST_ROWS = 128,
+    COOP_SN = 2,
+    COOP_TILE = 64,
+    COOP_F16_SHARED_BYTES = 40 << 10
+};
 
 static uint32_t coop_block(rr_coop_shape size) {
     return COOP_ROWS * size.m < COOP_MOST_ROWS ? COOP_ROWS * size.m : COOP_MOST_ROWS;
@@ -118,7 +130,8 @@ static uint32_t coop_block(rr_coop_shape size) {
 
 static uint32_t coop_sm(const rr_site *at, rr_coop_shape size) {
     const rr_qtype_info *format = rr_qtype_get(at->key->format);
-    bool has_offset = format->scale_bytes == 4 || (format->super_bytes != 0 && format->hi_bits != 2);
+    bool has_offset =
+        format->scale_bytes == 4 || (format->super_bytes != 0 && format->hi_bits != 2);
     return has_offset && size.m * size.n < 256 ? 1 : 2;
 }
 
@@ -127,7 +140,8 @@ static bool coop_size(const rr_coop_shapes *list, rr_coop_shape *out) {
     bool found = false;
     for (uint32_t i = 0; i < list->n; i++) {
         rr_coop_shape size = list->at[i];
-        if (rr_coop_divides(&size) && (!found || size.m * size.n * size.k > out->m * out->n * out->k)) {
+        if (rr_coop_divides(&size) &&
+            (!found || size.m * size.n * size.k > out->m * out->n * out->k)) {
             *out = size;
             found = true;
         }
@@ -152,7 +166,8 @@ static coop_shape coop_shape_of(const rr_site *at, const rr_coop_shapes *list) {
 
 static uint32_t spec_coop_of(const rr_site *at, const rr_coop_shapes *list, uint32_t *values) {
     coop_shape s = coop_shape_of(at, list);
-    const uint32_t all[] = {at->key->format, at->key->end, s.size.m, s.size.n, s.size.k, s.sm, COOP_SN, s.gm, s.gn, s.lanes};
+    const uint32_t all[] = {at->key->format, at->key->end, s.size.m, s.size.n, s.size.k, s.sm,
+        COOP_SN, s.gm, s.gn, s.lanes};
     memcpy(values, all, sizeof all);
     return sizeof all / sizeof all[0];
 }
@@ -184,7 +199,8 @@ static rr_grid grid_coop_f16(const rr_site *at) {
 static uint32_t coop_shared_bytes(const rr_site *at, const coop_shape *s, bool f16) {
     const uint32_t block = coop_block(s->size);
     const uint32_t group_bytes = f16 || s->size.k == 8 ? 64 : 32; /* of a row or token */
-    const uint32_t buffers = 2 * group_bytes * (block + at->tile), sums = 4 * COOP_SN * s->size.n * block;
+    const uint32_t buffers = 2 * group_bytes * (block + at->tile),
+                   sums = 4 * COOP_SN * s->size.n * block;
     const uint32_t stage = at->key->end == RR_END_SWIGLU ? s->lanes : 1;
     return (buffers > sums ? buffers : sums) + 16 * (block + at->tile) + 20 * stage;
 }
@@ -193,8 +209,8 @@ static const rr_coop_shapes *coop_list(const rr_code_row *row, const rr_device_i
     return row->spec == spec_coop_f16 ? &info->coop_f16 : &info->coop_int8;
 }
 
-/* A cooperative row needs a size that it can use, and room for its lanes and its memory; the halves of a Q6_K group are
- * multiplied apart. */
+/* A cooperative row needs a size that it can use, and room for its lanes and its memory; the halves
+ * of a Q6_K group are multiplied apart. */
 static bool fits(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info) {
     rr_coop_shape size = {0};
     if (row->spec != spec_coop && row->spec != spec_coop_f16) {
@@ -206,15 +222,16 @@ static bool fits(const rr_code_row *row, const rr_kern_key *key, const rr_device
     const rr_site at = {.key = key, .tile = COOP_TILE, .subgroup = subgroup(info), .info = info};
     const coop_shape s = coop_shape_of(&at, coop_list(row, info));
     return s.lanes <= info->max_workgroup_invocations &&
-           coop_shared_bytes(&at, &s, row->spec == spec_coop_f16) <= info->shared_memory_bytes;
+        coop_shared_bytes(&at, &s, row->spec == spec_coop_f16) <= info->shared_memory_bytes;
 }
 
-/* Devices with small f16 matrices have few registers, which f16 would overflow: their plain rows are better. */
+/* Devices with small f16 matrices have few registers, which f16 would overflow: their plain rows
+ * are better. */
 static bool pays(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info) {
     rr_coop_shape size = {0};
     (void)key;
     return row->spec != spec_coop_f16 ||
-           (coop_size(&info->coop_f16, &size) && size.m * size.n >= 256 && size.k == 16 &&
+        (coop_size(&info->coop_f16, &size) && size.m * size.n >= 256 && size.k == 16 &&
             info->shared_memory_bytes >= COOP_F16_SHARED_BYTES);
 }
 
@@ -222,10 +239,12 @@ static const rr_code_row rows[] = {
     {RR_OP_rmsnorm_q8, "base", {1}, spec_none, grid_rmsnorm, NULL, 0, 0},
     {RR_OP_matmul_q8_prefill, "base", {16}, spec_prefill, grid_prefill, n_tokens, 0, 0},
     {RR_OP_matmul_q8_prefill, "dot", {16, 32, 64}, spec_prefill, grid_prefill, n_tokens, 0, 0},
-    {RR_OP_matmul_q8_prefill, "coop_f16", {COOP_TILE}, spec_coop_f16, grid_coop_f16, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_prefill, "coop_f16", {COOP_TILE}, spec_coop_f16, grid_coop_f16, n_tokens, 0,
+        0},
     {RR_OP_matmul_q8_prefill, "coop", {COOP_TILE}, spec_coop, grid_coop, n_tokens, 0, 0},
     {RR_OP_matmul_q8_decode, "base", {1, 4}, spec_decode_base, grid_decode_base, n_tokens, 0, 0},
-    {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8, 16, 32}, spec_decode_dot, grid_decode_dot, n_tokens, 0, 0},
+    {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8, 16, 32}, spec_decode_dot, grid_decode_dot,
+        n_tokens, 0, 0},
 };
 
 const rr_code_table rr_code_q8 = {rows, sizeof rows / sizeof rows[0], subgroup, fits, pays};

@@ -1,5 +1,5 @@
-/* How the code of a row of variants.def is specialised and laid over a grid: one table a graph (kern_plain.c and its
- * siblings), put together by kern.c. */
+/* How the code of a row of variants.def is specialised and laid over a grid: one table a graph
+ * (kern_plain.c and its siblings), put together by kern.c. */
 #ifndef RR_ENGINE_KERN_ROWS_H
 #define RR_ENGINE_KERN_ROWS_H
 
@@ -20,18 +20,20 @@ typedef struct rr_site {
     uint32_t tile;     /* tokens a workgroup takes */
     uint32_t subgroup; /* lanes: what the table pins, else the device's usual number */
     const rr_device_info *info;
-    const void *push;  /* NULL when specialising */
+    const void *push; /* NULL when specialising */
 } rr_site;
 
-/* How the code of a row of variants.def is specialised and laid over a grid. Token tiles: several pipelines that differ in
- * how many tokens a workgroup takes; the smallest that holds the pass is recorded, else the largest, repeated. */
+/* How the code of a row of variants.def is specialised and laid over a grid. Token tiles: several
+ * pipelines that differ in how many tokens a workgroup takes; the smallest that holds the pass is
+ * recorded, else the largest, repeated. */
 typedef struct rr_code_row {
     rr_op op;
     const char *variant;
-    uint32_t tiles[RR_MAX_TILES];                           /* ascending, 0 = no more */
+    uint32_t tiles[RR_MAX_TILES];                          /* ascending, 0 = no more */
     uint32_t (*spec)(const rr_site *at, uint32_t *values); /* constants 0…; returns the count */
     rr_grid (*grid)(const rr_site *at);
-    uint32_t (*n_tokens)(const void *push); /* by which the tile is chosen; NULL = the op takes one tile only */
+    /* by which the tile is chosen; NULL = the op takes one tile only */
+    uint32_t (*n_tokens)(const void *push);
     uint32_t max_subgroup, min_subgroup; /* lanes that the code can handle; 0 = any */
 } rr_code_row;
 
@@ -54,9 +56,11 @@ static inline bool rr_coop_side_divides(uint32_t side) {
     return side == 8 || side == 16 || side == 32;
 }
 
-/* Whether each side of a matrix's size is 8, 16 or 32: it divides tiles of 32 and is not smaller than any that drivers list. */
+/* Whether each side of a matrix's size is 8, 16 or 32: it divides tiles of 32 and is not smaller
+ * than any that drivers list. */
 static inline bool rr_coop_divides(const rr_coop_shape *size) {
-    return rr_coop_side_divides(size->m) && rr_coop_side_divides(size->n) && rr_coop_side_divides(size->k);
+    return rr_coop_side_divides(size->m) && rr_coop_side_divides(size->n) &&
+        rr_coop_side_divides(size->k);
 }
 
 extern const rr_code_table rr_code_plain;

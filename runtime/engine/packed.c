@@ -29,7 +29,7 @@ static uint64_t hash_tensor(uint64_t hash, const rr_gguf_tensor *tensor) {
 
 uint64_t rr_packed_key(const rr_packed_wish *wish) {
     const uint64_t numbers[] = {RR_PACKED_VERSION, wish->recipe, rr_gguf_file_bytes(wish->gguf),
-                                (uint64_t)rr_gguf_modified_ns(wish->gguf)};
+        (uint64_t)rr_gguf_modified_ns(wish->gguf)};
     uint64_t head_bytes;
     const void *head = rr_gguf_head(wish->gguf, &head_bytes);
     uint64_t hash = rr_hash(0, numbers, sizeof numbers);
@@ -46,7 +46,8 @@ void rr_packed_path(const char *model_path, const char *layout, rr_buf *out) {
     rr_buf_printf(out, "%s.%s.packed", model_path, layout);
 }
 
-bool rr_packed_lay_out(const rr_packed_wish *wish, rr_packed_head *head, rr_packed_entry *table, uint64_t *file_bytes) {
+bool rr_packed_lay_out(const rr_packed_wish *wish, rr_packed_head *head, rr_packed_entry *table,
+    uint64_t *file_bytes) {
     *head = (rr_packed_head){.key = rr_packed_key(wish), .n = wish->n};
     memcpy(head->magic, RR_PACKED_MAGIC, sizeof head->magic);
     uint64_t at = rr_round_up(sizeof *head + wish->n * sizeof *table, DATA_ALIGN);
@@ -118,7 +119,8 @@ static const char *check(const rr_packed_wish *wish, rr_packed *packed) {
     }
     for (size_t i = 0; i < wish->n; i++) {
         rr_packed_entry entry;
-        if (!rr_file_in_read(&packed->file, sizeof found + i * sizeof entry, &entry, sizeof entry) ||
+        if (!rr_file_in_read(
+                &packed->file, sizeof found + i * sizeof entry, &entry, sizeof entry) ||
             entry.offset != packed->table[i].offset || entry.bytes != packed->table[i].bytes) {
             return "is damaged";
         }
@@ -155,7 +157,7 @@ typedef struct read_job {
     rr_packed *packed;
     uint64_t offset, bytes; /* in the file */
     uint8_t *to;
-    size_t first;           /* piece of the item */
+    size_t first; /* piece of the item */
     atomic_size_t n_taken;
     atomic_bool failed;
 } read_job;
@@ -163,7 +165,8 @@ typedef struct read_job {
 /* One step is asked for at a time, by whichever thread comes first, so that the others go on. */
 static void ask_ahead(rr_packed *packed, uint64_t end) {
     uint64_t asked = atomic_load(&packed->asked_bytes);
-    if (end + AHEAD_BYTES > asked && atomic_compare_exchange_strong(&packed->asked_bytes, &asked, asked + AHEAD_STEP)) {
+    if (end + AHEAD_BYTES > asked &&
+        atomic_compare_exchange_strong(&packed->asked_bytes, &asked, asked + AHEAD_STEP)) {
         rr_file_in_will_read(&packed->file, asked, AHEAD_STEP);
     }
 }
@@ -177,23 +180,30 @@ static void read_pieces(void *user, size_t worker) {
         if (begin >= job->bytes || atomic_load(&job->failed)) {
             return;
         }
-        size_t bytes = job->bytes - begin < RR_PACKED_PIECE ? (size_t)(job->bytes - begin) : RR_PACKED_PIECE;
+        size_t bytes =
+            job->bytes - begin < RR_PACKED_PIECE ? (size_t)(job->bytes - begin) : RR_PACKED_PIECE;
         ask_ahead(job->packed, job->offset + begin);
         if (!rr_file_in_read(&job->packed->file, job->offset + begin, buffer, bytes)) {
             atomic_store(&job->failed, true);
             return;
         }
-        job->packed->pieces[job->first + i] = rr_packed_piece_checksum(job->first + i, buffer, bytes);
+        job->packed->pieces[job->first + i] =
+            rr_packed_piece_checksum(job->first + i, buffer, bytes);
         memcpy(job->to + begin, buffer, bytes);
     }
 }
 
 bool rr_packed_read(rr_packed *packed, size_t i, uint64_t at, uint64_t bytes, void *to) {
     const rr_packed_entry *entry = &packed->table[i];
-    read_job job = {.packed = packed, .offset = entry->offset + at, .bytes = bytes, .to = to, .first = (size_t)(at / RR_PACKED_PIECE)};
+    read_job job = {.packed = packed,
+        .offset = entry->offset + at,
+        .bytes = bytes,
+        .to = to,
+        .first = (size_t)(at / RR_PACKED_PIECE)};
     rr_parallel_for(packed->n_workers, packed->n_workers, read_pieces, &job);
     bool last = at + bytes == entry->bytes;
-    if (job.failed || (last && rr_packed_item_checksum(entry->bytes, packed->pieces) != entry->checksum)) {
+    if (job.failed ||
+        (last && rr_packed_item_checksum(entry->bytes, packed->pieces) != entry->checksum)) {
         rr_log(RR_LOG_DEBUG, "packed weights: %s: item %zu is damaged", packed->path.data, i);
         return false;
     }

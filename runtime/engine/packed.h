@@ -1,11 +1,13 @@
-/* The packed weights on disk, beside the model: <model path>.<layout>.packed. A later start reads them instead of packing.
- * Owns: the file, its format, the key that tells a stale one. Does not own the list of what is packed (weights.c).
+/* The packed weights on disk, beside the model: <model path>.<layout>.packed. A later start reads
+ * them instead of packing. Owns: the file, its format, the key that tells a stale one. Does not own
+ * the list of what is packed (weights.c).
  *
- * Layout, little endian: the head (8 bytes of magic with the version of this layout, the key, n, the checksum of head and
- * table), a table of n entries (offset, bytes, checksum), zeros up to a multiple of 4096, then the items, each at a multiple of
- * 256, one behind the other. The file is hostile until checked: it counts only when its table is the very one that this model
- * would have and its length agrees, and an item only when its checksum does.
- * Nothing here is an error: what fails is a debug line, and the weights are packed from the model. */
+ * Layout, little endian: the head (8 bytes of magic with the version of this layout, the key, n,
+ * the checksum of head and table), a table of n entries (offset, bytes, checksum), zeros up to a
+ * multiple of 4096, then the items, each at a multiple of 256, one behind the other. The file is
+ * hostile until checked: it counts only when its table is the very one that this model would have
+ * and its length agrees, and an item only when its checksum does. Nothing here is an error: what
+ * fails is a debug line, and the weights are packed from the model. */
 #ifndef RR_ENGINE_PACKED_H
 #define RR_ENGINE_PACKED_H
 
@@ -23,8 +25,8 @@ typedef struct rr_packed_wish {
     size_t n;
 } rr_packed_wish;
 
-/* The key of content: layout, recipe, RR_PACKED_VERSION, the model's metadata and tensor table, its size and time of change, and
- * of each tensor 4 KiB at its start, at each 16 MiB and at its end. */
+/* The key of content: layout, recipe, RR_PACKED_VERSION, the model's metadata and tensor table, its
+ * size and time of change, and of each tensor 4 KiB at its start, at each 16 MiB and at its end. */
 uint64_t rr_packed_key(const rr_packed_wish *wish);
 /* Appends the path of the file. */
 void rr_packed_path(const char *model_path, const char *layout, rr_buf *out);
@@ -33,9 +35,10 @@ typedef struct rr_packed rr_packed;
 
 /* NULL when there is no such file, or it is stale or damaged. */
 rr_packed *rr_packed_open(const rr_packed_wish *wish);
-/* Bytes [at, at + bytes) of item i to `to`, which may be slow to read: the parts of an item in turn, each but the last a multiple of
- * RR_PACKED_PIECE, the items in order. False when they cannot be read, or the item, whose last part this is, is damaged: then all
- * that was read of it is of no use. All threads work on it, each through a buffer of its own. */
+/* Bytes [at, at + bytes) of item i to `to`, which may be slow to read: the parts of an item in
+ * turn, each but the last a multiple of RR_PACKED_PIECE, the items in order. False when they cannot
+ * be read, or the item, whose last part this is, is damaged: then all that was read of it is of no
+ * use. All threads work on it, each through a buffer of its own. */
 enum { RR_PACKED_PIECE = 256 << 10 };
 bool rr_packed_read(rr_packed *packed, size_t i, uint64_t at, uint64_t bytes, void *to);
 /* A damaged file is removed, so that the next start writes it anew. */
@@ -43,9 +46,11 @@ void rr_packed_close(rr_packed **packed, bool damaged);
 
 typedef struct rr_packed_writer rr_packed_writer;
 
-/* NULL when there is no room for twice the file, or it may not be written, or the name is taken by a file of another kind. */
+/* NULL when there is no room for twice the file, or it may not be written, or the name is taken by
+ * a file of another kind. */
 rr_packed_writer *rr_packed_begin(const rr_packed_wish *wish);
-/* The items in order. After a failure, which is a debug line, *writer is NULL and nothing is left. NULL is accepted. */
+/* The items in order. After a failure, which is a debug line, *writer is NULL and nothing is left.
+ * NULL is accepted. */
 void rr_packed_add(rr_packed_writer **writer, const void *bytes);
 /* All items were added: the file gets its name. */
 void rr_packed_finish(rr_packed_writer **writer);

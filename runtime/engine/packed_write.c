@@ -39,9 +39,9 @@ static rr_status check_room(const rr_packed_writer *writer, rr_diag *diag) {
     uint64_t room = folder.failed ? 0 : rr_file_room(folder.data);
     rr_buf_destroy(&folder);
     return room / 2 >= writer->file_bytes
-               ? RR_OK
-               : rr_fail(diag, RR_E_IO, "%s: found room for %llu bytes, expected twice %llu", path,
-                         (unsigned long long)room, (unsigned long long)writer->file_bytes);
+        ? RR_OK
+        : rr_fail(diag, RR_E_IO, "%s: found room for %llu bytes, expected twice %llu", path,
+              (unsigned long long)room, (unsigned long long)writer->file_bytes);
 }
 
 rr_packed_writer *rr_packed_begin(const rr_packed_wish *wish) {
@@ -85,8 +85,8 @@ typedef struct sum_job {
 static void sum_piece(void *user, size_t index) {
     const sum_job *job = user;
     uint64_t begin = (uint64_t)index * RR_PACKED_PIECE, left = job->bytes - begin;
-    job->pieces[index] =
-        rr_packed_piece_checksum(index, job->data + begin, left < RR_PACKED_PIECE ? (size_t)left : RR_PACKED_PIECE);
+    job->pieces[index] = rr_packed_piece_checksum(
+        index, job->data + begin, left < RR_PACKED_PIECE ? (size_t)left : RR_PACKED_PIECE);
 }
 
 static bool checksum(const void *data, uint64_t bytes, uint64_t *out) {
@@ -117,7 +117,7 @@ static rr_status finish(rr_packed_writer *writer, rr_diag *diag) {
     RR_TRY(skip_to(writer, writer->file_bytes, diag));
     RR_TRY(rr_file_out_rewrite(&writer->file, 0, &writer->head, sizeof writer->head, diag));
     RR_TRY(rr_file_out_rewrite(&writer->file, sizeof writer->head, writer->table,
-                               (size_t)writer->head.n * sizeof *writer->table, diag));
+        (size_t)writer->head.n * sizeof *writer->table, diag));
     return rr_file_out_finish(&writer->file, diag);
 }
 
@@ -136,8 +136,9 @@ void rr_packed_finish(rr_packed_writer **pointer) {
         return;
     }
     if (finish(writer, &diag) == RR_OK) {
-        rr_log(RR_LOG_INFO, "weights: packed cache %s written, %llu bytes; --no-packed-cache does without",
-               writer->path.data, (unsigned long long)writer->file_bytes);
+        rr_log(RR_LOG_INFO,
+            "weights: packed cache %s written, %llu bytes; --no-packed-cache does without",
+            writer->path.data, (unsigned long long)writer->file_bytes);
     } else {
         rr_log(RR_LOG_INFO, "packed weights: not written: %s", diag.text);
     }

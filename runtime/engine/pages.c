@@ -12,26 +12,32 @@ struct rr_pages {
     rr_pages_plan plan;
     rr_vk_buffer *buffers; /* of plan.n_each pages, the last one maybe fewer */
     uint32_t n_buffers;
-    rr_vk_buffer tables;   /* addresses [n_sessions][plan.n_places] */
-    uint32_t *lists;       /* pages [n_sessions][plan.n_places] */
-    uint32_t *n;           /* places taken of a list [n_sessions] */
-    uint32_t *n_told;      /* so many of them, from the first on, are in the device's table [n_sessions] */
-    uint32_t *n_lists;     /* in which a page stands [n_pages] */
-    uint32_t *free;        /* those in none, a stack [n_free] */
+    rr_vk_buffer tables; /* addresses [n_sessions][plan.n_places] */
+    uint32_t *lists;     /* pages [n_sessions][plan.n_places] */
+    uint32_t *n;         /* places taken of a list [n_sessions] */
+    /* so many of them, from the first on, are in the device's table [n_sessions] */
+    uint32_t *n_told;
+    uint32_t *n_lists; /* in which a page stands [n_pages] */
+    uint32_t *free;    /* those in none, a stack [n_free] */
     uint32_t n_free;
-    uint64_t *addresses;   /* scratch [plan.n_places] */
+    uint64_t *addresses; /* scratch [plan.n_places] */
 };
 
 uint32_t rr_pages_of(size_t n_tokens) {
     return (uint32_t)((n_tokens + RR_KV_PAGE - 1) / RR_KV_PAGE);
 }
 
-rr_pages_plan rr_pages_plan_make(const rr_qwen2_config *config, const rr_engine_limits *limits, const rr_device_info *info) {
+rr_pages_plan rr_pages_plan_make(
+    const rr_qwen2_config *config, const rr_engine_limits *limits, const rr_device_info *info) {
     enum { ALIGNED = 256 }; /* what a buffer may take more than its bytes: vk.h */
-    rr_pages_plan plan = {.page_bytes = rr_kv_bytes_per_token(config) * RR_KV_PAGE, .n_places = rr_pages_of(limits->n_context)};
+    rr_pages_plan plan = {.page_bytes = rr_kv_bytes_per_token(config) * RR_KV_PAGE,
+        .n_places = rr_pages_of(limits->n_context)};
     plan.n_listed = plan.n_places * limits->n_sessions;
-    plan.n_pages = limits->kv_tokens < (uint64_t)plan.n_listed * RR_KV_PAGE ? rr_pages_of(limits->kv_tokens) : plan.n_listed;
-    if (plan.page_bytes <= UINT32_MAX && info->max_allocation_bytes > ALIGNED) { /* kernels take offsets in it of 32 bits */
+    plan.n_pages = limits->kv_tokens < (uint64_t)plan.n_listed * RR_KV_PAGE
+        ? rr_pages_of(limits->kv_tokens)
+        : plan.n_listed;
+    /* kernels take offsets in it of 32 bits */
+    if (plan.page_bytes <= UINT32_MAX && info->max_allocation_bytes > ALIGNED) {
         const uint64_t each = (info->max_allocation_bytes - ALIGNED) / plan.page_bytes;
         plan.n_each = each < plan.n_pages ? (uint32_t)each : plan.n_pages;
     }
@@ -48,12 +54,12 @@ static rr_status allocate_arena(rr_engine *engine, rr_pages *pages, rr_diag *dia
     }
     for (uint32_t left = plan->n_pages; pages->n_buffers < n_buffers; pages->n_buffers++) {
         const uint32_t n = left < plan->n_each ? left : plan->n_each;
-        RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE, n * plan->page_bytes, "KV cache",
-                                   &pages->buffers[pages->n_buffers], diag));
+        RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE, n * plan->page_bytes,
+            "KV cache", &pages->buffers[pages->n_buffers], diag));
         left -= n;
     }
-    return rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE, (uint64_t)plan->n_listed * sizeof(uint64_t), "KV pages",
-                               &pages->tables, diag);
+    return rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE,
+        (uint64_t)plan->n_listed * sizeof(uint64_t), "KV pages", &pages->tables, diag);
 }
 
 rr_status rr_pages_create(rr_engine *engine, const rr_pages_plan *plan, rr_diag *diag) {
@@ -69,8 +75,8 @@ rr_status rr_pages_create(rr_engine *engine, const rr_pages_plan *plan, rr_diag 
     pages->n_lists = calloc(plan->n_pages, sizeof *pages->n_lists);
     pages->free = malloc(plan->n_pages * sizeof *pages->free);
     pages->addresses = malloc(plan->n_places * sizeof *pages->addresses);
-    if (pages->lists == NULL || pages->n == NULL || pages->n_told == NULL || pages->n_lists == NULL || pages->free == NULL ||
-        pages->addresses == NULL) {
+    if (pages->lists == NULL || pages->n == NULL || pages->n_told == NULL ||
+        pages->n_lists == NULL || pages->free == NULL || pages->addresses == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the KV cache");
     }
     while (pages->n_free < plan->n_pages) { /* the first pages on top */
@@ -113,7 +119,8 @@ static uint32_t *list_of(const rr_pages *pages, uint32_t slot) {
 }
 
 uint64_t rr_pages_table(const rr_engine *engine, uint32_t slot) {
-    return engine->pages->tables.address + (uint64_t)slot * engine->pages->plan.n_places * sizeof(uint64_t);
+    return engine->pages->tables.address +
+        (uint64_t)slot * engine->pages->plan.n_places * sizeof(uint64_t);
 }
 
 /* Where a page begins in its buffer. */
@@ -172,7 +179,8 @@ void rr_pages_cut(rr_engine *engine, uint32_t slot, size_t n) {
     while (pages->n[slot] > rr_pages_of(n)) {
         give_back(pages, list_of(pages, slot)[--pages->n[slot]]);
     }
-    pages->n_told[slot] = pages->n_told[slot] < pages->n[slot] ? pages->n_told[slot] : pages->n[slot];
+    pages->n_told[slot] =
+        pages->n_told[slot] < pages->n[slot] ? pages->n_told[slot] : pages->n[slot];
 }
 
 /* Copies a whole page: it is one piece, and what it holds behind the wanted tokens does no harm. */
@@ -180,8 +188,8 @@ static rr_status copy_page(rr_engine *engine, uint32_t from, uint32_t to, rr_dia
     const rr_pages *pages = engine->pages;
     const uint32_t n_each = pages->plan.n_each;
     RR_TRY(rr_vk_begin(engine->commands, diag));
-    rr_vk_copy(engine->commands, &pages->buffers[from / n_each], offset_of(pages, from), &pages->buffers[to / n_each],
-               offset_of(pages, to), pages->plan.page_bytes);
+    rr_vk_copy(engine->commands, &pages->buffers[from / n_each], offset_of(pages, from),
+        &pages->buffers[to / n_each], offset_of(pages, to), pages->plan.page_bytes);
     rr_vk_barrier(engine->commands);
     RR_TRY(rr_vk_submit(engine->commands, diag));
     return rr_vk_wait(engine->commands, 0, diag);
@@ -194,19 +202,22 @@ static rr_status tell(rr_engine *engine, uint32_t slot, rr_diag *diag) {
     for (uint32_t i = 0; i < n; i++) {
         pages->addresses[i] = address_of(pages, list_of(pages, slot)[first + i]);
     }
-    const uint64_t at = rr_pages_table(engine, slot) - pages->tables.address + first * sizeof(uint64_t);
-    RR_TRY(rr_vk_upload(engine->device, &pages->tables, at, pages->addresses, n * sizeof(uint64_t), diag));
+    const uint64_t at =
+        rr_pages_table(engine, slot) - pages->tables.address + first * sizeof(uint64_t);
+    RR_TRY(rr_vk_upload(
+        engine->device, &pages->tables, at, pages->addresses, n * sizeof(uint64_t), diag));
     pages->n_told[slot] = pages->n[slot];
     return RR_OK;
 }
 
-/* Place `i` of a list, the next or one before, holds a page of its own; returns the one that it held and that others list too,
- * which is the caller's to give back, or NO_PAGE. */
+/* Place `i` of a list, the next or one before, holds a page of its own; returns the one that it
+ * held and that others list too, which is the caller's to give back, or NO_PAGE. */
 static uint32_t own_place(rr_engine *engine, uint32_t slot, uint32_t i) {
     rr_pages *pages = engine->pages;
     const bool held = i < pages->n[slot];
     const uint32_t page = held ? list_of(pages, slot)[i] : NO_PAGE;
-    while (pages->n_free == 0 && !(held && pages->n_lists[page] == 1) && rr_admission_evict(engine)) {
+    while (
+        pages->n_free == 0 && !(held && pages->n_lists[page] == 1) && rr_admission_evict(engine)) {
     }
     if (held && pages->n_lists[page] == 1) {
         return NO_PAGE;

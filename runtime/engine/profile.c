@@ -1,6 +1,6 @@
-/* The profile: a timestamp in front of every dispatch of the engine's command list and one at its end; after the wait the
- * differences are added up by op, variant and shape. Neighbours without a barrier between them (q, k and v) may overlap:
- * then the last of them gets the shared time. */
+/* The profile: a timestamp in front of every dispatch of the engine's command list and one at its
+ * end; after the wait the differences are added up by op, variant and shape. Neighbours without a
+ * barrier between them (q, k and v) may overlap: then the last of them gets the shared time. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,8 @@ enum { MAX_ROWS = 256 };
 struct rr_profile {
     rr_profile_row rows[MAX_ROWS];
     size_t n_rows;
-    uint16_t marks[RR_VK_TIMESTAMPS]; /* of the list at work: the row of the dispatch behind slot i */
+    /* of the list at work: the row of the dispatch behind slot i */
+    uint16_t marks[RR_VK_TIMESTAMPS];
     uint32_t n_marks;
     bool is_closed; /* slot n_marks is written */
 };
@@ -23,8 +24,9 @@ static size_t row_of(rr_profile *profile, const rr_profile_row *like) {
     size_t i = 0;
     for (; i < profile->n_rows; i++) {
         const rr_profile_row *row = &profile->rows[i];
-        if (row->op == like->op && row->variant == like->variant && strcmp(row->format, like->format) == 0 &&
-            row->n_out == like->n_out && row->cols == like->cols) {
+        if (row->op == like->op && row->variant == like->variant &&
+            strcmp(row->format, like->format) == 0 && row->n_out == like->n_out &&
+            row->cols == like->cols) {
             return i;
         }
     }
@@ -34,8 +36,8 @@ static size_t row_of(rr_profile *profile, const rr_profile_row *like) {
     return i;
 }
 
-static void on_record(void *user, rr_vk_commands *commands, const rr_variant *variant, const rr_kern_key *key,
-                      const void *push) {
+static void on_record(void *user, rr_vk_commands *commands, const rr_variant *variant,
+    const rr_kern_key *key, const void *push) {
     rr_engine *engine = user;
     rr_profile *profile = engine->profile;
     if (profile->is_closed) {
@@ -48,7 +50,10 @@ static void on_record(void *user, rr_vk_commands *commands, const rr_variant *va
     rr_work_memory memory = {.rows = engine->rows.mapped, .rows_at = engine->rows.address};
     rr_resident_layers(engine, &memory.layers, &memory.layers_at);
     rr_work work = rr_work_of(variant->op, key, push, &memory);
-    rr_profile_row like = {.op = rr_op_name(variant->op), .variant = variant->name, .n_out = work.n_out, .cols = work.cols};
+    rr_profile_row like = {.op = rr_op_name(variant->op),
+        .variant = variant->name,
+        .n_out = work.n_out,
+        .cols = work.cols};
     memcpy(like.format, work.format, sizeof like.format);
     size_t row = row_of(profile, &like);
     rr_vk_timestamp(commands, profile->n_marks);
@@ -75,7 +80,8 @@ void rr_profile_collect(rr_engine *engine) {
     }
     for (uint32_t i = 0; i < profile->n_marks; i++) {
         if (profile->marks[i] < MAX_ROWS) {
-            profile->rows[profile->marks[i]].time_ns += (double)rr_vk_elapsed_ns(engine->commands, i, i + 1);
+            profile->rows[profile->marks[i]].time_ns +=
+                (double)rr_vk_elapsed_ns(engine->commands, i, i + 1);
         }
     }
     profile->n_marks = 0;
@@ -94,7 +100,8 @@ rr_status rr_engine_profile(rr_engine *engine, bool on, rr_diag *diag) {
     }
     const rr_device_info *info = rr_vk_info(engine->device);
     if (info->timestamp_ns <= 0.0f) {
-        return rr_fail(diag, RR_E_UNSUPPORTED, "%s has no timestamps: its time cannot be told apart by kernels", info->name);
+        return rr_fail(diag, RR_E_UNSUPPORTED,
+            "%s has no timestamps: its time cannot be told apart by kernels", info->name);
     }
     engine->profile = calloc(1, sizeof *engine->profile);
     if (engine->profile == NULL) {

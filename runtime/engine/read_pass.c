@@ -1,5 +1,6 @@
-/* Where things lie: lists = [rows u32][spans u32 × 2][factors f32 [layer][row][head]], work = [weights][totals][mass][drawn], results =
- * [mass][drawn][hidden]. Mass is f32 [layer][row][head][span], drawn f32 [row][n_context], hidden f32 [state layer][state][d_model];
+/* Where things lie: lists = [rows u32][spans u32 × 2][factors f32 [layer][row][head]], work =
+ * [weights][totals][mass][drawn], results = [mass][drawn][hidden]. Mass is f32
+ * [layer][row][head][span], drawn f32 [row][n_context], hidden f32 [state layer][state][d_model];
  * layers, rows and states are those of the pass. */
 #include "runtime/engine/read_pass.h"
 
@@ -15,8 +16,8 @@ enum { SLICE = 16 };
 
 struct rr_reader {
     rr_vk_buffer lists, work, results;
-    uint64_t spans_at, factors_at;           /* in lists */
-    uint64_t totals_at, mass_at, drawn_at;   /* in work */
+    uint64_t spans_at, factors_at;              /* in lists */
+    uint64_t totals_at, mass_at, drawn_at;      /* in work */
     uint64_t drawn_result_at, hidden_result_at; /* in results */
 };
 
@@ -37,7 +38,8 @@ static sizes sizes_of(const rr_qwen2_config *c, const rr_engine_limits *limits) 
         .drawn = (uint64_t)RR_READ_ROWS * limits->n_context * 4,
         .hidden = (uint64_t)RR_READ_LAYERS * RR_READ_SPANS * c->d_model * 4,
     };
-    uint64_t *all[] = {&s.rows, &s.spans, &s.factors, &s.weights, &s.totals, &s.mass, &s.drawn, &s.hidden};
+    uint64_t *all[] = {
+        &s.rows, &s.spans, &s.factors, &s.weights, &s.totals, &s.mass, &s.drawn, &s.hidden};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         *all[i] = rr_round_up(*all[i], 256);
     }
@@ -50,8 +52,8 @@ rr_reader_plan rr_reader_plan_make(const rr_qwen2_config *config, const rr_engin
     }
     const sizes s = sizes_of(config, limits);
     return (rr_reader_plan){.list_bytes = s.rows + s.spans + s.factors,
-                            .work_bytes = s.weights + s.totals + s.mass + s.drawn,
-                            .result_bytes = s.mass + s.drawn + s.hidden};
+        .work_bytes = s.weights + s.totals + s.mass + s.drawn,
+        .result_bytes = s.mass + s.drawn + s.hidden};
 }
 
 rr_status rr_reader_create(rr_engine *engine, rr_diag *diag) {
@@ -72,10 +74,12 @@ rr_status rr_reader_create(rr_engine *engine, rr_diag *diag) {
     reader->drawn_at = s.weights + s.totals + s.mass;
     reader->drawn_result_at = s.mass;
     reader->hidden_result_at = s.mass + s.drawn;
-    RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_UPLOAD, plan.list_bytes, "lists of readings", &reader->lists, diag));
-    RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_DEVICE, plan.work_bytes, "readings", &reader->work, diag));
-    return rr_vk_buffer_create(engine->device, RR_VK_MEMORY_READBACK, plan.result_bytes, "results of readings", &reader->results,
-                               diag);
+    RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_UPLOAD, plan.list_bytes,
+        "lists of readings", &reader->lists, diag));
+    RR_TRY(rr_vk_buffer_create(
+        engine->device, RR_VK_MEMORY_DEVICE, plan.work_bytes, "readings", &reader->work, diag));
+    return rr_vk_buffer_create(engine->device, RR_VK_MEMORY_READBACK, plan.result_bytes,
+        "results of readings", &reader->results, diag);
 }
 
 void rr_reader_destroy(rr_engine *engine) {
@@ -102,7 +106,8 @@ rr_status rr_reader_prepare(rr_engine *engine, rr_diag *diag) {
 }
 
 /* Which of ascending positions [n] lie in [begin, end): *first, and how many. */
-static uint32_t find(const uint32_t *positions, uint32_t n, size_t begin, size_t end, uint32_t *first) {
+static uint32_t find(
+    const uint32_t *positions, uint32_t n, size_t begin, size_t end, uint32_t *first) {
     uint32_t from = 0;
     while (from < n && positions[from] < begin) {
         from++;
@@ -115,14 +120,18 @@ static uint32_t find(const uint32_t *positions, uint32_t n, size_t begin, size_t
     return to - from;
 }
 
-rr_read_pass rr_reader_begin(rr_engine *engine, const rr_reading *reading, size_t begin, size_t end) {
-    const uint32_t n_heads = engine->model->config.n_heads, n_layers = reading->end_layer - reading->first_layer;
+rr_read_pass rr_reader_begin(
+    rr_engine *engine, const rr_reading *reading, size_t begin, size_t end) {
+    const uint32_t n_heads = engine->model->config.n_heads,
+                   n_layers = reading->end_layer - reading->first_layer;
     rr_reader *reader = engine->reader;
     char *lists = reader->lists.mapped;
-    rr_read_pass read = {.reading = reading, .n_layers = rr_reading_n_layers(reading), .begin = (uint32_t)begin};
+    rr_read_pass read = {
+        .reading = reading, .n_layers = rr_reading_n_layers(reading), .begin = (uint32_t)begin};
     read.n_rows = find(reading->rows, reading->n_rows, begin, end, &read.first_row);
     read.n_states = find(reading->states, reading->n_states, begin, end, &read.first_state);
-    uint32_t *rows = (uint32_t *)(void *)lists, *spans = (uint32_t *)(void *)(lists + reader->spans_at);
+    uint32_t *rows = (uint32_t *)(void *)lists,
+             *spans = (uint32_t *)(void *)(lists + reader->spans_at);
     for (uint32_t i = 0; i < read.n_rows; i++) {
         rows[i] = reading->rows[read.first_row + i] - read.begin;
     }
@@ -133,8 +142,8 @@ rr_read_pass rr_reader_begin(rr_engine *engine, const rr_reading *reading, size_
     float *factors = (float *)(void *)(lists + reader->factors_at);
     for (uint32_t l = 0; l < n_layers && reading->factors != NULL; l++) {
         memcpy(factors + (size_t)l * read.n_rows * n_heads,
-               reading->factors + ((size_t)l * reading->n_rows + read.first_row) * n_heads,
-               (size_t)read.n_rows * n_heads * sizeof *factors);
+            reading->factors + ((size_t)l * reading->n_rows + read.first_row) * n_heads,
+            (size_t)read.n_rows * n_heads * sizeof *factors);
     }
     return read;
 }
@@ -144,7 +153,8 @@ static uint64_t mass_bytes(const rr_engine *engine, const rr_read_pass *read, ui
     return rows * engine->model->config.n_heads * read->reading->n_spans * 4;
 }
 
-void rr_reader_record_attention(rr_engine *engine, const rr_read_pass *read, uint32_t layer, uint64_t q, uint32_t q_stride) {
+void rr_reader_record_attention(
+    rr_engine *engine, const rr_read_pass *read, uint32_t layer, uint64_t q, uint32_t q_stride) {
     const rr_qwen2_config *c = &engine->model->config;
     const rr_reader *reader = engine->reader;
     const rr_reading *reading = read->reading;
@@ -157,36 +167,36 @@ void rr_reader_record_attention(rr_engine *engine, const rr_read_pass *read, uin
         const uint32_t n = read->n_rows - at < SLICE ? read->n_rows - at : SLICE;
         const uint64_t before = (uint64_t)index * read->n_rows + at; /* rows */
         rr_push_attention_mass mass = {.q = q,
-                                       .rows = engine->rows.address,
-                                       .list = reader->lists.address + (uint64_t)at * 4,
-                                       .spans = reader->lists.address + reader->spans_at,
-                                       .weights = reader->work.address,
-                                       .totals = reader->work.address + reader->totals_at,
-                                       .mass = reader->work.address + reader->mass_at + mass_bytes(engine, read, before),
-                                       .kv_offset = rr_kv_offset(engine, layer),
-                                       .n_listed = n,
-                                       .n_heads = c->n_heads,
-                                       .n_kv_heads = c->n_kv_heads,
-                                       .q_stride = q_stride,
-                                       .w_stride = n_context,
-                                       .n_spans = reading->n_spans,
-                                       .n_keys = reading->rows[read->first_row + at + n - 1] + 1,
-                                       .scale = 1.0f / sqrtf((float)c->head_size)};
+            .rows = engine->rows.address,
+            .list = reader->lists.address + (uint64_t)at * 4,
+            .spans = reader->lists.address + reader->spans_at,
+            .weights = reader->work.address,
+            .totals = reader->work.address + reader->totals_at,
+            .mass = reader->work.address + reader->mass_at + mass_bytes(engine, read, before),
+            .kv_offset = rr_kv_offset(engine, layer),
+            .n_listed = n,
+            .n_heads = c->n_heads,
+            .n_kv_heads = c->n_kv_heads,
+            .q_stride = q_stride,
+            .w_stride = n_context,
+            .n_spans = reading->n_spans,
+            .n_keys = reading->rows[read->first_row + at + n - 1] + 1,
+            .scale = 1.0f / sqrtf((float)c->head_size)};
         rr_graph_record(engine, RR_OP_attention_mass, mass_key(engine), &mass);
         rr_graph_barrier(engine);
         if (reading->factors == NULL) {
             continue;
         }
         rr_push_token_mass drawn = {.weights = mass.weights,
-                                    .totals = mass.totals,
-                                    .factors = reader->lists.address + reader->factors_at + before * c->n_heads * 4,
-                                    .y = reader->work.address + reader->drawn_at + (uint64_t)at * n_context * 4,
-                                    .n_listed = n,
-                                    .n_heads = c->n_heads,
-                                    .n_keys = mass.n_keys,
-                                    .w_stride = n_context,
-                                    .y_stride = n_context,
-                                    .adds = index > 0};
+            .totals = mass.totals,
+            .factors = reader->lists.address + reader->factors_at + before * c->n_heads * 4,
+            .y = reader->work.address + reader->drawn_at + (uint64_t)at * n_context * 4,
+            .n_listed = n,
+            .n_heads = c->n_heads,
+            .n_keys = mass.n_keys,
+            .w_stride = n_context,
+            .y_stride = n_context,
+            .adds = index > 0};
         rr_graph_record(engine, RR_OP_token_mass, (rr_kern_key){0}, &drawn);
         rr_graph_barrier(engine);
     }
@@ -194,7 +204,8 @@ void rr_reader_record_attention(rr_engine *engine, const rr_read_pass *read, uin
 
 /* Where a state layer's hidden states begin in the results. */
 static uint64_t hidden_at(const rr_engine *engine, const rr_read_pass *read, uint32_t state_layer) {
-    return engine->reader->hidden_result_at + (uint64_t)state_layer * read->n_states * engine->model->config.d_model * 4;
+    return engine->reader->hidden_result_at +
+        (uint64_t)state_layer * read->n_states * engine->model->config.d_model * 4;
 }
 
 void rr_reader_record_layer(rr_engine *engine, const rr_read_pass *read, uint32_t layer) {
@@ -204,8 +215,8 @@ void rr_reader_record_layer(rr_engine *engine, const rr_read_pass *read, uint32_
     for (uint32_t k = 0; k < reading->n_state_layers; k++) {
         for (uint32_t i = 0; reading->state_layers[k] == layer + 1 && i < read->n_states; i++) {
             const uint64_t row = reading->states[read->first_state + i] - read->begin;
-            rr_vk_copy(engine->commands, &engine->activations, engine->at.x + row * row_bytes, &reader->results,
-                       hidden_at(engine, read, k) + i * row_bytes, row_bytes);
+            rr_vk_copy(engine->commands, &engine->activations, engine->at.x + row * row_bytes,
+                &reader->results, hidden_at(engine, read, k) + i * row_bytes, row_bytes);
         }
     }
     if (layer + 1 < read->n_layers || read->n_rows == 0) {
@@ -214,22 +225,26 @@ void rr_reader_record_layer(rr_engine *engine, const rr_read_pass *read, uint32_
     const uint32_t n_layers = reading->end_layer - reading->first_layer;
     const uint64_t drawn_bytes = (uint64_t)read->n_rows * engine->limits.n_context * 4;
     rr_vk_copy(engine->commands, &reader->work, reader->mass_at, &reader->results, 0,
-               mass_bytes(engine, read, (uint64_t)n_layers * read->n_rows));
+        mass_bytes(engine, read, (uint64_t)n_layers * read->n_rows));
     if (reading->factors != NULL) {
-        rr_vk_copy(engine->commands, &reader->work, reader->drawn_at, &reader->results, reader->drawn_result_at, drawn_bytes);
+        rr_vk_copy(engine->commands, &reader->work, reader->drawn_at, &reader->results,
+            reader->drawn_result_at, drawn_bytes);
     }
 }
 
 rr_range rr_reader_last_rows(const rr_read_pass *read) {
     const rr_reading *reading = read->reading;
-    if (read->n_states == 0 || reading->state_layers[reading->n_state_layers - 1] < read->n_layers) {
+    if (read->n_states == 0 ||
+        reading->state_layers[reading->n_state_layers - 1] < read->n_layers) {
         return (rr_range){0, 0};
     }
     const uint32_t first = reading->states[read->first_state] - read->begin;
-    return (rr_range){first, reading->states[read->first_state + read->n_states - 1] - read->begin + 1 - first};
+    return (rr_range){
+        first, reading->states[read->first_state + read->n_states - 1] - read->begin + 1 - first};
 }
 
-/* Adds what the pass's rows drew, one row after another, so that the sum is the same whatever the chunks. */
+/* Adds what the pass's rows drew, one row after another, so that the sum is the same whatever the
+ * chunks. */
 static void take_drawn(const rr_engine *engine, const rr_read_pass *read) {
     const rr_reading *reading = read->reading;
     const char *results = engine->reader->results.mapped;
@@ -245,15 +260,17 @@ static void take_drawn(const rr_engine *engine, const rr_read_pass *read) {
 void rr_reader_take(rr_engine *engine, const rr_read_pass *read) {
     const rr_reading *reading = read->reading;
     const char *results = engine->reader->results.mapped;
-    const size_t row = (size_t)engine->model->config.n_heads * reading->n_spans, d_model = engine->model->config.d_model;
+    const size_t row = (size_t)engine->model->config.n_heads * reading->n_spans,
+                 d_model = engine->model->config.d_model;
     const uint32_t n_layers = reading->end_layer - reading->first_layer;
     for (uint32_t l = 0; l < n_layers && read->n_rows > 0; l++) {
         memcpy(reading->mass + ((size_t)l * reading->n_rows + read->first_row) * row,
-               (const float *)(const void *)results + (size_t)l * read->n_rows * row, read->n_rows * row * sizeof(float));
+            (const float *)(const void *)results + (size_t)l * read->n_rows * row,
+            read->n_rows * row * sizeof(float));
     }
     take_drawn(engine, read);
     for (uint32_t k = 0; k < reading->n_state_layers && read->n_states > 0; k++) {
-        memcpy(reading->hidden + ((size_t)k * reading->n_states + read->first_state) * d_model, results + hidden_at(engine, read, k),
-               read->n_states * d_model * sizeof(float));
+        memcpy(reading->hidden + ((size_t)k * reading->n_states + read->first_state) * d_model,
+            results + hidden_at(engine, read, k), read->n_states * d_model * sizeof(float));
     }
 }

@@ -1,5 +1,5 @@
-/* The part of a pass that reads (read.h): lists for the device, ops, results. Owns: the device memory for it. Shared by the files of
- * this folder only. */
+/* The part of a pass that reads (read.h): lists for the device, ops, results. Owns: the device
+ * memory for it. Shared by the files of this folder only. */
 #ifndef RR_ENGINE_READ_PASS_H
 #define RR_ENGINE_READ_PASS_H
 
@@ -15,7 +15,8 @@ typedef struct rr_read_pass {
     uint32_t first_state, n_states; /* of reading->states */
 } rr_read_pass;
 
-/* Bytes on the device: lists and results that the host sees, and what only the device does. Pure. */
+/* Bytes on the device: lists and results that the host sees, and what only the device does.
+ * Pure. */
 typedef struct rr_reader_plan {
     uint64_t list_bytes, work_bytes, result_bytes;
 } rr_reader_plan;
@@ -28,9 +29,12 @@ void rr_reader_destroy(rr_engine *engine);
 rr_status rr_reader_prepare(rr_engine *engine, rr_diag *diag);
 
 /* The reading's part of a chunk [begin, end); writes the lists. The caller leads. */
-rr_read_pass rr_reader_begin(rr_engine *engine, const rr_reading *reading, size_t begin, size_t end);
-/* Between K and V of a layer and what follows: the attention. `q` is the address of row 0's, rows q_stride floats apart. */
-void rr_reader_record_attention(rr_engine *engine, const rr_read_pass *read, uint32_t layer, uint64_t q, uint32_t q_stride);
+rr_read_pass rr_reader_begin(
+    rr_engine *engine, const rr_reading *reading, size_t begin, size_t end);
+/* Between K and V of a layer and what follows: the attention. `q` is the address of row 0's, rows
+ * q_stride floats apart. */
+void rr_reader_record_attention(
+    rr_engine *engine, const rr_read_pass *read, uint32_t layer, uint64_t q, uint32_t q_stride);
 /* Behind a layer: the hidden states. Behind the last: the results on their way to the host. */
 void rr_reader_record_layer(rr_engine *engine, const rr_read_pass *read, uint32_t layer);
 /* The rows whose hidden states are read behind the last layer that is run. Pure. */

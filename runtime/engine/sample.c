@@ -1,4 +1,5 @@
-/* Sampling on the host. Owns: the draw. Sums in double, ids in order, so that a seed gives the same text everywhere. */
+/* Sampling on the host. Owns: the draw. Sums in double, ids in order, so that a seed gives the same
+ * text everywhere. */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -30,8 +31,8 @@ static int by_probability(const void *left, const void *right) {
     return a->id < b->id ? -1 : 1;
 }
 
-int32_t rr_sample(const float *logits, uint32_t n_vocab, float temperature, float top_p, uint64_t *rng,
-                  rr_candidate *scratch) {
+int32_t rr_sample(const float *logits, uint32_t n_vocab, float temperature, float top_p,
+    uint64_t *rng, rr_candidate *scratch) {
     int32_t best = rr_argmax(logits, n_vocab);
     if (!(temperature > 0.0f) || !isfinite(logits[best])) {
         return best;

@@ -9,7 +9,8 @@
 #include "runtime/engine/pages.h"
 #include "runtime/engine/share.h"
 
-/* How long a pass waits for generating sessions: a part of what it will take itself, within these bounds. */
+/* How long a pass waits for generating sessions: a part of what it will take itself, within these
+ * bounds. */
 static const double WAIT_SHARE = 0.25, WAIT_LEAST_NS = 2e6, WAIT_MOST_NS = 20e6;
 
 typedef struct queue {
@@ -18,12 +19,12 @@ typedef struct queue {
 
 struct rr_scheduler {
     queue waiting[RR_N_FAMILIES];
-    bool is_led;           /* a thread runs a pass, or is about to */
-    bool goes_on;          /* the last pass had a prompt's chunk that was not its end */
-    bool was_alone;        /* … had a chunk and no room for rows that may have waited */
-    uint32_t n_rows;       /* decode rows that wait */
-    uint64_t n_prompts;    /* have come so far */
-    uint64_t round;        /* sessions whose `awaited` this is are waited for; never 0 */
+    bool is_led;        /* a thread runs a pass, or is about to */
+    bool goes_on;       /* the last pass had a prompt's chunk that was not its end */
+    bool was_alone;     /* … had a chunk and no room for rows that may have waited */
+    uint32_t n_rows;    /* decode rows that wait */
+    uint64_t n_prompts; /* have come so far */
+    uint64_t round;     /* sessions whose `awaited` this is are waited for; never 0 */
     uint32_t n_awaited;
     uint64_t patience_ns;  /* 0 = by the costs */
     pthread_cond_t gather; /* nobody is awaited any more, or the pass is full */
@@ -99,8 +100,10 @@ static void stop_expecting(rr_scheduler *s, rr_session *session) {
     }
 }
 
-/* Another session that holds more of the prompt's next tokens, *end of them in all; NULL = none, *end as it was. */
-static const rr_session *find_shared(const rr_engine *engine, const rr_request *request, size_t *end) {
+/* Another session that holds more of the prompt's next tokens, *end of them in all; NULL = none,
+ * *end as it was. */
+static const rr_session *find_shared(
+    const rr_engine *engine, const rr_request *request, size_t *end) {
     if (request->from != NULL) {
         *end = request->n;
         return request->from;
@@ -108,7 +111,9 @@ static const rr_session *find_shared(const rr_engine *engine, const rr_request *
     if (request->each != NULL) {
         return NULL;
     }
-    const size_t n = request->reading != NULL && request->n_shareable < request->n ? request->n_shareable + 1 : request->n;
+    const size_t n = request->reading != NULL && request->n_shareable < request->n
+        ? request->n_shareable + 1
+        : request->n;
     return rr_share_find(engine, request->session, request->tokens, n, end);
 }
 
@@ -121,8 +126,10 @@ static void give_turn(rr_engine *engine, rr_request *request) {
     size_t there = request->session->n_tokens;
     find_shared(engine, request, &there);
     if (there < request->n) { /* a fork takes no time */
-        const uint32_t n_chunks = rr_div_up((uint32_t)(request->n - there), engine->limits.prompt_chunk);
-        request->turn.due = s->stats.n_prompt_passes + (uint64_t)n_chunks * engine->limits.n_sessions;
+        const uint32_t n_chunks =
+            rr_div_up((uint32_t)(request->n - there), engine->limits.prompt_chunk);
+        request->turn.due =
+            s->stats.n_prompt_passes + (uint64_t)n_chunks * engine->limits.n_sessions;
     }
     request->turn.number = ++s->n_prompts;
 }
@@ -170,7 +177,8 @@ static rr_status check_waiting(const rr_request *request, rr_diag *diag) {
     return rr_deadline_check(request->session->deadline_ns, diag);
 }
 
-/* Whoever waits past the deadline of its session, or for a prompt that was cancelled, waits no longer. */
+/* Whoever waits past the deadline of its session, or for a prompt that was cancelled, waits no
+ * longer. */
 static void end_waiting(rr_scheduler *s) {
     for (int f = 0; f < RR_N_FAMILIES; f++) {
         for (rr_request **link = &s->waiting[f].first; *link != NULL;) {
@@ -200,8 +208,11 @@ static void gather(rr_engine *engine) {
     }
     const rr_decode_costs *costs = next_costs(s);
     double wait_ns = WAIT_SHARE * costs->pass_ns[costs->last_rows];
-    wait_ns = wait_ns < WAIT_LEAST_NS ? WAIT_LEAST_NS : wait_ns > WAIT_MOST_NS ? WAIT_MOST_NS : wait_ns;
-    const uint64_t until_ns = rr_time_ns() + (s->patience_ns > 0 ? s->patience_ns : (uint64_t)wait_ns);
+    wait_ns = wait_ns < WAIT_LEAST_NS ? WAIT_LEAST_NS
+        : wait_ns > WAIT_MOST_NS      ? WAIT_MOST_NS
+                                      : wait_ns;
+    const uint64_t until_ns =
+        rr_time_ns() + (s->patience_ns > 0 ? s->patience_ns : (uint64_t)wait_ns);
     while (s->n_awaited > 0 && s->n_rows < RR_DECODE_ROWS) {
         if (!rr_cond_wait_until(&s->gather, &engine->lock, until_ns)) {
             s->round++; /* whoever is late is not waited for again until it has come back */
@@ -229,7 +240,8 @@ static void collect_rows(rr_scheduler *s, rr_batch *b, uint32_t room) {
 static void extend(const rr_request *request, size_t end) {
     rr_session *session = request->session;
     const size_t begin = session->n_tokens;
-    memmove(session->tokens + begin, request->tokens + begin, (end - begin) * sizeof *request->tokens);
+    memmove(
+        session->tokens + begin, request->tokens + begin, (end - begin) * sizeof *request->tokens);
     session->n_tokens = end;
     if (request->from != NULL) {
         session->n_prompt = request->from->n_prompt < end ? request->from->n_prompt : end;
@@ -292,7 +304,8 @@ static void finish_prompt(rr_scheduler *s, const rr_batch *b) {
     s->stats.prompt_tokens += b->end - b->begin;
 }
 
-/* A pass with a part of a chunk, or of the head, says nothing about others. Slow ones are mostly somebody else's doing. */
+/* A pass with a part of a chunk, or of the head, says nothing about others. Slow ones are mostly
+ * somebody else's doing. */
 static void learn_cost(rr_engine *engine, const rr_batch *b, bool is_whole, double took_ns) {
     const bool with_prompt = b->prompt != NULL;
     if (!is_whole || (with_prompt && b->end - b->begin < engine->limits.prompt_chunk)) {
@@ -306,7 +319,8 @@ static void learn_cost(rr_engine *engine, const rr_batch *b, bool is_whole, doub
 
 static void finish_rows(rr_engine *engine, const rr_batch *b, double took_ns) {
     rr_scheduler *s = engine->scheduler;
-    bool is_whole = b->prompt_status == RR_OK; /* every row had the whole head, and all was done once */
+    /* every row had the whole head, and all was done once */
+    bool is_whole = b->prompt_status == RR_OK;
     for (uint32_t i = 0; i < b->n; i++) {
         const rr_request *request = b->rows[i];
         rr_session *session = request->session;
@@ -323,8 +337,8 @@ static void finish_rows(rr_engine *engine, const rr_batch *b, double took_ns) {
     s->stats.decode_rows += b->n_rows;
 }
 
-/* What the next pass takes. The first rows that wait are always taken, and of prompts the one whose turn it is: nobody waits for
- * ever. */
+/* What the next pass takes. The first rows that wait are always taken, and of prompts the one whose
+ * turn it is: nobody waits for ever. */
 static void collect(rr_engine *engine, rr_batch *b) {
     rr_scheduler *s = engine->scheduler;
     const rr_request *first_rows = s->waiting[RR_DECODE].first;
@@ -334,7 +348,8 @@ static void collect(rr_engine *engine, rr_batch *b) {
     /* the head takes RR_DECODE_ROWS, and a prompt's end needs one */
     const uint32_t room = RR_DECODE_ROWS - (b->prompt != NULL && b->end == b->prompt->n);
     /* the head, chunk by chunk; or fewer layers than rows take */
-    const bool stays_alone = b->prompt != NULL && (b->prompt->each != NULL || b->prompt->reading != NULL);
+    const bool stays_alone =
+        b->prompt != NULL && (b->prompt->each != NULL || b->prompt->reading != NULL);
     s->was_alone = stays_alone || (first_rows != NULL && first_rows->n > room);
     if (!s->was_alone) {
         collect_rows(s, b, room);

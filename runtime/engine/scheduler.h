@@ -1,15 +1,18 @@
-/* Which rows the next pass takes. Calls of many threads hand their rows in as requests and wait; one of the waiting threads at
- * a time, the leader, collects what fits into a pass, runs it for all and hands the lead on. No thread of its own, nothing is
- * allocated for a pass.
- * - Decode rows of all who wait share a pass (up to RR_DECODE_ROWS). Sessions that were just given a token
- *   or a chunk, and will come back for the next, are waited for a moment, once, so that sessions in step stay so; one that is alone
- *   waits for nobody.
- * - A prompt goes chunk by chunk. Of several, the one goes on that would end first if, from when each came, all sessions of the
- *   engine took turns with it. So equal ones end one after another, answers begin early and ride along with the prompts that
- *   follow; short ones overtake a long one, but only those that come while it could not have ended in turns. Where decode rows
- *   wait too, they and a chunk share a pass.
- * - A prompt's tokens that another session of the engine holds already are shared instead of computed (share.h).
- * Which rows meet in a pass changes no bit of any of them. Shared by the files of this folder only. */
+/* Which rows the next pass takes. Calls of many threads hand their rows in as requests and wait;
+ * one of the waiting threads at a time, the leader, collects what fits into a pass, runs it for all
+ * and hands the lead on. No thread of its own, nothing is allocated for a pass.
+ * - Decode rows of all who wait share a pass (up to RR_DECODE_ROWS). Sessions that were just given
+ *   a token or a chunk, and will come back for the next, are waited for a moment, once, so that
+ *   sessions in step stay so; one that is alone waits for nobody.
+ * - A prompt goes chunk by chunk. Of several, the one goes on that would end first if, from when
+ *   each came, all sessions of the engine took turns with it. So equal ones end one after another,
+ *   answers begin early and ride along with the prompts that follow; short ones overtake a long
+ *   one, but only those that come while it could not have ended in turns. Where decode rows wait
+ *   too, they and a chunk share a pass.
+ * - A prompt's tokens that another session of the engine holds already are shared instead of
+ *   computed (share.h).
+ * Which rows meet in a pass changes no bit of any of them. Shared by the files of this folder
+ * only. */
 #ifndef RR_ENGINE_SCHEDULER_H
 #define RR_ENGINE_SCHEDULER_H
 
@@ -23,33 +26,41 @@ typedef struct rr_failure {
     rr_diag *diag; /* may be NULL */
 } rr_failure;
 
-/* Rows of one session, the next of its timeline: behind session->n_tokens. The caller's; zeroed but for what it sets. */
+/* Rows of one session, the next of its timeline: behind session->n_tokens. The caller's; zeroed but
+ * for what it sets. */
 struct rr_request {
     rr_session *session;
     rr_family family;
-    /* Decode: the rows, 1 … RR_DECODE_ROWS; together in one pass. Prompt: the whole of it, [n] with what the session holds;
-     * one chunk of it is run, and n_tokens says how far it came. */
+    /* Decode: the rows, 1 … RR_DECODE_ROWS; together in one pass. Prompt: the whole of it, [n] with
+     * what the session holds; one chunk of it is run, and n_tokens says how far it came. */
     const int32_t *tokens;
     size_t n;
     bool with_logits; /* decode: not only the arg max. A prompt's last token always has both */
     int32_t *best;    /* decode: the arg max of each row [n]. May be NULL */
-    /* Decode: the rows are text that stands, no guesses: the timeline takes them all. Of the last, session->logits gets those of
-     * ids [0, head_cols), maybe none; the session has no other results then. Without with_logits and best. */
+    /* Decode: the rows are text that stands, no guesses: the timeline takes them all. Of the last,
+     * session->logits gets those of ids [0, head_cols), maybe none; the session has no other
+     * results then. Without with_logits and best. */
     bool given;
     uint32_t head_cols;
-    /* Prompt: takes the logits of every row of the chunk, through the prompt's kernels, in the order of positions, from
-     * whichever thread runs the pass; then nothing is shared and the last token has no results. May be NULL. */
+    /* Prompt: takes the logits of every row of the chunk, through the prompt's kernels, in the
+     * order of positions, from whichever thread runs the pass; then nothing is shared and the last
+     * token has no results. May be NULL. */
     rr_logits_fn each;
     void *each_user;
-    /* Prompt: what is read of it (read.h), by the thread that runs the pass; then no more than the first n_shareable tokens are
-     * shared, only n_layers layers run, and the last token has no results. May be NULL. */
+    /* Prompt: what is read of it (read.h), by the thread that runs the pass; then no more than the
+     * first n_shareable tokens are shared, only n_layers layers run, and the last token has no
+     * results. May be NULL. */
     const rr_reading *reading;
     size_t n_shareable;
     uint32_t n_layers; /* 0 = all */
-    const rr_session *from; /* prompt: all of it is this session's, which no other thread uses, and shared. May be NULL */
-    /* Prompt: its turn; zeroed for the first chunk, which sets it, and kept for those that follow. */
+    /* prompt: all of it is this session's, which no other thread uses, and shared. May be NULL */
+    const rr_session *from;
+    /* Prompt: its turn; zeroed for the first chunk, which sets it, and kept for those that
+     * follow. */
     struct {
-        uint64_t due;    /* the prompt pass that would be its last if it had every n_sessions-th; 0 = nothing to compute */
+        /* the prompt pass that would be its last if it had every n_sessions-th; 0 = nothing to
+         * compute */
+        uint64_t due;
         uint64_t number; /* from 1, in the order in which prompts came: the first of equals */
     } turn;
     /* Set by the scheduler. */
@@ -62,26 +73,31 @@ struct rr_request {
 rr_status rr_scheduler_create(rr_scheduler **out, rr_diag *diag);
 void rr_scheduler_destroy(rr_scheduler **scheduler);
 
-/* Runs `n` requests (at least 1) of different sessions; returns when all are done. On success the timelines hold the tokens:
- * of a decode request the first alone, whose results the session has, while rows behind it have KV and `best`; given rows all.
- * Returns the first request's status that is not RR_OK, with its text. Errors: RR_E_DEVICE, RR_E_CANCELLED (prompts), RR_E_DEADLINE (before
- * each pass; a prompt's also between submits), those of `each`. After an error a session holds what it held before, of a prompt
- * also what it shared. */
+/* Runs `n` requests (at least 1) of different sessions; returns when all are done. On success the
+ * timelines hold the tokens: of a decode request the first alone, whose results the session has,
+ * while rows behind it have KV and `best`; given rows all. Returns the first request's status that
+ * is not RR_OK, with its text. Errors: RR_E_DEVICE, RR_E_CANCELLED (prompts), RR_E_DEADLINE (before
+ * each pass; a prompt's also between submits), those of `each`. After an error a session holds what
+ * it held before, of a prompt also what it shared. */
 rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr_diag *diag);
 
-/* From here to `leave` the session's thread comes back soon after each token. `drafted` and `accepted` are counted. */
+/* From here to `leave` the session's thread comes back soon after each token. `drafted` and
+ * `accepted` are counted. */
 void rr_scheduler_enter(rr_session *session);
 void rr_scheduler_leave(rr_session *session, uint64_t n_drafted, uint64_t n_accepted);
 
-/* Measured times of passes by decode rows [RR_DECODE_ROWS + 1], 0 = not yet, and how many the last one had. */
+/* Measured times of passes by decode rows [RR_DECODE_ROWS + 1], 0 = not yet, and how many the last
+ * one had. */
 typedef struct rr_decode_costs {
     double pass_ns[RR_DECODE_ROWS + 1];
     uint32_t last_rows;
 } rr_decode_costs;
-/* Those of passes like the one that comes next: with a whole chunk of a prompt beside the rows, or without. */
+/* Those of passes like the one that comes next: with a whole chunk of a prompt beside the rows, or
+ * without. */
 void rr_scheduler_costs(rr_engine *engine, rr_decode_costs *out);
 
-/* For tests: a pass waits up to `ns` for sessions that will come back, whatever it takes itself; 0 = as it takes. */
+/* For tests: a pass waits up to `ns` for sessions that will come back, whatever it takes itself; 0
+ * = as it takes. */
 void rr_scheduler_set_patience(rr_engine *engine, uint64_t ns);
 
 #endif

@@ -1,5 +1,6 @@
-/* The cases of the self-test: int8 products of three formats in both families, attention in both. Shapes as in a 7B model but
- * for fewer rows. The truth is the base kernel's result; int8 products are held against the float ones of the plain graph. */
+/* The cases of the self-test: int8 products of three formats in both families, attention in both.
+ * Shapes as in a 7B model but for fewer rows. The truth is the base kernel's result; int8 products
+ * are held against the float ones of the plain graph. */
 #include "runtime/engine/selftest.h"
 
 #include <math.h>
@@ -15,16 +16,26 @@
 #include "shaders/matmul_q8.h"
 
 enum {
-    ROWS = 4096, COLS = 1024, PROMPT = 128, /* products */
-    HEADS = 28, KV_HEADS = 4, HEAD = 128, KEYS = 512, QUERIES = 128, /* attention */
-    PAGES = KEYS / RR_KV_PAGE, PAGE_BYTES = RR_KV_LAYER_BYTES(KV_HEADS, HEAD),
+    ROWS = 4096,
+    COLS = 1024,
+    PROMPT = 128, /* products */
+    HEADS = 28,
+    KV_HEADS = 4,
+    HEAD = 128,
+    KEYS = 512,
+    QUERIES = 128, /* attention */
+    PAGES = KEYS / RR_KV_PAGE,
+    PAGE_BYTES = RR_KV_LAYER_BYTES(KV_HEADS, HEAD),
     GENERATED = 4, /* tokens of the decode family */
-    FORMATS = 3, ROUNDS = 4, REPEATS = 4,
+    FORMATS = 3,
+    ROUNDS = 4,
+    REPEATS = 4,
     SLOW_NS = 5000000
 };
 static const rr_qtype formats[FORMATS] = {RR_Q_Q4_0, RR_Q_Q4_K, RR_Q_Q6_K};
 
-/* Normalised mean square errors: float sums in another order; factors of attention rounded to f16. */
+/* Normalised mean square errors: float sums in another order; factors of attention rounded to
+ * f16. */
 static const double product_error = 1e-9, attention_error = 1e-5;
 
 typedef struct group { /* of int8 activations, shaders/q8.glsl */
@@ -38,7 +49,8 @@ struct rr_selftest_bench {
     rr_vk_commands *commands;
     rr_vk_buffer memory;
     rr_planes planes[FORMATS];
-    uint64_t w[FORMATS], x, codes, groups, y, q, kv, pages, rows[2], scratch; /* addresses; rows: by family */
+    /* addresses; rows: by family */
+    uint64_t w[FORMATS], x, codes, groups, y, q, kv, pages, rows[2], scratch;
     uint64_t y_offset, y_bytes;
     float *truth, *found;
 };
@@ -68,7 +80,8 @@ static void make_activations(float *x, int8_t *codes, group *groups) {
     }
 }
 
-static void make_attention(float *q, uint16_t *kv, rr_row *prompt, rr_row *generated, uint64_t pages) {
+static void make_attention(
+    float *q, uint16_t *kv, rr_row *prompt, rr_row *generated, uint64_t pages) {
     uint64_t state = 2;
     for (size_t i = 0; i < (size_t)QUERIES * HEADS * HEAD; i++) {
         q[i] = 2 * next(&state);
@@ -98,9 +111,10 @@ static rr_status fill(rr_selftest_bench *b, uint8_t *host, uint64_t bytes, rr_di
         free(blocks);
     }
     make_activations((float *)(void *)(host + (b->x - base)), (int8_t *)(host + (b->codes - base)),
-                     (group *)(void *)(host + (b->groups - base)));
-    make_attention((float *)(void *)(host + (b->q - base)), (uint16_t *)(void *)(host + (b->kv - base)),
-                   (rr_row *)(void *)(host + (b->rows[0] - base)), (rr_row *)(void *)(host + (b->rows[1] - base)), b->pages);
+        (group *)(void *)(host + (b->groups - base)));
+    make_attention((float *)(void *)(host + (b->q - base)),
+        (uint16_t *)(void *)(host + (b->kv - base)), (rr_row *)(void *)(host + (b->rows[0] - base)),
+        (rr_row *)(void *)(host + (b->rows[1] - base)), b->pages);
     uint64_t *pages = (uint64_t *)(void *)(host + (b->pages - base));
     for (uint64_t i = 0; i < PAGES; i++) {
         pages[i] = b->kv + (PAGES - 1 - i) * PAGE_BYTES;
@@ -116,11 +130,14 @@ static rr_status make(rr_selftest_bench *b, rr_diag *diag) {
     }
     const uint64_t n = (uint64_t)PROMPT * COLS, n_q = (uint64_t)QUERIES * HEADS * HEAD;
     b->y_bytes = (uint64_t)PROMPT * ROWS * 4;
-    const uint64_t x = place(&end, 4 * n), codes = place(&end, n), groups = place(&end, n / 32 * sizeof(group)),
-                   q = place(&end, 4 * n_q), kv = place(&end, (uint64_t)PAGES * PAGE_BYTES),
+    const uint64_t x = place(&end, 4 * n), codes = place(&end, n),
+                   groups = place(&end, n / 32 * sizeof(group)), q = place(&end, 4 * n_q),
+                   kv = place(&end, (uint64_t)PAGES * PAGE_BYTES),
                    pages = place(&end, PAGES * sizeof(uint64_t)),
-                   prompt = place(&end, QUERIES * sizeof(rr_row)), generated = place(&end, GENERATED * sizeof(rr_row)),
-                   scratch = place(&end, RR_ATTENTION_SCRATCH((uint64_t)GENERATED, HEADS, KV_HEADS, HEAD, KEYS) * 4),
+                   prompt = place(&end, QUERIES * sizeof(rr_row)),
+                   generated = place(&end, GENERATED * sizeof(rr_row)),
+                   scratch = place(&end,
+                       RR_ATTENTION_SCRATCH((uint64_t)GENERATED, HEADS, KV_HEADS, HEAD, KEYS) * 4),
                    filled = end;
     b->y_offset = place(&end, b->y_bytes);
     RR_TRY(rr_vk_buffer_create(b->device, RR_VK_MEMORY_DEVICE, end, "self-test", &b->memory, diag));
@@ -142,8 +159,8 @@ static rr_status make(rr_selftest_bench *b, rr_diag *diag) {
     b->found = malloc(b->y_bytes);
     uint8_t *host = calloc(1, filled);
     rr_status status = host == NULL || b->truth == NULL || b->found == NULL
-                           ? rr_fail(diag, RR_E_MEMORY, "out of memory for the self-test")
-                           : fill(b, host, filled, diag);
+        ? rr_fail(diag, RR_E_MEMORY, "out of memory for the self-test")
+        : fill(b, host, filled, diag);
     free(host);
     RR_TRY(status);
     RR_TRY(rr_kern_create(b->device, &b->kern, diag));
@@ -198,21 +215,35 @@ static bool is_attention(uint32_t index) {
 static way fast_way(const rr_selftest_bench *b, uint32_t index) {
     const bool decode = index % 2 != 0;
     if (is_attention(index)) {
-        way a = {.op = decode ? RR_OP_attention_decode : RR_OP_attention_prefill, .key = {.head_size = HEAD}};
-        a.push.attention = (rr_push_attention){.q = b->q, .y = b->y, .rows = b->rows[decode], .scratch = b->scratch,
-                                               .n_rows = decode ? GENERATED : QUERIES, .n_heads = HEADS,
-                                               .n_kv_heads = KV_HEADS, .q_stride = HEADS * HEAD,
-                                               .scale = 1 / sqrtf(HEAD), .n_keys = KEYS};
+        way a = {.op = decode ? RR_OP_attention_decode : RR_OP_attention_prefill,
+            .key = {.head_size = HEAD}};
+        a.push.attention = (rr_push_attention){.q = b->q,
+            .y = b->y,
+            .rows = b->rows[decode],
+            .scratch = b->scratch,
+            .n_rows = decode ? GENERATED : QUERIES,
+            .n_heads = HEADS,
+            .n_kv_heads = KV_HEADS,
+            .q_stride = HEADS * HEAD,
+            .scale = 1 / sqrtf(HEAD),
+            .n_keys = KEYS};
         return a;
     }
     const int f = (int)index / 2;
     const rr_planes *p = &b->planes[f];
     way m = {.op = decode ? RR_OP_matmul_q8_decode : RR_OP_matmul_q8_prefill,
-             .key = {.format = formats[f], .end = RR_END_F32}};
-    m.push.q8 = (rr_push_matmul_q8){.lo = b->w[f] + p->lo_offset, .hi = b->w[f] + p->hi_offset,
-                                    .scale = b->w[f] + p->scale_offset, .super = b->w[f] + p->super_offset, .x = b->codes,
-                                    .x_groups = b->groups, .y = b->y, .n_out = ROWS, .cols = COLS,
-                                    .n_tokens = decode ? GENERATED : PROMPT, .y_stride = ROWS};
+        .key = {.format = formats[f], .end = RR_END_F32}};
+    m.push.q8 = (rr_push_matmul_q8){.lo = b->w[f] + p->lo_offset,
+        .hi = b->w[f] + p->hi_offset,
+        .scale = b->w[f] + p->scale_offset,
+        .super = b->w[f] + p->super_offset,
+        .x = b->codes,
+        .x_groups = b->groups,
+        .y = b->y,
+        .n_out = ROWS,
+        .cols = COLS,
+        .n_tokens = decode ? GENERATED : PROMPT,
+        .y_stride = ROWS};
     return m;
 }
 
@@ -225,9 +256,17 @@ static way plain_way(const rr_selftest_bench *b, uint32_t index) {
     const rr_push_matmul_q8 q8 = m.push.q8;
     m.op = index % 2 != 0 ? RR_OP_matmul_decode : RR_OP_matmul_prefill;
     m.key = (rr_kern_key){.format = m.key.format};
-    m.push.matmul = (rr_push_matmul){.lo = q8.lo, .hi = q8.hi, .scale = q8.scale, .super = q8.super, .x = b->x, .y = b->y,
-                                     .n_out = ROWS, .cols = COLS, .n_tokens = q8.n_tokens, .x_stride = COLS,
-                                     .y_stride = ROWS};
+    m.push.matmul = (rr_push_matmul){.lo = q8.lo,
+        .hi = q8.hi,
+        .scale = q8.scale,
+        .super = q8.super,
+        .x = b->x,
+        .y = b->y,
+        .n_out = ROWS,
+        .cols = COLS,
+        .n_tokens = q8.n_tokens,
+        .x_stride = COLS,
+        .y_stride = ROWS};
     return m;
 }
 
@@ -245,7 +284,8 @@ static way best_way(const rr_selftest_bench *b, uint32_t index, uint32_t caps) {
 }
 
 /* Runs it over and over: least time of one in *ns, the result in `result`. */
-static rr_status run(rr_selftest_bench *b, const way *w, uint64_t bytes, float *result, double *ns, rr_diag *diag) {
+static rr_status run(
+    rr_selftest_bench *b, const way *w, uint64_t bytes, float *result, double *ns, rr_diag *diag) {
     /* a software device compiles a kernel when it runs it first, which took more than 30 s */
     const bool is_software = (rr_vk_info(b->device)->caps & RR_CAP_CPU) != 0;
     const uint64_t patience_ns = is_software ? UINT64_C(600000000000) : UINT64_C(30000000000);
@@ -288,8 +328,8 @@ static double nmse(const float *found, const float *truth, size_t n) {
     return error / squares;
 }
 
-rr_status rr_selftest_case(rr_selftest_bench *b, uint32_t index, uint32_t caps, uint32_t cap, bool *differs,
-                           rr_selftest_figures *out, rr_diag *diag) {
+rr_status rr_selftest_case(rr_selftest_bench *b, uint32_t index, uint32_t caps, uint32_t cap,
+    bool *differs, rr_selftest_figures *out, rr_diag *diag) {
     const way with = best_way(b, index, caps), without = best_way(b, index, caps & ~cap);
     *differs = with.variant != without.variant;
     if (!*differs) {
@@ -306,9 +346,11 @@ rr_status rr_selftest_case(rr_selftest_bench *b, uint32_t index, uint32_t caps, 
     RR_TRY(run(b, &base, n * 4, b->truth, &ns, diag));
     *out = (rr_selftest_figures){0};
     snprintf(out->name, sizeof out->name, "%s/%s%s%s", rr_op_name(with.op), with.variant->name,
-             is_attention(index) ? "" : " ", is_attention(index) ? "" : rr_qtype_get((uint32_t)with.key.format)->name);
+        is_attention(index) ? "" : " ",
+        is_attention(index) ? "" : rr_qtype_get((uint32_t)with.key.format)->name);
     RR_TRY(run(b, &without, n * 4, b->found, &out->without_ns, diag));
     RR_TRY(run(b, &with, n * 4, b->found, &out->with_ns, diag));
-    out->error = nmse(b->found, b->truth, n) / (is_attention(index) ? attention_error : product_error);
+    out->error =
+        nmse(b->found, b->truth, n) / (is_attention(index) ? attention_error : product_error);
     return RR_OK;
 }

@@ -1,5 +1,6 @@
-/* Sessions: one token timeline each, with its KV. Owns: the timeline and the last logits. Every call that runs passes does
- * so through the scheduler, which lets the calls of several threads share them. */
+/* Sessions: one token timeline each, with its KV. Owns: the timeline and the last logits. Every
+ * call that runs passes does so through the scheduler, which lets the calls of several threads
+ * share them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,8 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
     }
     pthread_mutex_unlock(&engine->lock);
     if (session->slot == UINT32_MAX) {
-        status = rr_fail(diag, RR_E_MEMORY, "all %u sessions that this engine was opened for are there", engine->limits.n_sessions);
+        status = rr_fail(diag, RR_E_MEMORY,
+            "all %u sessions that this engine was opened for are there", engine->limits.n_sessions);
         goto fail;
     }
     *out = session;
@@ -88,9 +90,11 @@ void rr_session_cancel(rr_session *session) {
 
 rr_status rr_session_is_ready(const rr_session *session, rr_diag *diag) {
     if (session->n_most == 0) {
-        return rr_fail(diag, RR_E_USAGE, "a session that holds no room: rr_session_hold comes first");
+        return rr_fail(
+            diag, RR_E_USAGE, "a session that holds no room: rr_session_hold comes first");
     }
-    if (session->n_tokens == 0 || session->is_cut || session->n_layers < session->engine->model->config.n_layers) {
+    if (session->n_tokens == 0 || session->is_cut ||
+        session->n_layers < session->engine->model->config.n_layers) {
         return rr_fail(diag, RR_E_USAGE, "no whole timeline to go on from: sync first");
     }
     return RR_OK;
@@ -105,7 +109,9 @@ void rr_session_deadline(rr_session *session, uint64_t time_ns) {
 }
 
 rr_status rr_deadline_check(uint64_t deadline_ns, rr_diag *diag) {
-    return deadline_ns != 0 && rr_time_ns() >= deadline_ns ? rr_fail(diag, RR_E_DEADLINE, "the deadline is over") : RR_OK;
+    return deadline_ns != 0 && rr_time_ns() >= deadline_ns
+        ? rr_fail(diag, RR_E_DEADLINE, "the deadline is over")
+        : RR_OK;
 }
 
 rr_status rr_session_check(rr_session *session, rr_diag *diag) {
@@ -115,31 +121,36 @@ rr_status rr_session_check(rr_session *session, rr_diag *diag) {
     return rr_deadline_check(session->deadline_ns, diag);
 }
 
-rr_status rr_session_check_tokens(const rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
+rr_status rr_session_check_tokens(
+    const rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
     const rr_engine *engine = session->engine;
     if (n == 0) {
         return rr_fail(diag, RR_E_USAGE, "an empty token list: at least one token is needed");
     }
     if (n > engine->limits.n_context) {
-        return rr_fail(diag, RR_E_USAGE, "%zu tokens do not fit a context of %u: use a larger --context or a shorter prompt",
-                       n, engine->limits.n_context);
+        return rr_fail(diag, RR_E_USAGE,
+            "%zu tokens do not fit a context of %u: use a larger --context or a shorter prompt", n,
+            engine->limits.n_context);
     }
     if (n > session->n_most) {
-        return rr_fail(diag, RR_E_USAGE, "%zu tokens in a session that holds room for %zu: rr_session_hold comes first", n,
-                       session->n_most);
+        return rr_fail(diag, RR_E_USAGE,
+            "%zu tokens in a session that holds room for %zu: rr_session_hold comes first", n,
+            session->n_most);
     }
     for (size_t i = 0; i < n; i++) {
         if (tokens[i] < 0 || (uint32_t)tokens[i] >= engine->model->config.n_vocab) {
-            return rr_fail(diag, RR_E_USAGE, "token %zu is %d, expected an id from 0 to %u", i, tokens[i],
-                           engine->model->config.n_vocab - 1);
+            return rr_fail(diag, RR_E_USAGE, "token %zu is %d, expected an id from 0 to %u", i,
+                tokens[i], engine->model->config.n_vocab - 1);
         }
     }
     return RR_OK;
 }
 
-size_t rr_session_common(const rr_session *session, const int32_t *tokens, size_t n, uint32_t n_layers) {
+size_t rr_session_common(
+    const rr_session *session, const int32_t *tokens, size_t n, uint32_t n_layers) {
     size_t common = 0;
-    while (session->n_layers >= n_layers && common < n && common < session->n_tokens && session->tokens[common] == tokens[common]) {
+    while (session->n_layers >= n_layers && common < n && common < session->n_tokens &&
+        session->tokens[common] == tokens[common]) {
         common++;
     }
     return common;
@@ -149,8 +160,8 @@ static uint32_t all_layers(const rr_session *session) {
     return session->engine->model->config.n_layers;
 }
 
-rr_status rr_session_run_prompt(rr_session *session, const int32_t *tokens, size_t n, const rr_request *like,
-                                rr_diag *diag) {
+rr_status rr_session_run_prompt(
+    rr_session *session, const int32_t *tokens, size_t n, const rr_request *like, rr_diag *diag) {
     rr_request base = *like;
     const size_t begin = session->n_tokens;
     while (session->n_tokens < n) {
@@ -175,7 +186,8 @@ rr_status rr_session_run_prompt(rr_session *session, const int32_t *tokens, size
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
     RR_TRY(rr_session_check_tokens(session, tokens, n, diag));
     size_t common = rr_session_common(session, tokens, n, all_layers(session));
-    bool already = common == n && session->n_tokens == n && session->best_ready && session->logits_ready;
+    bool already =
+        common == n && session->n_tokens == n && session->best_ready && session->logits_ready;
     if (!already && common == n) {
         common--; /* the last token's logits are wanted */
     }
@@ -189,12 +201,14 @@ rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, 
 
 rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n, rr_diag *diag) {
     if (session->engine != from->engine || session == from) {
-        return rr_fail(diag, RR_E_USAGE, "a session takes tokens from another one of the same engine");
+        return rr_fail(
+            diag, RR_E_USAGE, "a session takes tokens from another one of the same engine");
     }
     RR_TRY(rr_session_is_ready(from, diag));
     if (n > from->n_tokens || n > session->n_most) {
-        return rr_fail(diag, RR_E_USAGE, "%zu tokens to take from a session of %zu, by one that holds room for %zu", n,
-                       from->n_tokens, session->n_most);
+        return rr_fail(diag, RR_E_USAGE,
+            "%zu tokens to take from a session of %zu, by one that holds room for %zu", n,
+            from->n_tokens, session->n_most);
     }
     session->n_tokens = 0;
     session->is_cut = false;
@@ -208,15 +222,16 @@ rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n,
 rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *diag) {
     RR_TRY(rr_session_is_ready(session, diag));
     if (!session->logits_ready) {
-        /* a greedy step read back its arg max only, a copy nothing; the last token runs again, by the kernels it had */
+        /* a greedy step read back its arg max only, a copy nothing; the last token runs again, by
+         * the kernels it had */
         const size_t n = session->n_tokens;
         const bool is_prompt = session->n_prompt == n;
         const int32_t last = session->tokens[n - 1];
         rr_request request = {.session = session,
-                              .family = is_prompt ? RR_PREFILL : RR_DECODE,
-                              .tokens = is_prompt ? session->tokens : &last,
-                              .n = is_prompt ? n : 1,
-                              .with_logits = true};
+            .family = is_prompt ? RR_PREFILL : RR_DECODE,
+            .tokens = is_prompt ? session->tokens : &last,
+            .n = is_prompt ? n : 1,
+            .with_logits = true};
         session->n_tokens = n - 1;
         rr_status status = rr_scheduler_run(session->engine, &request, 1, diag);
         if (status == RR_E_CANCELLED) {
@@ -228,10 +243,11 @@ rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *dia
     return RR_OK;
 }
 
-rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const int32_t *tokens, size_t n,
-                           rr_diag *diag) {
+rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const int32_t *tokens,
+    size_t n, rr_diag *diag) {
     if (n == 0 || n > RR_DECODE_ROWS) {
-        return rr_fail(diag, RR_E_USAGE, "%zu rows in a decode pass, expected 1 to %d", n, RR_DECODE_ROWS);
+        return rr_fail(
+            diag, RR_E_USAGE, "%zu rows in a decode pass, expected 1 to %d", n, RR_DECODE_ROWS);
     }
     rr_request requests[RR_DECODE_ROWS];
     for (size_t i = 0; i < n; i++) {
@@ -241,28 +257,34 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
         if (sessions[i]->engine != engine || sessions[i]->n_most == 0 || sessions[i]->is_cut ||
             sessions[i]->n_tokens >= sessions[i]->n_most || tokens[i] < 0 ||
             (uint32_t)tokens[i] >= engine->model->config.n_vocab) {
-            return rr_fail(diag, RR_E_USAGE, "row %zu of a decode pass: another engine's session, a full context, no room or a bad id",
-                           i);
+            return rr_fail(diag, RR_E_USAGE,
+                "row %zu of a decode pass: another engine's session, a full context, no room or a bad id",
+                i);
         }
         for (size_t j = 0; j < i; j++) {
             if (sessions[i] == sessions[j]) {
-                return rr_fail(diag, RR_E_USAGE, "rows %zu and %zu of a decode pass are the same session", j, i);
+                return rr_fail(diag, RR_E_USAGE,
+                    "rows %zu and %zu of a decode pass are the same session", j, i);
             }
         }
-        requests[i] = (rr_request){
-            .session = sessions[i], .family = RR_DECODE, .tokens = &tokens[i], .n = 1, .with_logits = true};
+        requests[i] = (rr_request){.session = sessions[i],
+            .family = RR_DECODE,
+            .tokens = &tokens[i],
+            .n = 1,
+            .with_logits = true};
     }
     return rr_scheduler_run(engine, requests, n, diag);
 }
 
-rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_t n, const int32_t *ids, size_t n_ids,
-                               float *out, rr_diag *diag) {
+rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_t n,
+    const int32_t *ids, size_t n_ids, float *out, rr_diag *diag) {
     const uint32_t n_vocab = session->engine->model->config.n_vocab;
     RR_TRY(rr_session_check_tokens(session, tokens, n, diag));
     int32_t most = -1;
     for (size_t i = 0; i < n_ids; i++) {
         if (ids[i] < 0 || (uint32_t)ids[i] >= n_vocab) {
-            return rr_fail(diag, RR_E_USAGE, "choice %zu is %d, expected an id from 0 to %u", i, ids[i], n_vocab - 1);
+            return rr_fail(diag, RR_E_USAGE, "choice %zu is %d, expected an id from 0 to %u", i,
+                ids[i], n_vocab - 1);
         }
         most = ids[i] > most ? ids[i] : most;
     }
@@ -279,11 +301,13 @@ rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_
         RR_TRY(rr_session_check(session, diag));
         const size_t end = n - done < RR_DECODE_ROWS ? n : done + RR_DECODE_ROWS;
         rr_request request = {.session = session,
-                              .family = RR_DECODE,
-                              .tokens = tokens + done,
-                              .n = end - done,
-                              .given = true,
-                              .head_cols = end < n ? 0 : rounded < n_vocab ? rounded : n_vocab};
+            .family = RR_DECODE,
+            .tokens = tokens + done,
+            .n = end - done,
+            .given = true,
+            .head_cols = end < n    ? 0
+                : rounded < n_vocab ? rounded
+                                    : n_vocab};
         RR_TRY(rr_scheduler_run(session->engine, &request, 1, diag));
         done = end;
     }
@@ -294,14 +318,15 @@ rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_
     return RR_OK;
 }
 
-rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size_t n, rr_logits_fn row, void *user,
-                                rr_diag *diag) {
+rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size_t n,
+    rr_logits_fn row, void *user, rr_diag *diag) {
     RR_TRY(rr_session_check_tokens(session, tokens, n, diag));
     session->n_tokens = 0;
     session->is_cut = false;
     session->n_reused = 0;
     session->n_shared = 0;
-    rr_status status = rr_session_run_prompt(session, tokens, n, &(rr_request){.each = row, .each_user = user}, diag);
+    rr_status status = rr_session_run_prompt(
+        session, tokens, n, &(rr_request){.each = row, .each_user = user}, diag);
     rr_session_take_cancel(session);
     return status;
 }

@@ -29,7 +29,9 @@ static void took_risk(rr_two_ways *ways, double ns) {
     }
     ways->n_slow++;
     if (ways->trying || ways->n_slow == SLOW) {
-        ways->hold = ways->hold == 0 ? HOLD_LEAST : ways->hold < HOLD_MOST ? ways->hold * 2 : HOLD_MOST;
+        ways->hold = ways->hold == 0 ? HOLD_LEAST
+            : ways->hold < HOLD_MOST ? ways->hold * 2
+                                     : HOLD_MOST;
         ways->n_left = ways->hold;
         ways->n_slow = 0;
         ways->trying = false;

@@ -1,4 +1,5 @@
-/* Lets the graph prepare itself in an engine that has weights' layouts and a kernel table that only lists. */
+/* Lets the graph prepare itself in an engine that has weights' layouts and a kernel table that only
+ * lists. */
 #include "runtime/engine/uses.h"
 
 #include <stdlib.h>
@@ -8,8 +9,8 @@
 static const rr_graph *const graphs[] = {&rr_graph_plain, &rr_graph_q8, &rr_graph_lanes};
 
 /* The uses of one graph. */
-static rr_status list_uses(const rr_model *model, rr_vk_device *device, rr_graph_kind kind, rr_kern_use_fn fn, void *user,
-                           rr_diag *diag) {
+static rr_status list_uses(const rr_model *model, rr_vk_device *device, rr_graph_kind kind,
+    rr_kern_use_fn fn, void *user, rr_diag *diag) {
     rr_engine *engine = calloc(1, sizeof *engine);
     rr_model *borrowed = malloc(sizeof *borrowed);
     rr_status status = RR_OK;
@@ -35,8 +36,8 @@ fail:
     return status;
 }
 
-rr_status rr_kern_uses(const rr_model *model, rr_vk_device *device, bool others, rr_kern_use_fn fn, void *user,
-                       rr_diag *diag) {
+rr_status rr_kern_uses(const rr_model *model, rr_vk_device *device, bool others, rr_kern_use_fn fn,
+    void *user, rr_diag *diag) {
     const rr_graph_kind chosen = rr_graph_choose(model, rr_vk_info(device), &(rr_engine_params){0});
     if (!others) {
         return list_uses(model, device, chosen, fn, user, diag);
@@ -45,7 +46,8 @@ rr_status rr_kern_uses(const rr_model *model, rr_vk_device *device, bool others,
     listed[chosen] = true;
     for (size_t i = 0; i < sizeof graphs / sizeof graphs[0]; i++) {
         /* one that cannot run there is not chosen even when it is asked for */
-        rr_graph_kind kind = rr_graph_choose(model, rr_vk_info(device), &(rr_engine_params){.graph = graphs[i]->name});
+        rr_graph_kind kind = rr_graph_choose(
+            model, rr_vk_info(device), &(rr_engine_params){.graph = graphs[i]->name});
         if (!listed[kind]) {
             listed[kind] = true;
             RR_TRY(list_uses(model, device, kind, fn, user, diag));

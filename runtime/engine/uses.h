@@ -5,10 +5,10 @@
 #include "runtime/engine/kern.h"
 #include "runtime/model/qwen2.h"
 
-/* Calls `fn` for every op and key that the passes of `model` use on the device: by the graph that is chosen for it or, with
- * `others`, by the other graphs that can run there. One may come several times. Compiles and allocates nothing on the
- * device. Errors: those of planning the weights. */
-rr_status rr_kern_uses(const rr_model *model, rr_vk_device *device, bool others, rr_kern_use_fn fn, void *user,
-                       rr_diag *diag);
+/* Calls `fn` for every op and key that the passes of `model` use on the device: by the graph that
+ * is chosen for it or, with `others`, by the other graphs that can run there. One may come several
+ * times. Compiles and allocates nothing on the device. Errors: those of planning the weights. */
+rr_status rr_kern_uses(const rr_model *model, rr_vk_device *device, bool others, rr_kern_use_fn fn,
+    void *user, rr_diag *diag);
 
 #endif

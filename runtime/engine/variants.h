@@ -1,4 +1,5 @@
-/* The table that the build makes from shaders/variants.def: rows this build contains, in their order. */
+/* The table that the build makes from shaders/variants.def: rows this build contains, in their
+ * order. */
 #ifndef RR_ENGINE_VARIANTS_H
 #define RR_ENGINE_VARIANTS_H
 

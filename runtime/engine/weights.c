@@ -10,8 +10,9 @@
 
 enum { PACK_ROWS = 64 };
 
-/* One thing to place: up to three matrices of one format stacked (`matrix`), up to three matrices stacked for the lanes graph
- * (`lanes`), or up to three vectors one after the other as f32 (`vector`). */
+/* One thing to place: up to three matrices of one format stacked (`matrix`), up to three matrices
+ * stacked for the lanes graph (`lanes`), or up to three vectors one after the other as f32
+ * (`vector`). */
 typedef struct item {
     const rr_weight *parts[3];
     rr_matrix *matrix;
@@ -40,12 +41,14 @@ static void add_matrix(placement *p, const rr_weight *weight, rr_matrix *matrix)
     p->items[p->n++] = (item){.parts = {weight}, .matrix = matrix};
 }
 
-static void add_vector(placement *p, const rr_weight *a, const rr_weight *b, const rr_weight *c, uint64_t *vector) {
+static void add_vector(
+    placement *p, const rr_weight *a, const rr_weight *b, const rr_weight *c, uint64_t *vector) {
     p->items[p->n++] = (item){.parts = {a, b, c}, .vector = vector};
 }
 
 /* Neighbours of one format become one matrix; returns how many there are. */
-static uint32_t add_stacks(placement *p, const rr_weight *const *weights, size_t n, rr_matrix *matrices) {
+static uint32_t add_stacks(
+    placement *p, const rr_weight *const *weights, size_t n, rr_matrix *matrices) {
     uint32_t n_matrices = 0;
     size_t n_parts = 0;
     for (size_t i = 0; i < n; i++) {
@@ -59,11 +62,13 @@ static uint32_t add_stacks(placement *p, const rr_weight *const *weights, size_t
     return n_matrices;
 }
 
-static void add_lanes(placement *p, const rr_weight *a, const rr_weight *b, const rr_weight *c, rr_lanes_matrix *lanes) {
+static void add_lanes(placement *p, const rr_weight *a, const rr_weight *b, const rr_weight *c,
+    rr_lanes_matrix *lanes) {
     p->items[p->n++] = (item){.parts = {a, b, c}, .lanes = lanes};
 }
 
-static void list_layer(const rr_qwen2_layer *from, rr_graph_kind graph, rr_device_layer *to, placement *p) {
+static void list_layer(
+    const rr_qwen2_layer *from, rr_graph_kind graph, rr_device_layer *to, placement *p) {
     add_vector(p, &from->attn_norm, NULL, NULL, &to->attn_norm);
     add_vector(p, &from->q_bias, &from->k_bias, &from->v_bias, &to->qkv_bias);
     add_vector(p, &from->ffn_norm, NULL, NULL, &to->ffn_norm);
@@ -77,7 +82,8 @@ static void list_layer(const rr_qwen2_layer *from, rr_graph_kind graph, rr_devic
     add_matrix(p, &from->o, &to->o);
     add_matrix(p, &from->down, &to->down);
     if (graph == RR_GRAPH_Q8) {
-        to->q8.n_qkv = add_stacks(p, (const rr_weight *const[]){&from->q, &from->k, &from->v}, 3, to->q8.qkv);
+        to->q8.n_qkv =
+            add_stacks(p, (const rr_weight *const[]){&from->q, &from->k, &from->v}, 3, to->q8.qkv);
         (void)add_stacks(p, (const rr_weight *const[]){&from->gate, &from->up}, 2, &to->q8.gate_up);
         return;
     }
@@ -96,7 +102,8 @@ static void list_items(const rr_model *model, rr_graph_kind graph, rr_weights *o
     }
     add_vector(p, &model->output_norm, NULL, NULL, &out->output_norm);
     if (graph == RR_GRAPH_LANES) {
-        add_lanes(p, model->config.tied ? &model->embedding : &model->output, NULL, NULL, &out->lanes_head);
+        add_lanes(p, model->config.tied ? &model->embedding : &model->output, NULL, NULL,
+            &out->lanes_head);
     } else if (!model->config.tied) {
         add_matrix(p, &model->output, &out->output);
     }
@@ -112,8 +119,8 @@ static rr_status plan_lanes(const item *it, uint32_t width, rr_diag *diag) {
 }
 
 /* Sizes every item and deals them over buffers that the device can allocate, in file order. */
-static rr_status place(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, rr_weights *weights,
-                       placement *out, rr_diag *diag) {
+static rr_status place(const rr_model *model, rr_graph_kind graph, const rr_device_info *info,
+    rr_weights *weights, placement *out, rr_diag *diag) {
     const uint64_t max_buffer_bytes = info->max_allocation_bytes;
     placement p = {0};
     size_t capacity = 3 + (size_t)model->config.n_layers * 10;
@@ -153,9 +160,10 @@ static rr_status place(const rr_model *model, rr_graph_kind graph, const rr_devi
             it->bytes = rr_round_up(it->bytes, 256);
         }
         if (it->bytes > max_buffer_bytes) {
-            status = rr_fail(diag, RR_E_MEMORY, "tensor %.*s takes %llu bytes on the device, which allocates at most %llu at once",
-                             (int)w->name.bytes, w->name.data, (unsigned long long)it->bytes,
-                             (unsigned long long)max_buffer_bytes);
+            status = rr_fail(diag, RR_E_MEMORY,
+                "tensor %.*s takes %llu bytes on the device, which allocates at most %llu at once",
+                (int)w->name.bytes, w->name.data, (unsigned long long)it->bytes,
+                (unsigned long long)max_buffer_bytes);
             goto fail;
         }
         if (p.n_buffers == 0 || p.buffer_bytes[p.n_buffers - 1] > max_buffer_bytes - it->bytes) {
@@ -174,8 +182,8 @@ fail:
 }
 
 /* Fills `out` but for buffers and addresses; the placement is the caller's. */
-static rr_status describe(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, rr_weights *out,
-                          placement *p, rr_diag *diag) {
+static rr_status describe(const rr_model *model, rr_graph_kind graph, const rr_device_info *info,
+    rr_weights *out, placement *p, rr_diag *diag) {
     out->layers = calloc(model->config.n_layers, sizeof *out->layers);
     if (out->layers == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the list of weights");
@@ -187,8 +195,8 @@ static rr_status describe(const rr_model *model, rr_graph_kind graph, const rr_d
     return RR_OK;
 }
 
-rr_status rr_weights_plan(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, uint64_t *out_bytes,
-                          rr_diag *diag) {
+rr_status rr_weights_plan(const rr_model *model, rr_graph_kind graph, const rr_device_info *info,
+    uint64_t *out_bytes, rr_diag *diag) {
     rr_weights weights = {0};
     placement p = {0};
     rr_status status = describe(model, graph, info, &weights, &p, diag);
@@ -200,8 +208,8 @@ rr_status rr_weights_plan(const rr_model *model, rr_graph_kind graph, const rr_d
     return status;
 }
 
-rr_status rr_weights_describe(const rr_model *model, rr_graph_kind graph, const rr_device_info *info, rr_weights *out,
-                              rr_diag *diag) {
+rr_status rr_weights_describe(const rr_model *model, rr_graph_kind graph,
+    const rr_device_info *info, rr_weights *out, rr_diag *diag) {
     rr_weights weights = {0};
     placement p = {0};
     rr_status status = describe(model, graph, info, &weights, &p, diag);
@@ -237,7 +245,8 @@ static void pack_unit(void *user, size_t index) {
     rr_lanes_pack_unit(job->lanes, (uint32_t)index, job->to);
 }
 
-/* Packs the parts of a stack one below the other: each sees the rows of the planes that are its own. */
+/* Packs the parts of a stack one below the other: each sees the rows of the planes that are its
+ * own. */
 static void pack_stack(const item *it, void *to) {
     rr_planes own = it->matrix->planes;
     for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
@@ -265,7 +274,8 @@ static void make_bytes(const item *it, void *to) {
     memset(to, 0, (size_t)it->bytes);
     float *values = to;
     for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
-        rr_blocks_unpack(it->parts[part]->type, it->parts[part]->data, it->parts[part]->cols, values);
+        rr_blocks_unpack(
+            it->parts[part]->type, it->parts[part]->data, it->parts[part]->cols, values);
         values += it->parts[part]->cols;
     }
 }
@@ -303,7 +313,7 @@ static uint64_t recipe_of(const placement *p) {
 
 /* Reads what an earlier start left, or begins to leave it. */
 static void open_cache(const rr_model *model, rr_graph_kind graph, const rr_device_info *info,
-                       const rr_engine_params *params, const placement *p, packed_cache *out) {
+    const rr_engine_params *params, const placement *p, packed_cache *out) {
     uint64_t least = params->packed_min_bytes != 0 ? params->packed_min_bytes : RR_PACKED_MIN_BYTES;
     uint64_t *item_bytes = NULL;
     if (params->no_weights || params->no_packed_cache || p->total_bytes < least ||
@@ -318,8 +328,11 @@ static void open_cache(const rr_model *model, rr_graph_kind graph, const rr_devi
     if (graph == RR_GRAPH_LANES) { /* its units are as wide as the subgroup */
         snprintf(layout + used, sizeof layout - (size_t)used, "%u", info->subgroup_size);
     }
-    const rr_packed_wish wish = {
-        .gguf = model->gguf, .layout = layout, .recipe = recipe_of(p), .item_bytes = item_bytes, .n = p->n};
+    const rr_packed_wish wish = {.gguf = model->gguf,
+        .layout = layout,
+        .recipe = recipe_of(p),
+        .item_bytes = item_bytes,
+        .n = p->n};
     out->from = rr_packed_open(&wish);
     if (out->from == NULL) {
         out->to = rr_packed_begin(&wish);
@@ -339,12 +352,13 @@ static rr_status fill_from_cache(void *user, uint64_t at, uint64_t bytes, void *
     return cached->damaged ? rr_fail(diag, RR_E_INPUT, "damaged packed weights") : RR_OK;
 }
 
-static rr_status load_item(rr_vk_device *device, packed_cache *cache, const item *it, size_t index, rr_vk_buffer *buffer,
-                           rr_diag *diag) {
+static rr_status load_item(rr_vk_device *device, packed_cache *cache, const item *it, size_t index,
+    rr_vk_buffer *buffer, rr_diag *diag) {
     void *mapped = buffer->mapped != NULL ? (char *)buffer->mapped + it->offset : NULL;
     if (cache->from != NULL) {
         cached_item cached = {.from = cache->from, .index = index};
-        rr_status status = rr_vk_upload_from(device, buffer, it->offset, it->bytes, fill_from_cache, &cached, diag);
+        rr_status status = rr_vk_upload_from(
+            device, buffer, it->offset, it->bytes, fill_from_cache, &cached, diag);
         if (!cached.damaged) {
             return status;
         }
@@ -354,10 +368,12 @@ static rr_status load_item(rr_vk_device *device, packed_cache *cache, const item
         make_bytes(it, mapped);
         return RR_OK;
     }
-    /* zeroed: the gaps between planes reach the disk. Not read back from a mapped buffer, which may be slow to read */
+    /* zeroed: the gaps between planes reach the disk. Not read back from a mapped buffer, which may
+     * be slow to read */
     void *bytes = calloc(1, (size_t)it->bytes);
     if (bytes == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "out of memory: %llu bytes to pack a tensor", (unsigned long long)it->bytes);
+        return rr_fail(diag, RR_E_MEMORY, "out of memory: %llu bytes to pack a tensor",
+            (unsigned long long)it->bytes);
     }
     make_bytes(it, bytes);
     rr_packed_add(&cache->to, bytes);
@@ -366,22 +382,22 @@ static rr_status load_item(rr_vk_device *device, packed_cache *cache, const item
     return status;
 }
 
-static rr_status load_all(rr_vk_device *device, const rr_engine_params *params, const placement *p, packed_cache *cache,
-                          rr_vk_buffer *buffers, rr_diag *diag) {
+static rr_status load_all(rr_vk_device *device, const rr_engine_params *params, const placement *p,
+    packed_cache *cache, rr_vk_buffer *buffers, rr_diag *diag) {
     uint64_t done = 0;
     for (size_t i = 0; i < p->n; i++) {
         RR_TRY(load_item(device, cache, &p->items[i], i, &buffers[p->items[i].buffer], diag));
         done += p->items[i].bytes;
         if (params->progress != NULL) {
-            params->progress(params->progress_user, cache->from != NULL ? "reading weights" : "packing weights", done,
-                             p->total_bytes);
+            params->progress(params->progress_user,
+                cache->from != NULL ? "reading weights" : "packing weights", done, p->total_bytes);
         }
     }
     return RR_OK;
 }
 
 rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_device *device,
-                          const rr_engine_params *params, rr_weights *out, rr_diag *diag) {
+    const rr_engine_params *params, rr_weights *out, rr_diag *diag) {
     rr_weights weights = {0};
     placement p = {0};
     packed_cache cache = {0};
@@ -394,14 +410,15 @@ rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_devi
     }
     weights.n_buffers = p.n_buffers;
     for (size_t i = 0; i < p.n_buffers; i++) {
-        RR_TRY_GOTO(rr_vk_buffer_create(device, RR_VK_MEMORY_DEVICE, p.buffer_bytes[i], "weights",
-                                        &weights.buffers[i], diag));
+        RR_TRY_GOTO(rr_vk_buffer_create(
+            device, RR_VK_MEMORY_DEVICE, p.buffer_bytes[i], "weights", &weights.buffers[i], diag));
     }
     for (size_t i = 0; i < p.n; i++) {
         set_address(&p.items[i], &weights.buffers[p.items[i].buffer]);
     }
     open_cache(model, graph, rr_vk_info(device), params, &p, &cache);
-    RR_TRY_GOTO(params->no_weights ? RR_OK : load_all(device, params, &p, &cache, weights.buffers, diag));
+    RR_TRY_GOTO(
+        params->no_weights ? RR_OK : load_all(device, params, &p, &cache, weights.buffers, diag));
     rr_log(RR_LOG_INFO, "weights: packed cache %s", cache.from != NULL ? "used" : "not used");
     rr_packed_finish(&cache.to);
     rr_packed_close(&cache.from, false);

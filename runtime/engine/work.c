@@ -31,37 +31,44 @@ static rr_work elementwise(double n, double values, double bytes_each, double fl
 /* n_rows rows of a matrix are read as floats. */
 static rr_work embed(const rr_kern_key *key, uint32_t cols, uint32_t n_rows) {
     const rr_qtype_info *info = rr_qtype_get((uint32_t)key->format);
-    rr_work work = elementwise(n_rows, cols, 4 + (double)info->block_bytes / info->block_weights, 1);
+    rr_work work =
+        elementwise(n_rows, cols, 4 + (double)info->block_bytes / info->block_weights, 1);
     snprintf(work.format, sizeof work.format, "%s", info->name);
     return work;
 }
 
 /* A matrix of `weight_bytes` a weight times n_tokens vectors. */
-static rr_work product(const char *format, double weight_bytes, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
+static rr_work product(
+    const char *format, double weight_bytes, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
     double weights = (double)n_out * cols;
     rr_work work = {.n_out = n_out,
-                    .cols = cols,
-                    .bytes = weights * weight_bytes + 4.0 * n_tokens * ((double)n_out + cols),
-                    .flops = 2.0 * weights * n_tokens};
+        .cols = cols,
+        .bytes = weights * weight_bytes + 4.0 * n_tokens * ((double)n_out + cols),
+        .flops = 2.0 * weights * n_tokens};
     snprintf(work.format, sizeof work.format, "%s", format);
     return work;
 }
 
-static rr_work planes_product(const rr_kern_key *key, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
+static rr_work planes_product(
+    const rr_kern_key *key, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
     const rr_qtype_info *info = rr_qtype_get((uint32_t)key->format);
-    return product(info->name, (double)info->block_bytes / info->block_weights, n_out, cols, n_tokens);
+    return product(
+        info->name, (double)info->block_bytes / info->block_weights, n_out, cols, n_tokens);
 }
 
 static rr_work lanes_product(uint32_t code, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
-    static const double scale_bytes[] = {[RR_LANES_F16] = 2, [RR_LANES_F32] = 4, [RR_LANES_AFFINE] = 8};
+    static const double scale_bytes[] = {
+        [RR_LANES_F16] = 2, [RR_LANES_F32] = 4, [RR_LANES_AFFINE] = 8};
     const rr_lanes_format format = rr_lanes_decode(code);
     char name[16];
     snprintf(name, sizeof name, "int%u/%u", format.bits, format.group);
-    return product(name, format.bits / 8.0 + scale_bytes[format.scale] / format.group, n_out, cols, n_tokens);
+    return product(
+        name, format.bits / 8.0 + scale_bytes[format.scale] / format.group, n_out, cols, n_tokens);
 }
 
 /* Each row sees the keys up to its own position; rows of one session read its keys together. */
-static rr_work attention(uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, const rr_row *rows) {
+static rr_work attention(uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size,
+    const rr_row *rows) {
     double pairs = 0.0, keys = 0.0, width = (double)n_heads * head_size;
     for (uint32_t i = 0; i < n_rows; i++) {
         pairs += rows[i].position + 1.0;
@@ -69,7 +76,8 @@ static rr_work attention(uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads,
             keys += rows[i].position + 1.0;
         }
     }
-    return (rr_work){.bytes = keys * 2 * n_kv_heads * head_size * 2 + 8.0 * n_rows * width, .flops = 4 * pairs * width};
+    return (rr_work){.bytes = keys * 2 * n_kv_heads * head_size * 2 + 8.0 * n_rows * width,
+        .flops = 4 * pairs * width};
 }
 
 static rr_work sum(rr_work a, rr_work b) {
@@ -77,18 +85,21 @@ static rr_work sum(rr_work a, rr_work b) {
 }
 
 /* Attention over the rows at device address `at`. */
-static rr_work attention_at(const rr_work_memory *memory, uint64_t at, uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads,
-                            uint32_t head_size) {
-    return attention(n_rows, n_heads, n_kv_heads, head_size, memory->rows + (at - memory->rows_at) / sizeof(rr_row));
+static rr_work attention_at(const rr_work_memory *memory, uint64_t at, uint32_t n_rows,
+    uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size) {
+    return attention(n_rows, n_heads, n_kv_heads, head_size,
+        memory->rows + (at - memory->rows_at) / sizeof(rr_row));
 }
 
 /* The five ops of a layer for one token. */
-static rr_work layer(const rr_kern_key *key, const rr_push_lanes_layer *push, const rr_work_memory *memory) {
+static rr_work layer(
+    const rr_kern_key *key, const rr_push_lanes_layer *push, const rr_work_memory *memory) {
     if (memory->layers == NULL || push->layer == 0) {
         return (rr_work){0};
     }
     const struct rr_layer *l =
-        (const struct rr_layer *)(const void *)((const char *)memory->layers + (push->layer - memory->layers_at));
+        (const struct rr_layer *)(const void *)((const char *)memory->layers +
+            (push->layer - memory->layers_at));
     uint32_t heads = l->qkv.n_heads + 2 * l->qkv.n_kv_heads;
     rr_work work = lanes_product(key->lanes, heads * key->head_size, l->qkv.cols, 1);
     work = sum(work, attention(1, l->qkv.n_heads, l->qkv.n_kv_heads, key->head_size, memory->rows));
@@ -97,7 +108,8 @@ static rr_work layer(const rr_kern_key *key, const rr_push_lanes_layer *push, co
     return sum(work, lanes_product(key->down, l->down.n_rows, l->down.cols, 1));
 }
 
-rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_work_memory *memory) {
+rr_work rr_work_of(
+    rr_op op, const rr_kern_key *key, const void *push, const rr_work_memory *memory) {
     switch (op) {
     case RR_OP_embed: {
         const rr_push_embed *p = push;
@@ -131,14 +143,18 @@ rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_
         const rr_push_attention *p = push;
         return attention_at(memory, p->rows, p->n_rows, p->n_heads, p->n_kv_heads, key->head_size);
     }
-    case RR_OP_attention_mass: { /* the listed rows are the last that see n_keys; keys are read together */
+    /* the listed rows are the last that see n_keys; keys are read together */
+    case RR_OP_attention_mass: {
         const rr_push_attention_mass *p = push;
-        const double pairs = (double)p->n_listed * p->n_heads * p->n_keys, keys = (double)p->n_keys * p->n_kv_heads;
-        return (rr_work){.bytes = keys * key->head_size * 2 + 4 * pairs, .flops = 2 * pairs * key->head_size};
+        const double pairs = (double)p->n_listed * p->n_heads * p->n_keys,
+                     keys = (double)p->n_keys * p->n_kv_heads;
+        return (rr_work){
+            .bytes = keys * key->head_size * 2 + 4 * pairs, .flops = 2 * pairs * key->head_size};
     }
     case RR_OP_token_mass: { /* factors and totals are next to nothing */
         const rr_push_token_mass *p = push;
-        return elementwise(p->n_listed, p->n_keys, 4.0 * (p->n_heads + 1) + 4.0 * p->adds, 2.0 * p->n_heads);
+        return elementwise(
+            p->n_listed, p->n_keys, 4.0 * (p->n_heads + 1) + 4.0 * p->adds, 2.0 * p->n_heads);
     }
     case RR_OP_swiglu: {
         const rr_push_swiglu *p = push;
@@ -154,7 +170,8 @@ rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_
     }
     case RR_OP_lanes_qkv: {
         const rr_push_lanes_qkv *p = push;
-        return lanes_product(key->lanes, (p->n_heads + 2 * p->n_kv_heads) * key->head_size, p->cols, p->n_tokens);
+        return lanes_product(
+            key->lanes, (p->n_heads + 2 * p->n_kv_heads) * key->head_size, p->cols, p->n_tokens);
     }
     case RR_OP_lanes_attention_prefill:
     case RR_OP_lanes_attention_decode: {

@@ -1,24 +1,28 @@
-/* What an op must at least do: the bytes that it moves and the operations that its shape demands. For measuring. */
+/* What an op must at least do: the bytes that it moves and the operations that its shape demands.
+ * For measuring. */
 #ifndef RR_ENGINE_WORK_H
 #define RR_ENGINE_WORK_H
 
 #include "runtime/engine/kern.h"
 
 typedef struct rr_work {
-    char format[16];       /* of the weights: "Q4_K", or "int4/32" for codes of four bits with a scale for 32; "" = none */
-    uint32_t n_out, cols;  /* of a matrix product, else 0 */
-    double bytes, flops;   /* a product and a sum are two; 0 where not known */
+    char format
+        [16]; /* of the weights: "Q4_K", or "int4/32" for codes of four bits with a scale for 32; "" = none */
+    uint32_t n_out, cols; /* of a matrix product, else 0 */
+    double bytes, flops;  /* a product and a sum are two; 0 where not known */
 } rr_work;
 
 /* What push blocks point at, as the host sees it. */
 typedef struct rr_work_memory {
-    const rr_row *rows;      /* of the pass, at device address rows_at */
+    const rr_row *rows; /* of the pass, at device address rows_at */
     uint64_t rows_at;
-    const void *layers;      /* struct rr_layer of the device address layers_at; NULL = not seen: lanes_layer is not known */
+    /* struct rr_layer of the device address layers_at; NULL = not seen: lanes_layer is not known */
+    const void *layers;
     uint64_t layers_at;
 } rr_work_memory;
 
 /* Pure. */
-rr_work rr_work_of(rr_op op, const rr_kern_key *key, const void *push, const rr_work_memory *memory);
+rr_work rr_work_of(
+    rr_op op, const rr_kern_key *key, const void *push, const rr_work_memory *memory);
 
 #endif

@@ -48,7 +48,8 @@ void rr_bpe_destroy(rr_bpe *bpe) {
 /* The slot that holds the pair, else the free slot where it belongs. */
 static rr_bpe_merge *find(const rr_bpe *bpe, int32_t left, int32_t right) {
     size_t slot = slot_of(bpe, left, right);
-    while (bpe->table[slot].left >= 0 && (bpe->table[slot].left != left || bpe->table[slot].right != right)) {
+    while (bpe->table[slot].left >= 0 &&
+        (bpe->table[slot].left != left || bpe->table[slot].right != right)) {
         slot = (slot + 1) & bpe->mask;
     }
     return &bpe->table[slot];
@@ -71,7 +72,8 @@ static bool goes_before(const rr_bpe_candidate *a, const rr_bpe_candidate *b) {
     return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
 }
 
-/* The heap has room for all pushes of a piece: n - 1 pairs at first, two new ones after each of n - 1 merges at most. */
+/* The heap has room for all pushes of a piece: n - 1 pairs at first, two new ones after each of n -
+ * 1 merges at most. */
 static void heap_push(rr_bpe_scratch *s, rr_bpe_candidate candidate) {
     size_t at = s->n_heap++;
     while (at > 0 && goes_before(&candidate, &s->heap[(at - 1) / 2])) {
@@ -126,8 +128,8 @@ static rr_status reserve(rr_bpe_scratch *s, size_t n, rr_diag *diag) {
     return RR_OK;
 }
 
-rr_status rr_bpe_encode(const rr_bpe *bpe, rr_bpe_scratch *scratch, const char *piece, size_t bytes, rr_tokens *out,
-                        rr_diag *diag) {
+rr_status rr_bpe_encode(const rr_bpe *bpe, rr_bpe_scratch *scratch, const char *piece, size_t bytes,
+    rr_tokens *out, rr_diag *diag) {
     if (bytes > INT32_MAX) {
         return rr_fail(diag, RR_E_MEMORY, "a piece of %zu bytes is too long", bytes);
     }
@@ -135,7 +137,8 @@ rr_status rr_bpe_encode(const rr_bpe *bpe, rr_bpe_scratch *scratch, const char *
     rr_bpe_symbol *symbols = scratch->symbols;
     int32_t n = (int32_t)bytes;
     for (int32_t i = 0; i < n; i++) {
-        symbols[i] = (rr_bpe_symbol){bpe->byte_ids[(unsigned char)piece[i]], i - 1, i + 1 < n ? i + 1 : NO_SYMBOL};
+        symbols[i] = (rr_bpe_symbol){
+            bpe->byte_ids[(unsigned char)piece[i]], i - 1, i + 1 < n ? i + 1 : NO_SYMBOL};
     }
     scratch->n_heap = 0;
     for (int32_t i = 0; i + 1 < n; i++) {
@@ -144,7 +147,8 @@ rr_status rr_bpe_encode(const rr_bpe *bpe, rr_bpe_scratch *scratch, const char *
     while (scratch->n_heap > 0) {
         rr_bpe_candidate best = heap_pop(scratch);
         rr_bpe_symbol *left = &symbols[best.at];
-        if (left->id != best.merge->left || left->next == NO_SYMBOL || symbols[left->next].id != best.merge->right) {
+        if (left->id != best.merge->left || left->next == NO_SYMBOL ||
+            symbols[left->next].id != best.merge->right) {
             continue; /* stale */
         }
         rr_bpe_symbol *right = &symbols[left->next];
@@ -160,5 +164,7 @@ rr_status rr_bpe_encode(const rr_bpe *bpe, rr_bpe_scratch *scratch, const char *
     for (int32_t i = n > 0 ? 0 : NO_SYMBOL; i != NO_SYMBOL; i = symbols[i].next) {
         rr_tokens_push(out, symbols[i].id);
     }
-    return out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory for the tokens of a piece of %zu bytes", bytes) : RR_OK;
+    return out->failed
+        ? rr_fail(diag, RR_E_MEMORY, "out of memory for the tokens of a piece of %zu bytes", bytes)
+        : RR_OK;
 }

@@ -32,9 +32,10 @@ typedef struct rr_bpe_scratch {
 } rr_bpe_scratch;
 void rr_bpe_scratch_destroy(rr_bpe_scratch *scratch);
 
-/* Appends the ids of a piece: always the pair of lowest rank first, of equal ones the leftmost, until none is left.
- * `bytes` < 2^31. Errors: RR_E_MEMORY. Thread safe with a scratch of one's own. Cost: O(bytes log bytes). */
-rr_status rr_bpe_encode(const rr_bpe *bpe, rr_bpe_scratch *scratch, const char *piece, size_t bytes, rr_tokens *out,
-                        rr_diag *diag);
+/* Appends the ids of a piece: always the pair of lowest rank first, of equal ones the leftmost,
+ * until none is left. `bytes` < 2^31. Errors: RR_E_MEMORY. Thread safe with a scratch of one's own.
+ * Cost: O(bytes log bytes). */
+rr_status rr_bpe_encode(const rr_bpe *bpe, rr_bpe_scratch *scratch, const char *piece, size_t bytes,
+    rr_tokens *out, rr_diag *diag);
 
 #endif

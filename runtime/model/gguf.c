@@ -10,8 +10,8 @@
 
 /* Bounds of the format (source: the GGUF specification). */
 enum { MAX_KEY_BYTES = 65535, MAX_TENSOR_NAME_BYTES = 64, MAX_DIMS = 4, DEFAULT_ALIGNMENT = 32 };
-/* The least a key and a tensor can take: an empty name, a type, one byte; an empty name, n_dims, a dimension, a type, an
- * offset. Counts are checked against them before anything is allocated. */
+/* The least a key and a tensor can take: an empty name, a type, one byte; an empty name, n_dims, a
+ * dimension, a type, an offset. Counts are checked against them before anything is allocated. */
 enum { MIN_KEY_BYTES = 8 + 4 + 1, MIN_TENSOR_BYTES = 8 + 4 + 8 + 4 + 8 };
 
 struct rr_gguf {
@@ -33,10 +33,18 @@ static const struct {
     const char *name;
     uint32_t bytes; /* 0: of variable size */
 } type_rows[RR_GGUF_TYPE_COUNT] = {
-    [RR_GGUF_U8] = {"uint8", 1},   [RR_GGUF_I8] = {"int8", 1},       [RR_GGUF_U16] = {"uint16", 2},
-    [RR_GGUF_I16] = {"int16", 2},  [RR_GGUF_U32] = {"uint32", 4},    [RR_GGUF_I32] = {"int32", 4},
-    [RR_GGUF_F32] = {"float32", 4}, [RR_GGUF_BOOL] = {"bool", 1},     [RR_GGUF_STRING] = {"string", 0},
-    [RR_GGUF_ARRAY] = {"array", 0}, [RR_GGUF_U64] = {"uint64", 8},    [RR_GGUF_I64] = {"int64", 8},
+    [RR_GGUF_U8] = {"uint8", 1},
+    [RR_GGUF_I8] = {"int8", 1},
+    [RR_GGUF_U16] = {"uint16", 2},
+    [RR_GGUF_I16] = {"int16", 2},
+    [RR_GGUF_U32] = {"uint32", 4},
+    [RR_GGUF_I32] = {"int32", 4},
+    [RR_GGUF_F32] = {"float32", 4},
+    [RR_GGUF_BOOL] = {"bool", 1},
+    [RR_GGUF_STRING] = {"string", 0},
+    [RR_GGUF_ARRAY] = {"array", 0},
+    [RR_GGUF_U64] = {"uint64", 8},
+    [RR_GGUF_I64] = {"int64", 8},
     [RR_GGUF_F64] = {"float64", 8},
 };
 
@@ -53,9 +61,9 @@ typedef struct reader {
 static rr_status take(reader *r, uint64_t n, const char *what, const uint8_t **out) {
     if (n > r->bytes - r->at) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "byte %llu: %s: found %llu bytes before the end, expected %llu; " DAMAGED,
-                       (unsigned long long)r->at, what, (unsigned long long)(r->bytes - r->at),
-                       (unsigned long long)n);
+            "byte %llu: %s: found %llu bytes before the end, expected %llu; " DAMAGED,
+            (unsigned long long)r->at, what, (unsigned long long)(r->bytes - r->at),
+            (unsigned long long)n);
     }
     *out = r->data + r->at;
     r->at += n;
@@ -82,9 +90,8 @@ static rr_status take_text(reader *r, uint64_t max_bytes, const char *what, rr_t
     RR_TRY(take_u64(r, what, &n));
     if (n > max_bytes) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "byte %llu: %s: found a length of %llu, expected at most %llu; " DAMAGED,
-                       (unsigned long long)begin, what, (unsigned long long)n,
-                       (unsigned long long)max_bytes);
+            "byte %llu: %s: found a length of %llu, expected at most %llu; " DAMAGED,
+            (unsigned long long)begin, what, (unsigned long long)n, (unsigned long long)max_bytes);
     }
     RR_TRY(take(r, n, what, &from));
     *out = (rr_text){(const char *)from, (size_t)n};
@@ -96,8 +103,8 @@ static rr_status take_type(reader *r, const char *what, rr_gguf_type *out) {
     RR_TRY(take_u32(r, what, &type));
     if (type >= RR_GGUF_TYPE_COUNT) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "byte %llu: %s: found %u, expected a type number below %d; " DAMAGED,
-                       (unsigned long long)(r->at - 4), what, type, RR_GGUF_TYPE_COUNT);
+            "byte %llu: %s: found %u, expected a type number below %d; " DAMAGED,
+            (unsigned long long)(r->at - 4), what, type, RR_GGUF_TYPE_COUNT);
     }
     *out = (rr_gguf_type)type;
     return RR_OK;
@@ -110,9 +117,9 @@ static rr_status take_items(reader *r, rr_gguf_type type, uint64_t n) {
     const uint8_t *from = NULL;
     if (n > left / least) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "byte %llu: found %llu %s values announced, but only %llu bytes left; " DAMAGED,
-                       (unsigned long long)r->at, (unsigned long long)n, type_rows[type].name,
-                       (unsigned long long)left);
+            "byte %llu: found %llu %s values announced, but only %llu bytes left; " DAMAGED,
+            (unsigned long long)r->at, (unsigned long long)n, type_rows[type].name,
+            (unsigned long long)left);
     }
     if (type == RR_GGUF_STRING) {
         for (uint64_t i = 0; i < n; i++) {
@@ -124,8 +131,9 @@ static rr_status take_items(reader *r, rr_gguf_type type, uint64_t n) {
     RR_TRY(take(r, n * least, "values", &from));
     for (uint64_t i = 0; type == RR_GGUF_BOOL && i < n; i++) {
         if (from[i] > 1) {
-            return rr_fail(r->diag, RR_E_INPUT, "byte %llu: bool: found %u, expected 0 or 1; " DAMAGED,
-                           (unsigned long long)(r->at - n + i), from[i]);
+            return rr_fail(r->diag, RR_E_INPUT,
+                "byte %llu: bool: found %u, expected 0 or 1; " DAMAGED,
+                (unsigned long long)(r->at - n + i), from[i]);
         }
     }
     return RR_OK;
@@ -139,8 +147,9 @@ static rr_status read_value_body(reader *r, rr_gguf_value *value) {
         RR_TRY(take_type(r, "array item type", &value->item_type));
         if (value->item_type == RR_GGUF_ARRAY) {
             return rr_fail(r->diag, RR_E_INPUT,
-                           "byte %llu: found an array of arrays, expected an array of plain values; no "
-                           "model that is supported has one", (unsigned long long)(r->at - 4));
+                "byte %llu: found an array of arrays, expected an array of plain values; no "
+                "model that is supported has one",
+                (unsigned long long)(r->at - 4));
         }
         RR_TRY(take_u64(r, "array length", &value->n_items));
     }
@@ -157,7 +166,9 @@ static rr_status read_value(reader *r, uint64_t index, rr_gguf_value *value) {
         return rr_fail_context(r->diag, status, "key %llu", (unsigned long long)index);
     }
     status = read_value_body(r, value);
-    return status == RR_OK ? RR_OK : rr_fail_context(r->diag, status, "key \"%s\"", rr_text_show(value->key).text);
+    return status == RR_OK
+        ? RR_OK
+        : rr_fail_context(r->diag, status, "key \"%s\"", rr_text_show(value->key).text);
 }
 
 static int compare_texts(rr_text a, rr_text b) {
@@ -180,9 +191,8 @@ static rr_status count_fits(reader *r, const char *what, uint64_t count, uint64_
     uint64_t left = r->bytes - r->at;
     if (count > left / least) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "byte %llu: found %llu %s announced, but only %llu bytes left; " DAMAGED,
-                       (unsigned long long)r->at, (unsigned long long)count, what,
-                       (unsigned long long)left);
+            "byte %llu: found %llu %s announced, but only %llu bytes left; " DAMAGED,
+            (unsigned long long)r->at, (unsigned long long)count, what, (unsigned long long)left);
     }
     return RR_OK;
 }
@@ -203,7 +213,7 @@ static rr_status read_values(reader *r, rr_gguf *gguf, uint64_t n) {
     for (size_t i = 1; i < gguf->n_values; i++) {
         if (compare_values(&gguf->values_by_key[i - 1], &gguf->values_by_key[i]) == 0) {
             return rr_fail(r->diag, RR_E_INPUT, "key \"%s\": found twice, expected once; " DAMAGED,
-                           rr_text_show(gguf->values_by_key[i]->key).text);
+                rr_text_show(gguf->values_by_key[i]->key).text);
         }
     }
     return RR_OK;
@@ -213,8 +223,9 @@ static rr_status read_values(reader *r, rr_gguf *gguf, uint64_t n) {
 static rr_status read_tensor_body(reader *r, rr_gguf_tensor *tensor, uint64_t *offset) {
     RR_TRY(take_u32(r, "dimensions", &tensor->n_dims));
     if (tensor->n_dims == 0 || tensor->n_dims > MAX_DIMS) {
-        return rr_fail(r->diag, RR_E_INPUT, "byte %llu: found %u dimensions, expected 1 to %d; " DAMAGED,
-                       (unsigned long long)(r->at - 4), tensor->n_dims, MAX_DIMS);
+        return rr_fail(r->diag, RR_E_INPUT,
+            "byte %llu: found %u dimensions, expected 1 to %d; " DAMAGED,
+            (unsigned long long)(r->at - 4), tensor->n_dims, MAX_DIMS);
     }
     uint64_t n_weights = 1;
     for (uint32_t d = 0; d < MAX_DIMS; d++) {
@@ -224,9 +235,9 @@ static rr_status read_tensor_body(reader *r, rr_gguf_tensor *tensor, uint64_t *o
         }
         if (tensor->dims[d] == 0 || !rr_mul_u64(n_weights, tensor->dims[d], &n_weights)) {
             return rr_fail(r->diag, RR_E_INPUT,
-                           "byte %llu: found dimension %u of size %llu, expected a shape with 1 to 2^64-1 "
-                           "weights; " DAMAGED, (unsigned long long)(r->at - 8), d,
-                           (unsigned long long)tensor->dims[d]);
+                "byte %llu: found dimension %u of size %llu, expected a shape with 1 to 2^64-1 "
+                "weights; " DAMAGED,
+                (unsigned long long)(r->at - 8), d, (unsigned long long)tensor->dims[d]);
         }
     }
     RR_TRY(take_u32(r, "tensor type", &tensor->type));
@@ -237,31 +248,33 @@ static rr_status read_tensor_body(reader *r, rr_gguf_tensor *tensor, uint64_t *o
     }
     if (tensor->dims[0] % info->block_weights != 0) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "found %llu columns of type %s, expected a multiple of %u; " DAMAGED,
-                       (unsigned long long)tensor->dims[0], info->name, info->block_weights);
+            "found %llu columns of type %s, expected a multiple of %u; " DAMAGED,
+            (unsigned long long)tensor->dims[0], info->name, info->block_weights);
     }
     if (!rr_mul_u64(n_weights / info->block_weights, info->block_bytes, &tensor->bytes)) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "found %llu weights of type %s, expected a size below 2^64 bytes; " DAMAGED,
-                       (unsigned long long)n_weights, info->name);
+            "found %llu weights of type %s, expected a size below 2^64 bytes; " DAMAGED,
+            (unsigned long long)n_weights, info->name);
     }
     return RR_OK;
 }
 
-/* Checks the offset and turns it into a pointer. `begin` is the data section's place in the file. */
-static rr_status place_tensor(const reader *r, uint64_t begin, uint64_t alignment, uint64_t offset,
-                              rr_gguf_tensor *tensor) {
+/* Checks the offset and turns it into a pointer. `begin` is the data section's place in the
+ * file. */
+static rr_status place_tensor(
+    const reader *r, uint64_t begin, uint64_t alignment, uint64_t offset, rr_gguf_tensor *tensor) {
     uint64_t room = begin <= r->bytes ? r->bytes - begin : 0;
     if (offset % alignment != 0) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "found the offset %llu, expected a multiple of the file's alignment %llu; " DAMAGED,
-                       (unsigned long long)offset, (unsigned long long)alignment);
+            "found the offset %llu, expected a multiple of the file's alignment %llu; " DAMAGED,
+            (unsigned long long)offset, (unsigned long long)alignment);
     }
     if (begin > r->bytes || offset > room || tensor->bytes > room - offset) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "found %llu bytes at offset %llu of the data section (byte %llu of the file), but "
-                       "the file ends at byte %llu; " DAMAGED, (unsigned long long)tensor->bytes,
-                       (unsigned long long)offset, (unsigned long long)begin, (unsigned long long)r->bytes);
+            "found %llu bytes at offset %llu of the data section (byte %llu of the file), but "
+            "the file ends at byte %llu; " DAMAGED,
+            (unsigned long long)tensor->bytes, (unsigned long long)offset,
+            (unsigned long long)begin, (unsigned long long)r->bytes);
     }
     tensor->data = r->data + begin + offset;
     return RR_OK;
@@ -275,8 +288,8 @@ static rr_status read_alignment(const rr_gguf *gguf, rr_diag *diag, uint64_t *ou
     RR_TRY(rr_gguf_u64(gguf, "general.alignment", out, diag));
     if (*out < 8 || *out > (1u << 30) || (*out & (*out - 1)) != 0) {
         return rr_fail(diag, RR_E_INPUT,
-                       "key \"general.alignment\": found %llu, expected a power of two from 8 to 2^30; "
-                       DAMAGED, (unsigned long long)*out);
+            "key \"general.alignment\": found %llu, expected a power of two from 8 to 2^30; " DAMAGED,
+            (unsigned long long)*out);
     }
     return RR_OK;
 }
@@ -289,7 +302,8 @@ static rr_status read_tensors(reader *r, rr_gguf *gguf, uint64_t n) {
     rr_status status = RR_OK;
     uint64_t alignment = 0;
     if (gguf->tensors == NULL || gguf->tensors_by_name == NULL || offsets == NULL) {
-        RR_TRY_GOTO(rr_fail(r->diag, RR_E_MEMORY, "out of memory for %llu tensors", (unsigned long long)n));
+        RR_TRY_GOTO(
+            rr_fail(r->diag, RR_E_MEMORY, "out of memory for %llu tensors", (unsigned long long)n));
     }
     RR_TRY_GOTO(read_alignment(gguf, r->diag, &alignment));
     for (uint64_t i = 0; i < n; i++) {
@@ -311,7 +325,8 @@ static rr_status read_tensors(reader *r, rr_gguf *gguf, uint64_t n) {
     for (uint64_t i = 0; i < n; i++) {
         status = place_tensor(r, begin, alignment, offsets[i], &gguf->tensors[i]);
         if (status != RR_OK) {
-            rr_fail_context(r->diag, status, "tensor \"%s\"", rr_text_show(gguf->tensors[i].name).text);
+            rr_fail_context(
+                r->diag, status, "tensor \"%s\"", rr_text_show(gguf->tensors[i].name).text);
             goto fail;
         }
     }
@@ -319,8 +334,9 @@ static rr_status read_tensors(reader *r, rr_gguf *gguf, uint64_t n) {
     qsort(gguf->tensors_by_name, gguf->n_tensors, sizeof *gguf->tensors_by_name, compare_tensors);
     for (size_t i = 1; i < gguf->n_tensors; i++) {
         if (compare_tensors(&gguf->tensors_by_name[i - 1], &gguf->tensors_by_name[i]) == 0) {
-            RR_TRY_GOTO(rr_fail(r->diag, RR_E_INPUT, "tensor \"%s\": found twice, expected once; " DAMAGED,
-                                rr_text_show(gguf->tensors_by_name[i]->name).text));
+            RR_TRY_GOTO(
+                rr_fail(r->diag, RR_E_INPUT, "tensor \"%s\": found twice, expected once; " DAMAGED,
+                    rr_text_show(gguf->tensors_by_name[i]->name).text));
         }
     }
 fail:
@@ -334,23 +350,25 @@ static rr_status read_header(reader *r, uint64_t *n_tensors, uint64_t *n_values)
     RR_TRY(take(r, 4, "magic", &magic));
     const char *packing = rr_text_packing(magic, 4);
     if (packing != NULL) {
-        return rr_fail(r->diag, RR_E_INPUT, "is packed with %s, expected a GGUF model as it is: unpack it first", packing);
+        return rr_fail(r->diag, RR_E_INPUT,
+            "is packed with %s, expected a GGUF model as it is: unpack it first", packing);
     }
     if (memcmp(magic, "GGUF", 4) != 0) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "byte 0: found %02x %02x %02x %02x, expected \"GGUF\"; this is not a GGUF model file",
-                       magic[0], magic[1], magic[2], magic[3]);
+            "byte 0: found %02x %02x %02x %02x, expected \"GGUF\"; this is not a GGUF model file",
+            magic[0], magic[1], magic[2], magic[3]);
     }
     RR_TRY(take_u32(r, "version", &version));
     if (version == __builtin_bswap32(2) || version == __builtin_bswap32(3)) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "byte 4: found a big-endian GGUF file, expected little endian; convert the model "
-                       "for a little-endian machine");
+            "byte 4: found a big-endian GGUF file, expected little endian; convert the model "
+            "for a little-endian machine");
     }
     if (version != 2 && version != 3) {
         return rr_fail(r->diag, RR_E_INPUT,
-                       "byte 4: found GGUF version %u, expected 2 or 3; convert the model with a current "
-                       "converter", version);
+            "byte 4: found GGUF version %u, expected 2 or 3; convert the model with a current "
+            "converter",
+            version);
     }
     RR_TRY(take_u64(r, "tensor count", n_tensors));
     return take_u64(r, "key count", n_values);
@@ -363,7 +381,8 @@ static rr_status parse(reader *r, rr_gguf *gguf) {
     return read_tensors(r, gguf, n_tensors);
 }
 
-static rr_status open_memory(const void *data, uint64_t bytes, const char *label, rr_gguf **out, rr_diag *diag) {
+static rr_status open_memory(
+    const void *data, uint64_t bytes, const char *label, rr_gguf **out, rr_diag *diag) {
     rr_gguf *gguf = calloc(1, sizeof *gguf);
     size_t label_bytes = strlen(label) + 1;
     char *path = malloc(label_bytes);
@@ -400,7 +419,8 @@ rr_status rr_gguf_open(const char *path, rr_gguf **out, rr_diag *diag) {
     return RR_OK;
 }
 
-rr_status rr_gguf_parse(const void *data, uint64_t bytes, const char *label, rr_gguf **out, rr_diag *diag) {
+rr_status rr_gguf_parse(
+    const void *data, uint64_t bytes, const char *label, rr_gguf **out, rr_diag *diag) {
     return open_memory(data, bytes, label, out, diag);
 }
 
@@ -454,39 +474,39 @@ const rr_gguf_tensor *rr_gguf_tensor_at(const rr_gguf *gguf, size_t index) {
 const rr_gguf_value *rr_gguf_find(const rr_gguf *gguf, const char *key) {
     rr_gguf_value probe = {.key = {key, strlen(key)}};
     const rr_gguf_value *wanted = &probe;
-    const rr_gguf_value *const *found =
-        gguf->n_values == 0 ? NULL
-                            : bsearch(&wanted, gguf->values_by_key, gguf->n_values, sizeof wanted, compare_values);
+    const rr_gguf_value *const *found = gguf->n_values == 0
+        ? NULL
+        : bsearch(&wanted, gguf->values_by_key, gguf->n_values, sizeof wanted, compare_values);
     return found == NULL ? NULL : *found;
 }
 
 const rr_gguf_tensor *rr_gguf_tensor_find(const rr_gguf *gguf, const char *name) {
     rr_gguf_tensor probe = {.name = {name, strlen(name)}};
     const rr_gguf_tensor *wanted = &probe;
-    const rr_gguf_tensor *const *found =
-        gguf->n_tensors == 0
-            ? NULL
-            : bsearch(&wanted, gguf->tensors_by_name, gguf->n_tensors, sizeof wanted, compare_tensors);
+    const rr_gguf_tensor *const *found = gguf->n_tensors == 0
+        ? NULL
+        : bsearch(&wanted, gguf->tensors_by_name, gguf->n_tensors, sizeof wanted, compare_tensors);
     return found == NULL ? NULL : *found;
 }
 
 /* The value of a key that must be there. */
-static rr_status need(const rr_gguf *gguf, const char *key, const char *wanted, const rr_gguf_value **out,
-                      rr_diag *diag) {
+static rr_status need(const rr_gguf *gguf, const char *key, const char *wanted,
+    const rr_gguf_value **out, rr_diag *diag) {
     const rr_gguf_value *value = rr_gguf_find(gguf, key);
     if (value == NULL) {
         return rr_fail(diag, RR_E_INPUT,
-                       "%s: key \"%s\": not found, expected %s; the file is not a complete model",
-                       gguf->path, key, wanted);
+            "%s: key \"%s\": not found, expected %s; the file is not a complete model", gguf->path,
+            key, wanted);
     }
     *out = value;
     return RR_OK;
 }
 
-static rr_status wrong_type(const rr_gguf *gguf, const rr_gguf_value *value, const char *wanted, rr_diag *diag) {
+static rr_status wrong_type(
+    const rr_gguf *gguf, const rr_gguf_value *value, const char *wanted, rr_diag *diag) {
     return rr_fail(diag, RR_E_INPUT,
-                   "%s: key \"%s\": found a value of type %s, expected %s; the file is not a valid model",
-                   gguf->path, rr_text_show(value->key).text, type_rows[value->type].name, wanted);
+        "%s: key \"%s\": found a value of type %s, expected %s; the file is not a valid model",
+        gguf->path, rr_text_show(value->key).text, type_rows[value->type].name, wanted);
 }
 
 rr_status rr_gguf_u64(const rr_gguf *gguf, const char *key, uint64_t *out, rr_diag *diag) {
@@ -513,8 +533,9 @@ rr_status rr_gguf_u64(const rr_gguf *gguf, const char *key, uint64_t *out, rr_di
     memcpy(&bits, value->data, bytes);
     if (is_signed && bits >> (8 * bytes - 1) != 0) {
         return rr_fail(diag, RR_E_INPUT,
-                       "%s: key \"%s\": found a negative number, expected 0 or more; the file is not a "
-                       "valid model", gguf->path, key);
+            "%s: key \"%s\": found a negative number, expected 0 or more; the file is not a "
+            "valid model",
+            gguf->path, key);
     }
     *out = bits;
     return RR_OK;
@@ -536,8 +557,8 @@ rr_status rr_gguf_f64(const rr_gguf *gguf, const char *key, double *out, rr_diag
     return wrong_type(gguf, value, "a floating-point number", diag);
 }
 
-static rr_status need_type(const rr_gguf *gguf, const char *key, rr_gguf_type type, const char *wanted, const rr_gguf_value **out,
-                           rr_diag *diag) {
+static rr_status need_type(const rr_gguf *gguf, const char *key, rr_gguf_type type,
+    const char *wanted, const rr_gguf_value **out, rr_diag *diag) {
     RR_TRY(need(gguf, key, wanted, out, diag));
     return (*out)->type == type ? RR_OK : wrong_type(gguf, *out, wanted, diag);
 }
@@ -571,7 +592,8 @@ bool rr_text_is(rr_text text, const char *other) {
 }
 
 bool rr_gguf_next_string(const rr_gguf_value *array, uint64_t *cursor, rr_text *out) {
-    if (array->type != RR_GGUF_ARRAY || array->item_type != RR_GGUF_STRING || *cursor >= array->data_bytes) {
+    if (array->type != RR_GGUF_ARRAY || array->item_type != RR_GGUF_STRING ||
+        *cursor >= array->data_bytes) {
         return false;
     }
     uint64_t n;

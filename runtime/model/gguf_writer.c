@@ -29,7 +29,8 @@ static void begin_key(rr_gguf_writer *writer, const char *key, rr_gguf_type type
     put_u32(&writer->keys, (uint32_t)type);
 }
 
-static void begin_array(rr_gguf_writer *writer, const char *key, rr_gguf_type item_type, uint64_t n) {
+static void begin_array(
+    rr_gguf_writer *writer, const char *key, rr_gguf_type item_type, uint64_t n) {
     begin_key(writer, key, RR_GGUF_ARRAY);
     put_u32(&writer->keys, (uint32_t)item_type);
     put_u64(&writer->keys, n);
@@ -73,7 +74,8 @@ void rr_gw_i32s(rr_gguf_writer *writer, const char *key, const int32_t *values, 
     put(&writer->keys, values, (size_t)n * sizeof *values);
 }
 
-void rr_gw_raw(rr_gguf_writer *writer, const char *key, uint32_t type, const void *body, size_t bytes) {
+void rr_gw_raw(
+    rr_gguf_writer *writer, const char *key, uint32_t type, const void *body, size_t bytes) {
     begin_key(writer, key, (rr_gguf_type)type);
     put(&writer->keys, body, bytes);
 }
@@ -88,8 +90,8 @@ static uint32_t alignment_of(const rr_gguf_writer *writer) {
     return writer->alignment == 0 ? DEFAULT_ALIGNMENT : writer->alignment;
 }
 
-void rr_gw_declare(rr_gguf_writer *writer, const char *name, uint32_t n_dims, const uint64_t *dims, uint32_t type,
-                   uint64_t bytes) {
+void rr_gw_declare(rr_gguf_writer *writer, const char *name, uint32_t n_dims, const uint64_t *dims,
+    uint32_t type, uint64_t bytes) {
     writer->data_bytes = rr_round_up(writer->data_bytes, alignment_of(writer));
     writer->n_tensors++;
     put_string(&writer->infos, name);
@@ -100,8 +102,8 @@ void rr_gw_declare(rr_gguf_writer *writer, const char *name, uint32_t n_dims, co
     writer->data_bytes += bytes;
 }
 
-void rr_gw_tensor(rr_gguf_writer *writer, const char *name, uint32_t n_dims, const uint64_t *dims, uint32_t type,
-                  const void *data, size_t bytes) {
+void rr_gw_tensor(rr_gguf_writer *writer, const char *name, uint32_t n_dims, const uint64_t *dims,
+    uint32_t type, const void *data, size_t bytes) {
     pad(&writer->data, alignment_of(writer));
     rr_gw_declare(writer, name, n_dims, dims, type, bytes);
     put(&writer->data, data, bytes);

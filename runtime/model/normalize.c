@@ -6,8 +6,9 @@
 
 #include "runtime/model/utf8.h"
 
-/* Below this code point every character is its own NFC and none combines with one before it. So a text falls into
- * stretches that can be normalised one by one: a character below it and those from it on that follow. */
+/* Below this code point every character is its own NFC and none combines with one before it. So a
+ * text falls into stretches that can be normalised one by one: a character below it and those from
+ * it on that follow. */
 enum { FIRST_COMBINING = 0x300 };
 
 enum { MAX_DECOMPOSED = 8 }; /* room for one character; the longest canonical decomposition has 4 */
@@ -41,8 +42,8 @@ static int combining_class(int32_t code_point) {
     return utf8proc_get_property(code_point)->combining_class;
 }
 
-/* Canonical order of points[from, to), none of which is a starter: stable by combining class. A counting sort, because a
- * hostile text may hold a million marks in a row. */
+/* Canonical order of points[from, to), none of which is a starter: stable by combining class. A
+ * counting sort, because a hostile text may hold a million marks in a row. */
 static void order_marks(workspace *work, size_t from, size_t to) {
     size_t start[257] = {0};
     for (size_t i = from; i < to; i++) {
@@ -77,22 +78,24 @@ static void order_all_marks(workspace *work) {
 }
 
 /* Appends the NFC of one stretch. */
-static rr_status normalize_stretch(workspace *work, const unsigned char *text, size_t bytes, rr_buf *out, rr_diag *diag) {
+static rr_status normalize_stretch(
+    workspace *work, const unsigned char *text, size_t bytes, rr_buf *out, rr_diag *diag) {
     work->n = 0;
     for (size_t at = 0; at < bytes;) {
         RR_TRY(work_reserve(work, work->n + MAX_DECOMPOSED, diag));
         int32_t code_point;
         at += rr_utf8_next(text + at, bytes - at, &code_point);
-        utf8proc_ssize_t n = utf8proc_decompose_char(code_point < 0 ? 0xFFFD : code_point, work->points + work->n,
-                                                     MAX_DECOMPOSED, UTF8PROC_STABLE | UTF8PROC_COMPOSE, NULL);
+        utf8proc_ssize_t n = utf8proc_decompose_char(code_point < 0 ? 0xFFFD : code_point,
+            work->points + work->n, MAX_DECOMPOSED, UTF8PROC_STABLE | UTF8PROC_COMPOSE, NULL);
         if (n < 0 || n > MAX_DECOMPOSED) {
-            return rr_fail(diag, RR_E_INTERNAL, "utf8proc cannot decompose U+%04X", (unsigned)code_point);
+            return rr_fail(
+                diag, RR_E_INTERNAL, "utf8proc cannot decompose U+%04X", (unsigned)code_point);
         }
         work->n += (size_t)n;
     }
     order_all_marks(work);
-    utf8proc_ssize_t n = utf8proc_normalize_utf32(work->points, (utf8proc_ssize_t)work->n,
-                                                  UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    utf8proc_ssize_t n = utf8proc_normalize_utf32(
+        work->points, (utf8proc_ssize_t)work->n, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     if (n < 0) {
         return rr_fail(diag, RR_E_INTERNAL, "utf8proc cannot compose: %s", utf8proc_errmsg(n));
     }
@@ -108,8 +111,8 @@ rr_status rr_nfc_append(const char *text, size_t bytes, rr_buf *out, rr_diag *di
     const unsigned char *from = (const unsigned char *)text;
     rr_status status = RR_OK;
     workspace work = {0};
-    size_t copied = 0;  /* what `out` already holds */
-    size_t stretch = 0; /* where the current stretch begins */
+    size_t copied = 0;    /* what `out` already holds */
+    size_t stretch = 0;   /* where the current stretch begins */
     bool is_plain = true; /* no character from FIRST_COMBINING on in it so far */
     for (size_t at = 0; at < bytes;) {
         int32_t code_point;

@@ -42,14 +42,15 @@ typedef struct rr_model {
     rr_qwen2_config config;
     rr_weight embedding; /* [n_vocab][d_model] */
     rr_weight output_norm;
-    rr_weight output;    /* [n_vocab][d_model]; equals `embedding` when tied */
+    rr_weight output;       /* [n_vocab][d_model]; equals `embedding` when tied */
     rr_qwen2_layer *layers; /* [n_layers] */
     char name[128];         /* general.name or the file's name */
 } rr_model;
 
-/* Opens a GGUF file and verifies that it is a Qwen2 model whose tensors all exist with the implied shapes and
- * supported types. Errors: as rr_gguf_open; RR_E_UNSUPPORTED for other architectures, RoPE scalings or tensor types
- * (the message says what was found and what is supported). Does not read the weights. */
+/* Opens a GGUF file and verifies that it is a Qwen2 model whose tensors all exist with the implied
+ * shapes and supported types. Errors: as rr_gguf_open; RR_E_UNSUPPORTED for other architectures,
+ * RoPE scalings or tensor types (the message says what was found and what is supported). Does not
+ * read the weights. */
 rr_status rr_model_open(const char *path, rr_model **out, rr_diag *diag);
 /* Takes `gguf` (closes it on failure too). */
 rr_status rr_model_from_gguf(rr_gguf **gguf, rr_model **out, rr_diag *diag);
@@ -59,8 +60,9 @@ void rr_model_close(rr_model **model);
 uint64_t rr_model_weight_bytes(const rr_model *model);
 uint64_t rr_model_n_parameters(const rr_model *model);
 
-/* Tells models apart whatever they were quantized to: a digest of the configuration and of all norms and biases, which quantized files
- * keep in full. A model that was tuned without changing these has its origin's fingerprint. Cost: reads some 100 KB a billion weights. */
+/* Tells models apart whatever they were quantized to: a digest of the configuration and of all
+ * norms and biases, which quantized files keep in full. A model that was tuned without changing
+ * these has its origin's fingerprint. Cost: reads some 100 KB a billion weights. */
 uint64_t rr_model_fingerprint(const rr_model *model);
 
 #endif

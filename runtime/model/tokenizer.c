@@ -18,15 +18,17 @@ struct rr_tokenizer {
     int32_t im_start, im_end, end_of_text;
 };
 
-/* Creation ------------------------------------------------------------------------------------------------------- */
+/* Creation */
 
-static rr_status check_kind(const rr_gguf *gguf, const char *key, const char *expected, rr_diag *diag) {
+static rr_status check_kind(
+    const rr_gguf *gguf, const char *key, const char *expected, rr_diag *diag) {
     rr_text found;
     RR_TRY(rr_gguf_string(gguf, key, &found, diag));
     if (found.bytes != strlen(expected) || memcmp(found.data, expected, found.bytes) != 0) {
         int shown = found.bytes < 64 ? (int)found.bytes : 64;
-        return rr_fail(diag, RR_E_UNSUPPORTED, "%s: %s: found \"%.*s\", supported is \"%s\" (Qwen2 and Qwen2.5)",
-                       rr_gguf_path(gguf), key, shown, found.data, expected);
+        return rr_fail(diag, RR_E_UNSUPPORTED,
+            "%s: %s: found \"%.*s\", supported is \"%s\" (Qwen2 and Qwen2.5)", rr_gguf_path(gguf),
+            key, shown, found.data, expected);
     }
     return RR_OK;
 }
@@ -36,9 +38,10 @@ static rr_status find_byte_tokens(const rr_gguf *gguf, rr_tokenizer *tokenizer, 
         char one = (char)byte;
         int32_t id = rr_vocabulary_find(&tokenizer->vocabulary, &one, 1);
         if (id < 0) {
-            return rr_fail(diag, RR_E_INPUT, "%s: tokenizer.ggml.tokens: no token for byte 0x%02X, so not every text "
-                                             "could be encoded",
-                           rr_gguf_path(gguf), (unsigned)byte);
+            return rr_fail(diag, RR_E_INPUT,
+                "%s: tokenizer.ggml.tokens: no token for byte 0x%02X, so not every text "
+                "could be encoded",
+                rr_gguf_path(gguf), (unsigned)byte);
         }
         tokenizer->bpe.byte_ids[byte] = id;
     }
@@ -46,7 +49,8 @@ static rr_status find_byte_tokens(const rr_gguf *gguf, rr_tokenizer *tokenizer, 
 }
 
 /* One line "left right" of tokenizer.ggml.merges. */
-static bool read_merge(const rr_vocabulary *vocabulary, rr_text line, rr_buf *scratch, rr_bpe_merge *out) {
+static bool read_merge(
+    const rr_vocabulary *vocabulary, rr_text line, rr_buf *scratch, rr_bpe_merge *out) {
     const char *space = line.bytes > 1 ? memchr(line.data + 1, ' ', line.bytes - 1) : NULL;
     if (space == NULL) {
         return false;
@@ -57,11 +61,13 @@ static bool read_merge(const rr_vocabulary *vocabulary, rr_text line, rr_buf *sc
         return false;
     }
     size_t left_bytes = scratch->bytes;
-    if (!rr_vocabulary_decode((rr_text){space + 1, line.bytes - n_left - 1}, scratch) || scratch->failed) {
+    if (!rr_vocabulary_decode((rr_text){space + 1, line.bytes - n_left - 1}, scratch) ||
+        scratch->failed) {
         return false;
     }
     out->left = rr_vocabulary_find(vocabulary, scratch->data, left_bytes);
-    out->right = rr_vocabulary_find(vocabulary, scratch->data + left_bytes, scratch->bytes - left_bytes);
+    out->right =
+        rr_vocabulary_find(vocabulary, scratch->data + left_bytes, scratch->bytes - left_bytes);
     out->merged = rr_vocabulary_find(vocabulary, scratch->data, scratch->bytes);
     return out->left >= 0 && out->right >= 0 && out->merged >= 0;
 }
@@ -71,23 +77,25 @@ static rr_status read_merges(const rr_gguf *gguf, rr_tokenizer *tokenizer, rr_di
     const rr_gguf_value *merges = rr_gguf_find(gguf, key);
     if (merges == NULL || merges->type != RR_GGUF_ARRAY || merges->item_type != RR_GGUF_STRING ||
         merges->n_items > INT32_MAX / 4) {
-        return rr_fail(diag, RR_E_INPUT, "%s: %s: %s, expected an array of strings", rr_gguf_path(gguf), key,
-                       merges == NULL ? "missing" : "of another type or too long");
+        return rr_fail(diag, RR_E_INPUT, "%s: %s: %s, expected an array of strings",
+            rr_gguf_path(gguf), key, merges == NULL ? "missing" : "of another type or too long");
     }
     RR_TRY(rr_bpe_init(&tokenizer->bpe, (size_t)merges->n_items, diag));
     rr_status status = RR_OK;
     rr_buf scratch = {0};
     rr_text line;
     uint64_t cursor = 0;
-    for (uint32_t rank = 0; status == RR_OK && rr_gguf_next_string(merges, &cursor, &line); rank++) {
+    for (uint32_t rank = 0; status == RR_OK && rr_gguf_next_string(merges, &cursor, &line);
+         rank++) {
         rr_bpe_merge merge = {.rank = rank};
         if (read_merge(&tokenizer->vocabulary, line, &scratch, &merge)) {
             rr_bpe_add(&tokenizer->bpe, merge);
         } else {
             int shown = line.bytes < 64 ? (int)line.bytes : 64;
-            status = rr_fail(diag, RR_E_INPUT, "%s: %s: merge %u: found \"%.*s\", expected two tokens whose joined text "
-                                               "is a token too",
-                             rr_gguf_path(gguf), key, rank, shown, line.data);
+            status = rr_fail(diag, RR_E_INPUT,
+                "%s: %s: merge %u: found \"%.*s\", expected two tokens whose joined text "
+                "is a token too",
+                rr_gguf_path(gguf), key, rank, shown, line.data);
         }
     }
     rr_buf_destroy(&scratch);
@@ -180,7 +188,7 @@ void rr_tokenizer_destroy(rr_tokenizer **tokenizer) {
     }
 }
 
-/* Encoding ------------------------------------------------------------------------------------------------------- */
+/* Encoding */
 
 typedef struct encoding {
     const rr_tokenizer *tokenizer;
@@ -200,7 +208,8 @@ static rr_status encode_plain(encoding *e, const char *text, size_t bytes, rr_di
     }
     rr_buf_clear(&e->normal);
     RR_TRY(rr_nfc_append(text, bytes, &e->normal, diag));
-    return rr_pretokenize(e->tokenizer->pretokenizer, e->normal.data, e->normal.bytes, encode_piece, e, diag);
+    return rr_pretokenize(
+        e->tokenizer->pretokenizer, e->normal.data, e->normal.bytes, encode_piece, e, diag);
 }
 
 /* The longest special token at the beginning of `text`, -1 when there is none. */
@@ -232,11 +241,12 @@ static rr_status encode_mixed(encoding *e, const char *text, size_t bytes, rr_di
     return e->out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory for tokens") : RR_OK;
 }
 
-static rr_status encode(const rr_tokenizer *tokenizer, bool special, const char *text, size_t bytes, rr_tokens *out,
-                        rr_diag *diag) {
+static rr_status encode(const rr_tokenizer *tokenizer, bool special, const char *text, size_t bytes,
+    rr_tokens *out, rr_diag *diag) {
     encoding e = {.tokenizer = tokenizer, .out = out};
     size_t kept = out->n;
-    rr_status status = special ? encode_mixed(&e, text, bytes, diag) : encode_plain(&e, text, bytes, diag);
+    rr_status status =
+        special ? encode_mixed(&e, text, bytes, diag) : encode_plain(&e, text, bytes, diag);
     if (status != RR_OK) {
         out->n = kept;
     }
@@ -245,24 +255,25 @@ static rr_status encode(const rr_tokenizer *tokenizer, bool special, const char 
     return status;
 }
 
-rr_status rr_tokenizer_encode(const rr_tokenizer *tokenizer, const char *text, size_t bytes, rr_tokens *out,
-                              rr_diag *diag) {
+rr_status rr_tokenizer_encode(
+    const rr_tokenizer *tokenizer, const char *text, size_t bytes, rr_tokens *out, rr_diag *diag) {
     return encode(tokenizer, false, text, bytes, out, diag);
 }
 
-rr_status rr_tokenizer_encode_special(const rr_tokenizer *tokenizer, const char *text, size_t bytes, rr_tokens *out,
-                                      rr_diag *diag) {
+rr_status rr_tokenizer_encode_special(
+    const rr_tokenizer *tokenizer, const char *text, size_t bytes, rr_tokens *out, rr_diag *diag) {
     return encode(tokenizer, true, text, bytes, out, diag);
 }
 
-/* Looking up ----------------------------------------------------------------------------------------------------- */
+/* Looking up */
 
 rr_text rr_tokenizer_piece(const rr_tokenizer *tokenizer, int32_t id, bool special) {
     const rr_vocabulary *vocabulary = &tokenizer->vocabulary;
     bool shown = false;
     if (id >= 0 && (uint32_t)id < vocabulary->n) {
         rr_token_kind kind = vocabulary->kinds[id];
-        shown = kind == RR_TOKEN_NORMAL || kind == RR_TOKEN_USER || (kind == RR_TOKEN_CONTROL && special);
+        shown = kind == RR_TOKEN_NORMAL || kind == RR_TOKEN_USER ||
+            (kind == RR_TOKEN_CONTROL && special);
     }
     return shown ? rr_vocabulary_text(vocabulary, (uint32_t)id) : (rr_text){"", 0};
 }
@@ -282,7 +293,8 @@ bool rr_tokenizer_is_special(const rr_tokenizer *tokenizer, int32_t id) {
 int32_t rr_tokenizer_special_id(const rr_tokenizer *tokenizer, const char *text) {
     size_t bytes = strlen(text);
     int32_t id = bytes > 0 ? special_at(tokenizer, text, bytes) : -1;
-    return id >= 0 && rr_vocabulary_text(&tokenizer->vocabulary, (uint32_t)id).bytes == bytes ? id : -1;
+    return id >= 0 && rr_vocabulary_text(&tokenizer->vocabulary, (uint32_t)id).bytes == bytes ? id
+                                                                                              : -1;
 }
 
 int32_t rr_tokenizer_im_start(const rr_tokenizer *tokenizer) {

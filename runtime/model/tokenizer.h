@@ -9,28 +9,32 @@
 
 typedef struct rr_tokenizer rr_tokenizer;
 
-/* Builds from tokenizer.ggml.{model=gpt2, pre=qwen2, tokens, token_type, merges}; borrows nothing after return.
- * Errors: RR_E_INPUT (missing or inconsistent tables), RR_E_UNSUPPORTED (another tokenizer), RR_E_MEMORY. */
+/* Builds from tokenizer.ggml.{model=gpt2, pre=qwen2, tokens, token_type, merges}; borrows nothing
+ * after return. Errors: RR_E_INPUT (missing or inconsistent tables), RR_E_UNSUPPORTED (another
+ * tokenizer), RR_E_MEMORY. */
 rr_status rr_tokenizer_create(const rr_gguf *gguf, rr_tokenizer **out, rr_diag *diag);
 void rr_tokenizer_destroy(rr_tokenizer **tokenizer);
 
-/* Appends the ids of `text` (any bytes; what is not UTF-8 becomes U+FFFD) as plain text: special tokens are never
- * recognised here. Errors: RR_E_MEMORY, RR_E_INTERNAL. Cost: O(bytes), per prompt. */
-rr_status rr_tokenizer_encode(const rr_tokenizer *tokenizer, const char *text, size_t bytes, rr_tokens *out,
-                              rr_diag *diag);
+/* Appends the ids of `text` (any bytes; what is not UTF-8 becomes U+FFFD) as plain text: special
+ * tokens are never recognised here. Errors: RR_E_MEMORY, RR_E_INTERNAL. Cost: O(bytes), per
+ * prompt. */
+rr_status rr_tokenizer_encode(
+    const rr_tokenizer *tokenizer, const char *text, size_t bytes, rr_tokens *out, rr_diag *diag);
 
-/* As encode, but special tokens written out in the text (<|im_start|> …) become their ids. Only for text that the
- * program's user typed as a template; never for passages. */
-rr_status rr_tokenizer_encode_special(const rr_tokenizer *tokenizer, const char *text, size_t bytes,
-                                      rr_tokens *out, rr_diag *diag);
+/* As encode, but special tokens written out in the text (<|im_start|> …) become their ids. Only for
+ * text that the program's user typed as a template; never for passages. */
+rr_status rr_tokenizer_encode_special(
+    const rr_tokenizer *tokenizer, const char *text, size_t bytes, rr_tokens *out, rr_diag *diag);
 
-/* The bytes of one token (may be part of a character). Control tokens give their text when `special`, else nothing;
- * user-defined ones (a fine-tune's <think>) are content and always give it. Ids out of range give nothing. */
+/* The bytes of one token (may be part of a character). Control tokens give their text when
+ * `special`, else nothing; user-defined ones (a fine-tune's <think>) are content and always give
+ * it. Ids out of range give nothing. */
 rr_text rr_tokenizer_piece(const rr_tokenizer *tokenizer, int32_t id, bool special);
 
 uint32_t rr_tokenizer_n_vocab(const rr_tokenizer *tokenizer);
 bool rr_tokenizer_is_special(const rr_tokenizer *tokenizer, int32_t id);
-int32_t rr_tokenizer_special_id(const rr_tokenizer *tokenizer, const char *text); /* −1 when absent */
+/* −1 when absent */
+int32_t rr_tokenizer_special_id(const rr_tokenizer *tokenizer, const char *text);
 /* −1 when the vocabulary has none (a generated test vocabulary). */
 int32_t rr_tokenizer_im_start(const rr_tokenizer *tokenizer);
 int32_t rr_tokenizer_im_end(const rr_tokenizer *tokenizer);
@@ -42,8 +46,10 @@ typedef struct rr_utf8_stream {
     unsigned n_held;
 } rr_utf8_stream;
 
-/* Appends to `out` the complete characters of what was held plus `bytes`; invalid sequences become U+FFFD as soon as
- * they are known to be invalid. `flush` also ends an incomplete tail (as U+FFFD). */
-void rr_utf8_stream_push(rr_utf8_stream *stream, const char *bytes, size_t n_bytes, bool flush, rr_buf *out);
+/* Appends to `out` the complete characters of what was held plus `bytes`; invalid sequences become
+ * U+FFFD as soon as they are known to be invalid. `flush` also ends an incomplete tail (as
+ * U+FFFD). */
+void rr_utf8_stream_push(
+    rr_utf8_stream *stream, const char *bytes, size_t n_bytes, bool flush, rr_buf *out);
 
 #endif

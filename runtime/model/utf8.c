@@ -45,9 +45,10 @@ static void drop_held(rr_utf8_stream *stream, size_t n) {
     memmove(stream->held, stream->held + n, stream->n_held);
 }
 
-/* Decides what is held, adding bytes one by one, until nothing is held or the bytes are used up. Returns the bytes
- * taken. */
-static size_t finish_held(rr_utf8_stream *stream, const unsigned char *bytes, size_t n, rr_buf *out) {
+/* Decides what is held, adding bytes one by one, until nothing is held or the bytes are used up.
+ * Returns the bytes taken. */
+static size_t finish_held(
+    rr_utf8_stream *stream, const unsigned char *bytes, size_t n, rr_buf *out) {
     size_t used = 0;
     while (stream->n_held > 0) {
         int32_t code_point;
@@ -56,7 +57,8 @@ static size_t finish_held(rr_utf8_stream *stream, const unsigned char *bytes, si
             if (used == n) {
                 break;
             }
-            stream->held[stream->n_held++] = bytes[used++]; /* an incomplete sequence has at most 3 bytes */
+            /* an incomplete sequence has at most 3 bytes */
+            stream->held[stream->n_held++] = bytes[used++];
             continue;
         }
         if (code_point == RR_UTF8_INVALID) {
@@ -69,7 +71,8 @@ static size_t finish_held(rr_utf8_stream *stream, const unsigned char *bytes, si
     return used;
 }
 
-void rr_utf8_stream_push(rr_utf8_stream *stream, const char *bytes, size_t n_bytes, bool flush, rr_buf *out) {
+void rr_utf8_stream_push(
+    rr_utf8_stream *stream, const char *bytes, size_t n_bytes, bool flush, rr_buf *out) {
     const unsigned char *text = (const unsigned char *)bytes;
     size_t at = finish_held(stream, text, n_bytes, out);
     while (at < n_bytes) {

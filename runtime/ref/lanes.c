@@ -27,7 +27,8 @@ void rr_ref_quantize(const float *x, uint32_t n_rows, uint32_t cols, const rr_re
         double d = most / RR_REF_CODE_MOST;
         for (int i = 0; i < GROUP; i++) {
             double code = most >= 1e-30 ? rint((double)v[i] / d) : 0; /* to nearest, ties to even */
-            codes[i] = isnan(code) ? 0 : (int16_t)code;               /* of what is no number, or beside an infinite one */
+            /* of what is no number, or beside an infinite one */
+            codes[i] = isnan(code) ? 0 : (int16_t)code;
         }
         float stored = most >= 1e-30 ? (float)d : 0;
         memcpy(&out->groups[2 * g], &stored, sizeof stored);
@@ -43,13 +44,14 @@ typedef struct lanes_row {
 } lanes_row;
 
 static lanes_row row_at(const rr_lanes *lanes, const void *device, uint32_t row) {
-    uint32_t unit = row / RR_LANES_UNIT, at = row % RR_LANES_UNIT, held = RR_LANES_UNIT / lanes->width;
+    uint32_t unit = row / RR_LANES_UNIT, at = row % RR_LANES_UNIT,
+             held = RR_LANES_UNIT / lanes->width;
     return (lanes_row){.lanes = lanes,
-                       .codes = (const uint8_t *)device + unit * lanes->unit_bytes,
-                       .scales = (const uint8_t *)device + lanes->scale_offset + unit * lanes->unit_scale_bytes,
-                       .lane = at / held,
-                       .held = held,
-                       .u = at % held};
+        .codes = (const uint8_t *)device + unit * lanes->unit_bytes,
+        .scales = (const uint8_t *)device + lanes->scale_offset + unit * lanes->unit_scale_bytes,
+        .lane = at / held,
+        .held = held,
+        .u = at % held};
 }
 
 /* Codes less the format's zero; AFFINE ones have none. */
@@ -59,8 +61,10 @@ static void row_codes(const lanes_row *row, int32_t *out) {
     int32_t zero = f.scale == RR_LANES_AFFINE ? 0 : 1 << (f.bits - 1);
     for (uint32_t w = 0; w < row->lanes->cols / per_word; w++) {
         uint64_t word;
-        memcpy(&word, row->codes + (((size_t)w * row->held + row->u) * row->lanes->width + row->lane) * sizeof word,
-               sizeof word);
+        memcpy(&word,
+            row->codes +
+                (((size_t)w * row->held + row->u) * row->lanes->width + row->lane) * sizeof word,
+            sizeof word);
         for (uint32_t i = 0; i < per_word; i++) {
             out[w * per_word + i] = (int32_t)(word >> (i * f.bits) & ((1u << f.bits) - 1)) - zero;
         }
@@ -78,7 +82,8 @@ static void row_scale(const lanes_row *row, uint32_t group, double *scale, doubl
         return;
     }
     float s, o;
-    const uint8_t *at = row->scales + (kind == RR_LANES_AFFINE ? 8 : 4) * entry + 4 * (size_t)row->u;
+    const uint8_t *at =
+        row->scales + (kind == RR_LANES_AFFINE ? 8 : 4) * entry + 4 * (size_t)row->u;
     memcpy(&s, at, sizeof s);
     *scale = (double)s;
     if (kind == RR_LANES_AFFINE) {
@@ -88,8 +93,8 @@ static void row_scale(const lanes_row *row, uint32_t group, double *scale, doubl
 }
 
 /* Adds the terms of one group of a scale. */
-static void add_group(const int16_t *codes, const int32_t *weights, uint32_t n, double d, double scale, double offset,
-                      double *sum, double *magnitude) {
+static void add_group(const int16_t *codes, const int32_t *weights, uint32_t n, double d,
+    double scale, double offset, double *sum, double *magnitude) {
     int32_t product = 0, codes_sum = 0;
     for (uint32_t i = 0; i < n; i++) {
         product += codes[i] * weights[i];
@@ -112,10 +117,11 @@ void rr_ref_lanes_product(const rr_ref_lanes_product_params *params) {
                 uint32_t c = g * group;
                 double scale, offset;
                 float d;
-                memcpy(&d, &params->x->groups[((size_t)t * (cols / GROUP) + c / GROUP) * 2], sizeof d);
+                memcpy(
+                    &d, &params->x->groups[((size_t)t * (cols / GROUP) + c / GROUP) * 2], sizeof d);
                 row_scale(&row, g, &scale, &offset);
-                add_group(params->x->codes + (size_t)t * cols + c, params->scratch + c, group, (double)d, scale, offset,
-                          &sum, &magnitude);
+                add_group(params->x->codes + (size_t)t * cols + c, params->scratch + c, group,
+                    (double)d, scale, offset, &sum, &magnitude);
             }
             params->y[(size_t)t * lanes->rows + r] = sum;
             if (params->magnitude != NULL) {
@@ -125,7 +131,8 @@ void rr_ref_lanes_product(const rr_ref_lanes_product_params *params) {
     }
 }
 
-void rr_ref_norm_factor(const float *x, uint32_t n_rows, uint32_t cols, float epsilon, double *out) {
+void rr_ref_norm_factor(
+    const float *x, uint32_t n_rows, uint32_t cols, float epsilon, double *out) {
     for (uint32_t r = 0; r < n_rows; r++) {
         double squares = 0;
         for (uint32_t c = 0; c < cols; c++) {

@@ -1,6 +1,7 @@
 /* The whole Qwen2 model in float32.
- * Owns: the order of the ops, the KV cache and the blocking that keeps a 0.5B model within seconds. Each weight row is
- * unpacked once for a block of tokens; dot products run in short float sums that are added up in double. */
+ * Owns: the order of the ops, the KV cache and the blocking that keeps a 0.5B model within seconds.
+ * Each weight row is unpacked once for a block of tokens; dot products run in short float sums that
+ * are added up in double. */
 #include "runtime/ref/ref.h"
 
 #include <math.h>
@@ -30,7 +31,7 @@ struct rr_ref_model {
     ref_layer *layers;
     float *output_norm;
     float *rope_table;
-    rr_ref_kv *kv; /* [n_layers] */
+    rr_ref_kv *kv;                                      /* [n_layers] */
     float *x, *normed, *qkv, *mixed, *gate_up, *logits; /* [block][…] */
     uint32_t *positions;                                /* [block] */
 };
@@ -48,7 +49,8 @@ static double sum4(v4 a) {
 }
 
 /* out[2 t + r] = w[r] · x[t] for two rows and four tokens. cols is a multiple of 4. */
-static void dot_tile(const float *const w[2], const float *const x[4], uint32_t cols, double out[8]) {
+static void dot_tile(
+    const float *const w[2], const float *const x[4], uint32_t cols, double out[8]) {
     memset(out, 0, 8 * sizeof *out);
     for (uint32_t begin = 0; begin < cols; begin += SUM_COLS) {
         uint32_t end = cols - begin < SUM_COLS ? cols : begin + SUM_COLS;
@@ -116,14 +118,15 @@ static void matmul_task(void *user, size_t index) {
 }
 
 /* A job's y and bias are those of the weight's first row. */
-static rr_status matmul(const rr_ref_model *ref, const rr_weight *weight, matmul_job *job, rr_diag *diag) {
-    job->matrix = (rr_ref_matrix){.rows = weight->rows, .cols = weight->cols, .type = weight->type,
-                                  .blocks = weight->data};
+static rr_status matmul(
+    const rr_ref_model *ref, const rr_weight *weight, matmul_job *job, rr_diag *diag) {
+    job->matrix = (rr_ref_matrix){
+        .rows = weight->rows, .cols = weight->cols, .type = weight->type, .blocks = weight->data};
     job->failed = false;
     rr_parallel_for(rr_div_up(weight->rows, TASK_ROWS), ref->n_threads, matmul_task, job);
     if (job->failed) {
-        return rr_fail(diag, RR_E_MEMORY, "reference model: no memory to unpack %.*s", (int)weight->name.bytes,
-                       weight->name.data);
+        return rr_fail(diag, RR_E_MEMORY, "reference model: no memory to unpack %.*s",
+            (int)weight->name.bytes, weight->name.data);
     }
     return RR_OK;
 }
@@ -147,98 +150,129 @@ static void attention_task(void *user, size_t head) {
 static rr_status attention_block(rr_ref_model *ref, uint32_t l, uint32_t n, rr_diag *diag) {
     const rr_qwen2_config *config = &ref->model->config;
     const rr_qwen2_layer *layer = &ref->model->layers[l];
-    uint32_t q_width = config->n_heads * config->head_size, kv_width = config->n_kv_heads * config->head_size;
+    uint32_t q_width = config->n_heads * config->head_size,
+             kv_width = config->n_kv_heads * config->head_size;
     uint32_t stride = q_width + 2 * kv_width;
-    rr_ref_rmsnorm(ref->x, ref->layers[l].attn_norm, n, config->d_model, config->rms_epsilon, ref->normed);
+    rr_ref_rmsnorm(
+        ref->x, ref->layers[l].attn_norm, n, config->d_model, config->rms_epsilon, ref->normed);
 
     const rr_weight *parts[3] = {&layer->q, &layer->k, &layer->v};
     const uint32_t starts[3] = {0, q_width, q_width + kv_width};
     for (int i = 0; i < 3; i++) {
-        matmul_job job = {.x = ref->normed, .x_stride = config->d_model, .y_stride = stride, .n_tokens = n,
-                          .bias = ref->layers[l].qkv_bias + starts[i], .y = ref->qkv + starts[i]};
+        matmul_job job = {.x = ref->normed,
+            .x_stride = config->d_model,
+            .y_stride = stride,
+            .n_tokens = n,
+            .bias = ref->layers[l].qkv_bias + starts[i],
+            .y = ref->qkv + starts[i]};
         RR_TRY(matmul(ref, parts[i], &job, diag));
     }
-    rr_ref_rope(ref->qkv, stride, ref->positions, n, ref->rope_table, config->n_heads + config->n_kv_heads,
-                config->head_size);
+    rr_ref_rope(ref->qkv, stride, ref->positions, n, ref->rope_table,
+        config->n_heads + config->n_kv_heads, config->head_size);
     for (uint32_t t = 0; t < n; t++) {
         const float *row = ref->qkv + (size_t)t * stride;
         rr_ref_kv_write(&ref->kv[l], ref->positions[t], row + starts[1], row + starts[2]);
     }
-    attention_job mix = {.params = {.q = ref->qkv, .positions = ref->positions, .n_rows = n,
-                                    .n_heads = config->n_heads, .q_stride = stride,
-                                    .scale = 1.0f / sqrtf((float)config->head_size), .kv = ref->kv[l],
-                                    .y = ref->mixed}};
+    attention_job mix = {.params = {.q = ref->qkv,
+                             .positions = ref->positions,
+                             .n_rows = n,
+                             .n_heads = config->n_heads,
+                             .q_stride = stride,
+                             .scale = 1.0f / sqrtf((float)config->head_size),
+                             .kv = ref->kv[l],
+                             .y = ref->mixed}};
     rr_parallel_for(config->n_heads, ref->n_threads, attention_task, &mix);
     if (mix.failed) {
         return rr_fail(diag, RR_E_MEMORY, "reference model: no memory for attention scores");
     }
-    matmul_job job = {.x = ref->mixed, .x_stride = q_width, .y_stride = config->d_model, .n_tokens = n, .add = true,
-                      .y = ref->x};
+    matmul_job job = {.x = ref->mixed,
+        .x_stride = q_width,
+        .y_stride = config->d_model,
+        .n_tokens = n,
+        .add = true,
+        .y = ref->x};
     return matmul(ref, &layer->o, &job, diag);
 }
 
 static rr_status ffn_block(rr_ref_model *ref, uint32_t l, uint32_t n, rr_diag *diag) {
     const rr_qwen2_config *config = &ref->model->config;
     const rr_qwen2_layer *layer = &ref->model->layers[l];
-    rr_ref_rmsnorm(ref->x, ref->layers[l].ffn_norm, n, config->d_model, config->rms_epsilon, ref->normed);
+    rr_ref_rmsnorm(
+        ref->x, ref->layers[l].ffn_norm, n, config->d_model, config->rms_epsilon, ref->normed);
     const rr_weight *parts[2] = {&layer->gate, &layer->up};
     for (int i = 0; i < 2; i++) {
-        matmul_job job = {.x = ref->normed, .x_stride = config->d_model, .y_stride = 2 * config->d_ffn,
-                          .n_tokens = n, .y = ref->gate_up + (size_t)i * config->d_ffn};
+        matmul_job job = {.x = ref->normed,
+            .x_stride = config->d_model,
+            .y_stride = 2 * config->d_ffn,
+            .n_tokens = n,
+            .y = ref->gate_up + (size_t)i * config->d_ffn};
         RR_TRY(matmul(ref, parts[i], &job, diag));
     }
     rr_ref_swiglu(ref->gate_up, n, config->d_ffn, ref->mixed);
-    matmul_job job = {.x = ref->mixed, .x_stride = config->d_ffn, .y_stride = config->d_model, .n_tokens = n,
-                      .add = true, .y = ref->x};
+    matmul_job job = {.x = ref->mixed,
+        .x_stride = config->d_ffn,
+        .y_stride = config->d_model,
+        .n_tokens = n,
+        .add = true,
+        .y = ref->x};
     return matmul(ref, &layer->down, &job, diag);
 }
 
 static void show_hidden(const rr_ref_model *ref, uint32_t layer, size_t begin, uint32_t n,
-                        const rr_ref_observer *observer) {
+    const rr_ref_observer *observer) {
     if (observer->hidden == NULL) {
         return;
     }
     for (uint32_t t = 0; t < n; t++) {
-        observer->hidden(observer->user, layer, begin + t, ref->x + (size_t)t * ref->model->config.d_model);
+        observer->hidden(
+            observer->user, layer, begin + t, ref->x + (size_t)t * ref->model->config.d_model);
     }
 }
 
-static rr_status show_logits(rr_ref_model *ref, size_t begin, uint32_t n, const rr_ref_observer *observer,
-                             rr_diag *diag) {
+static rr_status show_logits(
+    rr_ref_model *ref, size_t begin, uint32_t n, const rr_ref_observer *observer, rr_diag *diag) {
     const rr_qwen2_config *config = &ref->model->config;
     rr_ref_rmsnorm(ref->x, ref->output_norm, n, config->d_model, config->rms_epsilon, ref->normed);
     for (uint32_t t = 0; t < n; t += LOGITS_TOKENS) {
         uint32_t n_t = n - t < LOGITS_TOKENS ? n - t : LOGITS_TOKENS;
-        matmul_job job = {.x = ref->normed + (size_t)t * config->d_model, .x_stride = config->d_model,
-                          .y_stride = config->n_vocab, .n_tokens = n_t, .y = ref->logits};
+        matmul_job job = {.x = ref->normed + (size_t)t * config->d_model,
+            .x_stride = config->d_model,
+            .y_stride = config->n_vocab,
+            .n_tokens = n_t,
+            .y = ref->logits};
         RR_TRY(matmul(ref, &ref->model->output, &job, diag));
         for (uint32_t i = 0; i < n_t; i++) {
-            RR_TRY(observer->logits(observer->user, begin + t + i, ref->logits + (size_t)i * config->n_vocab,
-                                    diag));
+            RR_TRY(observer->logits(
+                observer->user, begin + t + i, ref->logits + (size_t)i * config->n_vocab, diag));
         }
     }
     return RR_OK;
 }
 
-rr_status rr_ref_forward(rr_ref_model *ref, const int32_t *tokens, size_t n, const rr_ref_observer *observer,
-                         rr_diag *diag) {
+rr_status rr_ref_forward(rr_ref_model *ref, const int32_t *tokens, size_t n,
+    const rr_ref_observer *observer, rr_diag *diag) {
     const rr_model *model = ref->model;
     if (n == 0 || n > ref->n_context) {
-        return rr_fail(diag, RR_E_USAGE, "reference model: %zu tokens, expected 1 to %u", n, ref->n_context);
+        return rr_fail(
+            diag, RR_E_USAGE, "reference model: %zu tokens, expected 1 to %u", n, ref->n_context);
     }
     for (size_t i = 0; i < n; i++) {
         if (tokens[i] < 0 || (uint32_t)tokens[i] >= model->config.n_vocab) {
-            return rr_fail(diag, RR_E_USAGE, "reference model: token %d at %zu is outside the vocabulary of %u",
-                           (int)tokens[i], i, model->config.n_vocab);
+            return rr_fail(diag, RR_E_USAGE,
+                "reference model: token %d at %zu is outside the vocabulary of %u", (int)tokens[i],
+                i, model->config.n_vocab);
         }
     }
-    const rr_ref_matrix embedding = {.rows = model->embedding.rows, .cols = model->embedding.cols,
-                                     .type = model->embedding.type, .blocks = model->embedding.data};
+    const rr_ref_matrix embedding = {.rows = model->embedding.rows,
+        .cols = model->embedding.cols,
+        .type = model->embedding.type,
+        .blocks = model->embedding.data};
     for (size_t begin = 0; begin < n; begin += ref->block) {
         uint32_t n_t = n - begin < ref->block ? (uint32_t)(n - begin) : ref->block;
         for (uint32_t t = 0; t < n_t; t++) {
             ref->positions[t] = (uint32_t)begin + t;
-            rr_ref_matrix_row(&embedding, (uint32_t)tokens[begin + t], ref->x + (size_t)t * embedding.cols);
+            rr_ref_matrix_row(
+                &embedding, (uint32_t)tokens[begin + t], ref->x + (size_t)t * embedding.cols);
         }
         show_hidden(ref, 0, begin, n_t, observer);
         for (uint32_t l = 0; l < model->config.n_layers; l++) {
@@ -260,12 +294,14 @@ static void expand(const rr_weight *weight, float *out) {
 
 static float *floats(rr_ref_model *ref, size_t rows, size_t cols) {
     uint64_t count;
-    return rr_mul_u64(rows, cols, &count) ? rr_arena_alloc(&ref->arena, count, sizeof(float)) : NULL;
+    return rr_mul_u64(rows, cols, &count) ? rr_arena_alloc(&ref->arena, count, sizeof(float))
+                                          : NULL;
 }
 
 static bool create_layers(rr_ref_model *ref, bool kv_f16) {
     const rr_qwen2_config *config = &ref->model->config;
-    uint32_t q_width = config->n_heads * config->head_size, kv_width = config->n_kv_heads * config->head_size;
+    uint32_t q_width = config->n_heads * config->head_size,
+             kv_width = config->n_kv_heads * config->head_size;
     ref->layers = rr_arena_alloc(&ref->arena, config->n_layers, sizeof *ref->layers);
     ref->kv = rr_arena_alloc(&ref->arena, config->n_layers, sizeof *ref->kv);
     if (ref->layers == NULL || ref->kv == NULL) {
@@ -278,8 +314,9 @@ static bool create_layers(rr_ref_model *ref, bool kv_f16) {
         to->ffn_norm = floats(ref, 1, config->d_model);
         to->qkv_bias = floats(ref, 1, q_width + 2 * (size_t)kv_width);
         void *cache = rr_arena_alloc(&ref->arena, (size_t)2 * kv_width * ref->n_context,
-                                     kv_f16 ? sizeof(uint16_t) : sizeof(float));
-        if (to->attn_norm == NULL || to->ffn_norm == NULL || to->qkv_bias == NULL || cache == NULL) {
+            kv_f16 ? sizeof(uint16_t) : sizeof(float));
+        if (to->attn_norm == NULL || to->ffn_norm == NULL || to->qkv_bias == NULL ||
+            cache == NULL) {
             return false;
         }
         expand(&from->attn_norm, to->attn_norm);
@@ -287,9 +324,11 @@ static bool create_layers(rr_ref_model *ref, bool kv_f16) {
         expand(&from->q_bias, to->qkv_bias);
         expand(&from->k_bias, to->qkv_bias + q_width);
         expand(&from->v_bias, to->qkv_bias + q_width + kv_width);
-        ref->kv[l] = (rr_ref_kv){.n_kv_heads = config->n_kv_heads, .n_context = ref->n_context,
-                                 .head_size = config->head_size, .f32 = kv_f16 ? NULL : cache,
-                                 .f16 = kv_f16 ? cache : NULL};
+        ref->kv[l] = (rr_ref_kv){.n_kv_heads = config->n_kv_heads,
+            .n_context = ref->n_context,
+            .head_size = config->head_size,
+            .f32 = kv_f16 ? NULL : cache,
+            .f16 = kv_f16 ? cache : NULL};
     }
     return true;
 }
@@ -309,8 +348,9 @@ static bool create_buffers(rr_ref_model *ref) {
     ref->positions = rr_arena_alloc(&ref->arena, ref->block, sizeof *ref->positions);
     ref->output_norm = floats(ref, 1, config->d_model);
     ref->rope_table = floats(ref, ref->n_context, config->head_size);
-    if (ref->x == NULL || ref->normed == NULL || ref->qkv == NULL || ref->mixed == NULL || ref->gate_up == NULL ||
-        ref->logits == NULL || ref->positions == NULL || ref->output_norm == NULL || ref->rope_table == NULL) {
+    if (ref->x == NULL || ref->normed == NULL || ref->qkv == NULL || ref->mixed == NULL ||
+        ref->gate_up == NULL || ref->logits == NULL || ref->positions == NULL ||
+        ref->output_norm == NULL || ref->rope_table == NULL) {
         return false;
     }
     expand(&ref->model->output_norm, ref->output_norm);
@@ -318,8 +358,8 @@ static bool create_buffers(rr_ref_model *ref) {
     return true;
 }
 
-rr_status rr_ref_model_create(const rr_model *model, const rr_ref_model_params *params, rr_ref_model **out,
-                              rr_diag *diag) {
+rr_status rr_ref_model_create(
+    const rr_model *model, const rr_ref_model_params *params, rr_ref_model **out, rr_diag *diag) {
     rr_ref_model *ref = calloc(1, sizeof *ref);
     if (ref != NULL) {
         ref->model = model;
@@ -330,7 +370,7 @@ rr_status rr_ref_model_create(const rr_model *model, const rr_ref_model_params *
     if (ref == NULL || !create_layers(ref, params->kv_f16) || !create_buffers(ref)) {
         rr_ref_model_destroy(&ref);
         return rr_fail(diag, RR_E_MEMORY, "reference model: no memory for a context of %u tokens",
-                       params->n_context);
+            params->n_context);
     }
     *out = ref;
     return RR_OK;

@@ -10,7 +10,8 @@ void rr_ref_matrix_row(const rr_ref_matrix *matrix, uint32_t row, float *out) {
     }
     const rr_qtype_info *info = rr_qtype_get((uint32_t)matrix->type);
     size_t row_bytes = (size_t)(matrix->cols / info->block_weights) * info->block_bytes;
-    rr_blocks_unpack(matrix->type, (const uint8_t *)matrix->blocks + row * row_bytes, matrix->cols, out);
+    rr_blocks_unpack(
+        matrix->type, (const uint8_t *)matrix->blocks + row * row_bytes, matrix->cols, out);
 }
 
 void rr_ref_embed(const rr_ref_matrix *matrix, const uint32_t *tokens, uint32_t n_rows, float *y) {
@@ -19,7 +20,8 @@ void rr_ref_embed(const rr_ref_matrix *matrix, const uint32_t *tokens, uint32_t 
     }
 }
 
-void rr_ref_rmsnorm(const float *x, const float *weight, uint32_t n_rows, uint32_t cols, float epsilon, float *y) {
+void rr_ref_rmsnorm(
+    const float *x, const float *weight, uint32_t n_rows, uint32_t cols, float epsilon, float *y) {
     for (uint32_t r = 0; r < n_rows; r++) {
         const float *row = x + (size_t)r * cols;
         float *out = y + (size_t)r * cols;
@@ -62,8 +64,8 @@ void rr_ref_rope_table(float theta, uint32_t head_size, uint32_t n_context, floa
     }
 }
 
-void rr_ref_rope(float *qkv, uint32_t row_stride, const uint32_t *positions, uint32_t n_rows, const float *table,
-                 uint32_t n_rotated, uint32_t head_size) {
+void rr_ref_rope(float *qkv, uint32_t row_stride, const uint32_t *positions, uint32_t n_rows,
+    const float *table, uint32_t n_rotated, uint32_t head_size) {
     uint32_t half = head_size / 2;
     for (uint32_t r = 0; r < n_rows; r++) {
         const float *angles = table + (size_t)positions[r] * head_size;
@@ -105,7 +107,8 @@ void rr_ref_kv_write(const rr_ref_kv *kv, uint32_t position, const float *k, con
 static void kv_read(const rr_ref_kv *kv, bool is_v, uint32_t head, uint32_t position, double *out) {
     size_t from = kv_index(kv, is_v, head, position);
     for (uint32_t i = 0; i < kv->head_size; i++) {
-        out[i] = kv->f32 != NULL ? (double)kv->f32[from + i] : (double)rr_f16_to_f32(kv->f16[from + i]);
+        out[i] =
+            kv->f32 != NULL ? (double)kv->f32[from + i] : (double)rr_f16_to_f32(kv->f16[from + i]);
     }
 }
 
@@ -114,8 +117,8 @@ size_t rr_ref_attention_scratch(const rr_ref_kv *kv) {
 }
 
 /* scores[j] = scale q · k_j for j ≤ last; returns the largest, and the largest sum of |terms|. */
-static double head_scores(const rr_ref_attention_params *params, const float *q, uint32_t kv_head, uint32_t last,
-                          double *scores, double *vector, double *magnitude) {
+static double head_scores(const rr_ref_attention_params *params, const float *q, uint32_t kv_head,
+    uint32_t last, double *scores, double *vector, double *magnitude) {
     double largest = -INFINITY;
     *magnitude = 0;
     for (uint32_t j = 0; j <= last; j++) {
@@ -175,8 +178,8 @@ void rr_ref_attention_mass_head(const rr_ref_mass_params *params, uint32_t head,
         uint32_t r = params->list[i], last = a->positions[r];
         size_t at = (size_t)i * a->n_heads + head;
         double magnitude, total = 0;
-        double largest = head_scores(a, a->q + (size_t)r * a->q_stride + (size_t)head * size, kv_head, last, weights, vector,
-                                     &magnitude);
+        double largest = head_scores(a, a->q + (size_t)r * a->q_stride + (size_t)head * size,
+            kv_head, last, weights, vector, &magnitude);
         for (uint32_t j = 0; j <= last; j++) {
             weights[j] = exp(weights[j] - largest);
             total += weights[j];
@@ -187,7 +190,8 @@ void rr_ref_attention_mass_head(const rr_ref_mass_params *params, uint32_t head,
         params->totals[at] = (float)total;
         for (uint32_t s = 0; s < params->n_spans; s++) {
             double sum = 0;
-            for (uint32_t j = params->spans[2 * s]; j < params->spans[2 * s + 1] && j <= last; j++) {
+            for (uint32_t j = params->spans[2 * s]; j < params->spans[2 * s + 1] && j <= last;
+                 j++) {
                 sum += weights[j];
             }
             params->mass[at * params->n_spans + s] = (float)(sum / total);
@@ -205,7 +209,8 @@ void rr_ref_token_mass(const rr_ref_token_mass_params *params) {
             double sum = params->adds ? (double)*y : 0, magnitude = fabs(sum);
             for (uint32_t h = 0; h < params->n_heads; h++) {
                 size_t at = (size_t)i * params->n_heads + h;
-                double term = (double)params->factors[at] * params->weights[at * params->w_stride + j] / params->totals[at];
+                double term = (double)params->factors[at] *
+                    params->weights[at * params->w_stride + j] / params->totals[at];
                 sum += term;
                 magnitude += fabs(term);
             }

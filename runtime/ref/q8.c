@@ -18,7 +18,8 @@ static void quantize_group(const float *x, int8_t *values, rr_q8_group *group) {
     }
 }
 
-void rr_ref_quantize_q8(const float *x, uint32_t n_rows, uint32_t cols, int8_t *values, rr_q8_group *groups) {
+void rr_ref_quantize_q8(
+    const float *x, uint32_t n_rows, uint32_t cols, int8_t *values, rr_q8_group *groups) {
     for (size_t i = 0; i < (size_t)n_rows * cols; i += RR_Q8_GROUP) {
         quantize_group(x + i, values + i, groups + i / RR_Q8_GROUP);
     }
@@ -47,7 +48,8 @@ void rr_ref_matmul_q8(const rr_ref_matmul_q8_params *params) {
             size_t at = (size_t)t * params->y_stride + r;
             double sum = 0, magnitude = 0;
             for (uint32_t c = 0; c < cols; c += RR_Q8_GROUP) {
-                sum += group_sum(params->scratch + c, values + c, (double)groups[c / RR_Q8_GROUP].d, &magnitude);
+                sum += group_sum(
+                    params->scratch + c, values + c, (double)groups[c / RR_Q8_GROUP].d, &magnitude);
             }
             sum += params->bias != NULL ? (double)params->bias[r] : 0;
             sum += params->residual != NULL ? (double)params->residual[at] : 0;

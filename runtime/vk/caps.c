@@ -1,4 +1,5 @@
-/* What a device offers: the probe of a physical device, the floor it must reach, capability names and masks. */
+/* What a device offers: the probe of a physical device, the floor it must reach, capability names
+ * and masks. */
 #include "runtime/vk/internal.h"
 #include "runtime/vk/quirks.h"
 
@@ -20,19 +21,21 @@ static rr_status bad_mask_word(rr_diag *diag, const char *word, size_t bytes, bo
     size_t used = 0;
     for (int i = 0; i < RR_CAP_COUNT && used < sizeof known; i++) {
         used += (size_t)snprintf(known + used, sizeof known - used, "%s-%s", i > 0 ? ", " : "",
-                                 rr_cap_text((rr_cap_bit)i));
+            rr_cap_text((rr_cap_bit)i));
     }
     return rr_fail(diag, RR_E_USAGE,
-                   "capability mask: found \"%.*s\", expected none or a comma-separated list of %s (%s)",
-                   (int)(bytes < 64 ? bytes : 64), word, known,
-                   may_lift ? "+ instead of - lifts what is known to be bad of a capability" : "capabilities can only be taken away");
+        "capability mask: found \"%.*s\", expected none or a comma-separated list of %s (%s)",
+        (int)(bytes < 64 ? bytes : 64), word, known,
+        may_lift ? "+ instead of - lifts what is known to be bad of a capability"
+                 : "capabilities can only be taken away");
 }
 
 /* The capability whose name is `text`, RR_CAP_COUNT when there is none. */
 static int find_cap(const char *text, size_t bytes) {
     int bit = 0;
-    while (bit < RR_CAP_COUNT && (strlen(rr_cap_text((rr_cap_bit)bit)) != bytes ||
-                                  memcmp(text, rr_cap_text((rr_cap_bit)bit), bytes) != 0)) {
+    while (bit < RR_CAP_COUNT &&
+        (strlen(rr_cap_text((rr_cap_bit)bit)) != bytes ||
+            memcmp(text, rr_cap_text((rr_cap_bit)bit), bytes) != 0)) {
         bit++;
     }
     return bit;
@@ -47,7 +50,8 @@ static rr_status apply_mask(uint32_t *caps, uint32_t *lifted, const char *mask, 
             *caps = RR_CAP_NONE;
         } else {
             const bool is_plus = word[0] == '+' && lifted != NULL;
-            const int bit = word[0] == '-' || is_plus ? find_cap(word + 1, bytes - 1) : RR_CAP_COUNT;
+            const int bit =
+                word[0] == '-' || is_plus ? find_cap(word + 1, bytes - 1) : RR_CAP_COUNT;
             if (bit == RR_CAP_COUNT) {
                 return bad_mask_word(diag, word, bytes, lifted != NULL);
             }
@@ -79,12 +83,15 @@ rr_status rr_caps_lift(rr_device_info *info, const char *mask, rr_diag *diag) {
     lifted &= caps;
     for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
         if ((lifted & ~info->caps_reported & 1u << bit) != 0) {
-            return rr_fail(diag, RR_E_UNSUPPORTED, "device %u (%s) does not offer the capability %s", info->index, info->name,
-                           rr_cap_text((rr_cap_bit)bit));
+            return rr_fail(diag, RR_E_UNSUPPORTED,
+                "device %u (%s) does not offer the capability %s", info->index, info->name,
+                rr_cap_text((rr_cap_bit)bit));
         }
         if ((lifted & 1u << bit) != 0) {
-            rr_log(RR_LOG_WARN, "%s: %s is used whatever is known of it, which is for checks and benches only%s%s", info->name,
-                   rr_cap_text((rr_cap_bit)bit), info->quirks[0] != '\0' ? "; known: " : "", info->quirks);
+            rr_log(RR_LOG_WARN,
+                "%s: %s is used whatever is known of it, which is for checks and benches only%s%s",
+                info->name, rr_cap_text((rr_cap_bit)bit),
+                info->quirks[0] != '\0' ? "; known: " : "", info->quirks);
         }
     }
     info->caps = caps;
@@ -153,8 +160,8 @@ static void chain(void *head, void *next) {
 }
 
 /* Asks with structures that this device knows; the others stay zero. */
-static void read_report(const rr_vk_instance *instance, const rr_vk_probe *probe, const rr_extensions *extensions,
-                        rr_report *report) {
+static void read_report(const rr_vk_instance *instance, const rr_vk_probe *probe,
+    const rr_extensions *extensions, rr_report *report) {
     bool core13 = probe->api >= VK_API_VERSION_1_3;
     *report = (rr_report){
         .properties.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
@@ -167,11 +174,13 @@ static void read_report(const rr_vk_instance *instance, const rr_vk_probe *probe
         .features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
         .features11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
         .features12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
-        .subgroup_size_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+        .subgroup_size_features.sType =
+            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
         .dot_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
         .coop_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
         .coop2_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
-        .statistics_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+        .statistics_features.sType =
+            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
     };
     chain(&report->properties, &report->properties11);
     chain(&report->properties, &report->properties12);
@@ -188,10 +197,12 @@ static void read_report(const rr_vk_instance *instance, const rr_vk_probe *probe
     if (core13 || has_extension(extensions, VK_KHR_MAINTENANCE_4_EXTENSION_NAME)) {
         chain(&report->properties, &report->maintenance4);
     }
-    if (!instance->hide_coop && has_extension(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME)) {
+    if (!instance->hide_coop &&
+        has_extension(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME)) {
         chain(&report->properties, &report->coop);
         chain(&report->features, &report->coop_features);
-        if (instance->coop.m != 0 && has_extension(extensions, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME)) {
+        if (instance->coop.m != 0 &&
+            has_extension(extensions, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME)) {
             chain(&report->features, &report->coop2_features);
         }
     }
@@ -214,14 +225,18 @@ static void add_shape(const VkCooperativeMatrixPropertiesKHR *listed, rr_coop_sh
     }
 }
 
-/* The list that kernels use for these types, NULL for other types, other scopes and sums that saturate. */
+/* The list that kernels use for these types, NULL for other types, other scopes and sums that
+ * saturate. */
 static rr_coop_shapes *list_of(const VkCooperativeMatrixPropertiesKHR *s, rr_device_info *info) {
-    if (s->scope != VK_SCOPE_SUBGROUP_KHR || s->AType != s->BType || s->CType != s->ResultType || s->saturatingAccumulation) {
+    if (s->scope != VK_SCOPE_SUBGROUP_KHR || s->AType != s->BType || s->CType != s->ResultType ||
+        s->saturatingAccumulation) {
         return NULL;
     }
-    return s->AType == VK_COMPONENT_TYPE_FLOAT16_KHR && s->CType == VK_COMPONENT_TYPE_FLOAT32_KHR ? &info->coop_f16
-           : s->AType == VK_COMPONENT_TYPE_SINT8_KHR && s->CType == VK_COMPONENT_TYPE_SINT32_KHR  ? &info->coop_int8
-                                                                                                  : NULL;
+    return s->AType == VK_COMPONENT_TYPE_FLOAT16_KHR && s->CType == VK_COMPONENT_TYPE_FLOAT32_KHR
+        ? &info->coop_f16
+        : s->AType == VK_COMPONENT_TYPE_SINT8_KHR && s->CType == VK_COMPONENT_TYPE_SINT32_KHR
+        ? &info->coop_int8
+        : NULL;
 }
 
 /* Sorts the driver's list into the pairs of types that kernels use. */
@@ -260,11 +275,14 @@ static bool lists(const rr_coop_shapes *list, const rr_coop_shape *shape) {
     return false;
 }
 
-/* Puts `wanted` in the place of the driver's list where its dimensions are multiples of what it takes. */
-static void read_flexible(VkInstance instance, VkPhysicalDevice handle, const rr_coop_shape *wanted, rr_device_info *info) {
+/* Puts `wanted` in the place of the driver's list where its dimensions are multiples of what it
+ * takes. */
+static void read_flexible(VkInstance instance, VkPhysicalDevice handle, const rr_coop_shape *wanted,
+    rr_device_info *info) {
     PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV get_grains =
-        (PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV)vkGetInstanceProcAddr(
-            instance, "vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV");
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV)
+            vkGetInstanceProcAddr(
+                instance, "vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV");
     uint32_t n = 0;
     if (get_grains == NULL || get_grains(handle, &n, NULL) != VK_SUCCESS || n == 0) {
         return;
@@ -279,12 +297,15 @@ static void read_flexible(VkInstance instance, VkPhysicalDevice handle, const rr
     if (get_grains(handle, &n, grains) >= 0) {
         for (uint32_t i = 0; i < n; i++) {
             const VkCooperativeMatrixFlexibleDimensionsPropertiesNV *g = &grains[i];
-            const VkCooperativeMatrixPropertiesKHR types = {.AType = g->AType, .BType = g->BType, .CType = g->CType,
-                                                            .ResultType = g->ResultType, .scope = g->scope,
-                                                            .saturatingAccumulation = g->saturatingAccumulation};
+            const VkCooperativeMatrixPropertiesKHR types = {.AType = g->AType,
+                .BType = g->BType,
+                .CType = g->CType,
+                .ResultType = g->ResultType,
+                .scope = g->scope,
+                .saturatingAccumulation = g->saturatingAccumulation};
             rr_coop_shapes *list = list_of(&types, info);
-            if (list != NULL && wanted->m % g->MGranularity == 0 && wanted->n % g->NGranularity == 0 &&
-                wanted->k % g->KGranularity == 0) {
+            if (list != NULL && wanted->m % g->MGranularity == 0 &&
+                wanted->n % g->NGranularity == 0 && wanted->k % g->KGranularity == 0) {
                 *list = (rr_coop_shapes){.at = {*wanted}, .n = 1};
             }
         }
@@ -293,8 +314,8 @@ static void read_flexible(VkInstance instance, VkPhysicalDevice handle, const rr
 }
 
 /* The one size that the user wants, where it can be had. */
-static void force_shape(VkInstance instance, const rr_coop_shape *wanted, rr_vk_probe *probe, bool flexible,
-                        rr_device_info *info) {
+static void force_shape(VkInstance instance, const rr_coop_shape *wanted, rr_vk_probe *probe,
+    bool flexible, rr_device_info *info) {
     const rr_coop_shapes one = {.at = {*wanted}, .n = 1};
     const bool f16 = lists(&info->coop_f16, wanted), int8 = lists(&info->coop_int8, wanted);
     if (flexible && !(f16 && int8)) {
@@ -305,10 +326,11 @@ static void force_shape(VkInstance instance, const rr_coop_shape *wanted, rr_vk_
     info->coop_int8 = int8 || lists(&info->coop_int8, wanted) ? one : (rr_coop_shapes){0};
 }
 
-/* The cooperative matrix capabilities, and the shapes where asking is safe. They load and store f16 or 8-bit elements and
- * need the Vulkan memory model, under which other kernels' counters need its device scope. */
-static uint32_t coop_caps(const rr_vk_instance *instance, rr_vk_probe *probe, const rr_report *report, uint32_t caps,
-                          rr_device_info *info) {
+/* The cooperative matrix capabilities, and the shapes where asking is safe. They load and store f16
+ * or 8-bit elements and need the Vulkan memory model, under which other kernels' counters need its
+ * device scope. */
+static uint32_t coop_caps(const rr_vk_instance *instance, rr_vk_probe *probe,
+    const rr_report *report, uint32_t caps, rr_device_info *info) {
     if (!report->coop_features.cooperativeMatrix || !report->features12.vulkanMemoryModel ||
         !report->features12.vulkanMemoryModelDeviceScope ||
         (report->coop.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) == 0) {
@@ -319,20 +341,21 @@ static uint32_t coop_caps(const rr_vk_instance *instance, rr_vk_probe *probe, co
         read_shapes(instance->handle, probe->handle, info);
     }
     if (asked && instance->coop.m != 0) {
-        force_shape(instance->handle, &instance->coop, probe, report->coop2_features.cooperativeMatrixFlexibleDimensions, info);
+        force_shape(instance->handle, &instance->coop, probe,
+            report->coop2_features.cooperativeMatrixFlexibleDimensions, info);
     }
     bool f16 = (caps & RR_CAP_F16) != 0 && report->features11.storageBuffer16BitAccess;
     bool int8 = (caps & RR_CAP_INT8) != 0;
     return (f16 && (!asked || info->coop_f16.n > 0) ? RR_CAP_COOP : 0u) |
-           (int8 && (!asked || info->coop_int8.n > 0) ? RR_CAP_COOP_INT8 : 0u);
+        (int8 && (!asked || info->coop_int8.n > 0) ? RR_CAP_COOP_INT8 : 0u);
 }
 
 static uint32_t caps_of(const rr_vk_instance *instance, rr_vk_probe *probe, const rr_report *report,
-                        rr_device_info *info) {
-    const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT |
-                                              VK_SUBGROUP_FEATURE_BALLOT_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT |
-                                              VK_SUBGROUP_FEATURE_SHUFFLE_BIT |
-                                              VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT;
+    rr_device_info *info) {
+    const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT |
+        VK_SUBGROUP_FEATURE_VOTE_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT |
+        VK_SUBGROUP_FEATURE_ARITHMETIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT |
+        VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT;
     const VkPhysicalDeviceFeatures *core = &report->features.features;
     const VkPhysicalDeviceVulkan12Features *features = &report->features12;
     uint32_t caps = 0;
@@ -364,7 +387,8 @@ static rr_device_type type_of(VkPhysicalDeviceType type) {
     }
 }
 
-/* Driver-given text: always terminated, and free of control characters, since it goes to terminals. */
+/* Driver-given text: always terminated, and free of control characters, since it goes to
+ * terminals. */
 static void copy_text(char *out, size_t out_bytes, const char *text, size_t text_bytes) {
     size_t n = 0;
     while (n < text_bytes && n < out_bytes - 1 && text[n] != '\0') {
@@ -374,10 +398,12 @@ static void copy_text(char *out, size_t out_bytes, const char *text, size_t text
     out[n] = '\0';
 }
 
-static void fill_identity(const VkPhysicalDeviceProperties *properties, uint32_t index, rr_device_info *info) {
+static void fill_identity(
+    const VkPhysicalDeviceProperties *properties, uint32_t index, rr_device_info *info) {
     info->index = index;
     copy_text(info->name, sizeof info->name, properties->deviceName, sizeof properties->deviceName);
-    memcpy(info->pipeline_cache_uuid, properties->pipelineCacheUUID, sizeof info->pipeline_cache_uuid);
+    memcpy(
+        info->pipeline_cache_uuid, properties->pipelineCacheUUID, sizeof info->pipeline_cache_uuid);
     info->vendor_id = properties->vendorID;
     info->device_id = properties->deviceID;
     info->driver_version = properties->driverVersion;
@@ -386,7 +412,8 @@ static void fill_identity(const VkPhysicalDeviceProperties *properties, uint32_t
     info->api_patch = VK_API_VERSION_PATCH(properties->apiVersion);
     info->type = type_of(properties->deviceType);
     info->max_workgroup_invocations = properties->limits.maxComputeWorkGroupInvocations;
-    memcpy(info->max_workgroups, properties->limits.maxComputeWorkGroupCount, sizeof info->max_workgroups);
+    memcpy(info->max_workgroups, properties->limits.maxComputeWorkGroupCount,
+        sizeof info->max_workgroups);
     info->shared_memory_bytes = properties->limits.maxComputeSharedMemorySize;
     info->push_constant_bytes = properties->limits.maxPushConstantsSize;
 }
@@ -398,7 +425,8 @@ static void fill_report(const rr_report *report, rr_device_info *info) {
     info->driver_id = (uint32_t)p12->driverID;
     memcpy(info->uuid, report->properties11.deviceUUID, sizeof info->uuid);
     info->subgroup_size = report->properties11.subgroupSize;
-    bool ranged = report->subgroup_size_features.subgroupSizeControl && report->subgroup_size.minSubgroupSize > 0;
+    bool ranged = report->subgroup_size_features.subgroupSizeControl &&
+        report->subgroup_size.minSubgroupSize > 0;
     info->subgroup_size_min = ranged ? report->subgroup_size.minSubgroupSize : info->subgroup_size;
     info->subgroup_size_max = ranged ? report->subgroup_size.maxSubgroupSize : info->subgroup_size;
     info->max_allocation_bytes = report->properties11.maxMemoryAllocationSize;
@@ -417,12 +445,14 @@ static void fill_memory(rr_vk_probe *probe, rr_device_info *info) {
             probe->heap = i;
         }
     }
-    const VkMemoryPropertyFlags mappable = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
-                                           VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    const VkMemoryPropertyFlags mappable = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     for (uint32_t i = 0; i < memory->memoryTypeCount; i++) {
-        /* a discrete card's memory may be mapped whole as well, but then every access crosses the bus */
-        info->unified_memory |= info->type != RR_DEVICE_DISCRETE && memory->memoryTypes[i].heapIndex == probe->heap &&
-                                (memory->memoryTypes[i].propertyFlags & mappable) == mappable;
+        /* a discrete card's memory may be mapped whole as well, but then every access crosses the
+         * bus */
+        info->unified_memory |= info->type != RR_DEVICE_DISCRETE &&
+            memory->memoryTypes[i].heapIndex == probe->heap &&
+            (memory->memoryTypes[i].propertyFlags & mappable) == mappable;
     }
     if (info->device_memory_bytes == 0) {
         return; /* a compile-only device: it may not survive the question for its budget */
@@ -436,7 +466,8 @@ static void fill_memory(rr_vk_probe *probe, rr_device_info *info) {
     }
 }
 
-/* The family with compute that does least else (its submits wait for no one's drawing), timestamps first. */
+/* The family with compute that does least else (its submits wait for no one's drawing), timestamps
+ * first. */
 static bool choose_queue(rr_vk_probe *probe) {
     VkQueueFamilyProperties families[32];
     uint32_t n = sizeof families / sizeof families[0];
@@ -447,7 +478,7 @@ static bool choose_queue(rr_vk_probe *probe) {
             continue;
         }
         int score = (families[i].timestampValidBits > 0 ? 2 : 0) +
-                    ((families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) == 0 ? 1 : 0);
+            ((families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) == 0 ? 1 : 0);
         if (score > best) {
             best = score;
             probe->queue_family = i;
@@ -481,16 +512,18 @@ static void check_floor(const rr_report *report, rr_vk_probe *probe, rr_device_i
         unusable(info, "no timeline semaphores");
     }
     if (limits->maxPushConstantsSize < RR_VK_PUSH_BYTES) {
-        unusable(info, "%u bytes of push constants, %u are needed", limits->maxPushConstantsSize, RR_VK_PUSH_BYTES);
+        unusable(info, "%u bytes of push constants, %u are needed", limits->maxPushConstantsSize,
+            RR_VK_PUSH_BYTES);
     }
     uint32_t group = limits->maxComputeWorkGroupInvocations < limits->maxComputeWorkGroupSize[0]
-                         ? limits->maxComputeWorkGroupInvocations
-                         : limits->maxComputeWorkGroupSize[0];
+        ? limits->maxComputeWorkGroupInvocations
+        : limits->maxComputeWorkGroupSize[0];
     if (group < 256) {
         unusable(info, "workgroups of at most %u, 256 are needed", group);
     }
     if (limits->maxComputeSharedMemorySize < 32768) {
-        unusable(info, "%u bytes of shared memory, 32768 are needed", limits->maxComputeSharedMemorySize);
+        unusable(info, "%u bytes of shared memory, 32768 are needed",
+            limits->maxComputeSharedMemorySize);
     }
     probe->can_compile = info->usable;
     if (info->device_memory_bytes == 0) {
@@ -498,8 +531,8 @@ static void check_floor(const rr_report *report, rr_vk_probe *probe, rr_device_i
     }
 }
 
-void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle, uint32_t index, rr_vk_probe *probe,
-                        rr_device_info *info) {
+void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle, uint32_t index,
+    rr_vk_probe *probe, rr_device_info *info) {
     *probe = (rr_vk_probe){.handle = handle};
     *info = (rr_device_info){.usable = true};
     VkPhysicalDeviceProperties properties;
@@ -520,12 +553,15 @@ void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle,
     read_report(instance, probe, &extensions, &report);
     probe->has_budget = has_extension(&extensions, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     probe->has_pinning = report.subgroup_size_features.subgroupSizeControl &&
-                         (report.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+        (report.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
     probe->has_scalar_layout = report.features12.scalarBlockLayout;
     bool core13 = probe->api >= VK_API_VERSION_1_3;
-    probe->ext_subgroup_size = !core13 && has_extension(&extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
-    probe->ext_dot = !core13 && has_extension(&extensions, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
-    probe->ext_feedback = !core13 && has_extension(&extensions, VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
+    probe->ext_subgroup_size =
+        !core13 && has_extension(&extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    probe->ext_dot =
+        !core13 && has_extension(&extensions, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+    probe->ext_feedback =
+        !core13 && has_extension(&extensions, VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
     probe->has_feedback = core13 || probe->ext_feedback;
     probe->has_statistics = report.statistics_features.pipelineExecutableInfo;
     probe->ext_portability = has_extension(&extensions, "VK_KHR_portability_subset");
@@ -542,7 +578,7 @@ void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle,
     info->timestamp_ns = probe->timestamp_bits > 0 ? properties.limits.timestampPeriod : 0.0f;
     check_floor(&report, probe, info);
     info->dot_emulated = report.dot_features.shaderIntegerDotProduct &&
-                         !report.dot.integerDotProduct4x8BitPackedSignedAccelerated;
+        !report.dot.integerDotProduct4x8BitPackedSignedAccelerated;
     info->caps_reported = caps_of(instance, probe, &report, info);
     rr_quirks_apply(info);
     free(extensions.list);

@@ -1,6 +1,6 @@
 /* Command lists: recording, one queue, timeline values, timestamps.
- * Every list begins with a barrier against all that was submitted before it and ends with one towards the host, so
- * callers think of barriers inside a list only. */
+ * Every list begins with a barrier against all that was submitted before it and ends with one
+ * towards the host, so callers think of barriers inside a list only. */
 #include "runtime/vk/internal.h"
 
 #include <assert.h>
@@ -20,7 +20,7 @@ struct rr_vk_commands {
     VkSemaphore timeline;
     uint64_t value; /* of the last submit */
     rr_commands_state state;
-    rr_status failure; /* of a recording call without a result, reported by submit */
+    rr_status failure;   /* of a recording call without a result, reported by submit */
     VkQueryPool queries; /* made by the first timestamp */
     uint32_t n_slots;    /* slots below this were recorded */
     rr_tick *ticks;      /* RR_VK_TIMESTAMPS, of the last waited submit */
@@ -41,7 +41,8 @@ rr_status rr_vk_commands_create(rr_vk_device *device, rr_vk_commands **out, rr_d
         .sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
         .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
     };
-    const VkSemaphoreCreateInfo semaphore = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
+    const VkSemaphoreCreateInfo semaphore = {
+        .sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
     const char *call = "vkCreateCommandPool";
     VkResult result = device->vk.vkCreateCommandPool(device->handle, &pool, NULL, &commands->pool);
     if (result == VK_SUCCESS) {
@@ -56,7 +57,8 @@ rr_status rr_vk_commands_create(rr_vk_device *device, rr_vk_commands **out, rr_d
     }
     if (result == VK_SUCCESS) {
         call = "vkCreateSemaphore";
-        result = device->vk.vkCreateSemaphore(device->handle, &semaphore, NULL, &commands->timeline);
+        result =
+            device->vk.vkCreateSemaphore(device->handle, &semaphore, NULL, &commands->timeline);
     }
     if (result != VK_SUCCESS) {
         rr_status status = rr_vk_fail(device, diag, call, result);
@@ -90,25 +92,27 @@ static void barrier(rr_vk_commands *commands, VkPipelineStageFlags to, VkAccessF
         .dstAccessMask = access,
     };
     commands->device->vk.vkCmdPipelineBarrier(commands->buffer,
-                                              VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, to,
-                                              0, 1, &memory, 0, NULL, 0, NULL);
+        VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT, to, 0, 1, &memory, 0,
+        NULL, 0, NULL);
 }
 
 void rr_vk_barrier(rr_vk_commands *commands) {
     assert(commands->state == RECORDING);
     barrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
-            VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT |
-                VK_ACCESS_TRANSFER_WRITE_BIT);
+        VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT |
+            VK_ACCESS_TRANSFER_WRITE_BIT);
 }
 
 static rr_status lost(const rr_vk_device *device, rr_diag *diag) {
-    return rr_fail(diag, RR_E_DEVICE, "the device %s is lost: close it and open it again", device->info.name);
+    return rr_fail(
+        diag, RR_E_DEVICE, "the device %s is lost: close it and open it again", device->info.name);
 }
 
 rr_status rr_vk_begin(rr_vk_commands *commands, rr_diag *diag) {
     rr_vk_device *device = commands->device;
     if (commands->state == IN_FLIGHT) {
-        return rr_fail(diag, RR_E_INTERNAL, "a command list was begun while its last submit is not waited for");
+        return rr_fail(diag, RR_E_INTERNAL,
+            "a command list was begun while its last submit is not waited for");
     }
     if (atomic_load(&device->lost)) {
         return lost(device, diag);
@@ -131,21 +135,22 @@ rr_status rr_vk_begin(rr_vk_commands *commands, rr_diag *diag) {
     return RR_OK;
 }
 
-void rr_vk_dispatch(rr_vk_commands *commands, const rr_vk_kernel *kernel, const void *push, uint32_t x, uint32_t y,
-                    uint32_t z) {
+void rr_vk_dispatch(rr_vk_commands *commands, const rr_vk_kernel *kernel, const void *push,
+    uint32_t x, uint32_t y, uint32_t z) {
     assert(commands->state == RECORDING);
     const struct VolkDeviceTable *vk = &commands->device->vk;
     const uint32_t *most = commands->device->info.max_workgroups;
     assert(x <= most[0] && y <= most[1] && z <= most[2]);
     vk->vkCmdBindPipeline(commands->buffer, VK_PIPELINE_BIND_POINT_COMPUTE, kernel->pipeline);
     if (kernel->push_bytes > 0) {
-        vk->vkCmdPushConstants(commands->buffer, kernel->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, kernel->push_bytes, push);
+        vk->vkCmdPushConstants(commands->buffer, kernel->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+            kernel->push_bytes, push);
     }
     vk->vkCmdDispatch(commands->buffer, x, y, z);
 }
 
-void rr_vk_copy(rr_vk_commands *commands, const rr_vk_buffer *from, uint64_t from_offset, const rr_vk_buffer *to,
-                uint64_t to_offset, uint64_t bytes) {
+void rr_vk_copy(rr_vk_commands *commands, const rr_vk_buffer *from, uint64_t from_offset,
+    const rr_vk_buffer *to, uint64_t to_offset, uint64_t bytes) {
     assert(commands->state == RECORDING);
     assert(from_offset <= from->bytes && bytes <= from->bytes - from_offset);
     assert(to_offset <= to->bytes && bytes <= to->bytes - to_offset);
@@ -159,7 +164,8 @@ void rr_vk_copy(rr_vk_commands *commands, const rr_vk_buffer *from, uint64_t fro
         .dstOffset = target->offset + to_offset,
         .size = bytes,
     };
-    commands->device->vk.vkCmdCopyBuffer(commands->buffer, source->buffer, target->buffer, 1, &region);
+    commands->device->vk.vkCmdCopyBuffer(
+        commands->buffer, source->buffer, target->buffer, 1, &region);
 }
 
 static VkResult create_queries(rr_vk_commands *commands) {
@@ -194,7 +200,8 @@ void rr_vk_timestamp(rr_vk_commands *commands, uint32_t slot) {
     if (commands->n_slots == 0) {
         vk->vkCmdResetQueryPool(commands->buffer, commands->queries, 0, RR_VK_TIMESTAMPS);
     }
-    vk->vkCmdWriteTimestamp(commands->buffer, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, commands->queries, slot);
+    vk->vkCmdWriteTimestamp(
+        commands->buffer, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, commands->queries, slot);
     commands->n_slots = slot + 1 > commands->n_slots ? slot + 1 : commands->n_slots;
 }
 
@@ -207,7 +214,8 @@ static rr_status end_recording(rr_vk_commands *commands, rr_diag *diag) {
         return rr_vk_fail(device, diag, "vkEndCommandBuffer", result);
     }
     if (commands->failure != RR_OK) {
-        return rr_fail(diag, commands->failure, "the query pool for %d timestamps could not be made", RR_VK_TIMESTAMPS);
+        return rr_fail(diag, commands->failure,
+            "the query pool for %d timestamps could not be made", RR_VK_TIMESTAMPS);
     }
     commands->state = RECORDED;
     return RR_OK;
@@ -220,7 +228,7 @@ rr_status rr_vk_submit(rr_vk_commands *commands, rr_diag *diag) {
     }
     if (commands->state != RECORDED) {
         return rr_fail(diag, RR_E_INTERNAL, "a command list was submitted that is %s",
-                       commands->state == EMPTY ? "empty" : "still in flight");
+            commands->state == EMPTY ? "empty" : "still in flight");
     }
     if (atomic_load(&device->lost)) {
         return lost(device, diag);
@@ -255,9 +263,9 @@ static void read_ticks(rr_vk_commands *commands) {
     if (commands->n_slots == 0) {
         return;
     }
-    VkResult result = device->vk.vkGetQueryPoolResults(
-        device->handle, commands->queries, 0, commands->n_slots, commands->n_slots * sizeof(rr_tick), commands->ticks,
-        sizeof(rr_tick), VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WITH_AVAILABILITY_BIT);
+    VkResult result = device->vk.vkGetQueryPoolResults(device->handle, commands->queries, 0,
+        commands->n_slots, commands->n_slots * sizeof(rr_tick), commands->ticks, sizeof(rr_tick),
+        VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WITH_AVAILABILITY_BIT);
     /* VK_NOT_READY: some slots between were never written, which `available` tells one by one */
     commands->n_ticks = result == VK_SUCCESS || result == VK_NOT_READY ? commands->n_slots : 0;
 }
@@ -265,7 +273,9 @@ static void read_ticks(rr_vk_commands *commands) {
 rr_status rr_vk_wait(rr_vk_commands *commands, uint64_t timeout_ns, rr_diag *diag) {
     rr_vk_device *device = commands->device;
     if (commands->state != IN_FLIGHT) {
-        return commands->value > 0 ? RR_OK : rr_fail(diag, RR_E_INTERNAL, "a command list was waited for before a submit");
+        return commands->value > 0
+            ? RR_OK
+            : rr_fail(diag, RR_E_INTERNAL, "a command list was waited for before a submit");
     }
     const VkSemaphoreWaitInfo wait = {
         .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
@@ -273,10 +283,11 @@ rr_status rr_vk_wait(rr_vk_commands *commands, uint64_t timeout_ns, rr_diag *dia
         .pSemaphores = &commands->timeline,
         .pValues = &commands->value,
     };
-    VkResult result = device->vk.vkWaitSemaphores(device->handle, &wait, timeout_ns == 0 ? UINT64_MAX : timeout_ns);
+    VkResult result = device->vk.vkWaitSemaphores(
+        device->handle, &wait, timeout_ns == 0 ? UINT64_MAX : timeout_ns);
     if (result == VK_TIMEOUT) {
-        return rr_fail(diag, RR_E_DEVICE, "the device %s did not finish within %.3f s", device->info.name,
-                       (double)timeout_ns * 1e-9);
+        return rr_fail(diag, RR_E_DEVICE, "the device %s did not finish within %.3f s",
+            device->info.name, (double)timeout_ns * 1e-9);
     }
     if (result == VK_ERROR_DEVICE_LOST) {
         commands->state = RECORDED; /* nothing of it runs any more */
@@ -291,8 +302,8 @@ rr_status rr_vk_wait(rr_vk_commands *commands, uint64_t timeout_ns, rr_diag *dia
 }
 
 uint64_t rr_vk_elapsed_ns(const rr_vk_commands *commands, uint32_t from_slot, uint32_t to_slot) {
-    if (from_slot >= commands->n_ticks || to_slot >= commands->n_ticks || !commands->ticks[from_slot].available ||
-        !commands->ticks[to_slot].available) {
+    if (from_slot >= commands->n_ticks || to_slot >= commands->n_ticks ||
+        !commands->ticks[from_slot].available || !commands->ticks[to_slot].available) {
         return 0;
     }
     uint32_t bits = commands->device->probe->timestamp_bits;

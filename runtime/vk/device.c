@@ -51,7 +51,8 @@ static void choose_features(const rr_vk_device *device, rr_features *features) {
         .coop.cooperativeMatrix = VK_TRUE,
         .coop2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
         .coop2.cooperativeMatrixFlexibleDimensions = VK_TRUE,
-        .statistics.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+        .statistics.sType =
+            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
         .statistics.pipelineExecutableInfo = VK_TRUE,
     };
     push(features, &features->v11);
@@ -138,25 +139,27 @@ static rr_status create_device(rr_vk_device *device, rr_diag *diag) {
     return RR_OK;
 }
 
-rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index, const rr_vk_device_params *params,
-                                 rr_vk_device **out, rr_diag *diag) {
+rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index,
+    const rr_vk_device_params *params, rr_vk_device **out, rr_diag *diag) {
     if (index >= instance->n_devices) {
-        return rr_fail(diag, RR_E_DEVICE, "device %zu: there are %zu devices, counted from 0", index,
-                       instance->n_devices);
+        return rr_fail(diag, RR_E_DEVICE, "device %zu: there are %zu devices, counted from 0",
+            index, instance->n_devices);
     }
     const rr_device_info *info = &instance->infos[index];
     if (!info->usable && !(params->statistics && rr_vk_can_compile(instance, index))) {
-        return rr_fail(diag, RR_E_DEVICE, "device %zu (%s) is not usable: %s", index, info->name, info->reason);
+        return rr_fail(diag, RR_E_DEVICE, "device %zu (%s) is not usable: %s", index, info->name,
+            info->reason);
     }
     if (params->statistics && !instance->probes[index].has_statistics) {
         return rr_fail(diag, RR_E_DEVICE,
-                       "device %zu (%s): its driver tells nothing of compiled kernels (no %s)", index, info->name,
-                       VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
+            "device %zu (%s): its driver tells nothing of compiled kernels (no %s)", index,
+            info->name, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
     }
     for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
         if ((params->caps & ~info->caps_reported & (1u << bit)) != 0) {
-            return rr_fail(diag, RR_E_UNSUPPORTED, "device %zu (%s) does not offer the capability %s", index,
-                           info->name, rr_cap_text((rr_cap_bit)bit));
+            return rr_fail(diag, RR_E_UNSUPPORTED,
+                "device %zu (%s) does not offer the capability %s", index, info->name,
+                rr_cap_text((rr_cap_bit)bit));
         }
     }
     rr_vk_device *device = calloc(1, sizeof *device);
@@ -176,9 +179,10 @@ rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index, const r
     device->has_queue_mutex = pthread_mutex_init(&device->queue_mutex, NULL) == 0;
     device->has_guard_mutex = pthread_mutex_init(&device->guard_mutex, NULL) == 0;
     device->has_staging_mutex = pthread_mutex_init(&device->staging_mutex, NULL) == 0;
-    rr_status status = device->has_queue_mutex && device->has_guard_mutex && device->has_staging_mutex
-                           ? create_device(device, diag)
-                           : rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
+    rr_status status =
+        device->has_queue_mutex && device->has_guard_mutex && device->has_staging_mutex
+        ? create_device(device, diag)
+        : rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
     if (status != RR_OK) {
         rr_vk_device_close(&device);
         return status;
@@ -187,12 +191,14 @@ rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index, const r
     return RR_OK;
 }
 
-rr_status rr_vk_device_open(rr_vk_instance *instance, size_t index, uint32_t caps, rr_vk_device **out, rr_diag *diag) {
+rr_status rr_vk_device_open(
+    rr_vk_instance *instance, size_t index, uint32_t caps, rr_vk_device **out, rr_diag *diag) {
     return rr_vk_device_open_with(instance, index, &(rr_vk_device_params){.caps = caps}, out, diag);
 }
 
 bool rr_vk_can_compile(const rr_vk_instance *instance, size_t index) {
-    return index < instance->n_devices && instance->probes[index].can_compile && instance->probes[index].has_statistics;
+    return index < instance->n_devices && instance->probes[index].can_compile &&
+        instance->probes[index].has_statistics;
 }
 
 void rr_vk_device_close(rr_vk_device **device) {

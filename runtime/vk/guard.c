@@ -1,20 +1,22 @@
-/* What a process died of while a driver made a kernel: a file a device and capability counts before, so that the next start knows.
- * Owns: these files' names. Not for software devices, whose kernels the tests run. */
+/* What a process died of while a driver made a kernel: a file a device and capability counts
+ * before, so that the next start knows. Owns: these files' names. Not for software devices, whose
+ * kernels the tests run. */
 #include "runtime/vk/internal.h"
 
 #include "runtime/base/file.h"
 
-/* The capabilities that drivers get wrong, those that need most of a driver first; a kernel counts for the first that it needs. */
+/* The capabilities that drivers get wrong, those that need most of a driver first; a kernel counts
+ * for the first that it needs. */
 static const struct {
     uint32_t cap;
     const char *ending; /* of its file in the folder */
-} guarded[RR_VK_GUARDS] = {{RR_CAP_COOP_INT8, "-coop-int8.txt"}, {RR_CAP_COOP, "-coop.txt"}, {RR_CAP_DOT, "-dot.txt"},
-                           {RR_CAP_SUBGROUP, "-subgroup.txt"}};
+} guarded[RR_VK_GUARDS] = {{RR_CAP_COOP_INT8, "-coop-int8.txt"}, {RR_CAP_COOP, "-coop.txt"},
+    {RR_CAP_DOT, "-dot.txt"}, {RR_CAP_SUBGROUP, "-subgroup.txt"}};
 
 static const char folder[] = "kernels";
 
-rr_status rr_vk_attempt_open(const char *in, const rr_device_info *info, const char *ending, rr_buf *path, rr_attempt **out,
-                             rr_diag *diag) {
+rr_status rr_vk_attempt_open(const char *in, const rr_device_info *info, const char *ending,
+    rr_buf *path, rr_attempt **out, rr_diag *diag) {
     RR_TRY(rr_cache_path_of(in, info->uuid, ending, path, diag));
     RR_TRY(rr_cache_make_folder_of(path->data, diag));
     return rr_attempt_open(path->data, out, diag);
@@ -25,7 +27,8 @@ static rr_attempt *guard_open(const rr_device_info *info, size_t i) {
     rr_buf path = {0};
     rr_diag diag = {0};
     if (rr_vk_attempt_open(folder, info, guarded[i].ending, &path, &attempt, &diag) != RR_OK) {
-        rr_log(RR_LOG_DEBUG, "%s: a crash in making kernels could not be remembered: %s", info->name, diag.text);
+        rr_log(RR_LOG_DEBUG, "%s: a crash in making kernels could not be remembered: %s",
+            info->name, diag.text);
     }
     rr_buf_destroy(&path);
     return attempt;
@@ -56,8 +59,9 @@ void rr_vk_guards_close(rr_vk_device *device) {
 static bool has_died(const rr_device_info *info, size_t i) {
     rr_buf path = {0};
     rr_diag diag = {0};
-    const bool died = rr_cache_path_of(folder, info->uuid, guarded[i].ending, &path, &diag) == RR_OK &&
-                      rr_attempt_take_deaths(path.data) > 0;
+    const bool died =
+        rr_cache_path_of(folder, info->uuid, guarded[i].ending, &path, &diag) == RR_OK &&
+        rr_attempt_take_deaths(path.data) > 0;
     rr_buf_destroy(&path);
     return died;
 }

@@ -8,25 +8,28 @@
 
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
 
-/* Processes in a row that may die with wider vectors before these are given up: some may have been killed by a person. */
+/* Processes in a row that may die with wider vectors before these are given up: some may have been
+ * killed by a person. */
 enum { MOST_DEATHS = 3, WIDE_LANES = 16 };
 
-/* volk's function pointers are global: loading them is serialised. Those of an extension that only some instances enable
- * are kept by the instance. */
+/* volk's function pointers are global: loading them is serialised. Those of an extension that only
+ * some instances enable are kept by the instance. */
 static pthread_mutex_t load_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
-                                                 VkDebugUtilsMessageTypeFlagsEXT types,
-                                                 const VkDebugUtilsMessengerCallbackDataEXT *data, void *user) {
+    VkDebugUtilsMessageTypeFlagsEXT types, const VkDebugUtilsMessengerCallbackDataEXT *data,
+    void *user) {
     rr_vk_instance *instance = user;
     (void)types;
     atomic_fetch_add(&instance->n_messages, 1);
-    rr_log((severity & VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT) != 0 ? RR_LOG_ERROR : RR_LOG_WARN,
-           "Vulkan validation: %s", data->pMessage != NULL ? data->pMessage : "(no text)");
+    rr_log((severity & VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT) != 0 ? RR_LOG_ERROR
+                                                                           : RR_LOG_WARN,
+        "Vulkan validation: %s", data->pMessage != NULL ? data->pMessage : "(no text)");
     return VK_FALSE;
 }
 
-/* Enumerates the extensions of the loader (layer NULL) or of a layer; true when `name` is among them. */
+/* Enumerates the extensions of the loader (layer NULL) or of a layer; true when `name` is among
+ * them. */
 static bool has_instance_extension(const char *layer, const char *name) {
     uint32_t n = 0;
     if (vkEnumerateInstanceExtensionProperties(layer, &n, NULL) != VK_SUCCESS || n == 0) {
@@ -53,7 +56,8 @@ static uint32_t validation_layer_version(void) {
     uint32_t version = 0;
     if (list != NULL && vkEnumerateInstanceLayerProperties(&n, list) >= 0) {
         for (uint32_t i = 0; i < n; i++) {
-            version = strcmp(list[i].layerName, VALIDATION_LAYER) == 0 ? list[i].specVersion : version;
+            version =
+                strcmp(list[i].layerName, VALIDATION_LAYER) == 0 ? list[i].specVersion : version;
         }
     }
     free(list);
@@ -63,10 +67,10 @@ static uint32_t validation_layer_version(void) {
 /* Never NULL where the instance was created with the extension. */
 static void load_debug_utils(rr_vk_instance *instance) {
     const VkInstance of = instance->handle;
-    instance->create_messenger =
-        (PFN_vkCreateDebugUtilsMessengerEXT)vkGetInstanceProcAddr(of, "vkCreateDebugUtilsMessengerEXT");
-    instance->destroy_messenger =
-        (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(of, "vkDestroyDebugUtilsMessengerEXT");
+    instance->create_messenger = (PFN_vkCreateDebugUtilsMessengerEXT)vkGetInstanceProcAddr(
+        of, "vkCreateDebugUtilsMessengerEXT");
+    instance->destroy_messenger = (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(
+        of, "vkDestroyDebugUtilsMessengerEXT");
     instance->set_object_name =
         (PFN_vkSetDebugUtilsObjectNameEXT)vkGetInstanceProcAddr(of, "vkSetDebugUtilsObjectNameEXT");
 }
@@ -76,9 +80,9 @@ typedef struct loader_error {
     char text[400];
 } loader_error;
 
-static VKAPI_ATTR VkBool32 VKAPI_CALL on_loader_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
-                                                        VkDebugUtilsMessageTypeFlagsEXT types,
-                                                        const VkDebugUtilsMessengerCallbackDataEXT *data, void *user) {
+static VKAPI_ATTR VkBool32 VKAPI_CALL on_loader_message(
+    VkDebugUtilsMessageSeverityFlagBitsEXT severity, VkDebugUtilsMessageTypeFlagsEXT types,
+    const VkDebugUtilsMessengerCallbackDataEXT *data, void *user) {
     loader_error *error = user;
     (void)severity;
     (void)types;
@@ -88,7 +92,8 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL on_loader_message(VkDebugUtilsMessageSever
     return VK_FALSE;
 }
 
-/* Fails as `create` did, with what the loader says of it: of a driver's file that is missing or malformed it tells here alone. */
+/* Fails as `create` did, with what the loader says of it: of a driver's file that is missing or
+ * malformed it tells here alone. */
 static rr_status fail_instance(VkInstanceCreateInfo create, VkResult result, rr_diag *diag) {
     loader_error error = {{0}};
     const VkDebugUtilsMessengerCreateInfoEXT messenger = {
@@ -105,32 +110,38 @@ static rr_status fail_instance(VkInstanceCreateInfo create, VkResult result, rr_
     create.enabledLayerCount = 0;
     create.enabledExtensionCount = 1;
     create.ppEnabledExtensionNames = extensions;
-    if (vkCreateInstance(&create, NULL, &instance) == VK_SUCCESS) { /* then it was not the drivers */
+    /* then it was not the drivers */
+    if (vkCreateInstance(&create, NULL, &instance) == VK_SUCCESS) {
         volkLoadInstanceOnly(instance);
         vkDestroyInstance(instance, NULL);
         return rr_vk_fail(NULL, diag, "vkCreateInstance", result);
     }
-    const char *files = getenv("VK_DRIVER_FILES") != NULL    ? "VK_DRIVER_FILES"
-                        : getenv("VK_ICD_FILENAMES") != NULL ? "VK_ICD_FILENAMES"
-                                                             : NULL;
+    const char *files = getenv("VK_DRIVER_FILES") != NULL ? "VK_DRIVER_FILES"
+        : getenv("VK_ICD_FILENAMES") != NULL              ? "VK_ICD_FILENAMES"
+                                                          : NULL;
     if (error.text[0] == '\0' || strstr(error.text, "no drivers") != NULL) {
-        return rr_fail(diag, RR_E_DEVICE, "no Vulkan driver found (vkCreateInstance: %s): %s", rr_vk_result_name(result),
-                       rr_quirks_install_advice());
+        return rr_fail(diag, RR_E_DEVICE, "no Vulkan driver found (vkCreateInstance: %s): %s",
+            rr_vk_result_name(result), rr_quirks_install_advice());
     }
-    const rr_status status = rr_fail(diag, RR_E_DEVICE, "no Vulkan driver can be used (vkCreateInstance: %s); the loader says: %s",
-                                     rr_vk_result_name(result), error.text);
-    return files == NULL ? status
-                         : rr_fail_context(diag, status, "%s is set to \"%.200s\"; correct it or unset it", files, getenv(files));
+    const rr_status status = rr_fail(diag, RR_E_DEVICE,
+        "no Vulkan driver can be used (vkCreateInstance: %s); the loader says: %s",
+        rr_vk_result_name(result), error.text);
+    return files == NULL
+        ? status
+        : rr_fail_context(diag, status, "%s is set to \"%.200s\"; correct it or unset it", files,
+              getenv(files));
 }
 
 static rr_status create_instance(rr_vk_instance *instance, rr_diag *diag) {
     const char *extensions[4];
     const char *layers[1] = {VALIDATION_LAYER};
     uint32_t n_extensions = 0;
-    const VkValidationFeatureEnableEXT enables[] = {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
+    const VkValidationFeatureEnableEXT enables[] = {
+        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
     VkDebugUtilsMessengerCreateInfoEXT messenger = {
         .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
-        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT |
+            VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
         .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
         .pfnUserCallback = on_message,
         .pUserData = instance,
@@ -155,8 +166,9 @@ static rr_status create_instance(rr_vk_instance *instance, rr_diag *diag) {
     if (instance->validation) {
         uint32_t version = validation_layer_version();
         if (version == 0) {
-            return rr_fail(diag, RR_E_DEVICE, "validation was asked for, but " VALIDATION_LAYER " is not installed: %s",
-                           rr_quirks_validation_advice());
+            return rr_fail(diag, RR_E_DEVICE,
+                "validation was asked for, but " VALIDATION_LAYER " is not installed: %s",
+                rr_quirks_validation_advice());
         }
         instance->hide_coop = version < VK_MAKE_API_VERSION(0, 1, 3, 255);
         create.pNext = &features;
@@ -176,7 +188,8 @@ static rr_status create_instance(rr_vk_instance *instance, rr_diag *diag) {
     volkLoadInstanceOnly(instance->handle);
     if (instance->validation) {
         load_debug_utils(instance);
-        result = instance->create_messenger(instance->handle, &messenger, NULL, &instance->messenger);
+        result =
+            instance->create_messenger(instance->handle, &messenger, NULL, &instance->messenger);
         if (result != VK_SUCCESS) {
             return rr_vk_fail(NULL, diag, "vkCreateDebugUtilsMessengerEXT", result);
         }
@@ -191,8 +204,9 @@ static rr_status list_devices(rr_vk_instance *instance, rr_diag *diag) {
         return rr_vk_fail(NULL, diag, "vkEnumeratePhysicalDevices", result);
     }
     if (result != VK_SUCCESS || n == 0) {
-        return rr_fail(diag, RR_E_DEVICE, "Vulkan found no device (vkEnumeratePhysicalDevices: %s, %u devices): %s",
-                       rr_vk_result_name(result), n, rr_quirks_install_advice());
+        return rr_fail(diag, RR_E_DEVICE,
+            "Vulkan found no device (vkEnumeratePhysicalDevices: %s, %u devices): %s",
+            rr_vk_result_name(result), n, rr_quirks_install_advice());
     }
     VkPhysicalDevice *handles = calloc(n, sizeof *handles);
     instance->infos = calloc(n, sizeof *instance->infos);
@@ -225,10 +239,11 @@ static rr_status create(const rr_vk_instance_params *params, rr_vk_instance **ou
     instance->coop = params->coop;
     atomic_init(&instance->n_messages, 0);
     if (volkInitialize() != VK_SUCCESS) {
-        status = rr_fail(diag, RR_E_DEVICE, "no Vulkan loader found: %s", rr_quirks_install_advice());
+        status =
+            rr_fail(diag, RR_E_DEVICE, "no Vulkan loader found: %s", rr_quirks_install_advice());
     } else if (volkGetInstanceVersion() < VK_API_VERSION_1_1) {
-        status = rr_fail(diag, RR_E_DEVICE, "the Vulkan loader is of version 1.0, 1.1 is needed: %s",
-                         rr_quirks_install_advice());
+        status = rr_fail(diag, RR_E_DEVICE,
+            "the Vulkan loader is of version 1.0, 1.1 is needed: %s", rr_quirks_install_advice());
     } else {
         status = create_instance(instance, diag);
     }
@@ -248,17 +263,21 @@ static rr_attempt *wide_attempt(const rr_device_info *info) {
     rr_buf path = {0};
     rr_diag diag = {0};
     if (rr_vk_attempt_open("wide", info, ".txt", &path, &attempt, &diag) != RR_OK) {
-        rr_log(RR_LOG_DEBUG, "%s: wider vectors are not asked for, since a crash could not be remembered: %s", info->name, diag.text);
+        rr_log(RR_LOG_DEBUG,
+            "%s: wider vectors are not asked for, since a crash could not be remembered: %s",
+            info->name, diag.text);
     } else if (rr_attempt_n_died(attempt) >= MOST_DEATHS) {
-        rr_log(RR_LOG_INFO, "%s: %u processes died with wider vectors, which are not asked for any more (until %s is removed)",
-               info->name, rr_attempt_n_died(attempt), path.data);
+        rr_log(RR_LOG_INFO,
+            "%s: %u processes died with wider vectors, which are not asked for any more (until %s is removed)",
+            info->name, rr_attempt_n_died(attempt), path.data);
         rr_attempt_close(&attempt);
     }
     rr_buf_destroy(&path);
     return attempt;
 }
 
-/* A software driver takes its vectors' width from the environment when it is loaded: known by its version, it is loaded again. */
+/* A software driver takes its vectors' width from the environment when it is loaded: known by its
+ * version, it is loaded again. */
 static rr_status widen(rr_vk_instance **instance, rr_diag *diag) {
     const rr_device_info *found = NULL;
     for (size_t i = 0; i < (*instance)->n_devices && found == NULL; i++) {
@@ -269,7 +288,8 @@ static rr_status widen(rr_vk_instance **instance, rr_diag *diag) {
         rr_attempt_close(&attempt);
         return RR_OK;
     }
-    const rr_vk_instance_params params = {.coop = (*instance)->coop, .validation = (*instance)->validation};
+    const rr_vk_instance_params params = {
+        .coop = (*instance)->coop, .validation = (*instance)->validation};
     const bool is_narrow = found->subgroup_size < WIDE_LANES;
     if (is_narrow) {
         rr_vk_instance_destroy(instance);
@@ -283,10 +303,12 @@ static rr_status widen(rr_vk_instance **instance, rr_diag *diag) {
     return status;
 }
 
-rr_status rr_vk_instance_create(const rr_vk_instance_params *params, rr_vk_instance **out, rr_diag *diag) {
+rr_status rr_vk_instance_create(
+    const rr_vk_instance_params *params, rr_vk_instance **out, rr_diag *diag) {
     rr_vk_instance *instance = NULL;
     pthread_mutex_lock(&load_mutex);
-    rr_status status = create(params != NULL ? params : &(rr_vk_instance_params){0}, &instance, diag);
+    rr_status status =
+        create(params != NULL ? params : &(rr_vk_instance_params){0}, &instance, diag);
     if (status == RR_OK) {
         status = widen(&instance, diag);
     }

@@ -1,36 +1,42 @@
-/* Compute pipelines from SPIR-V: specialization constants, one push-constant block, no descriptors. */
+/* Compute pipelines from SPIR-V: specialization constants, one push-constant block, no
+ * descriptors. */
 #include "runtime/vk/internal.h"
 
 #include <stdlib.h>
 
 enum { SPIRV_MAGIC = 0x07230203, MAX_SPEC = 64 };
 
-static rr_status check_params(const rr_vk_device *device, const rr_vk_kernel_params *params, rr_diag *diag) {
+static rr_status check_params(
+    const rr_vk_device *device, const rr_vk_kernel_params *params, rr_diag *diag) {
     if (params->spirv == NULL || params->spirv_bytes < 20 || params->spirv_bytes % 4 != 0 ||
         params->spirv[0] != SPIRV_MAGIC) {
-        return rr_fail(diag, RR_E_INTERNAL, "found %zu bytes that are no SPIR-V module", params->spirv_bytes);
+        return rr_fail(
+            diag, RR_E_INTERNAL, "found %zu bytes that are no SPIR-V module", params->spirv_bytes);
     }
     if (params->push_bytes > RR_VK_PUSH_BYTES || params->push_bytes % 4 != 0) {
-        return rr_fail(diag, RR_E_INTERNAL, "%u bytes of push constants, expected a multiple of 4 up to %u",
-                       params->push_bytes, RR_VK_PUSH_BYTES);
+        return rr_fail(diag, RR_E_INTERNAL,
+            "%u bytes of push constants, expected a multiple of 4 up to %u", params->push_bytes,
+            RR_VK_PUSH_BYTES);
     }
     if (params->n_spec > MAX_SPEC) {
-        return rr_fail(diag, RR_E_INTERNAL, "%u specialization constants, expected at most %d", params->n_spec, MAX_SPEC);
+        return rr_fail(diag, RR_E_INTERNAL, "%u specialization constants, expected at most %d",
+            params->n_spec, MAX_SPEC);
     }
     uint32_t wanted = params->subgroup_size;
     const rr_device_info *info = &device->info;
     bool pinned = device->probe->has_pinning && wanted >= info->subgroup_size_min &&
-                  wanted <= info->subgroup_size_max && (wanted & (wanted - 1)) == 0;
+        wanted <= info->subgroup_size_max && (wanted & (wanted - 1)) == 0;
     if (wanted != 0 && !pinned && wanted != info->subgroup_size) {
-        return rr_fail(diag, RR_E_UNSUPPORTED, "subgroups of %u are needed, this device has %u to %u%s", wanted,
-                       info->subgroup_size_min, info->subgroup_size_max,
-                       device->probe->has_pinning ? "" : " and cannot pin the size");
+        return rr_fail(diag, RR_E_UNSUPPORTED,
+            "subgroups of %u are needed, this device has %u to %u%s", wanted,
+            info->subgroup_size_min, info->subgroup_size_max,
+            device->probe->has_pinning ? "" : " and cannot pin the size");
     }
     return RR_OK;
 }
 
-static VkResult create_pipeline(rr_vk_device *device, const rr_vk_kernel_params *params, VkShaderModule module,
-                                rr_vk_kernel *kernel) {
+static VkResult create_pipeline(rr_vk_device *device, const rr_vk_kernel_params *params,
+    VkShaderModule module, rr_vk_kernel *kernel) {
     VkSpecializationMapEntry entries[MAX_SPEC];
     for (uint32_t i = 0; i < params->n_spec; i++) {
         entries[i] = (VkSpecializationMapEntry){.constantID = i, .offset = i * 4, .size = 4};
@@ -55,7 +61,7 @@ static VkResult create_pipeline(rr_vk_device *device, const rr_vk_kernel_params 
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .pNext = device->probe->has_feedback ? &feedback_info : NULL,
         .flags = device->statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR |
-                                          VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR
+                VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR
                                     : 0,
         .stage =
             {
@@ -68,18 +74,18 @@ static VkResult create_pipeline(rr_vk_device *device, const rr_vk_kernel_params 
             },
         .layout = kernel->layout,
     };
-    VkResult result = device->vk.vkCreateComputePipelines(device->handle, device->pipeline_cache, 1, &create, NULL,
-                                                          &kernel->pipeline);
-    const VkPipelineCreationFeedbackFlags hit =
-        VK_PIPELINE_CREATION_FEEDBACK_VALID_BIT | VK_PIPELINE_CREATION_FEEDBACK_APPLICATION_PIPELINE_CACHE_HIT_BIT;
+    VkResult result = device->vk.vkCreateComputePipelines(
+        device->handle, device->pipeline_cache, 1, &create, NULL, &kernel->pipeline);
+    const VkPipelineCreationFeedbackFlags hit = VK_PIPELINE_CREATION_FEEDBACK_VALID_BIT |
+        VK_PIPELINE_CREATION_FEEDBACK_APPLICATION_PIPELINE_CACHE_HIT_BIT;
     if ((feedback.flags & hit) != hit) {
         atomic_store(&device->cache_missed, true);
     }
     return result;
 }
 
-rr_status rr_vk_kernel_create(rr_vk_device *device, const rr_vk_kernel_params *params, rr_vk_kernel **out,
-                              rr_diag *diag) {
+rr_status rr_vk_kernel_create(
+    rr_vk_device *device, const rr_vk_kernel_params *params, rr_vk_kernel **out, rr_diag *diag) {
     const char *label = params->label != NULL ? params->label : "(unnamed)";
     VkShaderModule module = VK_NULL_HANDLE;
     const char *call = "vkCreateShaderModule";

@@ -1,4 +1,5 @@
-/* Device memory: one allocation a buffer, reached by device address. Which memory type, how much is left. */
+/* Device memory: one allocation a buffer, reached by device address. Which memory type, how much is
+ * left. */
 #include "runtime/vk/internal.h"
 
 #include <stdlib.h>
@@ -10,8 +11,8 @@ static int popcount(VkMemoryPropertyFlags flags) {
 }
 
 uint32_t rr_vk_memory_type(const VkPhysicalDeviceMemoryProperties *memory, uint32_t type_bits,
-                           VkMemoryPropertyFlags required, VkMemoryPropertyFlags preferred,
-                           VkMemoryPropertyFlags avoided) {
+    VkMemoryPropertyFlags required, VkMemoryPropertyFlags preferred,
+    VkMemoryPropertyFlags avoided) {
     uint32_t best = UINT32_MAX;
     int best_score = 0;
     uint64_t best_heap = 0;
@@ -33,17 +34,20 @@ uint32_t rr_vk_memory_type(const VkPhysicalDeviceMemoryProperties *memory, uint3
 
 /* Lazily allocated, protected and vendor-private memory is never wanted. */
 static const VkMemoryPropertyFlags never_wanted =
-    ~(VkMemoryPropertyFlags)(VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
-                             VK_MEMORY_PROPERTY_HOST_COHERENT_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT);
+    ~(VkMemoryPropertyFlags)(VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT |
+        VK_MEMORY_PROPERTY_HOST_CACHED_BIT);
 
 static uint32_t type_for(const rr_vk_device *device, rr_vk_memory kind, uint32_t type_bits) {
     const VkPhysicalDeviceMemoryProperties *memory = &device->probe->memory;
     const VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
-    const VkMemoryPropertyFlags mapped = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    const VkMemoryPropertyFlags mapped =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     const VkMemoryPropertyFlags cached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
     uint32_t usable = type_bits;
     for (uint32_t i = 0; i < memory->memoryTypeCount; i++) {
-        bool wrong_heap = kind == RR_VK_MEMORY_DEVICE && memory->memoryTypes[i].heapIndex != device->probe->heap;
+        bool wrong_heap =
+            kind == RR_VK_MEMORY_DEVICE && memory->memoryTypes[i].heapIndex != device->probe->heap;
         if ((memory->memoryTypes[i].propertyFlags & never_wanted) != 0 || wrong_heap) {
             usable &= ~(1u << i);
         }
@@ -58,10 +62,12 @@ static uint32_t type_for(const rr_vk_device *device, rr_vk_memory kind, uint32_t
     }
     bool unified = device->info.unified_memory;
     /* cached memory makes the device look into the host's caches at each access */
-    return rr_vk_memory_type(memory, usable, local, unified ? mapped : 0, unified ? cached : mapped | cached);
+    return rr_vk_memory_type(
+        memory, usable, local, unified ? mapped : 0, unified ? cached : mapped | cached);
 }
 
-bool rr_vk_heap_budget(const rr_vk_probe *probe, uint32_t heap, uint64_t *budget_bytes, uint64_t *usage_bytes) {
+bool rr_vk_heap_budget(
+    const rr_vk_probe *probe, uint32_t heap, uint64_t *budget_bytes, uint64_t *usage_bytes) {
     if (!probe->has_budget) {
         return false;
     }
@@ -83,7 +89,8 @@ uint64_t rr_vk_budget_left(const rr_vk_device *device) {
     uint64_t taken = device->usage_before + atomic_load(&device->taken_bytes);
     uint64_t budget = device->info.budget_bytes;
     uint64_t usage = 0;
-    /* some drivers count the whole machine's usage, some notice memory only after it was touched: the larger counts */
+    /* some drivers count the whole machine's usage, some notice memory only after it was touched:
+     * the larger counts */
     if (rr_vk_heap_budget(device->probe, device->probe->heap, &budget, &usage) && usage > taken) {
         taken = usage;
     }
@@ -103,8 +110,8 @@ static void destroy_block(rr_vk_device *device, rr_vk_block *block) {
 }
 
 /* Makes buffer and memory of `bytes`; the caller checks the address. */
-static rr_status create_block(rr_vk_device *device, rr_vk_memory kind, uint64_t bytes, const char *label,
-                              rr_vk_block **out, void **mapped, rr_diag *diag) {
+static rr_status create_block(rr_vk_device *device, rr_vk_memory kind, uint64_t bytes,
+    const char *label, rr_vk_block **out, void **mapped, rr_diag *diag) {
     rr_vk_block *block = calloc(1, sizeof *block);
     if (block == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "%s: out of memory", label);
@@ -115,7 +122,7 @@ static rr_status create_block(rr_vk_device *device, rr_vk_memory kind, uint64_t 
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
         .size = bytes,
         .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-                 VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT,
+            VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT,
         .sharingMode = VK_SHARING_MODE_EXCLUSIVE,
     };
     VkResult result = device->vk.vkCreateBuffer(device->handle, &create, NULL, &block->buffer);
@@ -127,7 +134,8 @@ static rr_status create_block(rr_vk_device *device, rr_vk_memory kind, uint64_t 
     device->vk.vkGetBufferMemoryRequirements(device->handle, block->buffer, &needs);
     uint32_t type = type_for(device, kind, needs.memoryTypeBits);
     if (type == UINT32_MAX) {
-        status = rr_fail(diag, RR_E_DEVICE, "no memory type of this device fits (type bits 0x%x)", needs.memoryTypeBits);
+        status = rr_fail(diag, RR_E_DEVICE, "no memory type of this device fits (type bits 0x%x)",
+            needs.memoryTypeBits);
         goto fail;
     }
     const VkMemoryAllocateFlagsInfo flags = {
@@ -157,7 +165,8 @@ static rr_status create_block(rr_vk_device *device, rr_vk_memory kind, uint64_t 
         status = rr_vk_fail(device, diag, "vkBindBufferMemory", result);
         goto fail;
     }
-    const VkMemoryPropertyFlags mappable = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+    const VkMemoryPropertyFlags mappable =
+        VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     bool want_map = kind != RR_VK_MEMORY_DEVICE || device->info.unified_memory;
     if (want_map && (properties & mappable) == mappable) {
         result = device->vk.vkMapMemory(device->handle, block->memory, 0, VK_WHOLE_SIZE, 0, mapped);
@@ -183,48 +192,54 @@ static uint64_t address_of(rr_vk_device *device, const rr_vk_block *block) {
     return device->vk.vkGetBufferDeviceAddress(device->handle, &info);
 }
 
-static rr_status check_size(rr_vk_device *device, rr_vk_memory kind, uint64_t bytes, const char *label, rr_diag *diag) {
+static rr_status check_size(
+    rr_vk_device *device, rr_vk_memory kind, uint64_t bytes, const char *label, rr_diag *diag) {
     if (bytes == 0) {
-        return rr_fail(diag, RR_E_USAGE, "buffer %s: found a size of 0 bytes, expected at least 1", label);
+        return rr_fail(
+            diag, RR_E_USAGE, "buffer %s: found a size of 0 bytes, expected at least 1", label);
     }
     uint64_t most = device->info.max_allocation_bytes;
     if (bytes > most - (most < ADDRESS_ALIGN ? most : ADDRESS_ALIGN)) {
-        return rr_fail(diag, RR_E_MEMORY, "buffer %s: %llu bytes, but this device (%s) allocates at most %llu at once",
-                       label, (unsigned long long)bytes, device->info.name, (unsigned long long)most);
+        return rr_fail(diag, RR_E_MEMORY,
+            "buffer %s: %llu bytes, but this device (%s) allocates at most %llu at once", label,
+            (unsigned long long)bytes, device->info.name, (unsigned long long)most);
     }
     uint64_t left = rr_vk_budget_left(device);
     if (kind == RR_VK_MEMORY_DEVICE && bytes > left) {
         return rr_fail(diag, RR_E_MEMORY,
-                       "buffer %s: %llu bytes, but only %llu of the device's %llu are left to this process: close other "
-                       "programs that use %s, or use a smaller model or context",
-                       label, (unsigned long long)bytes, (unsigned long long)left,
-                       (unsigned long long)device->info.device_memory_bytes, device->info.name);
+            "buffer %s: %llu bytes, but only %llu of the device's %llu are left to this process: close other "
+            "programs that use %s, or use a smaller model or context",
+            label, (unsigned long long)bytes, (unsigned long long)left,
+            (unsigned long long)device->info.device_memory_bytes, device->info.name);
     }
     return RR_OK;
 }
 
-rr_status rr_vk_buffer_create(rr_vk_device *device, rr_vk_memory kind, uint64_t bytes, const char *label,
-                              rr_vk_buffer *out, rr_diag *diag) {
+rr_status rr_vk_buffer_create(rr_vk_device *device, rr_vk_memory kind, uint64_t bytes,
+    const char *label, rr_vk_buffer *out, rr_diag *diag) {
     label = label != NULL ? label : "(unnamed)";
     RR_TRY(check_size(device, kind, bytes, label, diag));
     for (int attempt = 0;; attempt++) {
         bool padded = atomic_load(&device->pad_addresses);
         rr_vk_block *block = NULL;
         void *mapped = NULL;
-        rr_status status = create_block(device, kind, bytes + (padded ? ADDRESS_ALIGN : 0), label, &block, &mapped, diag);
+        rr_status status = create_block(
+            device, kind, bytes + (padded ? ADDRESS_ALIGN : 0), label, &block, &mapped, diag);
         if (status != RR_OK) {
-            return rr_fail_context(diag, status, "buffer %s: %llu bytes, of which %llu are left on the device", label,
-                                   (unsigned long long)bytes, (unsigned long long)rr_vk_budget_left(device));
+            return rr_fail_context(diag, status,
+                "buffer %s: %llu bytes, of which %llu are left on the device", label,
+                (unsigned long long)bytes, (unsigned long long)rr_vk_budget_left(device));
         }
         uint64_t address = address_of(device, block);
         block->offset = rr_round_up(address, ADDRESS_ALIGN) - address;
         if (address == 0 || (block->offset != 0 && !padded && attempt > 0)) {
             destroy_block(device, block);
-            return rr_fail(diag, RR_E_DEVICE, "buffer %s: vkGetBufferDeviceAddress gave 0x%llx", label,
-                           (unsigned long long)address);
+            return rr_fail(diag, RR_E_DEVICE, "buffer %s: vkGetBufferDeviceAddress gave 0x%llx",
+                label, (unsigned long long)address);
         }
         if (block->offset != 0 && !padded) {
-            destroy_block(device, block); /* once a device: from now on every buffer has room to align */
+            /* once a device: from now on every buffer has room to align */
+            destroy_block(device, block);
             atomic_store(&device->pad_addresses, true);
             continue;
         }

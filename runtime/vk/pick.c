@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* "found …; devices: 0 = NAME, 1 = NAME (not usable: …)" */
-static rr_status fail_with_list(const rr_device_info *devices, size_t n, rr_status why, const char *what, rr_diag *diag) {
+static rr_status fail_with_list(
+    const rr_device_info *devices, size_t n, rr_status why, const char *what, rr_diag *diag) {
     rr_buf list = {0};
     for (size_t i = 0; i < n; i++) {
         rr_buf_printf(&list, "%s%zu = %s", i > 0 ? ", " : "", i, devices[i].name);
@@ -14,8 +15,8 @@ static rr_status fail_with_list(const rr_device_info *devices, size_t n, rr_stat
             rr_buf_printf(&list, " (not usable: %s)", devices[i].reason);
         }
     }
-    rr_status status = rr_fail(diag, why, "%s; devices: %s", what,
-                               list.data != NULL && !list.failed ? list.data : "none");
+    rr_status status = rr_fail(
+        diag, why, "%s; devices: %s", what, list.data != NULL && !list.failed ? list.data : "none");
     rr_buf_destroy(&list);
     return status;
 }
@@ -38,7 +39,10 @@ static int rank_of(rr_device_type type) {
 }
 
 static int hex_value(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9' ? c - '0'
+        : c >= 'a' && c <= 'f'  ? c - 'a' + 10
+        : c >= 'A' && c <= 'F'  ? c - 'A' + 10
+                                : -1;
 }
 
 /* 32 hexadecimal digits, dashes allowed between bytes. */
@@ -107,7 +111,8 @@ static rr_status pick_best(const rr_device_info *devices, size_t n, size_t *out,
     return RR_OK;
 }
 
-rr_status rr_vk_pick(const rr_device_info *devices, size_t n, const char *wish, size_t *out, rr_diag *diag) {
+rr_status rr_vk_pick(
+    const rr_device_info *devices, size_t n, const char *wish, size_t *out, rr_diag *diag) {
     if (wish == NULL || wish[0] == '\0') {
         return pick_best(devices, n, out, diag);
     }
@@ -119,7 +124,8 @@ rr_status rr_vk_pick(const rr_device_info *devices, size_t n, const char *wish, 
         n_found = 1;
     } else {
         for (size_t i = 0; i < n; i++) {
-            if (is_uuid ? memcmp(devices[i].uuid, uuid, 16) == 0 : contains_ignoring_case(devices[i].name, wish)) {
+            if (is_uuid ? memcmp(devices[i].uuid, uuid, 16) == 0
+                        : contains_ignoring_case(devices[i].name, wish)) {
                 found = i;
                 n_found++;
             }
@@ -127,8 +133,10 @@ rr_status rr_vk_pick(const rr_device_info *devices, size_t n, const char *wish, 
     }
     char what[400];
     if (n_found != 1) {
-        snprintf(what, sizeof what, "device \"%.200s\" matches %zu devices, expected exactly one: name an index, a UUID or "
-                                    "more of the name", wish, n_found);
+        snprintf(what, sizeof what,
+            "device \"%.200s\" matches %zu devices, expected exactly one: name an index, a UUID or "
+            "more of the name",
+            wish, n_found);
         return fail_with_list(devices, n, n > 0 ? RR_E_USAGE : RR_E_DEVICE, what, diag);
     }
     if (!devices[found].usable) {

@@ -1,7 +1,8 @@
-/* The pipeline cache on disk: one file a device in the user's cache folder, pipelines/<pipelineCacheUUID>.bin.
- * Layout, little endian: the header below, then the driver's data. The driver trusts its data, so nothing reaches it
- * that is not whole and of this device, driver version and shader code. Failing is never an error: the cost is a slower
- * start, of which -v tells where the file cannot be written. */
+/* The pipeline cache on disk: one file a device in the user's cache folder,
+ * pipelines/<pipelineCacheUUID>.bin. Layout, little endian: the header below, then the driver's
+ * data. The driver trusts its data, so nothing reaches it that is not whole and of this device,
+ * driver version and shader code. Failing is never an error: the cost is a slower start, of which
+ * -v tells where the file cannot be written. */
 #include "runtime/vk/internal.h"
 
 #include "runtime/base/file.h"
@@ -59,8 +60,9 @@ static const char *check_file(const rr_vk_device *device, const rr_mapping *map)
     if (memcmp(found.magic, wanted.magic, sizeof magic) != 0) {
         return "is no pipeline cache of this version";
     }
-    if (memcmp(found.uuid, wanted.uuid, sizeof found.uuid) != 0 || found.vendor_id != wanted.vendor_id ||
-        found.device_id != wanted.device_id || found.driver_version != wanted.driver_version || found.reserved != 0) {
+    if (memcmp(found.uuid, wanted.uuid, sizeof found.uuid) != 0 ||
+        found.vendor_id != wanted.vendor_id || found.device_id != wanted.device_id ||
+        found.driver_version != wanted.driver_version || found.reserved != 0) {
         return "belongs to another device or driver";
     }
     if (found.shader_hash != wanted.shader_hash) {
@@ -88,14 +90,17 @@ static VkResult create_cache(rr_vk_device *device, const void *data, size_t byte
 static uint8_t *read_data(rr_vk_device *device, size_t *bytes) {
     *bytes = 0;
     uint8_t *data = NULL;
-    VkResult result = device->vk.vkGetPipelineCacheData(device->handle, device->pipeline_cache, bytes, NULL);
+    VkResult result =
+        device->vk.vkGetPipelineCacheData(device->handle, device->pipeline_cache, bytes, NULL);
     if (result == VK_SUCCESS && *bytes > 0 && *bytes <= MAX_CACHE_BYTES) {
         data = malloc(*bytes);
         result = data == NULL ? VK_ERROR_OUT_OF_HOST_MEMORY
-                              : device->vk.vkGetPipelineCacheData(device->handle, device->pipeline_cache, bytes, data);
+                              : device->vk.vkGetPipelineCacheData(
+                                    device->handle, device->pipeline_cache, bytes, data);
     }
     if (data == NULL || result != VK_SUCCESS) {
-        rr_log(RR_LOG_DEBUG, "pipeline cache: vkGetPipelineCacheData: %s, %zu bytes", rr_vk_result_name(result), *bytes);
+        rr_log(RR_LOG_DEBUG, "pipeline cache: vkGetPipelineCacheData: %s, %zu bytes",
+            rr_vk_result_name(result), *bytes);
         free(data);
         return NULL;
     }
@@ -114,7 +119,7 @@ static bool load_file(rr_vk_device *device) {
         const char *fault = check_file(device, &map);
         if (fault == NULL) {
             VkResult result = create_cache(device, map.data + sizeof(rr_cache_header),
-                                           (size_t)map.bytes - sizeof(rr_cache_header));
+                (size_t)map.bytes - sizeof(rr_cache_header));
             loaded = result == VK_SUCCESS;
             fault = loaded ? NULL : "is refused by the driver";
         }
@@ -141,7 +146,8 @@ bool rr_vk_pipeline_cache_load(rr_vk_device *device, uint64_t shader_hash) {
     VkResult result = create_cache(device, NULL, 0);
     if (result != VK_SUCCESS) {
         device->pipeline_cache = VK_NULL_HANDLE;
-        rr_log(RR_LOG_DEBUG, "pipeline cache: vkCreatePipelineCache: %s", rr_vk_result_name(result));
+        rr_log(
+            RR_LOG_DEBUG, "pipeline cache: vkCreatePipelineCache: %s", rr_vk_result_name(result));
     }
     return false;
 }
@@ -154,7 +160,8 @@ static void write_file(rr_vk_device *device, rr_buf *file) {
         status = rr_cache_write(path.data, file->data, file->bytes, &diag);
     }
     if (status != RR_OK) {
-        rr_log(RR_LOG_INFO, "pipeline cache: not written, each start makes its kernels anew: %s", diag.text);
+        rr_log(RR_LOG_INFO, "pipeline cache: not written, each start makes its kernels anew: %s",
+            diag.text);
     }
     rr_buf_destroy(&path);
 }
@@ -169,8 +176,8 @@ void rr_vk_pipeline_cache_save(rr_vk_device *device) {
     if (data == NULL) {
         return;
     }
-    /* drivers without hits report a miss each time: then the length tells whether a pipeline was added, while the order of
-     * what is there may change at any time */
+    /* drivers without hits report a miss each time: then the length tells whether a pipeline was
+     * added, while the order of what is there may change at any time */
     if (bytes != device->cache_bytes) {
         rr_cache_header header = header_for(device);
         header.bytes = bytes;

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Values of VkDriverId: numbers of the registry, so that this file needs no Vulkan header and recorded devices suffice. */
+/* Values of VkDriverId: numbers of the registry, so that this file needs no Vulkan header and
+ * recorded devices suffice. */
 enum {
     DRIVER_ANY = 0,
     DRIVER_AMD_PROPRIETARY = 1,
@@ -18,15 +19,17 @@ enum {
 };
 
 /* Mesa packs its version as Vulkan packs API versions. */
-#define MESA(major, minor, patch) (((uint32_t)(major) << 22) | ((uint32_t)(minor) << 12) | (uint32_t)(patch))
+#define MESA(major, minor, patch) \
+    (((uint32_t)(major) << 22) | ((uint32_t)(minor) << 12) | (uint32_t)(patch))
 
 enum { COOP = RR_CAP_COOP | RR_CAP_COOP_INT8 };
 
 typedef struct rr_quirk {
     uint32_t driver_id;
-    uint32_t below_version;                    /* applies to driver versions below this; 0 = to all */
+    /* applies to driver versions below this; 0 = to all */
+    uint32_t below_version;
     bool (*devices)(const rr_device_info *info); /* NULL = all of that driver */
-    uint32_t caps;                             /* taken away */
+    uint32_t caps;                               /* taken away */
     const char *reason;
 } rr_quirk;
 
@@ -47,32 +50,33 @@ static bool emulates_dot(const rr_device_info *info) {
 
 static const rr_quirk rr_quirk_table[] = {
     {DRIVER_ANY, 0, emulates_dot, RR_CAP_DOT,
-     "integer dot product off: this GPU has no instruction for it, the driver emulates it"},
+        "integer dot product off: this GPU has no instruction for it, the driver emulates it"},
     {DRIVER_AMD_PROPRIETARY, 0, NULL, COOP,
-     "cooperative matrices off: this driver reports them on GPUs without matrix units, and asking for their shapes "
-     "crashes on some integrated GPUs"},
+        "cooperative matrices off: this driver reports them on GPUs without matrix units, and asking for their shapes "
+        "crashes on some integrated GPUs"},
     {DRIVER_AMD_OPEN_SOURCE, 0, NULL, COOP,
-     "cooperative matrices off: this driver reports them on GPUs without matrix units"},
+        "cooperative matrices off: this driver reports them on GPUs without matrix units"},
     {DRIVER_INTEL_MESA, MESA(24, 3, 1), NULL, COOP,
-     "cooperative matrices off: before Mesa 24.3.1 they run on the shader cores, at half the speed of plain kernels"},
+        "cooperative matrices off: before Mesa 24.3.1 they run on the shader cores, at half the speed of plain kernels"},
     {DRIVER_INTEL_MESA, 0, is_intel_without_matrix_units, COOP,
-     "cooperative matrices off: this GPU has no matrix units, the driver emulates them"},
+        "cooperative matrices off: this GPU has no matrix units, the driver emulates them"},
     {DRIVER_INTEL_PROPRIETARY_WINDOWS, 0, is_intel_before_xe2, COOP,
-     "cooperative matrices off: on GPUs before Xe2 this driver runs some shapes 1000 times slower than plain kernels"},
+        "cooperative matrices off: on GPUs before Xe2 this driver runs some shapes 1000 times slower than plain kernels"},
     {DRIVER_MESA_LLVMPIPE, 0, NULL, COOP,
-     "cooperative matrices off: a software device emulates them one element at a time"},
+        "cooperative matrices off: a software device emulates them one element at a time"},
 };
 
 static bool applies(const rr_quirk *quirk, const rr_device_info *info) {
     return (quirk->driver_id == DRIVER_ANY || quirk->driver_id == info->driver_id) &&
-           (quirk->below_version == 0 || info->driver_version < quirk->below_version) &&
-           (quirk->devices == NULL || quirk->devices(info));
+        (quirk->below_version == 0 || info->driver_version < quirk->below_version) &&
+        (quirk->devices == NULL || quirk->devices(info));
 }
 
 bool rr_quirks_can_list_coop(const rr_device_info *info) {
     for (size_t i = 0; i < sizeof rr_quirk_table / sizeof rr_quirk_table[0]; i++) {
         const rr_quirk *quirk = &rr_quirk_table[i];
-        const bool is_only_slow = quirk->driver_id == DRIVER_MESA_LLVMPIPE; /* who lifts it (rr_caps_lift) wants the sizes */
+        /* who lifts it (rr_caps_lift) wants the sizes */
+        const bool is_only_slow = quirk->driver_id == DRIVER_MESA_LLVMPIPE;
         if ((quirk->caps & COOP) != 0 && !is_only_slow && applies(quirk, info)) {
             return false;
         }
@@ -90,8 +94,8 @@ void rr_quirks_apply(rr_device_info *info) {
             continue;
         }
         info->caps &= ~quirk->caps;
-        int n = snprintf(info->quirks + used, sizeof info->quirks - used, "%s%s", used > 0 ? "; " : "",
-                         quirk->reason);
+        int n = snprintf(info->quirks + used, sizeof info->quirks - used, "%s%s",
+            used > 0 ? "; " : "", quirk->reason);
         if (n > 0) {
             used += (size_t)n;
         }
@@ -109,13 +113,15 @@ static bool has_wide_registers(void) {
 #endif
 }
 
-/* Mesa's software device keeps 8 lanes even where the processor has registers for 16; with 16 a prompt takes three quarters of
- * the time (docs/speed-log.md) and every kernel passes its check. So with 22.3.6 and 25.0.7 (LLVM 15 and 19); 26.1.6 and 26.2.6
- * end the process ("stack smashing detected") when they make pipelines of 16 lanes. Those between were not at hand. */
+/* Mesa's software device keeps 8 lanes even where the processor has registers for 16; with 16 a
+ * prompt takes three quarters of the time (docs/speed-log.md) and every kernel passes its check. So
+ * with 22.3.6 and 25.0.7 (LLVM 15 and 19); 26.1.6 and 26.2.6 end the process ("stack smashing
+ * detected") when they make pipelines of 16 lanes. Those between were not at hand. */
 bool rr_quirks_can_widen(const rr_device_info *info) {
     unsigned major, minor;
     return info->driver_id == DRIVER_MESA_LLVMPIPE && has_wide_registers() &&
-           sscanf(info->driver_info, "Mesa %u.%u", &major, &minor) == 2 && (major < 25 || (major == 25 && minor == 0));
+        sscanf(info->driver_info, "Mesa %u.%u", &major, &minor) == 2 &&
+        (major < 25 || (major == 25 && minor == 0));
 }
 
 bool rr_quirks_widen(void) {

@@ -5,19 +5,21 @@
 
 #include "runtime/vk/vk.h"
 
-/* Takes from info->caps what is known to be bad on this device and writes the reasons to info->quirks.
- * Looks at the identity, type, subgroup and caps_reported fields. Pure: recorded devices can be tested. */
+/* Takes from info->caps what is known to be bad on this device and writes the reasons to
+ * info->quirks. Looks at the identity, type, subgroup and caps_reported fields. Pure: recorded
+ * devices can be tested. */
 void rr_quirks_apply(rr_device_info *info);
 
-/* Whether the driver is to be asked for its sizes of cooperative matrices, by the identity, type and subgroup fields alone: not where
- * they are known to be bad, since with some drivers the question itself crashes. Pure. */
+/* Whether the driver is to be asked for its sizes of cooperative matrices, by the identity, type
+ * and subgroup fields alone: not where they are known to be bad, since with some drivers the
+ * question itself crashes. Pure. */
 bool rr_quirks_can_list_coop(const rr_device_info *info);
 
-/* Whether this is a software device whose driver can be asked for vectors as wide as this processor's and is known to bear it.
- * Pure but for the processor. */
+/* Whether this is a software device whose driver can be asked for vectors as wide as this
+ * processor's and is known to bear it. Pure but for the processor. */
 bool rr_quirks_can_widen(const rr_device_info *info);
-/* Asks for them in the environment, for instances that are created afterwards. False where the user chose a width. To be
- * called by one thread at a time. */
+/* Asks for them in the environment, for instances that are created afterwards. False where the user
+ * chose a width. To be called by one thread at a time. */
 bool rr_quirks_widen(void);
 
 /* What to install when there is no loader or no driver. */

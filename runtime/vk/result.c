@@ -4,8 +4,8 @@
 
 const char *rr_vk_result_name(VkResult result) {
     switch (result) {
-#define CASE(name)                                                                                 \
-    case name:                                                                                     \
+#define CASE(name) \
+    case name:     \
         return #name
         CASE(VK_SUCCESS);
         CASE(VK_NOT_READY);
@@ -39,11 +39,12 @@ rr_status rr_vk_fail(rr_vk_device *device, rr_diag *diag, const char *call, VkRe
         if (device != NULL) {
             atomic_store(&device->lost, true);
         }
-        return rr_fail(diag, RR_E_DEVICE, "%s: %s: the device is lost (a driver or hardware fault, or a submit that "
-                                          "ran too long): close it and open it again",
-                       call, rr_vk_result_name(result));
+        return rr_fail(diag, RR_E_DEVICE,
+            "%s: %s: the device is lost (a driver or hardware fault, or a submit that "
+            "ran too long): close it and open it again",
+            call, rr_vk_result_name(result));
     }
     bool memory = result == VK_ERROR_OUT_OF_HOST_MEMORY || result == VK_ERROR_OUT_OF_DEVICE_MEMORY;
-    return rr_fail(diag, memory ? RR_E_MEMORY : RR_E_DEVICE, "%s: %s (%d)", call, rr_vk_result_name(result),
-                   (int)result);
+    return rr_fail(diag, memory ? RR_E_MEMORY : RR_E_DEVICE, "%s: %s (%d)", call,
+        rr_vk_result_name(result), (int)result);
 }

@@ -1,5 +1,5 @@
-/* Copies between the host and any buffer: straight where it is mapped, else through staging buffers made on first use.
- * One transfer at a time on a device. */
+/* Copies between the host and any buffer: straight where it is mapped, else through staging buffers
+ * made on first use. One transfer at a time on a device. */
 #include "runtime/vk/internal.h"
 
 #include <string.h>
@@ -25,7 +25,8 @@ static rr_status prepare(rr_vk_device *device, int slot, uint64_t bytes, rr_diag
             size *= 2;
         }
         rr_vk_buffer_destroy(device, &staging->buffer);
-        rr_vk_memory kind = slot == RR_VK_STAGING_DOWN ? RR_VK_MEMORY_READBACK : RR_VK_MEMORY_UPLOAD;
+        rr_vk_memory kind =
+            slot == RR_VK_STAGING_DOWN ? RR_VK_MEMORY_READBACK : RR_VK_MEMORY_UPLOAD;
         RR_TRY(rr_vk_buffer_create(device, kind, size, "staging", &staging->buffer, diag));
     }
     return RR_OK;
@@ -39,17 +40,19 @@ static rr_status wait_for(rr_vk_staging *staging, rr_diag *diag) {
     return rr_vk_wait(staging->commands, 0, diag);
 }
 
-static rr_status check_range(const rr_vk_buffer *buffer, uint64_t offset, uint64_t bytes, const char *what, rr_diag *diag) {
+static rr_status check_range(
+    const rr_vk_buffer *buffer, uint64_t offset, uint64_t bytes, const char *what, rr_diag *diag) {
     if (buffer->handle == NULL || offset > buffer->bytes || bytes > buffer->bytes - offset) {
-        return rr_fail(diag, RR_E_USAGE, "%s: bytes %llu to %llu of a buffer of %llu", what, (unsigned long long)offset,
-                       (unsigned long long)(offset + bytes), (unsigned long long)buffer->bytes);
+        return rr_fail(diag, RR_E_USAGE, "%s: bytes %llu to %llu of a buffer of %llu", what,
+            (unsigned long long)offset, (unsigned long long)(offset + bytes),
+            (unsigned long long)buffer->bytes);
     }
     return RR_OK;
 }
 
 /* The host fills one half while the device copies the other. */
-static rr_status upload_pieces(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset, uint64_t bytes, rr_vk_fill_fn fill,
-                               void *user, rr_diag *diag) {
+static rr_status upload_pieces(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset,
+    uint64_t bytes, rr_vk_fill_fn fill, void *user, rr_diag *diag) {
     rr_status status = RR_OK;
     for (uint64_t done = 0, slot = 0; done < bytes; slot ^= 1) {
         uint64_t piece = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
@@ -72,8 +75,8 @@ fail:
     return status;
 }
 
-rr_status rr_vk_upload_from(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset, uint64_t bytes, rr_vk_fill_fn fill, void *user,
-                            rr_diag *diag) {
+rr_status rr_vk_upload_from(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset,
+    uint64_t bytes, rr_vk_fill_fn fill, void *user, rr_diag *diag) {
     RR_TRY(check_range(buffer, offset, bytes, "upload", diag));
     if (bytes == 0) {
         return RR_OK;
@@ -87,19 +90,21 @@ rr_status rr_vk_upload_from(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t
     return status;
 }
 
-static rr_status fill_from_memory(void *user, uint64_t at, uint64_t bytes, void *to, rr_diag *diag) {
+static rr_status fill_from_memory(
+    void *user, uint64_t at, uint64_t bytes, void *to, rr_diag *diag) {
     (void)diag;
     memcpy(to, (const char *)user + at, (size_t)bytes);
     return RR_OK;
 }
 
-rr_status rr_vk_upload(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes,
-                       rr_diag *diag) {
-    return rr_vk_upload_from(device, buffer, offset, bytes, fill_from_memory, (void *)(uintptr_t)data, diag);
+rr_status rr_vk_upload(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t offset,
+    const void *data, uint64_t bytes, rr_diag *diag) {
+    return rr_vk_upload_from(
+        device, buffer, offset, bytes, fill_from_memory, (void *)(uintptr_t)data, diag);
 }
 
-static rr_status download_piece(rr_vk_device *device, const rr_vk_buffer *buffer, uint64_t offset, char *data,
-                                uint64_t bytes, rr_diag *diag) {
+static rr_status download_piece(rr_vk_device *device, const rr_vk_buffer *buffer, uint64_t offset,
+    char *data, uint64_t bytes, rr_diag *diag) {
     rr_vk_staging *staging = &device->staging[RR_VK_STAGING_DOWN];
     RR_TRY(prepare(device, RR_VK_STAGING_DOWN, bytes, diag));
     RR_TRY(rr_vk_begin(staging->commands, diag));
@@ -110,8 +115,8 @@ static rr_status download_piece(rr_vk_device *device, const rr_vk_buffer *buffer
     return RR_OK;
 }
 
-rr_status rr_vk_download(rr_vk_device *device, const rr_vk_buffer *buffer, uint64_t offset, void *data, uint64_t bytes,
-                         rr_diag *diag) {
+rr_status rr_vk_download(rr_vk_device *device, const rr_vk_buffer *buffer, uint64_t offset,
+    void *data, uint64_t bytes, rr_diag *diag) {
     RR_TRY(check_range(buffer, offset, bytes, "download", diag));
     if (bytes == 0) {
         return RR_OK;

@@ -1,4 +1,5 @@
-/* What the driver's compiler says of a kernel: statistics and listings, by VK_KHR_pipeline_executable_properties. */
+/* What the driver's compiler says of a kernel: statistics and listings, by
+ * VK_KHR_pipeline_executable_properties. */
 #include "runtime/vk/internal.h"
 
 #include <stdlib.h>
@@ -28,9 +29,11 @@ static double value_of(const VkPipelineExecutableStatisticKHR *statistic) {
     }
 }
 
-static VkResult read_statistics(rr_vk_device *device, const VkPipelineExecutableInfoKHR *which, rr_vk_executable *out) {
+static VkResult read_statistics(
+    rr_vk_device *device, const VkPipelineExecutableInfoKHR *which, rr_vk_executable *out) {
     uint32_t n = 0;
-    VkResult result = device->vk.vkGetPipelineExecutableStatisticsKHR(device->handle, which, &n, NULL);
+    VkResult result =
+        device->vk.vkGetPipelineExecutableStatisticsKHR(device->handle, which, &n, NULL);
     if (result != VK_SUCCESS || n == 0) {
         return result;
     }
@@ -53,9 +56,11 @@ static VkResult read_statistics(rr_vk_device *device, const VkPipelineExecutable
 }
 
 /* Asked three times: how many, how long, the texts. */
-static VkResult read_listings(rr_vk_device *device, const VkPipelineExecutableInfoKHR *which, rr_vk_executable *out) {
+static VkResult read_listings(
+    rr_vk_device *device, const VkPipelineExecutableInfoKHR *which, rr_vk_executable *out) {
     uint32_t n = 0;
-    VkResult result = device->vk.vkGetPipelineExecutableInternalRepresentationsKHR(device->handle, which, &n, NULL);
+    VkResult result = device->vk.vkGetPipelineExecutableInternalRepresentationsKHR(
+        device->handle, which, &n, NULL);
     if (result != VK_SUCCESS || n == 0) {
         return result;
     }
@@ -68,7 +73,8 @@ static VkResult read_listings(rr_vk_device *device, const VkPipelineExecutableIn
     for (uint32_t i = 0; i < n; i++) {
         found[i].sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INTERNAL_REPRESENTATION_KHR;
     }
-    result = device->vk.vkGetPipelineExecutableInternalRepresentationsKHR(device->handle, which, &n, found);
+    result = device->vk.vkGetPipelineExecutableInternalRepresentationsKHR(
+        device->handle, which, &n, found);
     for (uint32_t i = 0; i < n && result >= 0; i++) {
         rr_vk_listing *listing = &out->listings[out->n_listings++];
         copy_name(listing->name, found[i].name);
@@ -76,24 +82,29 @@ static VkResult read_listings(rr_vk_device *device, const VkPipelineExecutableIn
         if (listing->text == NULL) {
             result = VK_ERROR_OUT_OF_HOST_MEMORY;
         }
-        found[i].pData = found[i].isText ? listing->text : NULL; /* what is no text stays an empty one */
+        /* what is no text stays an empty one */
+        found[i].pData = found[i].isText ? listing->text : NULL;
     }
     if (result >= 0) {
-        result = device->vk.vkGetPipelineExecutableInternalRepresentationsKHR(device->handle, which, &n, found);
+        result = device->vk.vkGetPipelineExecutableInternalRepresentationsKHR(
+            device->handle, which, &n, found);
     }
     free(found);
     return result;
 }
 
-rr_status rr_vk_kernel_report(rr_vk_device *device, const rr_vk_kernel *kernel, rr_vk_report *out, rr_diag *diag) {
+rr_status rr_vk_kernel_report(
+    rr_vk_device *device, const rr_vk_kernel *kernel, rr_vk_report *out, rr_diag *diag) {
     if (!device->statistics) {
         return rr_fail(diag, RR_E_UNSUPPORTED, "the device was not opened to tell of its kernels");
     }
-    const VkPipelineInfoKHR pipeline = {.sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, .pipeline = kernel->pipeline};
+    const VkPipelineInfoKHR pipeline = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, .pipeline = kernel->pipeline};
     rr_vk_report report = {0};
     uint32_t n = 0;
     const char *call = "vkGetPipelineExecutablePropertiesKHR";
-    VkResult result = device->vk.vkGetPipelineExecutablePropertiesKHR(device->handle, &pipeline, &n, NULL);
+    VkResult result =
+        device->vk.vkGetPipelineExecutablePropertiesKHR(device->handle, &pipeline, &n, NULL);
     VkPipelineExecutablePropertiesKHR *properties = calloc((size_t)n + 1, sizeof *properties);
     report.executables = calloc((size_t)n + 1, sizeof *report.executables);
     if (result == VK_SUCCESS && (properties == NULL || report.executables == NULL)) {
@@ -103,15 +114,17 @@ rr_status rr_vk_kernel_report(rr_vk_device *device, const rr_vk_kernel *kernel, 
         for (uint32_t i = 0; i < n; i++) {
             properties[i].sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR;
         }
-        result = device->vk.vkGetPipelineExecutablePropertiesKHR(device->handle, &pipeline, &n, properties);
+        result = device->vk.vkGetPipelineExecutablePropertiesKHR(
+            device->handle, &pipeline, &n, properties);
     }
     for (uint32_t i = 0; i < n && result >= 0; i++) {
         rr_vk_executable *executable = &report.executables[report.n_executables++];
         copy_name(executable->name, properties[i].name);
         executable->subgroup_size = properties[i].subgroupSize;
-        const VkPipelineExecutableInfoKHR which = {.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR,
-                                                   .pipeline = kernel->pipeline,
-                                                   .executableIndex = i};
+        const VkPipelineExecutableInfoKHR which = {
+            .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR,
+            .pipeline = kernel->pipeline,
+            .executableIndex = i};
         call = "vkGetPipelineExecutableStatisticsKHR";
         result = read_statistics(device, &which, executable);
         if (result >= 0) {

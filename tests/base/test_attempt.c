@@ -1,4 +1,5 @@
-/* Attempts: deaths in the middle of one are counted, in a row; ends, live processes beside and broken files are not. */
+/* Attempts: deaths in the middle of one are counted, in a row; ends, live processes beside and
+ * broken files are not. */
 #define _POSIX_C_SOURCE 200809L
 #include "runtime/base/attempt.h"
 #include "tests/check.h"
@@ -12,7 +13,14 @@
 
 static char path[256];
 
-typedef enum how { DIES_BEFORE, DIES_WITHIN, DIES_AFTER, CLOSES_WITHIN, ENDS_ANOTHER, FORGIVEN } how;
+typedef enum how {
+    DIES_BEFORE,
+    DIES_WITHIN,
+    DIES_AFTER,
+    CLOSES_WITHIN,
+    ENDS_ANOTHER,
+    FORGIVEN
+} how;
 
 /* A process of its own that opens the count and ends in some way. */
 static void process(how way) {

@@ -25,7 +25,8 @@ static const char *in_folder(const char *leaf) {
 static int n_entries(const char *path) {
     DIR *dir = opendir(path);
     int n = 0;
-    for (struct dirent *entry = dir != NULL ? readdir(dir) : NULL; entry != NULL; entry = readdir(dir)) {
+    for (struct dirent *entry = dir != NULL ? readdir(dir) : NULL; entry != NULL;
+         entry = readdir(dir)) {
         n += entry->d_name[0] != '.';
     }
     if (dir != NULL) {
@@ -85,7 +86,8 @@ static void writes_atomically(void) {
     CHECK_OK(rr_file_out_skip(&file, 100000, &diag), diag);
     CHECK_OK(rr_file_out_finish(&file, &diag), diag);
     CHECK_OK(rr_file_read(hollow, 1 << 20, &zeros, &diag), diag);
-    CHECK(zeros.bytes == 100001 && zeros.data[0] == 'a' && zeros.data[1] == 0 && zeros.data[100000] == 0);
+    CHECK(zeros.bytes == 100001 && zeros.data[0] == 'a' && zeros.data[1] == 0 &&
+        zeros.data[100000] == 0);
     rr_buf_destroy(&zeros);
     CHECK_INT(unlink(hollow), 0);
     CHECK_INT(rr_file_write_atomic(in_folder("none/a.bin"), "x", 1, &diag), RR_E_IO);
@@ -96,7 +98,8 @@ static void writes_atomically(void) {
     CHECK_INT(n_entries(folder), 2);
 }
 
-/* What stands at the target stays what it is: a pipe a pipe, a link a link, a private file private. */
+/* What stands at the target stays what it is: a pipe a pipe, a link a link, a private file
+ * private. */
 static void keeps_what_it_writes_to(void) {
     rr_diag diag = {0};
     char path[512], other[512], found[16] = "";
@@ -133,7 +136,8 @@ static void keeps_what_it_writes_to(void) {
     CHECK_INT(n_entries(folder), before);
 }
 
-/* What another part of the program does meanwhile: it makes files, which are as private as the process wants them. */
+/* What another part of the program does meanwhile: it makes files, which are as private as the
+ * process wants them. */
 typedef struct maker {
     char path[512];
     atomic_bool stop;
@@ -173,7 +177,8 @@ static void leaves_the_process_its_umask(void) {
     CHECK_OK(rr_file_write_atomic(path, "x", 1, &diag), diag);
     atomic_store(&m.stop, true);
     CHECK_INT(pthread_join(thread, NULL), 0);
-    CHECK_MSG(m.n_made > 0 && m.n_open == 0, "of %zu files %zu are open to others", m.n_made, m.n_open);
+    CHECK_MSG(
+        m.n_made > 0 && m.n_open == 0, "of %zu files %zu are open to others", m.n_made, m.n_open);
     CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
     CHECK_INT(unlink(path), 0);
     CHECK_INT(umask(before), 077);
@@ -329,7 +334,8 @@ static void finds_the_cache_folder(void) {
     CHECK_TEXT(path.data, in_folder("own/deep/cache/kind/01ab00000000000000000000000000f0.bin"));
     CHECK_OK(rr_cache_write(path.data, "kept", 4, &diag), diag);
     CHECK(stat(path.data, &st) == 0 && st.st_size == 4);
-    static const char *const folders[][2] = {{"a", "."}, {"/a", "/"}, {"b/a", "b"}, {"/c/b/a", "/c/b"}};
+    static const char *const folders[][2] = {
+        {"a", "."}, {"/a", "/"}, {"b/a", "b"}, {"/c/b/a", "/c/b"}};
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         rr_buf_clear(&path);
         rr_folder_of(folders[i][0], &path);
@@ -366,7 +372,8 @@ static void finds_the_cache_folder(void) {
 
 static void remove_tree(const char *path) {
     DIR *dir = opendir(path);
-    for (struct dirent *entry = dir != NULL ? readdir(dir) : NULL; entry != NULL; entry = readdir(dir)) {
+    for (struct dirent *entry = dir != NULL ? readdir(dir) : NULL; entry != NULL;
+         entry = readdir(dir)) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
             char inner[1024];
             snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);

@@ -1,4 +1,5 @@
-/* The checksum: every byte and the length count, wherever they lie; recorded values, as files hold them. */
+/* The checksum: every byte and the length count, wherever they lie; recorded values, as files hold
+ * them. */
 #include "runtime/base/hash.h"
 #include "tests/check.h"
 
@@ -23,6 +24,7 @@ int main(void) {
     bytes[7] ^= 0x80;
     bytes[71] ^= 0x80;
     CHECK(rr_hash(0, bytes, 256) != whole);
-    CHECK(rr_hash(0, "", 0) == UINT64_C(0xff536d0a0aaaab8f) && rr_hash(1, "rearank", 7) == UINT64_C(0x1a561b972e9f87cf));
+    CHECK(rr_hash(0, "", 0) == UINT64_C(0xff536d0a0aaaab8f) &&
+        rr_hash(1, "rearank", 7) == UINT64_C(0x1a561b972e9f87cf));
     return CHECK_END();
 }

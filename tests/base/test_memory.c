@@ -11,7 +11,8 @@ static void arithmetic_is_checked(void) {
     CHECK(rr_mul_u64(1ull << 31, 1ull << 32, &out));
     CHECK(out == 1ull << 63);
     CHECK(rr_round_up(0, 256) == 0 && rr_round_up(1, 256) == 256 && rr_round_up(256, 256) == 256);
-    CHECK(rr_div_up(0, 8) == 0 && rr_div_up(8, 8) == 1 && rr_div_up(9, 8) == 2 && rr_div_up(UINT32_MAX, 2) == 1u << 31);
+    CHECK(rr_div_up(0, 8) == 0 && rr_div_up(8, 8) == 1 && rr_div_up(9, 8) == 2 &&
+        rr_div_up(UINT32_MAX, 2) == 1u << 31);
 }
 
 static void arena_hands_out_zeroed_memory(void) {

@@ -25,9 +25,12 @@ static rr_diag *next_diag(rr_diag *diag, int *n) {
 static void looks_at_arguments_once(void) {
     rr_diag diag;
     int n_statuses = 0, n_diags = 0, n_values = 0;
-    CHECK_INT(rr_fail(next_diag(&diag, &n_diags), next_status(&n_statuses), "%d", ++n_values), RR_E_IO);
+    CHECK_INT(
+        rr_fail(next_diag(&diag, &n_diags), next_status(&n_statuses), "%d", ++n_values), RR_E_IO);
     CHECK(n_statuses == 1 && n_diags == 1 && n_values == 1);
-    CHECK_INT(rr_fail_context(next_diag(&diag, &n_diags), next_status(&n_statuses), "%d", ++n_values), RR_E_IO);
+    CHECK_INT(
+        rr_fail_context(next_diag(&diag, &n_diags), next_status(&n_statuses), "%d", ++n_values),
+        RR_E_IO);
     CHECK(n_statuses == 2 && n_diags == 2 && n_values == 2);
     CHECK_TEXT(diag.text, "2: 1");
 }
@@ -47,7 +50,8 @@ static void cuts_long_texts(void) {
         rr_fail_context(&box.diag, RR_E_INPUT, "%s", text);
         CHECK(memchr(box.diag.text, '\0', sizeof box.diag.text) != NULL);
         size_t kept = n < sizeof box.diag.text - 1 ? n : sizeof box.diag.text - 1;
-        CHECK_MSG(strspn(box.diag.text, "x") == kept, "%zu: %zu kept", n, strspn(box.diag.text, "x"));
+        CHECK_MSG(
+            strspn(box.diag.text, "x") == kept, "%zu: %zu kept", n, strspn(box.diag.text, "x"));
         rr_fail_context(&box.diag, RR_E_INPUT, "outer");
         CHECK(strncmp(box.diag.text, "outer: ", 7) == 0);
         for (size_t i = 0; i < sizeof box.canary; i++) {

@@ -42,7 +42,8 @@ static void holds(const char *expected) {
     rr_buf text = {0};
     rr_text_file file = {0};
     CHECK_OK(read_all(1 << 20, &text, &diag), diag);
-    CHECK(text.bytes == strlen(expected) && (text.bytes == 0 || memcmp(text.data, expected, text.bytes) == 0));
+    CHECK(text.bytes == strlen(expected) &&
+        (text.bytes == 0 || memcmp(text.data, expected, text.bytes) == 0));
     CHECK_OK(rr_text_file_open(path, 1 << 20, &file, &diag), diag);
     CHECK(file.bytes == strlen(expected) && memcmp(file.data, expected, file.bytes) == 0);
     rr_text_file_close(&file);
@@ -56,7 +57,8 @@ static void refused(const char *message) {
     CHECK_INT(read_all(1 << 20, &text, &diag), RR_E_INPUT);
     CHECK_MSG(strstr(diag.text, message) != NULL, "%s", diag.text);
     CHECK_INT(rr_text_file_open(path, 1 << 20, &file, &diag), RR_E_INPUT);
-    CHECK_MSG(strstr(diag.text, message) != NULL && strstr(diag.text, path) == diag.text, "%s", diag.text);
+    CHECK_MSG(strstr(diag.text, message) != NULL && strstr(diag.text, path) == diag.text, "%s",
+        diag.text);
     rr_buf_destroy(&text);
 }
 
@@ -110,7 +112,8 @@ static void bears_damage(void) {
         packed.data[bit / 8] ^= (char)(1 << bit % 8);
         write_bytes(packed.data, packed.bytes);
         rr_status status = read_all(1 << 20, &found, &diag);
-        CHECK(status == RR_E_INPUT || bit / 8 < 10); /* the header holds a time and a system, which may be any */
+        /* the header holds a time and a system, which may be any */
+        CHECK(status == RR_E_INPUT || bit / 8 < 10);
         packed.data[bit / 8] ^= (char)(1 << bit % 8);
     }
     rr_buf_destroy(&packed);
@@ -127,7 +130,9 @@ static void bounds_memory(void) {
     CHECK(packed.bytes < 1 << 16);
     write_bytes(packed.data, packed.bytes);
     CHECK_INT(read_all(1 << 20, &found, &diag), RR_E_INPUT);
-    CHECK_MSG(strstr(diag.text, "longer than the 1048576 bytes that are accepted of a packed file") != NULL, "%s", diag.text);
+    CHECK_MSG(strstr(diag.text,
+                  "longer than the 1048576 bytes that are accepted of a packed file") != NULL,
+        "%s", diag.text);
     CHECK(found.bytes <= 1 << 20);
     CHECK_OK(read_all(BYTES, &found, &diag), diag);
     CHECK(found.bytes == BYTES && memcmp(found.data, text, BYTES) == 0);
@@ -150,12 +155,15 @@ static void streams(void) {
     static const size_t rooms[] = {1, 7, 4096, 65536, BYTES + 1};
     for (size_t turn = 0; turn < 2 * sizeof rooms / sizeof rooms[0]; turn++) {
         const size_t room = rooms[turn / 2];
-        write_bytes(turn % 2 == 0 ? text : packed.data, turn % 2 == 0 ? (size_t)BYTES : packed.bytes);
+        write_bytes(
+            turn % 2 == 0 ? text : packed.data, turn % 2 == 0 ? (size_t)BYTES : packed.bytes);
         rr_text_stream *stream = NULL;
         CHECK_OK(rr_text_stream_open(path, &stream, &diag), diag);
         size_t n = room, total = 0;
         while (n == room && total <= BYTES) {
-            CHECK_OK(rr_text_stream_read(stream, found + total, room < BYTES + 1 - total ? room : BYTES + 1 - total, &n, &diag), diag);
+            CHECK_OK(rr_text_stream_read(stream, found + total,
+                         room < BYTES + 1 - total ? room : BYTES + 1 - total, &n, &diag),
+                diag);
             total += n;
         }
         CHECK(total == BYTES && memcmp(found, text, BYTES) == 0);
@@ -172,8 +180,11 @@ static void refuses_by_name(void) {
         size_t n;
         const char *message;
     } kinds[] = {
-        {"\x28\xB5\x2F\xFD and so on", 14, "is packed with zstd, expected text, as it is or packed with gzip"},
-        {"\xFD" "7zXZ\0 and so on", 16, "is packed with xz"},
+        {"\x28\xB5\x2F\xFD and so on", 14,
+            "is packed with zstd, expected text, as it is or packed with gzip"},
+        {"\xFD"
+         "7zXZ\0 and so on",
+            16, "is packed with xz"},
         {"BZh91AY&SY and so on", 20, "is packed with bzip2"},
         {"PK\x03\x04 and so on", 14, "is packed with zip"},
         {"PAR1 and so on", 14, "is a Parquet file, expected text in UTF-8"},

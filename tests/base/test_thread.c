@@ -47,7 +47,8 @@ int main(void) {
         for (int i = 0; i < N; i++) {
             wrong += atomic_exchange(&seen[i], 0) != 1;
         }
-        CHECK_MSG(wrong == 0, "%u threads: %d items were not done exactly once", thread_counts[t], wrong);
+        CHECK_MSG(
+            wrong == 0, "%u threads: %d items were not done exactly once", thread_counts[t], wrong);
     }
     rr_parallel_for(0, 4, mark, NULL);
     CHECK_INT(atomic_load(&calls), 0);
@@ -55,7 +56,8 @@ int main(void) {
     CHECK_INT(atomic_load(&calls), 1);
 
     rr_parallel_for(30, 3, linger, NULL);
-    CHECK_MSG(atomic_load(&most_inside) >= 1 && atomic_load(&most_inside) <= 3, "%d at once", atomic_load(&most_inside));
+    CHECK_MSG(atomic_load(&most_inside) >= 1 && atomic_load(&most_inside) <= 3, "%d at once",
+        atomic_load(&most_inside));
     atomic_store(&most_inside, 0);
     rr_parallel_for(5, 1, linger, NULL);
     CHECK_INT(atomic_load(&most_inside), 1);

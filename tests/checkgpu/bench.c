@@ -1,5 +1,6 @@
-/* Timing: each op on shapes of real models; device time by timestamps, else host time around a submit.
- * A line an op and shape: median and least time, bytes and flops a second, and the share of what a plain copy reaches. */
+/* Timing: each op on shapes of real models; device time by timestamps, else host time around a
+ * submit. A line an op and shape: median and least time, bytes and flops a second, and the share of
+ * what a plain copy reaches. */
 #include "tests/checkgpu/internal.h"
 
 #include <math.h>
@@ -34,13 +35,16 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Time of `n` dispatches one after another in ns; push == NULL measures copies between the slots W and Y instead. */
-static rr_status measure(rr_cg *cg, const rr_kern_key *key, const void *push, uint32_t n, double *out, rr_diag *diag) {
+/* Time of `n` dispatches one after another in ns; push == NULL measures copies between the slots W
+ * and Y instead. */
+static rr_status measure(
+    rr_cg *cg, const rr_kern_key *key, const void *push, uint32_t n, double *out, rr_diag *diag) {
     RR_TRY(rr_vk_begin(cg->commands, diag));
     rr_vk_timestamp(cg->commands, 0);
     for (uint32_t i = 0; i < n; i++) {
         if (push == NULL) {
-            rr_vk_copy(cg->commands, &cg->slots[RR_CG_W].device, 0, &cg->slots[RR_CG_Y].device, 0, COPY_BYTES);
+            rr_vk_copy(cg->commands, &cg->slots[RR_CG_W].device, 0, &cg->slots[RR_CG_Y].device, 0,
+                COPY_BYTES);
         } else {
             rr_kern_record(cg->kern, cg->commands, cg->variant->op, key, cg->variant, push);
         }
@@ -56,7 +60,8 @@ static rr_status measure(rr_cg *cg, const rr_kern_key *key, const void *push, ui
 }
 
 /* times[REPEATS] of one dispatch in ns, ascending. */
-static rr_status time_op(rr_cg *cg, const rr_kern_key *key, const void *push, double *times, rr_diag *diag) {
+static rr_status time_op(
+    rr_cg *cg, const rr_kern_key *key, const void *push, double *times, rr_diag *diag) {
     double once;
     RR_TRY(measure(cg, key, push, 1, &once, diag)); /* first use pays for lazy work of the driver */
     RR_TRY(measure(cg, key, push, 1, &once, diag));
@@ -69,19 +74,22 @@ static rr_status time_op(rr_cg *cg, const rr_kern_key *key, const void *push, do
     return RR_OK;
 }
 
-rr_status rr_cg_report(rr_cg *cg, const rr_kern_key *key, const void *push, double bytes, double flops, rr_diag *diag) {
+rr_status rr_cg_report(rr_cg *cg, const rr_kern_key *key, const void *push, double bytes,
+    double flops, rr_diag *diag) {
     double times[REPEATS];
     RR_TRY(rr_kern_prepare(cg->kern, cg->variant->op, key, cg->variant, diag));
     RR_TRY(time_op(cg, key, push, times, diag));
     double median = times[REPEATS / 2];
-    rr_cg_line(cg, "%-23s %-8s %-34s %10.1f us median %10.1f us min %8.2f GB/s %4.0f%% of copy %9.2f GFLOP/s",
-               rr_op_name(cg->variant->op), cg->variant->name, cg->label, median / 1000, times[0] / 1000,
-               bytes / median, 100 * bytes / median / cg->copy_gbs, flops / median);
+    rr_cg_line(cg,
+        "%-23s %-8s %-34s %10.1f us median %10.1f us min %8.2f GB/s %4.0f%% of copy %9.2f GFLOP/s",
+        rr_op_name(cg->variant->op), cg->variant->name, cg->label, median / 1000, times[0] / 1000,
+        bytes / median, 100 * bytes / median / cg->copy_gbs, flops / median);
     cg->result->n_cases++;
     return RR_OK;
 }
 
-static rr_status report(rr_cg *cg, const rr_kern_key *key, const void *push, work done, rr_diag *diag) {
+static rr_status report(
+    rr_cg *cg, const rr_kern_key *key, const void *push, work done, rr_diag *diag) {
     return rr_cg_report(cg, key, push, done.bytes, done.flops, diag);
 }
 
@@ -118,13 +126,18 @@ static rr_status upload(rr_cg *cg, size_t x, size_t y, rr_diag *diag) {
         }
     }
     RR_TRY(rr_cg_upload(cg, &too_big, diag));
-    return too_big ? rr_fail(diag, RR_E_MEMORY, "%s: larger than the device allows", cg->label) : RR_OK;
+    return too_big ? rr_fail(diag, RR_E_MEMORY, "%s: larger than the device allows", cg->label)
+                   : RR_OK;
 }
 
 /* The KV cache of one session: of zeros. */
-static rr_status make_cache(rr_cg *cg, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_context, rr_diag *diag) {
-    const rr_cg_cache shape = {.n_sessions = 1, .n_layers = 1, .n_kv_heads = n_kv_heads, .head_size = head_size,
-                               .n_context = n_context};
+static rr_status make_cache(
+    rr_cg *cg, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_context, rr_diag *diag) {
+    const rr_cg_cache shape = {.n_sessions = 1,
+        .n_layers = 1,
+        .n_kv_heads = n_kv_heads,
+        .head_size = head_size,
+        .n_context = n_context};
     if (!rr_cg_cache_make(cg, &shape)) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
@@ -133,7 +146,8 @@ static rr_status make_cache(rr_cg *cg, uint32_t n_kv_heads, uint32_t head_size, 
 }
 
 /* All rows belong to the cache's one session; positions are consecutive from `first`. */
-static rr_status upload_rows(rr_cg *cg, uint32_t n, uint32_t first, uint32_t n_vocab, rr_diag *diag) {
+static rr_status upload_rows(
+    rr_cg *cg, uint32_t n, uint32_t first, uint32_t n_vocab, rr_diag *diag) {
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n * sizeof *rows);
     bool too_big;
     if (rows == NULL) {
@@ -150,39 +164,51 @@ static rr_status upload_rows(rr_cg *cg, uint32_t n, uint32_t first, uint32_t n_v
     return rr_cg_upload(cg, &too_big, diag);
 }
 
-static rr_status bench_matmul(rr_cg *cg, rr_qtype format, uint32_t n_out, uint32_t cols, uint32_t n_tokens,
-                              rr_diag *diag) {
+static rr_status bench_matmul(
+    rr_cg *cg, rr_qtype format, uint32_t n_out, uint32_t cols, uint32_t n_tokens, rr_diag *diag) {
     rr_planes planes;
-    rr_cg_begin(cg, "%s %ux%u tokens %u", rr_qtype_get((uint32_t)format)->name, n_out, cols, n_tokens);
+    rr_cg_begin(
+        cg, "%s %ux%u tokens %u", rr_qtype_get((uint32_t)format)->name, n_out, cols, n_tokens);
     RR_TRY(rr_cg_matrix(cg, format, n_out, cols, &planes, diag));
-    size_t x = (size_t)cols * n_tokens * sizeof(float), y = (size_t)n_out * n_tokens * sizeof(float);
+    size_t x = (size_t)cols * n_tokens * sizeof(float),
+           y = (size_t)n_out * n_tokens * sizeof(float);
     RR_TRY(upload(cg, x, y, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
-    rr_push_matmul push = {.lo = w + planes.lo_offset, .hi = w + planes.hi_offset, .scale = w + planes.scale_offset,
-                           .super = w + planes.super_offset, .x = rr_cg_address(cg, RR_CG_X),
-                           .y = rr_cg_address(cg, RR_CG_Y), .n_out = n_out, .cols = cols, .n_tokens = n_tokens,
-                           .x_stride = cols, .y_stride = n_out};
+    rr_push_matmul push = {.lo = w + planes.lo_offset,
+        .hi = w + planes.hi_offset,
+        .scale = w + planes.scale_offset,
+        .super = w + planes.super_offset,
+        .x = rr_cg_address(cg, RR_CG_X),
+        .y = rr_cg_address(cg, RR_CG_Y),
+        .n_out = n_out,
+        .cols = cols,
+        .n_tokens = n_tokens,
+        .x_stride = cols,
+        .y_stride = n_out};
     work done = {(double)planes.bytes + (double)x + (double)y, 2.0 * n_out * cols * n_tokens};
     return report(cg, &(rr_kern_key){.format = format}, &push, done, diag);
 }
 
 /* The int8 products with the end that their matrix has in a layer; gate and up are stacked. */
-static rr_status bench_matmul_q8(rr_cg *cg, rr_qtype format, uint32_t n_out, uint32_t cols, uint32_t n_tokens, bool swiglu,
-                                 rr_diag *diag) {
+static rr_status bench_matmul_q8(rr_cg *cg, rr_qtype format, uint32_t n_out, uint32_t cols,
+    uint32_t n_tokens, bool swiglu, rr_diag *diag) {
     rr_planes planes;
     rr_kern_key key = {.format = format, .end = swiglu ? RR_END_SWIGLU : RR_END_F32};
     if (!rr_kern_fits(cg->variant, &key, rr_vk_info(cg->device))) {
         return RR_OK;
     }
-    rr_cg_begin(cg, "%s %ux%u tokens %u%s", rr_qtype_get((uint32_t)format)->name, n_out, cols, n_tokens,
-                swiglu ? " swiglu" : "");
+    rr_cg_begin(cg, "%s %ux%u tokens %u%s", rr_qtype_get((uint32_t)format)->name, n_out, cols,
+        n_tokens, swiglu ? " swiglu" : "");
     RR_TRY(rr_cg_matrix(cg, format, n_out, cols, &planes, diag));
     size_t n = (size_t)cols * n_tokens, y = (size_t)n_out * n_tokens * sizeof(float);
     int8_t *values = rr_cg_buffer(cg, RR_CG_X, RR_CG_IN, n);
-    rr_q8_group *groups = rr_cg_buffer(cg, RR_CG_X_GROUPS, RR_CG_IN, n / RR_Q8_GROUP * sizeof *groups);
-    void *out = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, y), *out_groups = rr_cg_buffer(cg, RR_CG_Y_GROUPS, RR_CG_OUT, y / 16);
+    rr_q8_group *groups =
+        rr_cg_buffer(cg, RR_CG_X_GROUPS, RR_CG_IN, n / RR_Q8_GROUP * sizeof *groups);
+    void *out = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, y),
+         *out_groups = rr_cg_buffer(cg, RR_CG_Y_GROUPS, RR_CG_OUT, y / 16);
     float *x = malloc(n * sizeof *x);
-    bool too_big, held = values != NULL && groups != NULL && out != NULL && out_groups != NULL && x != NULL;
+    bool too_big,
+        held = values != NULL && groups != NULL && out != NULL && out_groups != NULL && x != NULL;
     if (held) {
         rr_cg_normals(cg, 1, x, n);
         rr_ref_quantize_q8(x, n_tokens, cols, values, groups);
@@ -196,23 +222,38 @@ static rr_status bench_matmul_q8(rr_cg *cg, rr_qtype format, uint32_t n_out, uin
         return rr_fail(diag, RR_E_MEMORY, "%s: larger than the device allows", cg->label);
     }
     uint64_t w = rr_cg_address(cg, RR_CG_W);
-    rr_push_matmul_q8 push = {.lo = w + planes.lo_offset, .hi = w + planes.hi_offset, .scale = w + planes.scale_offset,
-                              .super = w + planes.super_offset, .x = rr_cg_address(cg, RR_CG_X),
-                              .x_groups = rr_cg_address(cg, RR_CG_X_GROUPS), .y = rr_cg_address(cg, RR_CG_Y),
-                              .extra = swiglu ? rr_cg_address(cg, RR_CG_Y_GROUPS) : 0, .n_out = n_out, .cols = cols,
-                              .n_tokens = n_tokens, .y_stride = n_out, .gap = n_out / 2};
-    double moved = (double)planes.bytes + 1.25 * (double)n + (swiglu ? 1.25 * (double)y / 8 : (double)y);
+    rr_push_matmul_q8 push = {.lo = w + planes.lo_offset,
+        .hi = w + planes.hi_offset,
+        .scale = w + planes.scale_offset,
+        .super = w + planes.super_offset,
+        .x = rr_cg_address(cg, RR_CG_X),
+        .x_groups = rr_cg_address(cg, RR_CG_X_GROUPS),
+        .y = rr_cg_address(cg, RR_CG_Y),
+        .extra = swiglu ? rr_cg_address(cg, RR_CG_Y_GROUPS) : 0,
+        .n_out = n_out,
+        .cols = cols,
+        .n_tokens = n_tokens,
+        .y_stride = n_out,
+        .gap = n_out / 2};
+    double moved =
+        (double)planes.bytes + 1.25 * (double)n + (swiglu ? 1.25 * (double)y / 8 : (double)y);
     return report(cg, &key, &push, (work){moved, 2.0 * n_out * cols * n_tokens}, diag);
 }
 
 static rr_status bench_matmuls(rr_cg *cg, bool big, rr_diag *diag) {
-    static const struct { uint32_t n_out, cols; rr_qtype format; bool big; } shapes[] = {
-        {896, 896, RR_Q_Q5_0, false}, {9728, 896, RR_Q_Q5_0, false}, {896, 4864, RR_Q_Q4_K, false},
-        {896, 4864, RR_Q_Q6_K, false}, {151936, 896, RR_Q_Q8_0, false}, {4608, 3584, RR_Q_Q4_K, true},
-        {37888, 3584, RR_Q_Q4_K, true}, {3584, 18944, RR_Q_Q4_K, true}, {3584, 18944, RR_Q_Q6_K, true},
-        {152064, 3584, RR_Q_Q6_K, true}};
-    bool q8 = cg->variant->op == RR_OP_matmul_q8_prefill || cg->variant->op == RR_OP_matmul_q8_decode;
-    bool prefill = cg->variant->op == RR_OP_matmul_prefill || cg->variant->op == RR_OP_matmul_q8_prefill;
+    static const struct {
+        uint32_t n_out, cols;
+        rr_qtype format;
+        bool big;
+    } shapes[] = {{896, 896, RR_Q_Q5_0, false}, {9728, 896, RR_Q_Q5_0, false},
+        {896, 4864, RR_Q_Q4_K, false}, {896, 4864, RR_Q_Q6_K, false},
+        {151936, 896, RR_Q_Q8_0, false}, {4608, 3584, RR_Q_Q4_K, true},
+        {37888, 3584, RR_Q_Q4_K, true}, {3584, 18944, RR_Q_Q4_K, true},
+        {3584, 18944, RR_Q_Q6_K, true}, {152064, 3584, RR_Q_Q6_K, true}};
+    bool q8 =
+        cg->variant->op == RR_OP_matmul_q8_prefill || cg->variant->op == RR_OP_matmul_q8_decode;
+    bool prefill =
+        cg->variant->op == RR_OP_matmul_prefill || cg->variant->op == RR_OP_matmul_q8_prefill;
     const uint32_t counts[2] = {prefill ? 64 : 1, prefill ? 512 : 8};
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         for (int i = 0; i < 2; i++) {
@@ -222,45 +263,66 @@ static rr_status bench_matmuls(rr_cg *cg, bool big, rr_diag *diag) {
             }
             if (q8) {
                 bool swiglu = shapes[s].n_out == 9728 || shapes[s].n_out == 37888;
-                RR_TRY(bench_matmul_q8(cg, shapes[s].format, shapes[s].n_out, shapes[s].cols, counts[i], swiglu, diag));
+                RR_TRY(bench_matmul_q8(cg, shapes[s].format, shapes[s].n_out, shapes[s].cols,
+                    counts[i], swiglu, diag));
             } else {
-                RR_TRY(bench_matmul(cg, shapes[s].format, shapes[s].n_out, shapes[s].cols, counts[i], diag));
+                RR_TRY(bench_matmul(
+                    cg, shapes[s].format, shapes[s].n_out, shapes[s].cols, counts[i], diag));
             }
         }
     }
     return RR_OK;
 }
 
-static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_rows,
-                                 uint32_t n_keys, rr_diag *diag) {
-    size_t width = (size_t)n_heads * head_size, cache = (size_t)2 * n_kv_heads * n_keys * head_size * 2;
-    rr_cg_begin(cg, "heads %u/%u of %u, rows %u, keys %u", n_heads, n_kv_heads, head_size, n_rows, n_keys);
+static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads,
+    uint32_t head_size, uint32_t n_rows, uint32_t n_keys, rr_diag *diag) {
+    size_t width = (size_t)n_heads * head_size,
+           cache = (size_t)2 * n_kv_heads * n_keys * head_size * 2;
+    rr_cg_begin(
+        cg, "heads %u/%u of %u, rows %u, keys %u", n_heads, n_kv_heads, head_size, n_rows, n_keys);
     RR_TRY(make_cache(cg, n_kv_heads, head_size, n_keys, diag));
     RR_TRY(upload(cg, n_rows * width * sizeof(float), n_rows * width * sizeof(float), diag));
-    size_t scratch_bytes = RR_ATTENTION_SCRATCH((size_t)n_rows, n_heads, n_kv_heads, head_size, n_keys) * sizeof(uint32_t);
-    if (rr_cg_buffer(cg, RR_CG_SCRATCH, RR_CG_IN, scratch_bytes) == NULL) { /* zeros, as its counters begin */
+    size_t scratch_bytes =
+        RR_ATTENTION_SCRATCH((size_t)n_rows, n_heads, n_kv_heads, head_size, n_keys) *
+        sizeof(uint32_t);
+    /* zeros, as its counters begin */
+    if (rr_cg_buffer(cg, RR_CG_SCRATCH, RR_CG_IN, scratch_bytes) == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
     RR_TRY(upload_rows(cg, n_rows, n_keys - n_rows, 1, diag));
-    rr_push_attention push = {.scratch = rr_cg_address(cg, RR_CG_SCRATCH), .n_keys = n_keys, .q = rr_cg_address(cg, RR_CG_X), .y = rr_cg_address(cg, RR_CG_Y),
-                              .rows = rr_cg_address(cg, RR_CG_ROWS), .n_rows = n_rows, .n_heads = n_heads,
-                              .n_kv_heads = n_kv_heads, .q_stride = (uint32_t)width,
-                              .scale = 1 / sqrtf((float)head_size)};
-    rr_push_lanes_attention lanes_push = {.q = push.q, .codes = push.y, .groups = push.y + n_rows * width * sizeof(int16_t),
-                                          .rows = push.rows, .n_rows = n_rows, .n_heads = n_heads,
-                                          .n_kv_heads = n_kv_heads, .q_stride = (uint32_t)width,
-                                          .scale = push.scale};
-    bool lanes = cg->variant->op == RR_OP_lanes_attention_prefill || cg->variant->op == RR_OP_lanes_attention_decode;
+    rr_push_attention push = {.scratch = rr_cg_address(cg, RR_CG_SCRATCH),
+        .n_keys = n_keys,
+        .q = rr_cg_address(cg, RR_CG_X),
+        .y = rr_cg_address(cg, RR_CG_Y),
+        .rows = rr_cg_address(cg, RR_CG_ROWS),
+        .n_rows = n_rows,
+        .n_heads = n_heads,
+        .n_kv_heads = n_kv_heads,
+        .q_stride = (uint32_t)width,
+        .scale = 1 / sqrtf((float)head_size)};
+    rr_push_lanes_attention lanes_push = {.q = push.q,
+        .codes = push.y,
+        .groups = push.y + n_rows * width * sizeof(int16_t),
+        .rows = push.rows,
+        .n_rows = n_rows,
+        .n_heads = n_heads,
+        .n_kv_heads = n_kv_heads,
+        .q_stride = (uint32_t)width,
+        .scale = push.scale};
+    bool lanes = cg->variant->op == RR_OP_lanes_attention_prefill ||
+        cg->variant->op == RR_OP_lanes_attention_decode;
     double keys = n_keys - (n_rows - 1) / 2.0; /* a row, on average */
     work done = {(double)cache + (lanes ? 6.25 : 8.0) * (double)n_rows * (double)width,
-                 4.0 * n_rows * (double)width * keys};
-    return report(cg, &(rr_kern_key){.head_size = head_size}, lanes ? (const void *)&lanes_push : &push, done, diag);
+        4.0 * n_rows * (double)width * keys};
+    return report(cg, &(rr_kern_key){.head_size = head_size},
+        lanes ? (const void *)&lanes_push : &push, done, diag);
 }
 
 static rr_status bench_attentions(rr_cg *cg, bool big, rr_diag *diag) {
     /* the last rows of a context: of 0.5B models, of 7B models */
     static const uint32_t contexts[] = {2048, 8192, 32768};
-    bool prefill = cg->variant->op == RR_OP_attention_prefill || cg->variant->op == RR_OP_lanes_attention_prefill;
+    bool prefill = cg->variant->op == RR_OP_attention_prefill ||
+        cg->variant->op == RR_OP_lanes_attention_prefill;
     for (size_t i = 0; i < sizeof contexts / sizeof contexts[0]; i++) {
         for (int many = 0; many < 2; many++) {
             uint32_t rows = prefill ? (many ? 256 : 64) : (many ? 8 : 1);
@@ -275,21 +337,25 @@ static rr_status bench_attentions(rr_cg *cg, bool big, rr_diag *diag) {
     return RR_OK;
 }
 
-static work mass_work(uint32_t n_listed, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, double n_keys) {
+static work mass_work(
+    uint32_t n_listed, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, double n_keys) {
     const double pairs = (double)n_listed * n_heads * n_keys;
     return (work){n_keys * n_kv_heads * head_size * 2 + 4 * pairs, 2 * pairs * head_size};
 }
 
-/* The rows that close a window's prompt: over all its keys, and 20 spans, as many as a window has passages. */
-static rr_status bench_attention_mass(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_listed,
-                                      rr_diag *diag) {
+/* The rows that close a window's prompt: over all its keys, and 20 spans, as many as a window has
+ * passages. */
+static rr_status bench_attention_mass(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads,
+    uint32_t head_size, uint32_t n_listed, rr_diag *diag) {
     enum { N_KEYS = 2150, N_SPANS = 20 };
     const size_t width = (size_t)n_heads * head_size, n = (size_t)n_listed * n_heads;
-    rr_cg_begin(cg, "heads %u/%u of %u, rows %u, keys %u, spans %u", n_heads, n_kv_heads, head_size, n_listed, N_KEYS, N_SPANS);
+    rr_cg_begin(cg, "heads %u/%u of %u, rows %u, keys %u, spans %u", n_heads, n_kv_heads, head_size,
+        n_listed, N_KEYS, N_SPANS);
     RR_TRY(make_cache(cg, n_kv_heads, head_size, N_KEYS, diag));
     uint32_t *list = rr_cg_buffer(cg, RR_CG_LIST, RR_CG_IN, n_listed * sizeof *list);
     uint32_t(*spans)[2] = rr_cg_buffer(cg, RR_CG_SPANS, RR_CG_IN, N_SPANS * sizeof *spans);
-    if (list == NULL || spans == NULL || rr_cg_buffer(cg, RR_CG_WEIGHTS, RR_CG_OUT, n * N_KEYS * sizeof(float)) == NULL ||
+    if (list == NULL || spans == NULL ||
+        rr_cg_buffer(cg, RR_CG_WEIGHTS, RR_CG_OUT, n * N_KEYS * sizeof(float)) == NULL ||
         rr_cg_buffer(cg, RR_CG_TOTALS, RR_CG_OUT, n * sizeof(float)) == NULL ||
         rr_cg_buffer(cg, RR_CG_MASS, RR_CG_OUT, n * N_SPANS * sizeof(float)) == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
@@ -303,14 +369,23 @@ static rr_status bench_attention_mass(rr_cg *cg, uint32_t n_heads, uint32_t n_kv
     }
     RR_TRY(upload(cg, n_listed * width * sizeof(float), 0, diag));
     RR_TRY(upload_rows(cg, n_listed, N_KEYS - n_listed, 1, diag));
-    const rr_push_attention_mass push = {
-        .q = rr_cg_address(cg, RR_CG_X), .rows = rr_cg_address(cg, RR_CG_ROWS), .list = rr_cg_address(cg, RR_CG_LIST),
-        .spans = rr_cg_address(cg, RR_CG_SPANS), .weights = rr_cg_address(cg, RR_CG_WEIGHTS),
-        .totals = rr_cg_address(cg, RR_CG_TOTALS), .mass = rr_cg_address(cg, RR_CG_MASS), .n_listed = n_listed,
-        .n_heads = n_heads, .n_kv_heads = n_kv_heads, .q_stride = (uint32_t)width, .w_stride = N_KEYS, .n_spans = N_SPANS,
-        .n_keys = N_KEYS, .scale = 1 / sqrtf((float)head_size)};
+    const rr_push_attention_mass push = {.q = rr_cg_address(cg, RR_CG_X),
+        .rows = rr_cg_address(cg, RR_CG_ROWS),
+        .list = rr_cg_address(cg, RR_CG_LIST),
+        .spans = rr_cg_address(cg, RR_CG_SPANS),
+        .weights = rr_cg_address(cg, RR_CG_WEIGHTS),
+        .totals = rr_cg_address(cg, RR_CG_TOTALS),
+        .mass = rr_cg_address(cg, RR_CG_MASS),
+        .n_listed = n_listed,
+        .n_heads = n_heads,
+        .n_kv_heads = n_kv_heads,
+        .q_stride = (uint32_t)width,
+        .w_stride = N_KEYS,
+        .n_spans = N_SPANS,
+        .n_keys = N_KEYS,
+        .scale = 1 / sqrtf((float)head_size)};
     return report(cg, &(rr_kern_key){.head_size = head_size}, &push,
-                  mass_work(n_listed, n_heads, n_kv_heads, head_size, N_KEYS - (n_listed - 1) / 2.0), diag);
+        mass_work(n_listed, n_heads, n_kv_heads, head_size, N_KEYS - (n_listed - 1) / 2.0), diag);
 }
 
 static rr_status bench_attention_masses(rr_cg *cg, bool big, rr_diag *diag) {
@@ -330,19 +405,26 @@ static rr_status bench_token_mass(rr_cg *cg, uint32_t n_heads, uint32_t n_listed
     rr_cg_begin(cg, "heads %u, rows %u, keys %u", n_heads, n_listed, N_KEYS);
     RR_TRY(upload(cg, (n * N_KEYS + 2 * n) * sizeof(float), y * sizeof(float), diag));
     const uint64_t x = rr_cg_address(cg, RR_CG_X);
-    const rr_push_token_mass push = {.weights = x, .totals = x + n * N_KEYS * sizeof(float),
-                                     .factors = x + (n * N_KEYS + n) * sizeof(float), .y = rr_cg_address(cg, RR_CG_Y),
-                                     .n_listed = n_listed, .n_heads = n_heads, .n_keys = N_KEYS, .w_stride = N_KEYS,
-                                     .y_stride = N_KEYS};
-    return report(cg, &(rr_kern_key){0}, &push, (work){4.0 * (double)(n * N_KEYS + y), 2.0 * (double)(n * N_KEYS)}, diag);
+    const rr_push_token_mass push = {.weights = x,
+        .totals = x + n * N_KEYS * sizeof(float),
+        .factors = x + (n * N_KEYS + n) * sizeof(float),
+        .y = rr_cg_address(cg, RR_CG_Y),
+        .n_listed = n_listed,
+        .n_heads = n_heads,
+        .n_keys = N_KEYS,
+        .w_stride = N_KEYS,
+        .y_stride = N_KEYS};
+    return report(cg, &(rr_kern_key){0}, &push,
+        (work){4.0 * (double)(n * N_KEYS + y), 2.0 * (double)(n * N_KEYS)}, diag);
 }
 
-static rr_status bench_rope(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_rows,
-                            rr_diag *diag) {
+static rr_status bench_rope(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size,
+    uint32_t n_rows, rr_diag *diag) {
     enum { CONTEXT = 1024 };
     size_t width = (size_t)(n_heads + 2 * n_kv_heads) * head_size;
     rr_cg_begin(cg, "heads %u/%u of %u, rows %u", n_heads, n_kv_heads, head_size, n_rows);
-    float *table = rr_cg_buffer(cg, RR_CG_TABLE, RR_CG_IN, (size_t)CONTEXT * head_size * sizeof *table);
+    float *table =
+        rr_cg_buffer(cg, RR_CG_TABLE, RR_CG_IN, (size_t)CONTEXT * head_size * sizeof *table);
     if (table == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
@@ -350,12 +432,16 @@ static rr_status bench_rope(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, ui
     RR_TRY(make_cache(cg, n_kv_heads, head_size, CONTEXT, diag));
     RR_TRY(upload(cg, 0, n_rows * width * sizeof(float), diag));
     RR_TRY(upload_rows(cg, n_rows, 0, 1, diag));
-    rr_push_rope push = {.qkv = rr_cg_address(cg, RR_CG_Y), .rows = rr_cg_address(cg, RR_CG_ROWS),
-                         .table = rr_cg_address(cg, RR_CG_TABLE), .n_rows = n_rows, .n_heads = n_heads,
-                         .n_kv_heads = n_kv_heads};
+    rr_push_rope push = {.qkv = rr_cg_address(cg, RR_CG_Y),
+        .rows = rr_cg_address(cg, RR_CG_ROWS),
+        .table = rr_cg_address(cg, RR_CG_TABLE),
+        .n_rows = n_rows,
+        .n_heads = n_heads,
+        .n_kv_heads = n_kv_heads};
     double rotated = (double)n_rows * (n_heads + n_kv_heads) * head_size;
-    work done = {(double)n_rows * (double)width * 4 + (double)n_rows * head_size * (4.0 * n_heads + 4.0 * n_kv_heads),
-                 3 * rotated};
+    work done = {(double)n_rows * (double)width * 4 +
+            (double)n_rows * head_size * (4.0 * n_heads + 4.0 * n_kv_heads),
+        3 * rotated};
     return report(cg, &(rr_kern_key){.head_size = head_size}, &push, done, diag);
 }
 
@@ -367,27 +453,39 @@ static rr_status bench_embed(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
     size_t n = (size_t)n_rows * cols;
     if (cg->variant->op == RR_OP_lanes_embed &&
         (rr_cg_buffer(cg, RR_CG_NORM, RR_CG_IN, cols * sizeof(float)) == NULL ||
-         rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n * sizeof(int16_t)) == NULL ||
-         rr_cg_buffer(cg, RR_CG_OUT_GROUPS, RR_CG_OUT, n / 4) == NULL ||
-         rr_cg_buffer(cg, RR_CG_OUT_RMS, RR_CG_OUT, n_rows * sizeof(float)) == NULL)) {
+            rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n * sizeof(int16_t)) == NULL ||
+            rr_cg_buffer(cg, RR_CG_OUT_GROUPS, RR_CG_OUT, n / 4) == NULL ||
+            rr_cg_buffer(cg, RR_CG_OUT_RMS, RR_CG_OUT, n_rows * sizeof(float)) == NULL)) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
     RR_TRY(upload(cg, 0, n * sizeof(float), diag));
     RR_TRY(upload_rows(cg, n_rows, 0, N_VOCAB, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
-    rr_push_embed push = {.lo = w + planes.lo_offset, .hi = w + planes.hi_offset, .scale = w + planes.scale_offset,
-                          .super = w + planes.super_offset, .rows = rr_cg_address(cg, RR_CG_ROWS),
-                          .y = rr_cg_address(cg, RR_CG_Y), .cols = cols, .n_rows = n_rows};
+    rr_push_embed push = {.lo = w + planes.lo_offset,
+        .hi = w + planes.hi_offset,
+        .scale = w + planes.scale_offset,
+        .super = w + planes.super_offset,
+        .rows = rr_cg_address(cg, RR_CG_ROWS),
+        .y = rr_cg_address(cg, RR_CG_Y),
+        .cols = cols,
+        .n_rows = n_rows};
     work done = {(double)n_rows * cols * (4 + 1.0625), (double)n_rows * cols};
     if (cg->variant->op == RR_OP_embed) {
         return report(cg, &(rr_kern_key){.format = RR_Q_Q8_0}, &push, done, diag);
     }
-    rr_push_lanes_embed lanes_push = {.lo = push.lo, .hi = push.hi, .scale = push.scale, .super = push.super,
-                                      .rows = push.rows, .x = push.y, .norm = rr_cg_address(cg, RR_CG_NORM),
-                                      .codes = rr_cg_address(cg, RR_CG_OUT_CODES),
-                                      .groups = rr_cg_address(cg, RR_CG_OUT_GROUPS),
-                                      .rms = rr_cg_address(cg, RR_CG_OUT_RMS), .cols = cols, .n_tokens = n_rows,
-                                      .epsilon = 1e-6f};
+    rr_push_lanes_embed lanes_push = {.lo = push.lo,
+        .hi = push.hi,
+        .scale = push.scale,
+        .super = push.super,
+        .rows = push.rows,
+        .x = push.y,
+        .norm = rr_cg_address(cg, RR_CG_NORM),
+        .codes = rr_cg_address(cg, RR_CG_OUT_CODES),
+        .groups = rr_cg_address(cg, RR_CG_OUT_GROUPS),
+        .rms = rr_cg_address(cg, RR_CG_OUT_RMS),
+        .cols = cols,
+        .n_tokens = n_rows,
+        .epsilon = 1e-6f};
     done.bytes += (double)n_rows * cols * 2.25;
     return report(cg, &(rr_kern_key){.format = RR_Q_Q8_0}, &lanes_push, done, diag);
 }
@@ -406,13 +504,23 @@ static rr_status bench_plain(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
     RR_TRY(upload(cg, cg->variant->op == RR_OP_swiglu ? 2 * bytes : bytes, bytes, diag));
     uint64_t x = rr_cg_address(cg, RR_CG_X), y = rr_cg_address(cg, RR_CG_Y);
     if (cg->variant->op == RR_OP_rmsnorm) {
-        rr_push_rmsnorm push = {.x = x, .weight = rr_cg_address(cg, RR_CG_W), .y = y, .cols = cols, .n_rows = n_rows,
-                                .epsilon = 1e-6f};
+        rr_push_rmsnorm push = {.x = x,
+            .weight = rr_cg_address(cg, RR_CG_W),
+            .y = y,
+            .cols = cols,
+            .n_rows = n_rows,
+            .epsilon = 1e-6f};
         return report(cg, &key, &push, (work){8 * n, 4 * n}, diag);
     }
     if (cg->variant->op == RR_OP_rmsnorm_q8) { /* y holds both planes */
-        rr_push_rmsnorm_q8 push = {.x = x, .weight = rr_cg_address(cg, RR_CG_W), .y = y, .groups = y + bytes / 4,
-                                   .cols = cols, .n_rows = n_rows, .n_terms = 1, .epsilon = 1e-6f};
+        rr_push_rmsnorm_q8 push = {.x = x,
+            .weight = rr_cg_address(cg, RR_CG_W),
+            .y = y,
+            .groups = y + bytes / 4,
+            .cols = cols,
+            .n_rows = n_rows,
+            .n_terms = 1,
+            .epsilon = 1e-6f};
         return report(cg, &key, &push, (work){5.25 * n, 5 * n}, diag);
     }
     if (cg->variant->op == RR_OP_swiglu) {

@@ -53,7 +53,8 @@ static bool reserve(rr_cg_slot *slot) {
     slot->host = malloc(capacity);
     slot->found = malloc(capacity);
     slot->first = malloc(capacity);
-    slot->host_capacity = slot->host != NULL && slot->found != NULL && slot->first != NULL ? capacity : 0;
+    slot->host_capacity =
+        slot->host != NULL && slot->found != NULL && slot->first != NULL ? capacity : 0;
     return slot->host_capacity != 0;
 }
 
@@ -93,8 +94,8 @@ rr_status rr_cg_upload(rr_cg *cg, bool *too_big, rr_diag *diag) {
         }
         if (slot->device.bytes < need) {
             rr_vk_buffer_destroy(cg->device, &slot->device);
-            RR_TRY(rr_vk_buffer_create(cg->device, RR_VK_MEMORY_DEVICE, rr_round_up(need, 4096), "checkgpu",
-                                       &slot->device, diag));
+            RR_TRY(rr_vk_buffer_create(cg->device, RR_VK_MEMORY_DEVICE, rr_round_up(need, 4096),
+                "checkgpu", &slot->device, diag));
         }
         /* canaries first: the staging copy of `found` serves as their source */
         fill(slot->found, need);
@@ -138,11 +139,10 @@ void rr_cg_free(rr_cg *cg) {
 
 /* The canaries are intact and an input is what was sent. */
 static void check_slot(rr_cg *cg, const rr_cg_slot *slot, int id) {
-    static const char *const names[RR_CG_SLOTS] = {"W", "x", "y", "bias", "residual", "rows", "table", "kv",
-                                                    "x groups", "y groups", "scratch", "pages",
-                                                    "codes", "groups", "rms", "output codes", "output groups",
-                                                    "output rms", "norm", "squares", "tickets",
-                                                    "list", "spans", "weights", "totals", "mass", "factors"};
+    static const char *const names[RR_CG_SLOTS] = {"W", "x", "y", "bias", "residual", "rows",
+        "table", "kv", "x groups", "y groups", "scratch", "pages", "codes", "groups", "rms",
+        "output codes", "output groups", "output rms", "norm", "squares", "tickets", "list",
+        "spans", "weights", "totals", "mass", "factors"};
     uint8_t canary[CANARY_BYTES];
     fill(canary, sizeof canary);
     size_t tail = CANARY_BYTES + slot->bytes, tail_bytes = device_bytes(slot) - tail;
@@ -150,13 +150,15 @@ static void check_slot(rr_cg *cg, const rr_cg_slot *slot, int id) {
         rr_cg_fault(cg, "wrote before the start of %s", names[id]);
     }
     for (size_t i = 0; i < tail_bytes; i++) {
-        /* the fill was laid over the whole buffer from its start, so its phase follows the offset */
+        /* the fill was laid over the whole buffer from its start, so its phase follows the
+         * offset */
         if (slot->found[tail + i] != canary[(tail + i) % 4]) {
             rr_cg_fault(cg, "wrote behind %s, byte %zu past its end", names[id], i);
             break;
         }
     }
-    if (slot->role == RR_CG_IN && memcmp(slot->found + CANARY_BYTES, slot->host, slot->bytes) != 0) {
+    if (slot->role == RR_CG_IN &&
+        memcmp(slot->found + CANARY_BYTES, slot->host, slot->bytes) != 0) {
         rr_cg_fault(cg, "changed its input %s", names[id]);
     }
 }
@@ -171,7 +173,8 @@ rr_status rr_cg_run_once(rr_cg *cg, const rr_kern_key *key, const void *push, rr
     for (int i = 0; i < RR_CG_SLOTS; i++) {
         rr_cg_slot *slot = &cg->slots[i];
         if (slot->role != RR_CG_UNUSED) {
-            RR_TRY(rr_vk_download(cg->device, &slot->device, 0, slot->found, device_bytes(slot), diag));
+            RR_TRY(rr_vk_download(
+                cg->device, &slot->device, 0, slot->found, device_bytes(slot), diag));
             check_slot(cg, slot, i);
         }
     }
@@ -198,8 +201,9 @@ rr_status rr_cg_run(rr_cg *cg, const rr_kern_key *key, const void *push, rr_diag
     return RR_OK;
 }
 
-/* A row in one of several sizes, some of them so small that their f16 scales are subnormal, with an outlier as real
- * weights have them; a row in 23 is zeros but for that, one has the largest code everywhere. */
+/* A row in one of several sizes, some of them so small that their f16 scales are subnormal, with an
+ * outlier as real weights have them; a row in 23 is zeros but for that, one has the largest code
+ * everywhere. */
 static void random_row(rr_cg *cg, uint32_t rows, uint32_t r, float *row, uint32_t cols) {
     float deviation = rows > 4 && r % 23 == 3 ? 0 : ldexpf(1, -(int)(rr_cg_random(cg) % 12));
     rr_cg_normals(cg, deviation, row, cols);
@@ -209,7 +213,8 @@ static void random_row(rr_cg *cg, uint32_t rows, uint32_t r, float *row, uint32_
     }
 }
 
-rr_status rr_cg_matrix(rr_cg *cg, rr_qtype type, uint32_t rows, uint32_t cols, rr_planes *planes, rr_diag *diag) {
+rr_status rr_cg_matrix(
+    rr_cg *cg, rr_qtype type, uint32_t rows, uint32_t cols, rr_planes *planes, rr_diag *diag) {
     RR_TRY(rr_planes_plan(type, rows, cols, planes, diag));
     const rr_qtype_info *info = rr_qtype_get((uint32_t)type);
     size_t row_bytes = (size_t)(cols / info->block_weights) * info->block_bytes;
@@ -219,7 +224,8 @@ rr_status rr_cg_matrix(rr_cg *cg, rr_qtype type, uint32_t rows, uint32_t cols, r
     if (device == NULL || blocks == NULL || row == NULL) {
         free(blocks);
         free(row);
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for a matrix of %u x %u", rows, cols);
+        return rr_fail(
+            diag, RR_E_MEMORY, "checkgpu: no memory for a matrix of %u x %u", rows, cols);
     }
     for (uint32_t r = 0; r < rows; r++) {
         random_row(cg, rows, r, row, cols);
@@ -232,11 +238,15 @@ rr_status rr_cg_matrix(rr_cg *cg, rr_qtype type, uint32_t rows, uint32_t cols, r
 }
 
 rr_ref_matrix rr_cg_ref_matrix(const rr_cg *cg, const rr_planes *planes) {
-    return (rr_ref_matrix){.rows = planes->rows, .cols = planes->cols, .type = planes->type, .planes = planes,
-                           .device = cg->slots[RR_CG_W].host};
+    return (rr_ref_matrix){.rows = planes->rows,
+        .cols = planes->cols,
+        .type = planes->type,
+        .planes = planes,
+        .device = cg->slots[RR_CG_W].host};
 }
 
-static void lanes_blocks(rr_cg *cg, const rr_lanes_part *part, float *row, uint32_t cols, uint8_t *blocks) {
+static void lanes_blocks(
+    rr_cg *cg, const rr_lanes_part *part, float *row, uint32_t cols, uint8_t *blocks) {
     const rr_qtype_info *info = rr_qtype_get((uint32_t)part->type);
     size_t row_bytes = (size_t)(cols / info->block_weights) * info->block_bytes;
     for (uint32_t r = 0; r < part->rows; r++) {
@@ -245,8 +255,8 @@ static void lanes_blocks(rr_cg *cg, const rr_lanes_part *part, float *row, uint3
     }
 }
 
-rr_status rr_cg_lanes_matrix(rr_cg *cg, const rr_lanes_part *parts, uint32_t n_parts, uint32_t cols, rr_lanes *lanes,
-                             rr_diag *diag) {
+rr_status rr_cg_lanes_matrix(rr_cg *cg, const rr_lanes_part *parts, uint32_t n_parts, uint32_t cols,
+    rr_lanes *lanes, rr_diag *diag) {
     rr_lanes_part filled[RR_LANES_PARTS];
     uint8_t *blocks[RR_LANES_PARTS] = {NULL};
     RR_TRY(rr_lanes_plan(parts, n_parts, cols, rr_vk_info(cg->device)->subgroup_size, lanes, diag));
@@ -255,7 +265,8 @@ rr_status rr_cg_lanes_matrix(rr_cg *cg, const rr_lanes_part *parts, uint32_t n_p
     bool made = device != NULL && row != NULL;
     for (uint32_t i = 0; made && i < n_parts; i++) {
         const rr_qtype_info *info = rr_qtype_get((uint32_t)parts[i].type);
-        blocks[i] = malloc((size_t)parts[i].rows * (cols / info->block_weights) * info->block_bytes);
+        blocks[i] =
+            malloc((size_t)parts[i].rows * (cols / info->block_weights) * info->block_bytes);
         made = blocks[i] != NULL;
         if (made) {
             lanes_blocks(cg, &parts[i], row, cols, blocks[i]);
@@ -263,7 +274,8 @@ rr_status rr_cg_lanes_matrix(rr_cg *cg, const rr_lanes_part *parts, uint32_t n_p
         }
     }
     rr_status status = made ? rr_lanes_plan(filled, n_parts, cols, lanes->width, lanes, diag)
-                            : rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for a matrix of %u x %u", lanes->rows, cols);
+                            : rr_fail(diag, RR_E_MEMORY,
+                                  "checkgpu: no memory for a matrix of %u x %u", lanes->rows, cols);
     for (uint32_t unit = 0; status == RR_OK && unit < lanes->n_units; unit++) {
         rr_lanes_pack_unit(lanes, unit, device);
     }

@@ -1,10 +1,12 @@
-/* The KV cache of a case: pages all over slot KV, in no order, some of them nobody's; tables in slot PAGES. */
+/* The KV cache of a case: pages all over slot KV, in no order, some of them nobody's; tables in
+ * slot PAGES. */
 #include "tests/checkgpu/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { STRAY_PAGES = 3, NO_PLACES = 1 }; /* pages in no table; entries of a table behind its last page */
+/* pages in no table; entries of a table behind its last page */
+enum { STRAY_PAGES = 3, NO_PLACES = 1 };
 
 static uint32_t n_places(const rr_cg_cache *cache) {
     return rr_div_up(cache->n_context, RR_KV_PAGE);
@@ -33,8 +35,8 @@ bool rr_cg_cache_make(rr_cg *cg, const rr_cg_cache *shape) {
         cg->cache.pages[j] = i;
     }
     return rr_cg_buffer(cg, RR_CG_KV, RR_CG_OUT, n * page_bytes(shape)) != NULL &&
-           rr_cg_buffer(cg, RR_CG_PAGES, RR_CG_IN, (size_t)shape->n_sessions * (n_places(shape) + NO_PLACES) *
-                                                       sizeof(uint64_t)) != NULL;
+        rr_cg_buffer(cg, RR_CG_PAGES, RR_CG_IN,
+            (size_t)shape->n_sessions * (n_places(shape) + NO_PLACES) * sizeof(uint64_t)) != NULL;
 }
 
 /* Where a session's table begins in slot PAGES, in addresses. */
@@ -50,7 +52,8 @@ static uint64_t page_address(const rr_cg *cg, uint32_t session, uint32_t place) 
 void rr_cg_cache_link(rr_cg *cg) {
     const uint32_t n = n_places(&cg->cache);
     uint64_t *tables = (uint64_t *)(void *)cg->slots[RR_CG_PAGES].host;
-    for (uint32_t s = 0; s < cg->cache.n_sessions; s++) { /* behind its places a table names address 0, which nobody may follow */
+    /* behind its places a table names address 0, which nobody may follow */
+    for (uint32_t s = 0; s < cg->cache.n_sessions; s++) {
         for (uint32_t i = 0; i < n; i++) {
             tables[table_at(cg, s) + i] = page_address(cg, s, i);
         }
@@ -58,14 +61,17 @@ void rr_cg_cache_link(rr_cg *cg) {
 }
 
 rr_row rr_cg_cache_row(const rr_cg *cg, uint32_t session, uint32_t position) {
-    return (rr_row){.position = position, .page = page_address(cg, session, position / RR_KV_PAGE),
-                    .pages = rr_cg_address(cg, RR_CG_PAGES) + table_at(cg, session) * sizeof(uint64_t)};
+    return (rr_row){.position = position,
+        .page = page_address(cg, session, position / RR_KV_PAGE),
+        .pages = rr_cg_address(cg, RR_CG_PAGES) + table_at(cg, session) * sizeof(uint64_t)};
 }
 
-size_t rr_cg_cache_at(const rr_cg *cg, uint32_t session, uint32_t layer, uint32_t plane, uint32_t position) {
+size_t rr_cg_cache_at(
+    const rr_cg *cg, uint32_t session, uint32_t layer, uint32_t plane, uint32_t position) {
     const rr_cg_cache *cache = &cg->cache;
     const uint32_t page = cache->pages[session * n_places(cache) + position / RR_KV_PAGE];
-    const size_t row = (size_t)(layer * 2 * cache->n_kv_heads + plane) * RR_KV_PAGE + position % RR_KV_PAGE;
+    const size_t row =
+        (size_t)(layer * 2 * cache->n_kv_heads + plane) * RR_KV_PAGE + position % RR_KV_PAGE;
     return page * (page_bytes(cache) / sizeof(uint16_t)) + row * cache->head_size;
 }
 
@@ -74,7 +80,8 @@ void rr_cg_cache_gather(const rr_cg *cg, uint32_t session, uint32_t layer, uint1
     const uint16_t *host = (const uint16_t *)(const void *)cg->slots[RR_CG_KV].host;
     for (uint32_t plane = 0; plane < 2 * cache->n_kv_heads; plane++) {
         for (uint32_t p = 0; p < cache->n_context; p++, out += cache->head_size) {
-            memcpy(out, host + rr_cg_cache_at(cg, session, layer, plane, p), cache->head_size * sizeof *out);
+            memcpy(out, host + rr_cg_cache_at(cg, session, layer, plane, p),
+                cache->head_size * sizeof *out);
         }
     }
 }

@@ -1,12 +1,15 @@
-/* attention_prefill, attention_decode; lanes_attention_prefill, lanes_attention_decode, whose results are quantized.
+/* attention_prefill, attention_decode; lanes_attention_prefill, lanes_attention_decode, whose
+ * results are quantized.
  *
- * Bound. Let M = max_j scale sum_i |q_i k_ji| and D the head size. A score carries an error below (D + 4) u M; the
- * difference to the maximum adds 2 M u, exp is within 3 + 2 · 2 M units of 2 u (Vulkan's precision table); a running
- * maximum multiplies by at most one factor of 3 + 4 M units a tile of keys. So each weight is right to a relative
- * e = u ((D + 4) M + 2 M + 2 (3 + 4 M) + 6 tiles), the sums over n keys add n u, and the quotient counts all of it twice:
- * |error| <= 2 (e + (n + 4) u) sum_j p_j |v_j|. Tiles are taken as n / 32 + 1.
- * Rows on matrix units round q × scale and the weights to f16: e grows by 2^-11 (M + 1). What is subnormal there may be lost:
- * of q 2^-14, times |k| at most 4; of weights, in units of 2^-15 of the largest, 2^-29 a key, times |v| at most 4. */
+ * Bound. Let M = max_j scale sum_i |q_i k_ji| and D the head size. A score carries an error below
+ * (D + 4) u M; the difference to the maximum adds 2 M u, exp is within 3 + 2 · 2 M units of 2 u
+ * (Vulkan's precision table); a running maximum multiplies by at most one factor of 3 + 4 M units a
+ * tile of keys. So each weight is right to a relative e = u ((D + 4) M + 2 M + 2 (3 + 4 M) + 6
+ * tiles), the sums over n keys add n u, and the quotient counts all of it twice: |error| <= 2 (e +
+ * (n + 4) u) sum_j p_j |v_j|. Tiles are taken as n / 32 + 1. Rows on matrix units round q × scale
+ * and the weights to f16: e grows by 2^-11 (M + 1). What is subnormal there may be lost: of q
+ * 2^-14, times |k| at most 4; of weights, in units of 2^-15 of the largest, 2^-29 a key, times |v|
+ * at most 4. */
 #include "tests/checkgpu/internal.h"
 
 #include <math.h>
@@ -23,7 +26,8 @@ typedef struct attention_case {
     uint32_t n_heads, n_kv_heads, head_size, n_context;
     uint32_t n_rows, first_position; /* prefill: consecutive positions of one session */
     uint32_t n_sessions;             /* decode: the rows go round the sessions */
-    float sharpness;                 /* deviation of a score: 0 = all weights equal, 30 = one key takes all */
+    /* deviation of a score: 0 = all weights equal, 30 = one key takes all */
+    float sharpness;
     uint32_t q_gap;
     bool q8; /* the result is asked for as int8 activations */
 } attention_case;
@@ -31,15 +35,17 @@ typedef struct attention_case {
 typedef struct attention_data {
     uint32_t *positions, *sessions; /* [n_rows] */
     float *expected;
-    double *values, *bound;         /* [n_rows][n_heads * head_size] */
+    double *values, *bound; /* [n_rows][n_heads * head_size] */
     double *scores, *scratch;
-    uint16_t *kv;                   /* of one session's layer, [K, V][n_kv_heads][n_context][head_size] */
+    /* of one session's layer, [K, V][n_kv_heads][n_context][head_size] */
+    uint16_t *kv;
     rr_push_attention push;
     rr_push_lanes_attention lanes_push;
 } attention_data;
 
 static bool is_lanes(const rr_cg *cg) {
-    return cg->variant->op == RR_OP_lanes_attention_prefill || cg->variant->op == RR_OP_lanes_attention_decode;
+    return cg->variant->op == RR_OP_lanes_attention_prefill ||
+        cg->variant->op == RR_OP_lanes_attention_decode;
 }
 
 /* Factors are rounded to f16 for matrix units. */
@@ -48,7 +54,8 @@ static bool is_coop(const rr_cg *cg) {
 }
 
 static bool is_decode(const rr_cg *cg) {
-    return cg->variant->op == RR_OP_attention_decode || cg->variant->op == RR_OP_lanes_attention_decode;
+    return cg->variant->op == RR_OP_attention_decode ||
+        cg->variant->op == RR_OP_lanes_attention_decode;
 }
 
 /* The result comes quantized, in groups of 32. */
@@ -96,7 +103,8 @@ static void fill_cache(rr_cg *cg, const attention_case *c, uint32_t session, uin
 }
 
 static uint32_t *scratch_make(rr_cg *cg, const attention_case *c) {
-    size_t n = RR_ATTENTION_SCRATCH((size_t)c->n_rows, c->n_heads, c->n_kv_heads, c->head_size, c->n_context);
+    size_t n = RR_ATTENTION_SCRATCH(
+        (size_t)c->n_rows, c->n_heads, c->n_kv_heads, c->head_size, c->n_context);
     uint32_t *scratch = rr_cg_buffer(cg, RR_CG_SCRATCH, RR_CG_INOUT, n * sizeof *scratch);
     if (scratch != NULL) {
         memset(scratch, 0, RR_ATTENTION_COUNTERS(c->n_kv_heads) * sizeof *scratch);
@@ -104,7 +112,8 @@ static uint32_t *scratch_make(rr_cg *cg, const attention_case *c) {
     return scratch;
 }
 
-static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *data, rr_diag *diag) {
+static rr_status data_make(
+    rr_cg *cg, const attention_case *c, attention_data *data, rr_diag *diag) {
     uint32_t width = c->n_heads * c->head_size, stride = width + c->q_gap;
     size_t n = (size_t)c->n_rows * width;
     uint32_t n_sessions = c->n_sessions;
@@ -112,8 +121,12 @@ static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *d
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, c->n_rows * sizeof *rows);
     void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, c->n_rows * y_bytes(cg, c));
     /* an output for its fill; the kernels must leave it alone, which rr_cg_compare_bits checks */
-    bool cache = rr_cg_cache_make(cg, &(rr_cg_cache){.n_sessions = n_sessions, .n_layers = LAYERS, .n_kv_heads = c->n_kv_heads,
-                                                     .head_size = c->head_size, .n_context = c->n_context});
+    bool cache = rr_cg_cache_make(cg,
+        &(rr_cg_cache){.n_sessions = n_sessions,
+            .n_layers = LAYERS,
+            .n_kv_heads = c->n_kv_heads,
+            .head_size = c->head_size,
+            .n_context = c->n_context});
     if (cg->variant->op == RR_OP_attention_decode && scratch_make(cg, c) == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
@@ -126,15 +139,17 @@ static rr_status data_make(rr_cg *cg, const attention_case *c, attention_data *d
     data->scores = malloc((size_t)c->n_rows * c->n_heads * sizeof *data->scores);
     data->scratch = malloc(rr_ref_attention_scratch(&kv) * sizeof *data->scratch);
     data->kv = malloc((size_t)2 * c->n_kv_heads * c->n_context * c->head_size * sizeof *data->kv);
-    if (has_codes(cg, c) && rr_cg_buffer(cg, groups_slot(cg), RR_CG_OUT, c->n_rows * group_bytes(cg, c)) == NULL) {
+    if (has_codes(cg, c) &&
+        rr_cg_buffer(cg, groups_slot(cg), RR_CG_OUT, c->n_rows * group_bytes(cg, c)) == NULL) {
         y = NULL;
     }
-    if (q == NULL || rows == NULL || y == NULL || !cache || data->positions == NULL || data->sessions == NULL ||
-        data->expected == NULL || data->values == NULL || data->bound == NULL || data->scores == NULL ||
-        data->scratch == NULL || data->kv == NULL) {
+    if (q == NULL || rows == NULL || y == NULL || !cache || data->positions == NULL ||
+        data->sessions == NULL || data->expected == NULL || data->values == NULL ||
+        data->bound == NULL || data->scores == NULL || data->scratch == NULL || data->kv == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
-    /* scores of normal k: deviation |q| scale = sharpness, with scale = 1 / sqrt(D) and q's deviation = sharpness */
+    /* scores of normal k: deviation |q| scale = sharpness, with scale = 1 / sqrt(D) and q's
+     * deviation = sharpness */
     for (uint32_t r = 0; r < c->n_rows; r++) {
         rr_cg_normals(cg, c->sharpness, q + (size_t)r * stride, width);
         for (uint32_t i = width; i < stride; i++) {
@@ -165,11 +180,17 @@ static void expect(rr_cg *cg, const attention_case *c, attention_data *data) {
         size_t at = (size_t)r * width, score_at = (size_t)r * c->n_heads;
         rr_ref_attention_params params = {
             .q = (const float *)(const void *)cg->slots[RR_CG_X].host + (size_t)r * stride,
-            .positions = &data->positions[r], .n_rows = 1, .n_heads = c->n_heads, .q_stride = stride,
+            .positions = &data->positions[r],
+            .n_rows = 1,
+            .n_heads = c->n_heads,
+            .q_stride = stride,
             .scale = 1 / sqrtf((float)c->head_size),
-            .kv = {.n_kv_heads = c->n_kv_heads, .n_context = c->n_context, .head_size = c->head_size,
-                   .f16 = data->kv},
-            .y = data->expected + at, .value_magnitude = data->values + at,
+            .kv = {.n_kv_heads = c->n_kv_heads,
+                .n_context = c->n_context,
+                .head_size = c->head_size,
+                .f16 = data->kv},
+            .y = data->expected + at,
+            .value_magnitude = data->values + at,
             .score_magnitude = data->scores + score_at};
         double n = data->positions[r] + 1.0;
         for (uint32_t h = 0; h < c->n_heads; h++) {
@@ -193,7 +214,8 @@ static rr_status send(rr_cg *cg, const attention_case *c, attention_data *data, 
     bool too_big;
     RR_TRY(rr_cg_upload(cg, &too_big, diag));
     if (too_big) {
-        return rr_fail(diag, RR_E_DEVICE, "checkgpu: the device allows no buffer for %s", cg->label);
+        return rr_fail(
+            diag, RR_E_DEVICE, "checkgpu: the device allows no buffer for %s", cg->label);
     }
     rr_row *rows = (rr_row *)(void *)cg->slots[RR_CG_ROWS].host;
     uint32_t n_keys = 0;
@@ -202,18 +224,26 @@ static rr_status send(rr_cg *cg, const attention_case *c, attention_data *data, 
         n_keys = data->positions[r] >= n_keys ? data->positions[r] + 1 : n_keys;
         rows[r] = rr_cg_cache_row(cg, data->sessions[r], data->positions[r]);
     }
-    data->push = (rr_push_attention){.q = rr_cg_address(cg, RR_CG_X), .y = rr_cg_address(cg, RR_CG_Y),
-                                     .rows = rr_cg_address(cg, RR_CG_ROWS),
-                                     .kv_offset = rr_cg_cache_offset(cg, LAYER),
-                                     .scratch = rr_cg_address(cg, RR_CG_SCRATCH), .n_keys = n_keys,
-                                     .n_rows = c->n_rows, .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
-                                     .q_stride = c->n_heads * c->head_size + c->q_gap,
-                                     .scale = 1 / sqrtf((float)c->head_size)};
-    data->lanes_push = (rr_push_lanes_attention){.q = data->push.q, .codes = data->push.y, .rows = data->push.rows,
-                                                 .kv_offset = data->push.kv_offset, .n_rows = c->n_rows,
-                                                 .n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads,
-                                                 .q_stride = data->push.q_stride,
-                                                 .scale = data->push.scale};
+    data->push = (rr_push_attention){.q = rr_cg_address(cg, RR_CG_X),
+        .y = rr_cg_address(cg, RR_CG_Y),
+        .rows = rr_cg_address(cg, RR_CG_ROWS),
+        .kv_offset = rr_cg_cache_offset(cg, LAYER),
+        .scratch = rr_cg_address(cg, RR_CG_SCRATCH),
+        .n_keys = n_keys,
+        .n_rows = c->n_rows,
+        .n_heads = c->n_heads,
+        .n_kv_heads = c->n_kv_heads,
+        .q_stride = c->n_heads * c->head_size + c->q_gap,
+        .scale = 1 / sqrtf((float)c->head_size)};
+    data->lanes_push = (rr_push_lanes_attention){.q = data->push.q,
+        .codes = data->push.y,
+        .rows = data->push.rows,
+        .kv_offset = data->push.kv_offset,
+        .n_rows = c->n_rows,
+        .n_heads = c->n_heads,
+        .n_kv_heads = c->n_kv_heads,
+        .q_stride = data->push.q_stride,
+        .scale = data->push.scale};
     if (has_codes(cg, c)) {
         data->push.groups = data->lanes_push.groups = rr_cg_address(cg, groups_slot(cg));
     }
@@ -221,9 +251,10 @@ static rr_status send(rr_cg *cg, const attention_case *c, attention_data *data, 
 }
 
 static void name_case(rr_cg *cg, const attention_case *c, const char *what) {
-    rr_cg_begin(cg, "%sheads %u/%u of %u, rows %u from position %u, context %u, sessions %u, sharpness %g q+%u%s", what,
-                c->n_heads, c->n_kv_heads, c->head_size, c->n_rows, c->first_position, c->n_context, c->n_sessions,
-                (double)c->sharpness, c->q_gap, c->q8 ? ", to int8" : "");
+    rr_cg_begin(cg,
+        "%sheads %u/%u of %u, rows %u from position %u, context %u, sessions %u, sharpness %g q+%u%s",
+        what, c->n_heads, c->n_kv_heads, c->head_size, c->n_rows, c->first_position, c->n_context,
+        c->n_sessions, (double)c->sharpness, c->q_gap, c->q8 ? ", to int8" : "");
 }
 
 static rr_status check_case(rr_cg *cg, const attention_case *c, rr_diag *diag) {
@@ -239,22 +270,33 @@ static rr_status check_case(rr_cg *cg, const attention_case *c, rr_diag *diag) {
     if (c->q8) {
         rr_cg_compare_q8(cg, data.expected, data.bound, c->n_rows, width);
     } else if (is_lanes(cg)) {
-        rr_cg_compare_codes(cg, &(rr_cg_codes){.found = rr_cg_found(cg, RR_CG_Y),
-                                               .groups = rr_cg_found(cg, RR_CG_OUT_GROUPS), .expected = data.expected,
-                                               .bound = data.bound, .rows = c->n_rows, .cols = width});
+        rr_cg_compare_codes(cg,
+            &(rr_cg_codes){.found = rr_cg_found(cg, RR_CG_Y),
+                .groups = rr_cg_found(cg, RR_CG_OUT_GROUPS),
+                .expected = data.expected,
+                .bound = data.bound,
+                .rows = c->n_rows,
+                .cols = width});
     } else {
-        double range = 1 + (double)c->sharpness; /* of scores, whose rounding errors become relative errors of weights */
-        double unit = is_coop(cg) ? ldexp(1, -22) : RR_CG_U * RR_CG_U * (c->head_size + c->n_context);
-        rr_cg_compare(cg, &(rr_cg_floats){.found = rr_cg_found(cg, RR_CG_Y), .expected = data.expected,
-                                          .bound = data.bound, .rows = c->n_rows, .cols = width, .stride = width,
-                                          .nmse = unit * range * range});
+        /* of scores, whose rounding errors become relative errors of weights */
+        double range = 1 + (double)c->sharpness;
+        double unit =
+            is_coop(cg) ? ldexp(1, -22) : RR_CG_U * RR_CG_U * (c->head_size + c->n_context);
+        rr_cg_compare(cg,
+            &(rr_cg_floats){.found = rr_cg_found(cg, RR_CG_Y),
+                .expected = data.expected,
+                .bound = data.bound,
+                .rows = c->n_rows,
+                .cols = width,
+                .stride = width,
+                .nmse = unit * range * range});
     }
     rr_cg_compare_bits(cg, "the cache", rr_cg_found(cg, RR_CG_KV), cg->slots[RR_CG_KV].host,
-                       cg->slots[RR_CG_KV].bytes / sizeof(uint32_t), c->head_size / 2);
+        cg->slots[RR_CG_KV].bytes / sizeof(uint32_t), c->head_size / 2);
     if (cg->variant->op == RR_OP_attention_decode) {
         size_t counters = RR_ATTENTION_COUNTERS(c->n_kv_heads);
-        rr_cg_compare_bits(cg, "the counters", rr_cg_found(cg, RR_CG_SCRATCH), cg->slots[RR_CG_SCRATCH].host, counters,
-                           counters);
+        rr_cg_compare_bits(cg, "the counters", rr_cg_found(cg, RR_CG_SCRATCH),
+            cg->slots[RR_CG_SCRATCH].host, counters, counters);
     }
     rr_cg_end(cg);
 fail:
@@ -262,9 +304,10 @@ fail:
     return status;
 }
 
-/* Rows [first, first + n) alone, into their places of `out`: [row][the row's floats, or its codes and then its groups]. */
-static rr_status run_rows(rr_cg *cg, const attention_case *c, const attention_data *data, uint32_t first, uint32_t n,
-                          uint8_t *out, rr_diag *diag) {
+/* Rows [first, first + n) alone, into their places of `out`: [row][the row's floats, or its codes
+ * and then its groups]. */
+static rr_status run_rows(rr_cg *cg, const attention_case *c, const attention_data *data,
+    uint32_t first, uint32_t n, uint8_t *out, rr_diag *diag) {
     rr_push_attention push = data->push;
     rr_push_lanes_attention lanes_push = data->lanes_push;
     size_t y = y_bytes(cg, c), groups = group_bytes(cg, c);
@@ -280,7 +323,7 @@ static rr_status run_rows(rr_cg *cg, const attention_case *c, const attention_da
     lanes_push.n_rows = n;
     RR_TRY(rr_cg_reset_outputs(cg, diag));
     RR_TRY(rr_cg_run_once(cg, &(rr_kern_key){.head_size = c->head_size},
-                          is_lanes(cg) ? (const void *)&lanes_push : &push, diag));
+        is_lanes(cg) ? (const void *)&lanes_push : &push, diag));
     for (size_t r = 0; r < n; r++) {
         uint8_t *to = out + (first + r) * (y + groups);
         memcpy(to, (const uint8_t *)rr_cg_found(cg, RR_CG_Y) + r * y, y);
@@ -292,17 +335,20 @@ static rr_status run_rows(rr_cg *cg, const attention_case *c, const attention_da
 }
 
 /* However a prompt is cut into chunks, or a batch into passes, a row's bits are the same. */
-static rr_status check_cuts(rr_cg *cg, const attention_case *c, const uint32_t *cuts, size_t n_cuts, rr_diag *diag) {
+static rr_status check_cuts(
+    rr_cg *cg, const attention_case *c, const uint32_t *cuts, size_t n_cuts, rr_diag *diag) {
     attention_data data = {0};
     size_t row_words = (y_bytes(cg, c) + group_bytes(cg, c)) / 4;
     bool prefill = !is_decode(cg);
-    if (!rr_cg_suits(cg, &(rr_kern_key){.head_size = c->head_size}, "cuts: heads of %u", c->head_size)) {
+    if (!rr_cg_suits(
+            cg, &(rr_kern_key){.head_size = c->head_size}, "cuts: heads of %u", c->head_size)) {
         return RR_OK;
     }
     name_case(cg, c, "cuts: ");
     uint8_t *whole = malloc(c->n_rows * row_words * 4), *parts = malloc(c->n_rows * row_words * 4);
-    rr_status status = whole == NULL || parts == NULL ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory")
-                                                      : data_make(cg, c, &data, diag);
+    rr_status status = whole == NULL || parts == NULL
+        ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory")
+        : data_make(cg, c, &data, diag);
     RR_TRY_GOTO(status);
     RR_TRY_GOTO(send(cg, c, &data, diag));
     RR_TRY_GOTO(run_rows(cg, c, &data, 0, c->n_rows, whole, diag));
@@ -311,7 +357,8 @@ static rr_status check_cuts(rr_cg *cg, const attention_case *c, const uint32_t *
         snprintf(what, sizeof what, "pieces of %u", cuts[i]);
         uint32_t n_pieces = rr_div_up(c->n_rows, cuts[i]);
         for (uint32_t piece = n_pieces; piece-- > 0;) {
-            uint32_t first = piece * cuts[i], rows = c->n_rows - first < cuts[i] ? c->n_rows - first : cuts[i];
+            uint32_t first = piece * cuts[i],
+                     rows = c->n_rows - first < cuts[i] ? c->n_rows - first : cuts[i];
             RR_TRY_GOTO(run_rows(cg, c, &data, first, rows, parts, diag));
         }
         rr_cg_compare_bits(cg, what, parts, whole, c->n_rows * row_words, row_words);
@@ -343,8 +390,9 @@ static rr_status check_cases(rr_cg *cg, const attention_case *cases, size_t n, r
         attention_case quantized = cases[i];
         quantized.q8 = true;
         bool groups = cases[i].head_size % 32 == 0;
-        if (!rr_cg_suits(cg, &(rr_kern_key){.head_size = cases[i].head_size}, "heads of %u, rows %u from position %u",
-                         cases[i].head_size, cases[i].n_rows, cases[i].first_position)) {
+        if (!rr_cg_suits(cg, &(rr_kern_key){.head_size = cases[i].head_size},
+                "heads of %u, rows %u from position %u", cases[i].head_size, cases[i].n_rows,
+                cases[i].first_position)) {
             continue;
         }
         if (groups || !is_lanes(cg)) {
@@ -360,16 +408,20 @@ static rr_status check_cases(rr_cg *cg, const attention_case *cases, size_t n, r
 static rr_status check_prefill(rr_cg *cg, rr_diag *diag) {
     static const attention_case cases[] = {
         /* heads, kv, size, context, rows, first, sessions, sharpness, gap, int8 */
-        {1, 1, 16, 8, 1, 0, 1, 1, 0, false}, {4, 2, 16, 40, 33, 0, 1, 1, 64, false}, {6, 2, 32, 70, 31, 32, 1, 1, 0, false},
-        {14, 2, 64, 100, 40, 0, 1, 1, 256, false}, {14, 2, 64, 300, 17, 250, 1, 2, 256, false}, {2, 2, 64, 66, 65, 1, 1, 8, 0, false},
-        {4, 1, 64, 64, 64, 0, 1, 0, 0, false}, {5, 1, 128, 50, 9, 31, 1, 1, 0, false}, {12, 2, 128, 70, 5, 63, 1, 2, 0, false},
-        {28, 4, 128, 64, 33, 20, 1, 1, 1024, false}, {40, 8, 128, 33, 2, 30, 1, 1, 0, false}, {8, 1, 128, 65, 3, 60, 1, 30, 0, false},
+        {1, 1, 16, 8, 1, 0, 1, 1, 0, false}, {4, 2, 16, 40, 33, 0, 1, 1, 64, false},
+        {6, 2, 32, 70, 31, 32, 1, 1, 0, false}, {14, 2, 64, 100, 40, 0, 1, 1, 256, false},
+        {14, 2, 64, 300, 17, 250, 1, 2, 256, false}, {2, 2, 64, 66, 65, 1, 1, 8, 0, false},
+        {4, 1, 64, 64, 64, 0, 1, 0, 0, false}, {5, 1, 128, 50, 9, 31, 1, 1, 0, false},
+        {12, 2, 128, 70, 5, 63, 1, 2, 0, false}, {28, 4, 128, 64, 33, 20, 1, 1, 1024, false},
+        {40, 8, 128, 33, 2, 30, 1, 1, 0, false}, {8, 1, 128, 65, 3, 60, 1, 30, 0, false},
         /* on both sides of a page's end, from it, to it */
-        {4, 2, 16, 300, 150, 110, 1, 1, 0, false}, {2, 1, 32, 140, 3, 126, 1, 1, 0, false}, {7, 1, 64, 129, 1, 128, 1, 1, 0, false},
-        {4, 2, 64, 260, 9, 250, 1, 2, 0, false}, {2, 2, 128, 130, 1, 127, 1, 1, 0, false}, {6, 2, 128, 390, 131, 128, 1, 1, 0, false}};
-    static const attention_case big[] = {{14, 2, 64, 2000, 256, 1700, 1, 2, 256, false}, {28, 4, 128, 2000, 64, 1900, 1, 2, 0, false},
-                                         {14, 2, 64, 512, 512, 0, 1, 1, 256, false}};
-    static const attention_case cut = {14, 2, 64, 140, 130, 3, 1, 2, 0, false}, cut128 = {7, 1, 128, 80, 70, 0, 1, 2, 0, false};
+        {4, 2, 16, 300, 150, 110, 1, 1, 0, false}, {2, 1, 32, 140, 3, 126, 1, 1, 0, false},
+        {7, 1, 64, 129, 1, 128, 1, 1, 0, false}, {4, 2, 64, 260, 9, 250, 1, 2, 0, false},
+        {2, 2, 128, 130, 1, 127, 1, 1, 0, false}, {6, 2, 128, 390, 131, 128, 1, 1, 0, false}};
+    static const attention_case big[] = {{14, 2, 64, 2000, 256, 1700, 1, 2, 256, false},
+        {28, 4, 128, 2000, 64, 1900, 1, 2, 0, false}, {14, 2, 64, 512, 512, 0, 1, 1, 256, false}};
+    static const attention_case cut = {14, 2, 64, 140, 130, 3, 1, 2, 0, false},
+                                cut128 = {7, 1, 128, 80, 70, 0, 1, 2, 0, false};
     static const uint32_t pieces[] = {1, 5, 32, 33, 64, 100};
     RR_TRY(check_cases(cg, cases, sizeof cases / sizeof cases[0], diag));
     if (cg->params->full) {
@@ -380,15 +432,19 @@ static rr_status check_prefill(rr_cg *cg, rr_diag *diag) {
 }
 
 static rr_status check_decode(rr_cg *cg, rr_diag *diag) {
-    static const attention_case cases[] = {
-        {1, 1, 16, 8, 1, 0, 1, 1, 0, false}, {4, 2, 16, 80, 5, 62, 2, 1, 64, false}, {6, 2, 32, 70, 6, 31, 3, 1, 0, false},
-        {14, 2, 64, 400, 1, 299, 1, 1, 256, false}, {14, 2, 64, 300, 32, 250, 3, 2, 256, false}, {2, 2, 64, 66, 3, 63, 1, 8, 0, false},
-        {4, 1, 64, 65, 2, 63, 2, 0, 0, false}, {5, 1, 128, 50, 9, 31, 4, 1, 0, false}, {12, 2, 128, 130, 5, 120, 2, 2, 0, false},
-        {28, 4, 128, 200, 4, 150, 2, 1, 1024, false}, {40, 8, 128, 33, 2, 30, 1, 1, 0, false}, {8, 1, 128, 65, 3, 60, 1, 30, 0, false},
-        {3, 1, 64, 8500, 2, 8390, 1, 2, 0, false}, {4, 2, 128, 16500, 1, 16400, 1, 3, 0, false},
-        {4, 2, 16, 300, 9, 124, 2, 1, 0, false}, {2, 1, 32, 260, 6, 252, 3, 1, 0, false}, {7, 1, 128, 129, 1, 128, 1, 1, 0, false}};
-    static const attention_case big[] = {{14, 2, 64, 4000, 8, 3900, 2, 2, 256, false}, {28, 4, 128, 4000, 4, 3990, 2, 2, 0, false}};
-    static const attention_case cut = {14, 2, 64, 440, 32, 100, 3, 2, 0, false}, cut128 = {7, 1, 128, 300, 32, 240, 2, 2, 0, false};
+    static const attention_case cases[] = {{1, 1, 16, 8, 1, 0, 1, 1, 0, false},
+        {4, 2, 16, 80, 5, 62, 2, 1, 64, false}, {6, 2, 32, 70, 6, 31, 3, 1, 0, false},
+        {14, 2, 64, 400, 1, 299, 1, 1, 256, false}, {14, 2, 64, 300, 32, 250, 3, 2, 256, false},
+        {2, 2, 64, 66, 3, 63, 1, 8, 0, false}, {4, 1, 64, 65, 2, 63, 2, 0, 0, false},
+        {5, 1, 128, 50, 9, 31, 4, 1, 0, false}, {12, 2, 128, 130, 5, 120, 2, 2, 0, false},
+        {28, 4, 128, 200, 4, 150, 2, 1, 1024, false}, {40, 8, 128, 33, 2, 30, 1, 1, 0, false},
+        {8, 1, 128, 65, 3, 60, 1, 30, 0, false}, {3, 1, 64, 8500, 2, 8390, 1, 2, 0, false},
+        {4, 2, 128, 16500, 1, 16400, 1, 3, 0, false}, {4, 2, 16, 300, 9, 124, 2, 1, 0, false},
+        {2, 1, 32, 260, 6, 252, 3, 1, 0, false}, {7, 1, 128, 129, 1, 128, 1, 1, 0, false}};
+    static const attention_case big[] = {
+        {14, 2, 64, 4000, 8, 3900, 2, 2, 256, false}, {28, 4, 128, 4000, 4, 3990, 2, 2, 0, false}};
+    static const attention_case cut = {14, 2, 64, 440, 32, 100, 3, 2, 0, false},
+                                cut128 = {7, 1, 128, 300, 32, 240, 2, 2, 0, false};
     static const uint32_t pieces[] = {1, 2, 3, 8, 31};
     RR_TRY(check_cases(cg, cases, sizeof cases / sizeof cases[0], diag));
     if (cg->params->full) {

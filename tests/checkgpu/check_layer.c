@@ -1,12 +1,14 @@
-/* lanes_layer: that its workgroups meet. One alone must never wait, and must leave the counters as the engine expects them,
- * also where they wrap. (That a whole layer gives the bits of its five ops is tests/engine/test_session.c's: a session
- * decoded alone takes this op, the same among others the five.) */
+/* lanes_layer: that its workgroups meet. One alone must never wait, and must leave the counters as
+ * the engine expects them, also where they wrap. (That a whole layer gives the bits of its five ops
+ * is tests/engine/test_session.c's: a session decoded alone takes this op, the same among others
+ * the five.) */
 #include "tests/checkgpu/internal.h"
 
 #include "quant/lanes.h"
 #include "shaders/lanes_layer.h"
 
-static rr_status layer_case(rr_cg *cg, uint32_t arrivals, uint32_t code, uint32_t head_size, rr_diag *diag) {
+static rr_status layer_case(
+    rr_cg *cg, uint32_t arrivals, uint32_t code, uint32_t head_size, rr_diag *diag) {
     bool too_big;
     rr_cg_begin(cg, "meeting from %u, format %x, head size %u", arrivals, code, head_size);
     uint32_t *meeting = rr_cg_buffer(cg, RR_CG_TICKETS, RR_CG_INOUT, 2 * sizeof *meeting);
@@ -16,8 +18,10 @@ static rr_status layer_case(rr_cg *cg, uint32_t arrivals, uint32_t code, uint32_
     meeting[0] = arrivals;
     meeting[1] = 0;
     RR_TRY(rr_cg_upload(cg, &too_big, diag));
-    rr_push_lanes_layer push = {.meeting = rr_cg_address(cg, RR_CG_TICKETS), .arrivals = arrivals, .n_groups = 1};
-    rr_kern_key key = {.lanes = code, .o = code, .gate_up = code, .down = code, .head_size = head_size};
+    rr_push_lanes_layer push = {
+        .meeting = rr_cg_address(cg, RR_CG_TICKETS), .arrivals = arrivals, .n_groups = 1};
+    rr_kern_key key = {
+        .lanes = code, .o = code, .gate_up = code, .down = code, .head_size = head_size};
     RR_TRY(rr_cg_run(cg, &key, &push, diag));
     const uint32_t expected[2] = {arrivals + 4, 0};
     rr_cg_compare_bits(cg, "the meeting", rr_cg_found(cg, RR_CG_TICKETS), expected, 2, 2);

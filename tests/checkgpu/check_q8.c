@@ -1,11 +1,12 @@
 /* rmsnorm_q8, matmul_q8_prefill, matmul_q8_decode.
  *
- * Bounds. Quantization: d is a product of the group's largest value, exact where that is known exactly; an integer may
- * differ from the rounded exact quotient by what the errors of value, d and a division of 2.5 units move it. Its sums
- * must be those of the integers found.
- * Matmul: integer sums are exact, so only the sum over groups rounds: one rounding for d I, one for each fma, at most 2
- * terms a group, each at most 4 times max |W| sum |d q| (the two parts of a weight with an offset may cancel); 6 sqrt(n) as
- * in check_matmul.c. Later steps (rotation, SwiGLU) carry the error on. */
+ * Bounds. Quantization: d is a product of the group's largest value, exact where that is known
+ * exactly; an integer may differ from the rounded exact quotient by what the errors of value, d and
+ * a division of 2.5 units move it. Its sums must be those of the integers found.
+ * Matmul: integer sums are exact, so only the sum over groups rounds: one rounding for d I, one for
+ * each fma, at most 2 terms a group, each at most 4 times max |W| sum |d q| (the two parts of a
+ * weight with an offset may cancel); 6 sqrt(n) as in check_matmul.c. Later steps (rotation, SwiGLU)
+ * carry the error on. */
 #include "tests/checkgpu/internal.h"
 
 #include <math.h>
@@ -27,12 +28,13 @@ static void check_sums(rr_cg *cg, size_t g, const int8_t q[RR_Q8_GROUP], const r
         sums[i / 16] += q[i];
     }
     if (sums[0] != group->sums[0] || sums[1] != group->sums[1]) {
-        rr_cg_fault(cg, "group %zu: sums %d and %d of integers that add up to %d and %d", g, group->sums[0], group->sums[1],
-                    sums[0], sums[1]);
+        rr_cg_fault(cg, "group %zu: sums %d and %d of integers that add up to %d and %d", g,
+            group->sums[0], group->sums[1], sums[0], sums[1]);
     }
 }
 
-void rr_cg_compare_q8(rr_cg *cg, const float *expected, const double *error, uint32_t n_rows, uint32_t cols) {
+void rr_cg_compare_q8(
+    rr_cg *cg, const float *expected, const double *error, uint32_t n_rows, uint32_t cols) {
     const int8_t *values = rr_cg_found(cg, RR_CG_Y);
     const rr_q8_group *groups = rr_cg_found(cg, RR_CG_Y_GROUPS);
     for (size_t g = 0; g < (size_t)n_rows * cols / RR_Q8_GROUP; g++) {
@@ -52,14 +54,17 @@ void rr_cg_compare_q8(rr_cg *cg, const float *expected, const double *error, uin
             double quotient = exact > 0 ? (double)x[i] / exact : 0;
             double slack = exact > 0 ? 2 * worst / exact + 127 * 6 * RR_CG_U : 0;
             if (!(fabs(q[i] - quotient) <= 0.5 + slack)) {
-                rr_cg_fault(cg, "group %zu value %d: found %d, expected %.6f rounded", g, i, q[i], quotient);
+                rr_cg_fault(cg, "group %zu value %d: found %d, expected %.6f rounded", g, i, q[i],
+                    quotient);
             }
         }
     }
 }
 
-/* Both terms together: within half a step of the second, whose d is at most half a step of the first, 127 times finer. */
-static void compare_terms(rr_cg *cg, const float *expected, const double *error, uint32_t n_rows, uint32_t cols) {
+/* Both terms together: within half a step of the second, whose d is at most half a step of the
+ * first, 127 times finer. */
+static void compare_terms(
+    rr_cg *cg, const float *expected, const double *error, uint32_t n_rows, uint32_t cols) {
     const size_t n = (size_t)n_rows * cols;
     const int8_t *values = rr_cg_found(cg, RR_CG_Y);
     const rr_q8_group *groups = rr_cg_found(cg, RR_CG_Y_GROUPS);
@@ -67,8 +72,10 @@ static void compare_terms(rr_cg *cg, const float *expected, const double *error,
         const rr_q8_group *first = groups + i / RR_Q8_GROUP, *second = first + n / RR_Q8_GROUP;
         double d = (double)first->d, found = d * values[i] + (double)second->d * values[n + i];
         double bound = error[i] + d * (0.5 / 254 + 256 * RR_CG_U) + 1e-30;
-        if (!(fabs(found - (double)expected[i]) <= bound) || !((double)second->d <= d * (0.51 / 127) + 1e-32)) {
-            rr_cg_fault(cg, "value %zu: both terms make %.9g, expected %.9g ± %.2g", i, found, (double)expected[i], bound);
+        if (!(fabs(found - (double)expected[i]) <= bound) ||
+            !((double)second->d <= d * (0.51 / 127) + 1e-32)) {
+            rr_cg_fault(cg, "value %zu: both terms make %.9g, expected %.9g ± %.2g", i, found,
+                (double)expected[i], bound);
         }
     }
     for (size_t g = n / RR_Q8_GROUP; g < 2 * n / RR_Q8_GROUP; g++) {
@@ -76,23 +83,28 @@ static void compare_terms(rr_cg *cg, const float *expected, const double *error,
     }
 }
 
-static rr_status rmsnorm_case(rr_cg *cg, uint32_t n_rows, uint32_t cols, bool norm, uint32_t n_terms, rr_diag *diag) {
+static rr_status rmsnorm_case(
+    rr_cg *cg, uint32_t n_rows, uint32_t cols, bool norm, uint32_t n_terms, rr_diag *diag) {
     bool too_big;
     size_t n = (size_t)n_rows * cols;
     rr_cg_begin(cg, "%ux%u%s, terms %u", n_rows, cols, norm ? "" : " quantization only", n_terms);
     float *x = rr_cg_buffer(cg, RR_CG_X, RR_CG_IN, n * sizeof *x);
     float *weight = rr_cg_buffer(cg, RR_CG_W, RR_CG_IN, cols * sizeof *weight);
     void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n_terms * n);
-    void *groups = rr_cg_buffer(cg, RR_CG_Y_GROUPS, RR_CG_OUT, n_terms * n / RR_Q8_GROUP * sizeof(rr_q8_group));
+    void *groups = rr_cg_buffer(
+        cg, RR_CG_Y_GROUPS, RR_CG_OUT, n_terms * n / RR_Q8_GROUP * sizeof(rr_q8_group));
     float *expected = malloc(n * sizeof *expected);
     double *error = malloc(n * sizeof *error);
-    rr_status status = x == NULL || weight == NULL || y == NULL || groups == NULL || expected == NULL || error == NULL
-                           ? no_memory(cg, diag) : RR_OK;
+    rr_status status = x == NULL || weight == NULL || y == NULL || groups == NULL ||
+            expected == NULL || error == NULL
+        ? no_memory(cg, diag)
+        : RR_OK;
     RR_TRY_GOTO(status);
     for (uint32_t r = 0; r < n_rows; r++) {
         float deviation = r == 1 ? 0 : ldexpf(1, (int)(rr_cg_random(cg) % 24) - 12);
         rr_cg_normals(cg, deviation, x + (size_t)r * cols, cols);
-        x[(size_t)r * cols + rr_cg_random(cg) % cols] *= 50; /* the massive activations of real models */
+        /* the massive activations of real models */
+        x[(size_t)r * cols + rr_cg_random(cg) % cols] *= 50;
     }
     if (!norm) {
         for (int i = 0; i < RR_Q8_GROUP; i++) { /* ties, and a group that is too small to keep */
@@ -110,9 +122,14 @@ static rr_status rmsnorm_case(rr_cg *cg, uint32_t n_rows, uint32_t cols, bool no
         error[i] = RR_CG_U * (3 * sqrt((double)cols) + 24) * fabs((double)expected[i]);
     }
     RR_TRY_GOTO(rr_cg_upload(cg, &too_big, diag));
-    rr_push_rmsnorm_q8 push = {.x = rr_cg_address(cg, RR_CG_X), .weight = norm ? rr_cg_address(cg, RR_CG_W) : 0,
-                               .y = rr_cg_address(cg, RR_CG_Y), .groups = rr_cg_address(cg, RR_CG_Y_GROUPS),
-                               .cols = cols, .n_rows = n_rows, .n_terms = n_terms, .epsilon = 1e-6f};
+    rr_push_rmsnorm_q8 push = {.x = rr_cg_address(cg, RR_CG_X),
+        .weight = norm ? rr_cg_address(cg, RR_CG_W) : 0,
+        .y = rr_cg_address(cg, RR_CG_Y),
+        .groups = rr_cg_address(cg, RR_CG_Y_GROUPS),
+        .cols = cols,
+        .n_rows = n_rows,
+        .n_terms = n_terms,
+        .epsilon = 1e-6f};
     RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){0}, &push, diag));
     rr_cg_compare_q8(cg, expected, norm ? error : NULL, n_rows, cols);
     if (n_terms == 2) {
@@ -164,7 +181,8 @@ static void data_free(q8_data *data) {
 }
 
 static uint32_t y_stride_of(const q8_case *c) {
-    return c->end == RR_END_ROPE ? (c->n_heads + 2 * c->n_kv_heads) * c->head_size : c->n_out + c->y_gap;
+    return c->end == RR_END_ROPE ? (c->n_heads + 2 * c->n_kv_heads) * c->head_size
+                                 : c->n_out + c->y_gap;
 }
 
 static size_t y_floats_of(const q8_case *c) {
@@ -177,9 +195,11 @@ static bool ends_make(rr_cg *cg, const q8_case *c) {
     if (c->end == RR_END_SWIGLU) {
         size_t n = (size_t)c->n_tokens * (c->n_out / 2);
         return rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n) != NULL &&
-               rr_cg_buffer(cg, RR_CG_Y_GROUPS, RR_CG_OUT, n / RR_Q8_GROUP * sizeof(rr_q8_group)) != NULL;
+            rr_cg_buffer(cg, RR_CG_Y_GROUPS, RR_CG_OUT, n / RR_Q8_GROUP * sizeof(rr_q8_group)) !=
+            NULL;
     }
-    float *y = rr_cg_buffer(cg, RR_CG_Y, c->in_place ? RR_CG_INOUT : RR_CG_OUT, y_floats_of(c) * sizeof *y);
+    float *y = rr_cg_buffer(
+        cg, RR_CG_Y, c->in_place ? RR_CG_INOUT : RR_CG_OUT, y_floats_of(c) * sizeof *y);
     float *bias = rr_cg_buffer(cg, RR_CG_BIAS, RR_CG_IN, c->n_out * sizeof *bias), *added = y;
     ok = y != NULL && bias != NULL;
     if (c->residual && !c->in_place) {
@@ -187,11 +207,16 @@ static bool ends_make(rr_cg *cg, const q8_case *c) {
         ok = ok && added != NULL;
     }
     if (c->end == RR_END_ROPE) {
-        float *table = rr_cg_buffer(cg, RR_CG_TABLE, RR_CG_IN, (size_t)CONTEXT * c->head_size * sizeof *table);
+        float *table =
+            rr_cg_buffer(cg, RR_CG_TABLE, RR_CG_IN, (size_t)CONTEXT * c->head_size * sizeof *table);
         ok = ok && table != NULL &&
-             rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, c->n_tokens * sizeof(rr_row)) != NULL &&
-             rr_cg_cache_make(cg, &(rr_cg_cache){.n_sessions = SESSIONS, .n_layers = LAYERS, .n_kv_heads = c->n_kv_heads,
-                                                 .head_size = c->head_size, .n_context = CONTEXT});
+            rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, c->n_tokens * sizeof(rr_row)) != NULL &&
+            rr_cg_cache_make(cg,
+                &(rr_cg_cache){.n_sessions = SESSIONS,
+                    .n_layers = LAYERS,
+                    .n_kv_heads = c->n_kv_heads,
+                    .head_size = c->head_size,
+                    .n_context = CONTEXT});
         if (ok) {
             rr_ref_rope_table(1e6f, c->head_size, CONTEXT, table);
         }
@@ -210,24 +235,32 @@ static rr_status data_make(rr_cg *cg, const q8_case *c, q8_data *data, rr_diag *
     RR_TRY(rr_cg_matrix(cg, c->format, c->n_out, c->cols, &data->planes, diag));
     size_t n = (size_t)c->n_tokens * c->cols, n_y = (size_t)c->n_tokens * c->n_out;
     int8_t *values = rr_cg_buffer(cg, RR_CG_X, RR_CG_IN, n);
-    rr_q8_group *groups = rr_cg_buffer(cg, RR_CG_X_GROUPS, RR_CG_IN, n / RR_Q8_GROUP * sizeof *groups);
+    rr_q8_group *groups =
+        rr_cg_buffer(cg, RR_CG_X_GROUPS, RR_CG_IN, n / RR_Q8_GROUP * sizeof *groups);
     float *x = malloc(n * sizeof *x);
     data->sums = malloc(n_y * sizeof(float));
     data->scratch = malloc(c->cols * sizeof(float));
     data->magnitude = malloc(n_y * sizeof(double));
     data->bound = malloc(n_y * sizeof(double));
-    rr_status status = values == NULL || groups == NULL || x == NULL || data->sums == NULL || data->scratch == NULL ||
-                               data->magnitude == NULL || data->bound == NULL || !ends_make(cg, c)
-                           ? no_memory(cg, diag) : RR_OK;
+    rr_status status = values == NULL || groups == NULL || x == NULL || data->sums == NULL ||
+            data->scratch == NULL || data->magnitude == NULL || data->bound == NULL ||
+            !ends_make(cg, c)
+        ? no_memory(cg, diag)
+        : RR_OK;
     RR_TRY_GOTO(status);
     for (uint32_t t = 0; t < c->n_tokens; t++) {
-        rr_cg_normals(cg, ldexpf(1, (int)(rr_cg_random(cg) % 6) - 3), x + (size_t)t * c->cols, c->cols);
+        rr_cg_normals(
+            cg, ldexpf(1, (int)(rr_cg_random(cg) % 6) - 3), x + (size_t)t * c->cols, c->cols);
     }
     rr_ref_quantize_q8(x, c->n_tokens, c->cols, values, groups);
-    rr_ref_matmul_q8(&(rr_ref_matmul_q8_params){.matrix = rr_cg_ref_matrix(cg, &data->planes), .x = values,
-                                                .x_groups = groups, .y_stride = c->n_out, .n_tokens = c->n_tokens,
-                                                .y = data->sums, .magnitude = data->magnitude,
-                                                .scratch = data->scratch});
+    rr_ref_matmul_q8(&(rr_ref_matmul_q8_params){.matrix = rr_cg_ref_matrix(cg, &data->planes),
+        .x = values,
+        .x_groups = groups,
+        .y_stride = c->n_out,
+        .n_tokens = c->n_tokens,
+        .y = data->sums,
+        .magnitude = data->magnitude,
+        .scratch = data->scratch});
     double factor = 4 * (6 * sqrt(2.0 * c->cols / RR_Q8_GROUP) + 2);
     for (size_t i = 0; i < n_y; i++) {
         data->bound[i] = RR_CG_U * (factor * data->magnitude[i] + fabs((double)data->sums[i]));
@@ -240,11 +273,17 @@ fail:
 /* After the upload: addresses. Those that an end does not use stay 0. */
 static void push_make(rr_cg *cg, const q8_case *c, q8_data *data) {
     uint64_t w = rr_cg_address(cg, RR_CG_W);
-    data->push = (rr_push_matmul_q8){.lo = w + data->planes.lo_offset, .hi = w + data->planes.hi_offset,
-                                     .scale = w + data->planes.scale_offset, .super = w + data->planes.super_offset,
-                                     .x = rr_cg_address(cg, RR_CG_X), .x_groups = rr_cg_address(cg, RR_CG_X_GROUPS),
-                                     .y = rr_cg_address(cg, RR_CG_Y), .n_out = c->n_out, .cols = c->cols,
-                                     .n_tokens = c->n_tokens, .y_stride = y_stride_of(c)};
+    data->push = (rr_push_matmul_q8){.lo = w + data->planes.lo_offset,
+        .hi = w + data->planes.hi_offset,
+        .scale = w + data->planes.scale_offset,
+        .super = w + data->planes.super_offset,
+        .x = rr_cg_address(cg, RR_CG_X),
+        .x_groups = rr_cg_address(cg, RR_CG_X_GROUPS),
+        .y = rr_cg_address(cg, RR_CG_Y),
+        .n_out = c->n_out,
+        .cols = c->cols,
+        .n_tokens = c->n_tokens,
+        .y_stride = y_stride_of(c)};
     rr_push_matmul_q8 *p = &data->push;
     p->bias = c->bias ? rr_cg_address(cg, RR_CG_BIAS) : 0;
     if (c->end == RR_END_SWIGLU) {
@@ -264,7 +303,8 @@ static void push_make(rr_cg *cg, const q8_case *c, q8_data *data) {
 
 static void row_place(uint32_t token, uint32_t *position, uint32_t *session) {
     *session = token % SESSIONS;
-    *position = (token * 67 + 3) % CONTEXT; /* 67 and 300 have no common factor: no place twice up to 300 tokens a session */
+    /* 67 and 300 have no common factor: no place twice up to 300 tokens a session */
+    *position = (token * 67 + 3) % CONTEXT;
 }
 
 static rr_status upload(rr_cg *cg, const q8_case *c, bool *too_big, rr_diag *diag) {
@@ -286,7 +326,8 @@ static void compare_f32(rr_cg *cg, const q8_case *c, q8_data *data) {
     size_t stride = y_stride_of(c);
     float *expected = malloc(y_floats_of(c) * sizeof *expected);
     const float *bias = (const float *)(const void *)cg->slots[RR_CG_BIAS].host;
-    const float *added = (const float *)(const void *)cg->slots[c->in_place ? RR_CG_Y : RR_CG_RESIDUAL].host;
+    const float *added =
+        (const float *)(const void *)cg->slots[c->in_place ? RR_CG_Y : RR_CG_RESIDUAL].host;
     if (expected == NULL) {
         rr_cg_fault(cg, "no memory to compare");
         return;
@@ -299,9 +340,14 @@ static void compare_f32(rr_cg *cg, const q8_case *c, q8_data *data) {
             data->bound[at] += 2 * RR_CG_U * (fabs((double)data->sums[at]) + fabs(b) + fabs(a));
         }
     }
-    rr_cg_compare(cg, &(rr_cg_floats){.found = rr_cg_found(cg, RR_CG_Y), .expected = expected, .bound = data->bound,
-                                      .rows = c->n_tokens, .cols = c->n_out, .stride = stride,
-                                      .nmse = RR_CG_U * RR_CG_U * (64 + 4.0 * c->cols / RR_Q8_GROUP)});
+    rr_cg_compare(cg,
+        &(rr_cg_floats){.found = rr_cg_found(cg, RR_CG_Y),
+            .expected = expected,
+            .bound = data->bound,
+            .rows = c->n_tokens,
+            .cols = c->n_out,
+            .stride = stride,
+            .nmse = RR_CG_U * RR_CG_U * (64 + 4.0 * c->cols / RR_Q8_GROUP)});
     free(expected);
 }
 
@@ -319,14 +365,16 @@ static void rotate(const rr_cg *cg, const q8_case *c, q8_data *data) {
             data->bound[at] += 2 * RR_CG_U * fabs((double)data->sums[at]);
         }
         for (uint32_t r = 0; r < c->n_out; r++) {
-            if (r % c->head_size >= half || (first + r) / c->head_size >= c->n_heads + c->n_kv_heads) {
+            if (r % c->head_size >= half ||
+                (first + r) / c->head_size >= c->n_heads + c->n_kv_heads) {
                 continue;
             }
             size_t at = (size_t)t * c->n_out + r, to = at + half;
             const float *angle = table + (size_t)position * c->head_size + 2 * (size_t)(r % half);
             double cosine = (double)angle[0], sine = (double)angle[1];
             double a = (double)data->sums[at], b = (double)data->sums[to];
-            double error_a = data->bound[at] + 4 * RR_CG_U * fabs(a), error_b = data->bound[to] + 4 * RR_CG_U * fabs(b);
+            double error_a = data->bound[at] + 4 * RR_CG_U * fabs(a),
+                   error_b = data->bound[to] + 4 * RR_CG_U * fabs(b);
             data->sums[at] = (float)(a * cosine - b * sine);
             data->sums[to] = (float)(b * cosine + a * sine);
             data->bound[at] = error_a * fabs(cosine) + error_b * fabs(sine);
@@ -355,15 +403,16 @@ static void compare_rope(rr_cg *cg, const q8_case *c, q8_data *data) {
             if (head < c->n_heads) {
                 double error = fabs((double)y[at] - (double)data->sums[from]);
                 if (!(error <= data->bound[from])) {
-                    rr_cg_fault(cg, "q row %u column %u: found %.9g, expected %.9g ± %.2g", t, r, (double)y[at],
-                                (double)data->sums[from], data->bound[from]);
+                    rr_cg_fault(cg, "q row %u column %u: found %.9g, expected %.9g ± %.2g", t, r,
+                        (double)y[at], (double)data->sums[from], data->bound[from]);
                 }
                 continue;
             }
             if (memcmp(&y[at], &fill, sizeof fill) != 0) {
                 rr_cg_fault(cg, "k or v of row %u was written to y at column %u", t, r);
             }
-            size_t to = rr_cg_cache_at(cg, session, LAYER, head - c->n_heads, position) + r % c->head_size;
+            size_t to =
+                rr_cg_cache_at(cg, session, LAYER, head - c->n_heads, position) + r % c->head_size;
             rr_cg_compare_f16(cg, kv[to], (double)data->sums[from], data->bound[from], to);
             written[to] = true;
         }
@@ -389,9 +438,10 @@ static void compare_swiglu(rr_cg *cg, const q8_case *c, q8_data *data) {
         for (size_t i = 0; i < n; i++) {
             size_t gate = i / cols * c->n_out + i % cols, up = gate + cols;
             double g = (double)data->sums[gate], u = (double)data->sums[up];
-            /* the slope of silu lies between -0.1 and 1.1; exp has 3 + 2 |g| units, quotient and product a few */
+            /* the slope of silu lies between -0.1 and 1.1; exp has 3 + 2 |g| units, quotient and
+             * product a few */
             error[i] = 1.1 * fabs(u) * data->bound[gate] + fabs(g) * data->bound[up] +
-                       RR_CG_U * (20 + 4 * fabs(g)) * fabs((double)expected[i]);
+                RR_CG_U * (20 + 4 * fabs(g)) * fabs((double)expected[i]);
         }
         rr_cg_compare_q8(cg, expected, error, c->n_tokens, cols);
     }
@@ -403,9 +453,10 @@ static rr_status check_case(rr_cg *cg, const q8_case *c, rr_diag *diag) {
     static const char *const ends[] = {"f32", "rope", "swiglu"};
     q8_data data = {0};
     bool too_big;
-    rr_cg_begin(cg, "%s %s %ux%u tokens %u%s%s%s y+%u head %u", ends[c->end], rr_qtype_get((uint32_t)c->format)->name,
-                c->n_out, c->cols, c->n_tokens, c->bias ? " bias" : "", c->residual ? " residual" : "",
-                c->in_place ? " in place" : "", c->y_gap, c->first_head);
+    rr_cg_begin(cg, "%s %s %ux%u tokens %u%s%s%s y+%u head %u", ends[c->end],
+        rr_qtype_get((uint32_t)c->format)->name, c->n_out, c->cols, c->n_tokens,
+        c->bias ? " bias" : "", c->residual ? " residual" : "", c->in_place ? " in place" : "",
+        c->y_gap, c->first_head);
     rr_status status = data_make(cg, c, &data, diag);
     RR_TRY_GOTO(status);
     RR_TRY_GOTO(upload(cg, c, &too_big, diag));
@@ -414,7 +465,8 @@ static rr_status check_case(rr_cg *cg, const q8_case *c, rr_diag *diag) {
         goto fail;
     }
     push_make(cg, c, &data);
-    RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){.format = c->format, .end = c->end}, &data.push, diag));
+    RR_TRY_GOTO(
+        rr_cg_run(cg, &(rr_kern_key){.format = c->format, .end = c->end}, &data.push, diag));
     if (c->end == RR_END_F32) {
         compare_f32(cg, c, &data);
     } else if (c->end == RR_END_ROPE) {
@@ -429,8 +481,8 @@ fail:
 }
 
 /* Tokens [first, first + n) alone; both results of the SWIGLU end. */
-static rr_status run_tokens(rr_cg *cg, const q8_case *c, const q8_data *data, uint32_t first, uint32_t n, int8_t *values,
-                            rr_q8_group *groups, rr_diag *diag) {
+static rr_status run_tokens(rr_cg *cg, const q8_case *c, const q8_data *data, uint32_t first,
+    uint32_t n, int8_t *values, rr_q8_group *groups, rr_diag *diag) {
     rr_push_matmul_q8 push = data->push;
     uint32_t cols = c->n_out / 2;
     push.x += (uint64_t)first * c->cols;
@@ -440,7 +492,8 @@ static rr_status run_tokens(rr_cg *cg, const q8_case *c, const q8_data *data, ui
     RR_TRY(rr_cg_run_once(cg, &(rr_kern_key){.format = c->format, .end = c->end}, &push, diag));
     if (c->end == RR_END_SWIGLU) {
         memcpy(values, rr_cg_found(cg, RR_CG_Y), (size_t)n * cols);
-        memcpy(groups, rr_cg_found(cg, RR_CG_Y_GROUPS), (size_t)n * cols / RR_Q8_GROUP * sizeof *groups);
+        memcpy(groups, rr_cg_found(cg, RR_CG_Y_GROUPS),
+            (size_t)n * cols / RR_Q8_GROUP * sizeof *groups);
     } else {
         memcpy(values, rr_cg_found(cg, RR_CG_Y), (size_t)n * c->n_out * sizeof(float));
     }
@@ -448,33 +501,38 @@ static rr_status run_tokens(rr_cg *cg, const q8_case *c, const q8_data *data, ui
 }
 
 /* A token's bits are those of the token alone, for each count and at each place. */
-static rr_status check_company(rr_cg *cg, const q8_case *c, const uint32_t *counts, size_t n_counts, rr_diag *diag) {
+static rr_status check_company(
+    rr_cg *cg, const q8_case *c, const uint32_t *counts, size_t n_counts, rr_diag *diag) {
     q8_data data = {0};
     bool too_big, swiglu = c->end == RR_END_SWIGLU;
     uint32_t most = c->n_tokens, cols = c->n_out / 2, n_groups = cols / RR_Q8_GROUP;
-    rr_cg_begin(cg, "%s %s rows do not depend on their company, up to %u", swiglu ? "swiglu" : "f32",
-                rr_qtype_get((uint32_t)c->format)->name, most);
+    rr_cg_begin(cg, "%s %s rows do not depend on their company, up to %u",
+        swiglu ? "swiglu" : "f32", rr_qtype_get((uint32_t)c->format)->name, most);
     size_t token_bytes = swiglu ? cols : c->n_out * sizeof(float);
     int8_t *alone = malloc(most * token_bytes), *found = malloc(most * token_bytes);
     rr_q8_group *alone_groups = malloc((size_t)most * n_groups * sizeof *alone_groups);
     rr_q8_group *found_groups = malloc((size_t)most * n_groups * sizeof *found_groups);
-    rr_status status = alone == NULL || found == NULL || alone_groups == NULL || found_groups == NULL
-                           ? no_memory(cg, diag) : data_make(cg, c, &data, diag);
+    rr_status status =
+        alone == NULL || found == NULL || alone_groups == NULL || found_groups == NULL
+        ? no_memory(cg, diag)
+        : data_make(cg, c, &data, diag);
     RR_TRY_GOTO(status);
     RR_TRY_GOTO(upload(cg, c, &too_big, diag));
     push_make(cg, c, &data);
     for (uint32_t t = 0; t < most; t++) {
-        RR_TRY_GOTO(run_tokens(cg, c, &data, t, 1, alone + t * token_bytes, alone_groups + (size_t)t * n_groups, diag));
+        RR_TRY_GOTO(run_tokens(cg, c, &data, t, 1, alone + t * token_bytes,
+            alone_groups + (size_t)t * n_groups, diag));
     }
     for (size_t i = 0; i < n_counts; i++) {
         uint32_t first = (uint32_t)(rr_cg_random(cg) % (most - counts[i] + 1));
         char what[64];
         snprintf(what, sizeof what, "%u rows from row %u", counts[i], first);
         RR_TRY_GOTO(run_tokens(cg, c, &data, first, counts[i], found, found_groups, diag));
-        rr_cg_compare_bits(cg, what, found, alone + first * token_bytes, counts[i] * token_bytes / 4, token_bytes / 4);
+        rr_cg_compare_bits(cg, what, found, alone + first * token_bytes,
+            counts[i] * token_bytes / 4, token_bytes / 4);
         if (swiglu) {
             rr_cg_compare_bits(cg, what, found_groups, alone_groups + (size_t)first * n_groups,
-                               (size_t)counts[i] * n_groups * 2, n_groups * 2);
+                (size_t)counts[i] * n_groups * 2, n_groups * 2);
         }
     }
     rr_cg_end(cg);
@@ -488,57 +546,89 @@ fail:
 }
 
 static rr_status check_format(rr_cg *cg, rr_qtype format, bool prefill, rr_diag *diag) {
-    static const uint32_t tokens_prefill[] = {1, 15, 16, 17, 33, 65}, tokens_decode[] = {1, 2, 3, 5, 8, 9, 17, 32};
-    static const struct { uint32_t n_out, cols; } shapes[] = {
-        {1, 256}, {3, 32}, {31, 256}, {130, 96}, {65, 512}, {129, 288}, {33, 1280}};
-    static const struct { uint32_t n_heads, n_kv_heads, head_size, first_head; } heads[] = {
-        {14, 2, 64, 0}, {4, 2, 128, 4}, {3, 1, 16, 0}, {2, 2, 40, 2}};
+    static const uint32_t tokens_prefill[] = {1, 15, 16, 17, 33, 65},
+                          tokens_decode[] = {1, 2, 3, 5, 8, 9, 17, 32};
+    static const struct {
+        uint32_t n_out, cols;
+    } shapes[] = {{1, 256}, {3, 32}, {31, 256}, {130, 96}, {65, 512}, {129, 288}, {33, 1280}};
+    static const struct {
+        uint32_t n_heads, n_kv_heads, head_size, first_head;
+    } heads[] = {{14, 2, 64, 0}, {4, 2, 128, 4}, {3, 1, 16, 0}, {2, 2, 40, 2}};
     static const uint32_t widths[] = {32, 96, 160, 352};
     uint32_t block = rr_qtype_get((uint32_t)format)->block_weights, turn = 0;
     const uint32_t *tokens = prefill ? tokens_prefill : tokens_decode;
     const size_t n = prefill ? 6 : 8;
-    /* A software device compiles for seconds what it multiplies in milliseconds, so the quick run takes of each format one
-     * count a shape, so that all formats together see all counts. */
+    /* A software device compiles for seconds what it multiplies in milliseconds, so the quick run
+     * takes of each format one count a shape, so that all formats together see all counts. */
     const size_t step = cg->params->full ? 1 : n, start = cg->params->full ? 0 : format;
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
-        for (size_t t = (start + s / 2) % step; t < n && shapes[s].cols % block == 0; t += step, turn++) {
-            q8_case c = {.format = format, .n_out = shapes[s].n_out, .cols = shapes[s].cols, .n_tokens = tokens[t],
-                         .y_gap = (turn & 2) != 0 ? 5 : 0, .bias = (turn & 1) != 0, .residual = (turn & 2) != 0,
-                         .in_place = turn % 4 == 3};
+        for (size_t t = (start + s / 2) % step; t < n && shapes[s].cols % block == 0;
+             t += step, turn++) {
+            q8_case c = {.format = format,
+                .n_out = shapes[s].n_out,
+                .cols = shapes[s].cols,
+                .n_tokens = tokens[t],
+                .y_gap = (turn & 2) != 0 ? 5 : 0,
+                .bias = (turn & 1) != 0,
+                .residual = (turn & 2) != 0,
+                .in_place = turn % 4 == 3};
             RR_TRY(check_case(cg, &c, diag));
         }
     }
     for (size_t h = 0; h < sizeof heads / sizeof heads[0]; h++) {
         uint32_t n_heads = heads[h].n_heads + 2 * heads[h].n_kv_heads - heads[h].first_head;
-        for (size_t t = (start + h / 2) % step; t < n && (h % 2 == format % 2 || cg->params->full); t += step) {
-            q8_case c = {.format = format, .n_out = n_heads * heads[h].head_size, .cols = h % 2 == 0 ? 256 : 512,
-                         .n_tokens = tokens[t], .end = RR_END_ROPE, .bias = h != 2, .n_heads = heads[h].n_heads,
-                         .n_kv_heads = heads[h].n_kv_heads, .head_size = heads[h].head_size,
-                         .first_head = heads[h].first_head};
+        for (size_t t = (start + h / 2) % step; t < n && (h % 2 == format % 2 || cg->params->full);
+             t += step) {
+            q8_case c = {.format = format,
+                .n_out = n_heads * heads[h].head_size,
+                .cols = h % 2 == 0 ? 256 : 512,
+                .n_tokens = tokens[t],
+                .end = RR_END_ROPE,
+                .bias = h != 2,
+                .n_heads = heads[h].n_heads,
+                .n_kv_heads = heads[h].n_kv_heads,
+                .head_size = heads[h].head_size,
+                .first_head = heads[h].first_head};
             RR_TRY(check_case(cg, &c, diag));
         }
-        for (size_t t = (start + h / 2 + 1) % step; t < n && (h % 2 != format % 2 || cg->params->full); t += step) {
-            q8_case c = {.format = format, .n_out = 2 * widths[h], .cols = h % 2 == 0 ? 256 : 768,
-                         .n_tokens = tokens[t], .end = RR_END_SWIGLU};
+        for (size_t t = (start + h / 2 + 1) % step;
+             t < n && (h % 2 != format % 2 || cg->params->full); t += step) {
+            q8_case c = {.format = format,
+                .n_out = 2 * widths[h],
+                .cols = h % 2 == 0 ? 256 : 768,
+                .n_tokens = tokens[t],
+                .end = RR_END_SWIGLU};
             RR_TRY(check_case(cg, &c, diag));
         }
     }
     return RR_OK;
 }
 
-/* Matrices of real models. The quick run takes those of a 0.5B model in the formats that its files use. */
+/* Matrices of real models. The quick run takes those of a 0.5B model in the formats that its files
+ * use. */
 static rr_status check_real(rr_cg *cg, bool prefill, rr_diag *diag) {
-    static const q8_case cases[] = {
-        {.format = RR_Q_Q5_0, .n_out = 1152, .cols = 896, .end = RR_END_ROPE, .bias = true, .n_heads = 14,
-         .n_kv_heads = 2, .head_size = 64},
+    static const q8_case cases[] = {{.format = RR_Q_Q5_0,
+                                        .n_out = 1152,
+                                        .cols = 896,
+                                        .end = RR_END_ROPE,
+                                        .bias = true,
+                                        .n_heads = 14,
+                                        .n_kv_heads = 2,
+                                        .head_size = 64},
         {.format = RR_Q_Q5_0, .n_out = 896, .cols = 896, .residual = true, .in_place = true},
         {.format = RR_Q_Q4_K, .n_out = 896, .cols = 4864, .residual = true, .in_place = true},
         {.format = RR_Q_Q6_K, .n_out = 896, .cols = 4864, .residual = true, .in_place = true},
         {.format = RR_Q_Q5_0, .n_out = 2 * 4864, .cols = 896, .end = RR_END_SWIGLU},
         /* from here on with `full` only */
         {.format = RR_Q_Q8_0, .n_out = 151936, .cols = 896},
-        {.format = RR_Q_Q4_K, .n_out = 4608, .cols = 3584, .end = RR_END_ROPE, .bias = true, .n_heads = 28,
-         .n_kv_heads = 4, .head_size = 128},
+        {.format = RR_Q_Q4_K,
+            .n_out = 4608,
+            .cols = 3584,
+            .end = RR_END_ROPE,
+            .bias = true,
+            .n_heads = 28,
+            .n_kv_heads = 4,
+            .head_size = 128},
         {.format = RR_Q_Q4_K, .n_out = 2 * 18944, .cols = 3584, .end = RR_END_SWIGLU},
         {.format = RR_Q_Q4_K, .n_out = 3584, .cols = 18944, .residual = true},
         {.format = RR_Q_Q6_K, .n_out = 3584, .cols = 18944, .residual = true}};
@@ -546,8 +636,8 @@ static rr_status check_real(rr_cg *cg, bool prefill, rr_diag *diag) {
     for (size_t i = 0; i < n; i++) {
         q8_case c = cases[i];
         if (!rr_cg_wants(cg, c.format) ||
-            !rr_cg_suits(cg, &(rr_kern_key){.format = c.format, .end = c.end}, "real matrices of %s",
-                          rr_qtype_get((uint32_t)c.format)->name)) {
+            !rr_cg_suits(cg, &(rr_kern_key){.format = c.format, .end = c.end},
+                "real matrices of %s", rr_qtype_get((uint32_t)c.format)->name)) {
             continue;
         }
         for (c.n_tokens = cg->params->full ? 1 : 9; c.n_tokens <= 32; c.n_tokens += 31) {
@@ -561,7 +651,8 @@ static rr_status check_real(rr_cg *cg, bool prefill, rr_diag *diag) {
     return RR_OK;
 }
 
-/* The quick run takes one format of each kind: 4, 5, 6 and 8 bits, with and without an offset, groups and super-blocks. */
+/* The quick run takes one format of each kind: 4, 5, 6 and 8 bits, with and without an offset,
+ * groups and super-blocks. */
 static bool is_quick(rr_qtype format) {
     return format == RR_Q_Q4_0 || format == RR_Q_Q5_1 || format == RR_Q_Q6_K || format == RR_Q_Q8_0;
 }
@@ -577,10 +668,14 @@ rr_status rr_cg_check_matmul_q8(rr_cg *cg, rr_diag *diag) {
     const rr_qtype_info *formats = rr_qtype_all(&n);
     for (size_t f = 0; f < n && !cg->again; f++) {
         const bool all = cg->params->full || cg->params->format != NULL;
-        if (formats[f].lo_bits > 8 || !rr_cg_wants(cg, formats[f].type) || (!all && !is_quick(formats[f].type))) {
-            continue; /* float weights have no integers; a software device compiles for seconds what it multiplies in milliseconds */
+        if (formats[f].lo_bits > 8 || !rr_cg_wants(cg, formats[f].type) ||
+            (!all && !is_quick(formats[f].type))) {
+            /* float weights have no integers; a software device compiles for seconds what it
+             * multiplies in milliseconds */
+            continue;
         }
-        const rr_kern_key key = {.format = formats[f].type, .end = RR_END_SWIGLU}; /* the end that needs most memory */
+        /* the end that needs most memory */
+        const rr_kern_key key = {.format = formats[f].type, .end = RR_END_SWIGLU};
         if (!rr_cg_suits(cg, &key, "%s", formats[f].name)) {
             continue;
         }
@@ -588,11 +683,14 @@ rr_status rr_cg_check_matmul_q8(rr_cg *cg, rr_diag *diag) {
         if (!all && formats[f].type != RR_Q_Q4_0) {
             continue; /* formats differ in a group's sum, not in where it goes */
         }
-        q8_case c = {.format = formats[f].type, .n_out = 70, .cols = 1280, .n_tokens = prefill ? 65 : 32};
-        RR_TRY(check_company(cg, &c, prefill ? prefill_counts : decode_counts, prefill ? 10 : 32, diag));
+        q8_case c = {
+            .format = formats[f].type, .n_out = 70, .cols = 1280, .n_tokens = prefill ? 65 : 32};
+        RR_TRY(check_company(
+            cg, &c, prefill ? prefill_counts : decode_counts, prefill ? 10 : 32, diag));
         c.n_out = 192;
         c.end = RR_END_SWIGLU;
-        RR_TRY(check_company(cg, &c, prefill ? prefill_counts : decode_counts, prefill ? 10 : 32, diag));
+        RR_TRY(check_company(
+            cg, &c, prefill ? prefill_counts : decode_counts, prefill ? 10 : 32, diag));
     }
     return check_real(cg, prefill, diag);
 }

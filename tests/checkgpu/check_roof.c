@@ -1,5 +1,5 @@
-/* The arithmetic roof: a kernel that skipped work would promise a speed that no device has. All values are small whole
- * numbers, so every variant must be exact. */
+/* The arithmetic roof: a kernel that skipped work would promise a speed that no device has. All
+ * values are small whole numbers, so every variant must be exact. */
 #include "tests/checkgpu/internal.h"
 
 #include <string.h>
@@ -17,7 +17,8 @@ static int32_t dot_step(int32_t x, uint32_t w) {
 }
 
 /* The sum of an invocation's chains, as bits. */
-static uint32_t expected_bits(const rr_push_roof *push, uint32_t lane, bool is_dot, uint32_t n_chains) {
+static uint32_t expected_bits(
+    const rr_push_roof *push, uint32_t lane, bool is_dot, uint32_t n_chains) {
     uint32_t w, bits, n_steps = push->n_loops * RR_ROOF_STEPS;
     memcpy(&w, &push->a, sizeof w);
     uint32_t whole = 0;
@@ -37,17 +38,21 @@ static uint32_t expected_bits(const rr_push_roof *push, uint32_t lane, bool is_d
     return is_dot ? whole : bits;
 }
 
-static rr_status roof_case(rr_cg *cg, uint32_t n_groups, uint32_t n_loops, float a, float b, rr_diag *diag) {
-    bool too_big, is_dot = strcmp(cg->variant->name, "dot") == 0, is_f16 = strcmp(cg->variant->name, "f16") == 0;
+static rr_status roof_case(
+    rr_cg *cg, uint32_t n_groups, uint32_t n_loops, float a, float b, rr_diag *diag) {
+    bool too_big, is_dot = strcmp(cg->variant->name, "dot") == 0,
+                  is_f16 = strcmp(cg->variant->name, "f16") == 0;
     const uint32_t n = n_groups * RR_ROOF_LANES;
     rr_cg_begin(cg, "groups %u, loops %u, x %g + %g", n_groups, n_loops, (double)a, (double)b);
     if (rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n * sizeof(uint32_t)) == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
     RR_TRY(rr_cg_upload(cg, &too_big, diag));
-    rr_push_roof push = {.y = rr_cg_address(cg, RR_CG_Y), .n_loops = n_loops, .n_groups = n_groups, .a = a, .b = b};
+    rr_push_roof push = {
+        .y = rr_cg_address(cg, RR_CG_Y), .n_loops = n_loops, .n_groups = n_groups, .a = a, .b = b};
     if (is_dot) {
-        uint32_t w = (uint32_t)rr_cg_random(cg) & 0x7F7FFFFF; /* no NaN, whose bits a copy may change */
+        /* no NaN, whose bits a copy may change */
+        uint32_t w = (uint32_t)rr_cg_random(cg) & 0x7F7FFFFF;
         memcpy(&push.a, &w, sizeof w);
     }
     RR_TRY(rr_cg_run(cg, &(rr_kern_key){0}, &push, diag));
@@ -55,7 +60,8 @@ static rr_status roof_case(rr_cg *cg, uint32_t n_groups, uint32_t n_loops, float
     for (uint32_t i = 0; i < n; i++) {
         uint32_t expected = expected_bits(&push, i, is_dot, is_f16 ? 32 : 16);
         if (found[i] != expected) {
-            rr_cg_fault(cg, "invocation %u: found %08x, expected exactly %08x", i, found[i], expected);
+            rr_cg_fault(
+                cg, "invocation %u: found %08x, expected exactly %08x", i, found[i], expected);
         }
     }
     rr_cg_end(cg);

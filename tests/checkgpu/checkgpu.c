@@ -38,7 +38,8 @@ void rr_cg_begin(rr_cg *cg, const char *format, ...) {
     vsnprintf(cg->label, sizeof cg->label, format, args);
     va_end(args);
     cg->n_faults = 0;
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a: the same case has the same numbers in every selection of cases */
+    /* FNV-1a: the same case has the same numbers in every selection of cases */
+    uint64_t hash = 0xcbf29ce484222325u;
     for (const char *c = cg->label; *c != '\0'; c++) {
         hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
     }
@@ -49,7 +50,8 @@ void rr_cg_begin(rr_cg *cg, const char *format, ...) {
 }
 
 bool rr_cg_wants(const rr_cg *cg, rr_qtype format) {
-    return cg->params->format == NULL || strcmp(cg->params->format, rr_qtype_get((uint32_t)format)->name) == 0;
+    return cg->params->format == NULL ||
+        strcmp(cg->params->format, rr_qtype_get((uint32_t)format)->name) == 0;
 }
 
 bool rr_cg_suits(rr_cg *cg, const rr_kern_key *key, const char *what, ...) {
@@ -61,7 +63,8 @@ bool rr_cg_suits(rr_cg *cg, const rr_kern_key *key, const char *what, ...) {
     va_start(args, what);
     vsnprintf(text, sizeof text, what, args);
     va_end(args);
-    rr_cg_line(cg, "skipped %s/%s %s: not made for this here", op_name(cg), cg->variant->name, text);
+    rr_cg_line(
+        cg, "skipped %s/%s %s: not made for this here", op_name(cg), cg->variant->name, text);
     cg->result->n_unsuited++;
     return false;
 }
@@ -70,7 +73,8 @@ void rr_cg_end(rr_cg *cg) {
     cg->result->n_cases++;
     cg->result->n_failed += cg->n_faults != 0;
     if (cg->n_faults > FAULTS_SHOWN) {
-        rr_cg_line(cg, "FAILED %s/%s %s: %zu faults in all", op_name(cg), cg->variant->name, cg->label, cg->n_faults);
+        rr_cg_line(cg, "FAILED %s/%s %s: %zu faults in all", op_name(cg), cg->variant->name,
+            cg->label, cg->n_faults);
     }
 }
 
@@ -108,20 +112,20 @@ static rr_status check_variant(rr_cg *cg, rr_diag *diag) {
     if (status == RR_E_UNSUPPORTED &&
         rr_pick(cg->variant->op, &(rr_kern_key){0}, rr_vk_info(cg->device)) != cg->variant) {
         rr_cg_line(cg, "%-23s %-12s not for this device: %s", op_name(cg), cg->variant->name,
-                   diag != NULL ? diag->text : "");
+            diag != NULL ? diag->text : "");
         return RR_OK;
     }
     if (status != RR_OK) {
         return rr_fail_context(diag, status, "%s/%s %s", op_name(cg), cg->variant->name, cg->label);
     }
     rr_cg_line(cg, "%-23s %-12s %5zu cases, %zu failed", op_name(cg), cg->variant->name,
-               cg->result->n_cases - cases, cg->result->n_failed - failed);
+        cg->result->n_cases - cases, cg->result->n_failed - failed);
     return RR_OK;
 }
 
 static bool wanted(const rr_checkgpu_params *params, const rr_variant *variant) {
     return (params->op == NULL || strcmp(params->op, rr_op_name(variant->op)) == 0) &&
-           (params->variant == NULL || strcmp(params->variant, variant->name) == 0);
+        (params->variant == NULL || strcmp(params->variant, variant->name) == 0);
 }
 
 /* No smaller set admitted it; `before` = the next smaller one. */
@@ -129,10 +133,10 @@ static bool is_fresh(const rr_variant *variant, const uint32_t *before) {
     return before == NULL || (variant->caps & ~*before) != 0;
 }
 
-/* Which of a set's variants to run: those that are fresh, what pick chooses under the full set, or all of them. A bench
- * times each variant once, under the full set. */
-static bool due(const rr_checkgpu_params *params, const rr_variant *variant, uint32_t caps, const uint32_t *before,
-                bool last, const rr_device_info *info) {
+/* Which of a set's variants to run: those that are fresh, what pick chooses under the full set, or
+ * all of them. A bench times each variant once, under the full set. */
+static bool due(const rr_checkgpu_params *params, const rr_variant *variant, uint32_t caps,
+    const uint32_t *before, bool last, const rr_device_info *info) {
     rr_device_info full = *info;
     full.caps = caps;
     if (!rr_variant_fits(variant, &full) || !wanted(params, variant)) {
@@ -142,7 +146,7 @@ static bool due(const rr_checkgpu_params *params, const rr_variant *variant, uin
         return last;
     }
     return is_fresh(variant, before) || params->full ||
-           (last && rr_pick(variant->op, &(rr_kern_key){0}, &full) == variant);
+        (last && rr_pick(variant->op, &(rr_kern_key){0}, &full) == variant);
 }
 
 static void caps_text(uint32_t caps, char *out, size_t bytes) {
@@ -150,13 +154,13 @@ static void caps_text(uint32_t caps, char *out, size_t bytes) {
     for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
         if ((caps >> bit & 1) != 0 && used < bytes) {
             used += (size_t)snprintf(out + used, bytes - used, "%s%s", used > 0 ? "," : "",
-                                     rr_cap_text((rr_cap_bit)bit));
+                rr_cap_text((rr_cap_bit)bit));
         }
     }
 }
 
-static rr_status run_set(rr_cg *cg, rr_vk_instance *instance, const rr_device_info *info, uint32_t caps,
-                         const uint32_t *before, bool last, rr_diag *diag) {
+static rr_status run_set(rr_cg *cg, rr_vk_instance *instance, const rr_device_info *info,
+    uint32_t caps, const uint32_t *before, bool last, rr_diag *diag) {
     rr_status status = RR_OK;
     size_t n, n_due = 0;
     const rr_variant *variants = rr_variants(&n);
@@ -176,8 +180,8 @@ static rr_status run_set(rr_cg *cg, rr_vk_instance *instance, const rr_device_in
     for (size_t i = 0; i < n; i++) {
         if (last && (variants[i].caps & ~caps) == 0 && wanted(cg->params, &variants[i]) &&
             !rr_variant_fits(&variants[i], rr_vk_info(cg->device))) {
-            rr_cg_line(cg, "%-23s %-12s not for this device: subgroups of %u", rr_op_name(variants[i].op),
-                       variants[i].name, info->subgroup_size);
+            rr_cg_line(cg, "%-23s %-12s not for this device: subgroups of %u",
+                rr_op_name(variants[i].op), variants[i].name, info->subgroup_size);
         }
         if (due(cg->params, &variants[i], caps, before, last, info)) {
             cg->variant = &variants[i];
@@ -195,12 +199,15 @@ fail:
     return status;
 }
 
-/* Cumulative sets: nothing, then one capability of the device more each, in the order of RR_CAPS. */
-static rr_status run_sets(rr_cg *cg, rr_vk_instance *instance, const rr_device_info *info, rr_diag *diag) {
+/* Cumulative sets: nothing, then one capability of the device more each, in the order of
+ * RR_CAPS. */
+static rr_status run_sets(
+    rr_cg *cg, rr_vk_instance *instance, const rr_device_info *info, rr_diag *diag) {
     uint32_t caps = RR_CAP_NONE, before = RR_CAP_NONE;
     rr_device_info used = *info;
     const char *mask = cg->params->caps != NULL ? cg->params->caps : getenv("REARANK_CAPS");
-    /* an emulated integer dot product is no reason to choose a variant, but gives the same result */
+    /* an emulated integer dot product is no reason to choose a variant, but gives the same
+     * result */
     used.caps |= info->caps_reported & RR_CAP_DOT;
     RR_TRY(rr_caps_lift(&used, mask, diag));
     const uint32_t effective = used.caps;
@@ -222,7 +229,9 @@ static rr_status check_format_name(const char *name, rr_diag *diag) {
     for (size_t i = 0; i < n; i++) {
         known = known || strcmp(formats[i].name, name) == 0;
     }
-    return known ? RR_OK : rr_fail(diag, RR_E_USAGE, "no weight format is called %s; one is %s", name, formats[0].name);
+    return known ? RR_OK
+                 : rr_fail(diag, RR_E_USAGE, "no weight format is called %s; one is %s", name,
+                       formats[0].name);
 }
 
 static rr_status check_params(const rr_checkgpu_params *params, rr_diag *diag) {
@@ -237,42 +246,49 @@ static rr_status check_params(const rr_checkgpu_params *params, rr_diag *diag) {
     char known[512];
     size_t used = 0;
     for (size_t i = 0; i < n && used < sizeof known; i++) {
-        used += (size_t)snprintf(known + used, sizeof known - used, " %s/%s", rr_op_name(variants[i].op),
-                                 variants[i].name);
+        used += (size_t)snprintf(known + used, sizeof known - used, " %s/%s",
+            rr_op_name(variants[i].op), variants[i].name);
     }
     return rr_fail(diag, RR_E_USAGE, "no kernel is called %s/%s; this build has:%s",
-                   params->op != NULL ? params->op : "*", params->variant != NULL ? params->variant : "*", known);
+        params->op != NULL ? params->op : "*", params->variant != NULL ? params->variant : "*",
+        known);
 }
 
-rr_status rr_checkgpu_run(const rr_checkgpu_params *params, rr_checkgpu_result *result, rr_diag *diag) {
+rr_status rr_checkgpu_run(
+    const rr_checkgpu_params *params, rr_checkgpu_result *result, rr_diag *diag) {
     rr_checkgpu_result counts = {0};
     rr_cg cg = {.params = params, .result = &counts};
     rr_vk_instance *instance = NULL;
     rr_status status = RR_OK;
     size_t index;
     RR_TRY(check_params(params, diag));
-    const rr_vk_instance_params instance_params = {.coop = params->coop, .validation = params->validation};
+    const rr_vk_instance_params instance_params = {
+        .coop = params->coop, .validation = params->validation};
     RR_TRY(rr_vk_instance_create(&instance_params, &instance, diag));
-    RR_TRY_GOTO(rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), params->device, &index,
-                           diag));
+    RR_TRY_GOTO(rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance),
+        params->device, &index, diag));
     const rr_device_info *info = rr_vk_device_info_at(instance, index);
     rr_cg_line(&cg, "%s (%s %s), seed %" PRIu64, info->name, info->driver, info->driver_info,
-               params->seed != 0 ? params->seed : 1);
+        params->seed != 0 ? params->seed : 1);
     RR_TRY_GOTO(run_sets(&cg, instance, info, diag));
     counts.n_validation_messages = rr_vk_n_validation_messages(instance);
     if (counts.n_f16_far != 0) {
-        rr_cg_line(&cg, "f16: %" PRIu64 " of %" PRIu64 " stored values are the farther neighbour", counts.n_f16_far,
-                   counts.n_f16);
+        rr_cg_line(&cg, "f16: %" PRIu64 " of %" PRIu64 " stored values are the farther neighbour",
+            counts.n_f16_far, counts.n_f16);
     }
     if (counts.n_codes_tied != 0) {
-        rr_cg_line(&cg, "codes: %" PRIu64 " of %" PRIu64 " values lie so near a tie that either code is right",
-                   counts.n_codes_tied, counts.n_codes);
+        rr_cg_line(&cg,
+            "codes: %" PRIu64 " of %" PRIu64 " values lie so near a tie that either code is right",
+            counts.n_codes_tied, counts.n_codes);
     }
     if (counts.n_unsuited != 0) {
-        rr_cg_line(&cg, "%zu cases skipped: the kernels named above are not made for them on this device", counts.n_unsuited);
+        rr_cg_line(&cg,
+            "%zu cases skipped: the kernels named above are not made for them on this device",
+            counts.n_unsuited);
     }
     if (counts.n_too_big != 0) {
-        rr_cg_line(&cg, "%zu cases left out: their buffers are larger than the device allows", counts.n_too_big);
+        rr_cg_line(&cg, "%zu cases left out: their buffers are larger than the device allows",
+            counts.n_too_big);
     }
     *result = counts;
 fail:

@@ -1,6 +1,6 @@
 #define _POSIX_C_SOURCE 200809L /* small_sleep_us */
-/* A KV cache smaller than what its sessions could fill: who holds room has it, who does not loses what others need
- * and computes it again, and nobody's bits change by it. */
+/* A KV cache smaller than what its sessions could fill: who holds room has it, who does not loses
+ * what others need and computes it again, and nobody's bits change by it. */
 #include <pthread.h>
 #include <unistd.h>
 
@@ -9,18 +9,26 @@
 #include "runtime/engine/pages.h"
 #include "tests/engine/small.h"
 
-enum { P = RR_KV_PAGE, N_CONTEXT = 4 * P, N_PAGES = 5, N_THREADS = 4, N_ROUNDS = 4, N_ANSWER = 9, N_VOCAB = 400 };
+enum {
+    P = RR_KV_PAGE,
+    N_CONTEXT = 4 * P,
+    N_PAGES = 5,
+    N_THREADS = 4,
+    N_ROUNDS = 4,
+    N_ANSWER = 9,
+    N_VOCAB = 400
+};
 
 static char model_path[256];
 static const char *graph; /* under test */
 
 static rr_engine *open_engine(uint32_t kv_tokens) {
     const rr_engine_params params = {.model_path = model_path,
-                                     .n_context = N_CONTEXT,
-                                     .n_sessions = N_THREADS,
-                                     .prompt_chunk = 64,
-                                     .kv_tokens = kv_tokens,
-                                     .graph = graph};
+        .n_context = N_CONTEXT,
+        .n_sessions = N_THREADS,
+        .prompt_chunk = 64,
+        .kv_tokens = kv_tokens,
+        .graph = graph};
     return small_open(&params);
 }
 
@@ -90,8 +98,10 @@ static rr_status run_job(rr_session *session, const job *j, job *out, rr_diag *d
 }
 
 static void check_job(const job *j, const job *out, const char *what) {
-    CHECK_MSG(memcmp(j->answer, out->answer, sizeof j->answer) == 0, "%s: another answer to %zu tokens", what, j->n);
-    CHECK_MSG(memcmp(j->logits, out->logits, sizeof j->logits) == 0, "%s: other bits behind %zu tokens", what, j->n);
+    CHECK_MSG(memcmp(j->answer, out->answer, sizeof j->answer) == 0,
+        "%s: another answer to %zu tokens", what, j->n);
+    CHECK_MSG(memcmp(j->logits, out->logits, sizeof j->logits) == 0,
+        "%s: other bits behind %zu tokens", what, j->n);
 }
 
 static void hold(rr_session *session, size_t n) {
@@ -165,24 +175,28 @@ static void test_together(void) {
     rr_engine_stats stats;
     rr_engine_stats_get(engine, &stats);
     printf("%s: %llu pages lost, %llu tokens shared\n", graph, (unsigned long long)stats.evictions,
-           (unsigned long long)stats.shared_tokens);
+        (unsigned long long)stats.shared_tokens);
     CHECK(stats.evictions > 0);
     close_all(engine, sessions);
 }
 
-/* Without a hold nothing goes; a timeline outlives its hold until its pages are needed, the oldest first. */
+/* Without a hold nothing goes; a timeline outlives its hold until its pages are needed, the oldest
+ * first. */
 static void test_one_after_another(void) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(N_PAGES * P);
     rr_session *sessions[N_THREADS];
     const float *logits;
-    const job *a = &jobs[0][1], *b = &jobs[1][1], *c = &jobs[2][0]; /* with answers 3, 2 and 4 pages */
+    /* with answers 3, 2 and 4 pages */
+    const job *a = &jobs[0][1], *b = &jobs[1][1], *c = &jobs[2][0];
     rr_tokens none = {0};
     open_sessions(engine, sessions);
     CHECK_INT(rr_session_sync(sessions[0], a->prompt, a->n, &diag), RR_E_USAGE);
     CHECK(strstr(diag.text, "rr_session_hold") != NULL);
     CHECK_INT(rr_session_logits(sessions[0], &logits, &diag), RR_E_USAGE);
-    CHECK_INT(rr_session_generate(sessions[0], &(rr_generate_params){.max_tokens = 1}, &none, NULL, &diag), RR_E_USAGE);
+    CHECK_INT(rr_session_generate(
+                  sessions[0], &(rr_generate_params){.max_tokens = 1}, &none, NULL, &diag),
+        RR_E_USAGE);
     CHECK_INT(rr_engine_decode(engine, &sessions[0], a->prompt, 1, &diag), RR_E_USAGE);
     CHECK_INT(rr_session_hold(sessions[0], 0, &diag), RR_E_USAGE);
     CHECK_INT(rr_session_hold(sessions[0], N_CONTEXT + 1, &diag), RR_E_USAGE);
@@ -192,17 +206,22 @@ static void test_one_after_another(void) {
     hold(sessions[0], a->n);
     CHECK_OK(rr_session_sync(sessions[0], a->prompt, a->n, &diag), diag);
     CHECK_INT(rr_session_n_reused(sessions[0]), a->n - 1); /* nobody needed its pages */
-    CHECK_INT(rr_session_sync(sessions[0], a->prompt, a->n + 1, &diag), RR_E_USAGE); /* beyond the hold */
+    /* beyond the hold */
+    CHECK_INT(rr_session_sync(sessions[0], a->prompt, a->n + 1, &diag), RR_E_USAGE);
     CHECK_INT(rr_session_fork(sessions[2], sessions[0], a->n, &diag), RR_E_USAGE);
-    CHECK_INT(rr_session_fork(sessions[0], sessions[1], b->n, &diag), RR_E_USAGE); /* may be lost at any time */
+    /* may be lost at any time */
+    CHECK_INT(rr_session_fork(sessions[0], sessions[1], b->n, &diag), RR_E_USAGE);
     rr_session_release(sessions[0]);
     CHECK_INT(engine->admission.n_evicted, 0);
     /* one page is free: the second, which let go first, loses both of its, the first one of two */
     run_held(sessions[2], c, "third");
     CHECK_INT(engine->admission.n_evicted, 3);
     hold(sessions[0], a->n);
-    CHECK_INT(rr_session_logits(sessions[0], &logits, &diag), RR_E_USAGE); /* of what is left of its timeline */
-    CHECK_INT(rr_session_generate(sessions[0], &(rr_generate_params){.max_tokens = 1}, &none, NULL, &diag), RR_E_USAGE);
+    /* of what is left of its timeline */
+    CHECK_INT(rr_session_logits(sessions[0], &logits, &diag), RR_E_USAGE);
+    CHECK_INT(rr_session_generate(
+                  sessions[0], &(rr_generate_params){.max_tokens = 1}, &none, NULL, &diag),
+        RR_E_USAGE);
     CHECK(strstr(diag.text, "sync first") != NULL);
     CHECK_OK(rr_session_sync(sessions[0], a->prompt, a->n, &diag), diag);
     CHECK_INT(rr_session_n_reused(sessions[0]), P);
@@ -213,7 +232,8 @@ static void test_one_after_another(void) {
     close_all(engine, sessions);
 }
 
-/* Pages that others list without a hold: shared while they are there, written without a copy when there is no other page. */
+/* Pages that others list without a hold: shared while they are there, written without a copy when
+ * there is no other page. */
 static void test_shared(void) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(N_PAGES * P);
@@ -282,12 +302,14 @@ static void start_waiting(rr_engine *engine, waiter *w) {
     }
 }
 
-/* Who waits is served in turn, also when it needs little; a cancel or a deadline ends the waiting, and frees the way. */
+/* Who waits is served in turn, also when it needs little; a cancel or a deadline ends the waiting,
+ * and frees the way. */
 static void test_waiting(void) {
     rr_engine *engine = open_engine(N_PAGES * P);
     rr_session *sessions[N_THREADS];
     open_sessions(engine, sessions);
-    waiter large = {.session = sessions[1], .n = N_CONTEXT}, little = {.session = sessions[2], .n = 3};
+    waiter large = {.session = sessions[1], .n = N_CONTEXT},
+           little = {.session = sessions[2], .n = 3};
     waiter late = {.session = sessions[3], .n = 2 * P};
     hold(sessions[0], 3 * P);
     start_waiting(engine, &large);
@@ -296,7 +318,8 @@ static void test_waiting(void) {
     start_waiting(engine, &late);
     pthread_join(late.thread, NULL);
     CHECK_INT(late.status, RR_E_DEADLINE);
-    CHECK(!atomic_load(&large.done) && !atomic_load(&little.done)); /* though there is room for the little one */
+    /* though there is room for the little one */
+    CHECK(!atomic_load(&large.done) && !atomic_load(&little.done));
     rr_session_cancel(large.session);
     pthread_join(large.thread, NULL);
     pthread_join(little.thread, NULL);
@@ -326,20 +349,24 @@ static void test_waiting(void) {
 static void test_plan(void) {
     rr_diag diag = {0};
     rr_engine *engine = NULL;
-    rr_engine_params params = {
-        .model_path = model_path, .n_context = N_CONTEXT, .n_sessions = N_THREADS, .kv_tokens = N_CONTEXT - 1};
+    rr_engine_params params = {.model_path = model_path,
+        .n_context = N_CONTEXT,
+        .n_sessions = N_THREADS,
+        .kv_tokens = N_CONTEXT - 1};
     CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_USAGE);
     rr_model *model = NULL;
     CHECK_OK(rr_model_open(model_path, &model, &diag), diag);
-    rr_device_info info = {
-        .type = RR_DEVICE_DISCRETE, .max_allocation_bytes = UINT64_C(1) << 30, .budget_bytes = UINT64_C(1) << 40};
+    rr_device_info info = {.type = RR_DEVICE_DISCRETE,
+        .max_allocation_bytes = UINT64_C(1) << 30,
+        .budget_bytes = UINT64_C(1) << 40};
     rr_memory_plan plan, less;
     params.kv_tokens = RR_KV_FIT;
     CHECK_OK(rr_memory_plan_make(model, &info, &params, &plan, &diag), diag);
     CHECK_INT(plan.kv_tokens, N_THREADS * N_CONTEXT);
     info.budget_bytes = plan.total_bytes - 1;
     CHECK_OK(rr_memory_plan_make(model, &info, &params, &less, &diag), diag);
-    CHECK(less.fits && less.kv_tokens < plan.kv_tokens && less.kv_tokens >= N_CONTEXT && less.total_bytes <= info.budget_bytes);
+    CHECK(less.fits && less.kv_tokens < plan.kv_tokens && less.kv_tokens >= N_CONTEXT &&
+        less.total_bytes <= info.budget_bytes);
     info.budget_bytes = plan.total_bytes - plan.kv_bytes; /* room for none */
     CHECK_INT(rr_memory_plan_make(model, &info, &params, &less, &diag), RR_E_MEMORY);
     CHECK_INT(less.kv_tokens, N_CONTEXT);

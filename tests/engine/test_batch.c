@@ -1,4 +1,5 @@
-/* A prompt that is stopped while rows share its pass, whose own pass then fails: each hears of its own end. */
+/* A prompt that is stopped while rows share its pass, whose own pass then fails: each hears of its
+ * own end. */
 #include <unistd.h>
 
 #include "runtime/engine/graph.h"
@@ -9,7 +10,8 @@ static rr_session *sessions[2]; /* the prompt's, the rows' */
 static rr_graph failing;        /* the engine's own graph, but for its passes' beginnings */
 static int n_begun;
 
-/* The first pass meets a cancelled prompt. The second finds its commands still in flight, which no pass can use. */
+/* The first pass meets a cancelled prompt. The second finds its commands still in flight, which no
+ * pass can use. */
 static void begin_pass(rr_engine *engine, const rr_pass *pass) {
     rr_diag diag = {0};
     (void)pass;
@@ -29,7 +31,8 @@ static void check_ends(rr_engine *engine, bool prompt_first) {
     CHECK_OK(rr_session_sync(sessions[1], prompt, 2, &diag), diag);
     rr_request of_prompt = {.session = sessions[0], .family = RR_PREFILL, .tokens = prompt, .n = 4};
     rr_request of_rows = {.session = sessions[1], .family = RR_DECODE, .tokens = &next, .n = 1};
-    rr_request requests[2] = {prompt_first ? of_prompt : of_rows, prompt_first ? of_rows : of_prompt};
+    rr_request requests[2] = {
+        prompt_first ? of_prompt : of_rows, prompt_first ? of_rows : of_prompt};
     const rr_graph *own = engine->graph;
     failing = *own;
     failing.begin_pass = begin_pass;
@@ -41,7 +44,8 @@ static void check_ends(rr_engine *engine, bool prompt_first) {
     engine->graph = own;
     CHECK_INT(n_begun, 2);
     CHECK_INT(status, prompt_first ? RR_E_CANCELLED : RR_E_INTERNAL);
-    CHECK_MSG(strstr(diag.text, prompt_first ? "cancelled" : "not waited for") != NULL, "%s", diag.text);
+    CHECK_MSG(
+        strstr(diag.text, prompt_first ? "cancelled" : "not waited for") != NULL, "%s", diag.text);
     CHECK_OK(rr_vk_wait(engine->commands, 0, &diag), diag);
     CHECK(rr_session_take_cancel(sessions[0]));
     CHECK_INT(sessions[0]->n_tokens, 0);
@@ -52,7 +56,8 @@ int main(void) {
     char path[256];
     rr_diag diag = {0};
     rr_synth_file(&small_model, path, sizeof path);
-    rr_engine *engine = small_open(&(rr_engine_params){.model_path = path, .n_context = 64, .n_sessions = 2, .graph = "plain"});
+    rr_engine *engine = small_open(&(rr_engine_params){
+        .model_path = path, .n_context = 64, .n_sessions = 2, .graph = "plain"});
     CHECK_OK(rr_session_create(engine, &sessions[0], &diag), diag);
     CHECK_OK(rr_session_create(engine, &sessions[1], &diag), diag);
     check_ends(engine, true);

@@ -1,4 +1,5 @@
-/* The kernel checker's quick run on this machine's Vulkan device. REARANK_TEST_VALIDATION=1 turns the layers on. */
+/* The kernel checker's quick run on this machine's Vulkan device. REARANK_TEST_VALIDATION=1 turns
+ * the layers on. */
 #include "runtime/vk/vk.h"
 #include "tests/check.h"
 #include "tests/checkgpu/checkgpu.h"
@@ -10,7 +11,8 @@ static void line(void *user, const char *text) {
 }
 
 int main(void) {
-    rr_checkgpu_params params = {.line = line, .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
+    rr_checkgpu_params params = {
+        .line = line, .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
     rr_checkgpu_result result = {0};
     rr_diag diag = {0};
     rr_vk_instance *instance = NULL;

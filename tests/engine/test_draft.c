@@ -12,14 +12,16 @@ static uint32_t next_random(uint32_t below) {
 
 static size_t matched(const int32_t *text, size_t at, const int32_t *tokens, size_t n) {
     size_t length = 0;
-    while (length < at && length < n && length < RR_DRAFT_MAX_MATCH && text[at - 1 - length] == tokens[n - 1 - length]) {
+    while (length < at && length < n && length < RR_DRAFT_MAX_MATCH &&
+        text[at - 1 - length] == tokens[n - 1 - length]) {
         length++;
     }
     return length;
 }
 
 /* As draft.h says it, looking at every place. */
-static uint32_t plain_draft(const rr_draft_sources *sources, const int32_t *tokens, size_t n, int32_t *out, uint32_t max) {
+static uint32_t plain_draft(
+    const rr_draft_sources *sources, const int32_t *tokens, size_t n, int32_t *out, uint32_t max) {
     size_t best = 0, n_follow = 0;
     const int32_t *follow = NULL;
     for (size_t at = 1; at < n; at++) {
@@ -57,7 +59,8 @@ static void test_random(void) {
     int n_drafts = 0;
     for (int run = 0; run < 3000; run++) {
         rr_draft_text texts[N_TEXTS];
-        rr_draft_sources sources = {.texts = texts, .n = next_random(N_TEXTS + 1), .min_match = next_random(5)};
+        rr_draft_sources sources = {
+            .texts = texts, .n = next_random(N_TEXTS + 1), .min_match = next_random(5)};
         const uint32_t n_letters = 1 + next_random(6);
         const size_t n = 1 + next_random(MOST);
         for (size_t i = 0; i < n; i++) {
@@ -67,14 +70,15 @@ static void test_random(void) {
             texts[t] = (rr_draft_text){ids[t], next_random(MOST + 1)};
             size_t from = next_random((uint32_t)n);
             for (size_t i = 0; i < texts[t].n; i++) { /* half of them quote the timeline */
-                ids[t][i] = t % 2 == 0 && from + i < n ? tokens[from + i] : (int32_t)next_random(n_letters);
+                ids[t][i] =
+                    t % 2 == 0 && from + i < n ? tokens[from + i] : (int32_t)next_random(n_letters);
             }
         }
         const uint32_t max = next_random(32);
         uint32_t n_found = rr_draft(&sources, tokens, n, found, max);
         uint32_t n_expected = max == 0 ? 0 : plain_draft(&sources, tokens, n, expected, max);
         CHECK_MSG(n_found == n_expected && memcmp(found, expected, n_found * sizeof *found) == 0,
-                  "run %d: %u tokens drafted, expected %u, or others", run, n_found, n_expected);
+            "run %d: %u tokens drafted, expected %u, or others", run, n_found, n_expected);
         n_drafts += n_found > 0;
     }
     CHECK(n_drafts > 1000);
@@ -121,7 +125,8 @@ static void test_depth(void) {
     CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 0, 3), 3);
     CHECK_INT(rr_depth_choose(&bad, dear, ROWS, 0, 15), 0);
     CHECK(rr_depth_choose(&good, dear, ROWS, 0, 15) > 3);
-    CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 30, 15), 1); /* as many as the pass has room for */
+    /* as many as the pass has room for */
+    CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 30, 15), 1);
     CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 31, 15), 0);
     rr_depth slow = good; /* a drafter that takes as long as a pass for each token */
     rr_depth_learn_cost(&slow, 4, 40.0);

@@ -1,4 +1,5 @@
-/* Packed weights beside the model: the same logits from the file as from packing; stale, cut and damaged files change nothing. */
+/* Packed weights beside the model: the same logits from the file as from packing; stale, cut and
+ * damaged files change nothing. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
@@ -31,8 +32,12 @@ static void see_progress(void *user, const char *what, uint64_t done, uint64_t t
 }
 
 static rr_engine_params params_for(outcome *out) {
-    return (rr_engine_params){.model_path = model_path, .n_context = 64, .exact = exact, .packed_min_bytes = 1,
-                              .progress = see_progress, .progress_user = out};
+    return (rr_engine_params){.model_path = model_path,
+        .n_context = 64,
+        .exact = exact,
+        .packed_min_bytes = 1,
+        .progress = see_progress,
+        .progress_user = out};
 }
 
 /* One start, a prompt and an answer. */
@@ -55,8 +60,10 @@ static void start_with(const rr_engine_params *params, outcome *out) {
     CHECK_OK(rr_session_sync(session, prompt, N_PROMPT, &diag), diag);
     CHECK_OK(rr_session_logits(session, &logits, &diag), diag);
     memcpy(out->logits, logits, sizeof out->logits);
-    CHECK_OK(rr_session_generate(session, &(rr_generate_params){.max_tokens = N_ANSWER, .ignore_end = true}, &ids, NULL, &diag),
-             diag);
+    CHECK_OK(
+        rr_session_generate(session,
+            &(rr_generate_params){.max_tokens = N_ANSWER, .ignore_end = true}, &ids, NULL, &diag),
+        diag);
     CHECK_INT(ids.n, N_ANSWER);
     memcpy(out->ids, ids.ids, sizeof out->ids);
     rr_tokens_destroy(&ids);
@@ -80,7 +87,8 @@ static void check_same(const char *what, const outcome *a, const outcome *b) {
 static int find_packed(char out[512]) {
     int n = 0;
     DIR *dir = opendir(folder);
-    for (struct dirent *entry = dir != NULL ? readdir(dir) : NULL; entry != NULL; entry = readdir(dir)) {
+    for (struct dirent *entry = dir != NULL ? readdir(dir) : NULL; entry != NULL;
+         entry = readdir(dir)) {
         size_t length = strlen(entry->d_name);
         n += entry->d_name[0] != '.';
         if (length > 7 && strcmp(entry->d_name + length - 7, ".packed") == 0) {
@@ -139,7 +147,8 @@ static void test_damage(const outcome *plain) {
     struct stat st;
     CHECK_INT(find_packed(packed), 2);
     CHECK(stat(packed, &st) == 0);
-    flip_byte(packed, st.st_size / 2); /* what comes before is read, what comes behind is packed, and the file is gone */
+    /* what comes before is read, what comes behind is packed, and the file is gone */
+    flip_byte(packed, st.st_size / 2);
     outcome damaged = start();
     check_same("damaged file", plain, &damaged);
     CHECK(damaged.read && damaged.packed);
@@ -154,13 +163,15 @@ static void test_damage(const outcome *plain) {
     CHECK_INT(find_packed(packed), 1);
 }
 
-/* Another model of the same size has another key, also when it was changed where no sample is taken, or at the same time. */
+/* Another model of the same size has another key, also when it was changed where no sample is
+ * taken, or at the same time. */
 static void test_keys(void) {
     struct stat model;
     CHECK(stat(model_path, &model) == 0);
     struct timespec times[2] = {model.st_atim, model.st_mtim};
     uint64_t keys[4];
-    for (int i = 0; i < 4; i++) { /* as it is; unsampled byte, new time; sampled byte, old time; as it was */
+    /* as it is; unsampled byte, new time; sampled byte, old time; as it was */
+    for (int i = 0; i < 4; i++) {
         rr_diag diag = {0};
         rr_gguf *gguf = NULL;
         off_t at = model.st_size - (i == 1 ? 6000 : 3);
@@ -173,7 +184,8 @@ static void test_keys(void) {
         CHECK_OK(rr_gguf_open(model_path, &gguf, &diag), diag);
         keys[i] = rr_packed_key(&(rr_packed_wish){.gguf = gguf, .layout = "plain"});
         CHECK(rr_packed_key(&(rr_packed_wish){.gguf = gguf, .layout = "lanes8"}) != keys[i]);
-        CHECK(rr_packed_key(&(rr_packed_wish){.gguf = gguf, .layout = "plain", .recipe = 1}) != keys[i]);
+        CHECK(rr_packed_key(&(rr_packed_wish){.gguf = gguf, .layout = "plain", .recipe = 1}) !=
+            keys[i]);
         rr_gguf_close(&gguf);
         if (i == 1 || i == 2) {
             flip_byte(model_path, at);
@@ -190,7 +202,8 @@ static void test_stale(const outcome *plain) {
     CHECK(stat(model_path, &model) == 0);
     flip_byte(model_path, model.st_size - 3);
     outcome other = start();
-    CHECK(other.packed && !other.read && memcmp(other.logits, plain->logits, sizeof other.logits) != 0);
+    CHECK(other.packed && !other.read &&
+        memcmp(other.logits, plain->logits, sizeof other.logits) != 0);
     CHECK_INT(find_packed(packed), 2);
     flip_byte(model_path, model.st_size - 3);
     outcome back = start();
@@ -208,7 +221,8 @@ static void test_no_place(const outcome *expected) {
     char path[128];
     snprintf(path, sizeof path, "%s", model_path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    snprintf(model_path, sizeof model_path, "/proc/self/fd/%d", fd); /* a folder that even root cannot write in */
+    /* a folder that even root cannot write in */
+    snprintf(model_path, sizeof model_path, "/proc/self/fd/%d", fd);
     outcome out = start();
     CHECK(out.packed && !out.read);
     check_same("unwritable folder", expected, &out);
@@ -228,8 +242,10 @@ static bool reads_right(const rr_packed_wish *wish, uint8_t *const items[N_ITEMS
     bool right = packed != NULL || !whole;
     for (size_t i = 0; packed != NULL && i < N_ITEMS; i++) {
         bool read = true; /* at once, or a piece at a time */
-        for (uint64_t at = 0, step = i < 3 ? item_bytes[i] : RR_PACKED_PIECE; read && at < item_bytes[i]; at += step) {
-            read = rr_packed_read(packed, i, at, item_bytes[i] - at < step ? item_bytes[i] - at : step, to + at);
+        for (uint64_t at = 0, step = i < 3 ? item_bytes[i] : RR_PACKED_PIECE;
+             read && at < item_bytes[i]; at += step) {
+            read = rr_packed_read(
+                packed, i, at, item_bytes[i] - at < step ? item_bytes[i] - at : step, to + at);
         }
         right &= read ? memcmp(to, items[i], item_bytes[i]) == 0 : !whole;
     }
@@ -258,7 +274,8 @@ static void test_hostile(void) {
     rr_gguf *gguf = NULL;
     rr_buf path = {0};
     CHECK_OK(rr_gguf_open(model_path, &gguf, &diag), diag);
-    rr_packed_wish wish = {.gguf = gguf, .layout = "test", .recipe = 1, .item_bytes = item_bytes, .n = N_ITEMS};
+    rr_packed_wish wish = {
+        .gguf = gguf, .layout = "test", .recipe = 1, .item_bytes = item_bytes, .n = N_ITEMS};
     rr_packed_path(model_path, "test", &path);
     uint8_t *items[N_ITEMS];
     rr_packed_writer *writer = rr_packed_begin(&wish);
@@ -278,7 +295,8 @@ static void test_hostile(void) {
         uint8_t byte = flip_byte(path.data, at);
         CHECK_MSG(reads_right(&wish, items, false), "byte %lld flipped", (long long)at);
         rr_packed *packed = rr_packed_open(&wish);
-        CHECK_MSG(at >= 32 + N_ITEMS * 24 || packed == NULL, "byte %lld flipped: not noticed", (long long)at);
+        CHECK_MSG(at >= 32 + N_ITEMS * 24 || packed == NULL, "byte %lld flipped: not noticed",
+            (long long)at);
         rr_packed_close(&packed, false);
         CHECK_INT(flip_byte(path.data, at) ^ 0x10, byte);
     }
@@ -287,7 +305,8 @@ static void test_hostile(void) {
     wish.recipe = 2;
     CHECK(!reads_right(&wish, items, true) && reads_right(&wish, items, false));
     wish.recipe = 1;
-    for (off_t length = st.st_size - 1; length >= 0; length = length > 200 ? length * 3 / 4 : length - 1) {
+    for (off_t length = st.st_size - 1; length >= 0;
+         length = length > 200 ? length * 3 / 4 : length - 1) {
         CHECK(truncate(path.data, length) == 0);
         rr_packed *packed = rr_packed_open(&wish);
         CHECK_MSG(packed == NULL, "cut to %lld bytes: not noticed", (long long)length);

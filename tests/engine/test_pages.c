@@ -1,11 +1,19 @@
-/* Pages of the KV cache: timelines that begin alike hold the same ones, who writes gets its own, and nobody's bits change by it;
- * timelines that end before, at and behind a page's end. */
+/* Pages of the KV cache: timelines that begin alike hold the same ones, who writes gets its own,
+ * and nobody's bits change by it; timelines that end before, at and behind a page's end. */
 #include <unistd.h>
 
 #include "runtime/engine/pages.h"
 #include "tests/engine/small.h"
 
-enum { P = RR_KV_PAGE, N_BASE = 2 * P + 44, N_ANSWER = 12, N_CONTEXT = 4 * P, N_SESSIONS = 3, CHUNK = 48, N_VOCAB = 400 };
+enum {
+    P = RR_KV_PAGE,
+    N_BASE = 2 * P + 44,
+    N_ANSWER = 12,
+    N_CONTEXT = 4 * P,
+    N_SESSIONS = 3,
+    CHUNK = 48,
+    N_VOCAB = 400
+};
 
 static char model_path[256];
 static const char *graph; /* under test */
@@ -21,8 +29,9 @@ static rr_session *new_session(rr_engine *engine) {
 static void check_pages(const char *what, rr_engine *engine, uint32_t n_used, uint32_t n_shared) {
     rr_engine_stats stats;
     rr_engine_stats_get(engine, &stats);
-    CHECK_MSG(stats.pages_used == n_used && stats.pages_shared == n_shared, "%s: %u pages, %u shared; expected %u and %u", what,
-              stats.pages_used, stats.pages_shared, n_used, n_shared);
+    CHECK_MSG(stats.pages_used == n_used && stats.pages_shared == n_shared,
+        "%s: %u pages, %u shared; expected %u and %u", what, stats.pages_used, stats.pages_shared,
+        n_used, n_shared);
 }
 
 /* What a session says to a prompt. */
@@ -40,7 +49,8 @@ static void take_logits(rr_session *session, float *out) {
     }
 }
 
-static void sync_to(rr_session *session, const int32_t *tokens, size_t n, size_t n_shared, answer *out) {
+static void sync_to(
+    rr_session *session, const int32_t *tokens, size_t n, size_t n_shared, answer *out) {
     rr_diag diag = {0};
     CHECK_OK(rr_session_sync(session, tokens, n, &diag), diag);
     CHECK_INT(rr_session_n_shared(session), n_shared);
@@ -66,8 +76,11 @@ static uint32_t guess(void *user, const int32_t *tokens, size_t n, int32_t *ids,
 static void generate(rr_session *session, guesses *g, answer *out) {
     rr_diag diag = {0};
     rr_tokens found = {0};
-    const rr_generate_params params = {.max_tokens = N_ANSWER, .ignore_end = true, .draft = g != NULL ? guess : NULL,
-                                       .draft_user = g, .draft_always = true};
+    const rr_generate_params params = {.max_tokens = N_ANSWER,
+        .ignore_end = true,
+        .draft = g != NULL ? guess : NULL,
+        .draft_user = g,
+        .draft_always = true};
     CHECK_OK(rr_session_generate(session, &params, &found, NULL, &diag), diag);
     CHECK_INT(found.n, N_ANSWER);
     if (found.n == N_ANSWER) {
@@ -85,20 +98,24 @@ static void alone(rr_engine *engine, const int32_t *tokens, size_t n, answer *ou
 }
 
 static void check_prompt(const char *what, const answer *a, const answer *b) {
-    CHECK_MSG(memcmp(a->prompt, b->prompt, sizeof a->prompt) == 0, "%s: logits behind the prompt differ", what);
+    CHECK_MSG(memcmp(a->prompt, b->prompt, sizeof a->prompt) == 0,
+        "%s: logits behind the prompt differ", what);
 }
 
 static void check_same(const char *what, const answer *a, const answer *b) {
     check_prompt(what, a, b);
     CHECK_MSG(memcmp(a->ids, b->ids, sizeof a->ids) == 0, "%s: answers differ", what);
-    CHECK_MSG(memcmp(a->end, b->end, sizeof a->end) == 0, "%s: logits behind the answer differ", what);
+    CHECK_MSG(
+        memcmp(a->end, b->end, sizeof a->end) == 0, "%s: logits behind the answer differ", what);
 }
 
-/* Three prompts: one goes on behind the first's last page, one leaves it in the middle of a page. */
+/* Three prompts: one goes on behind the first's last page, one leaves it in the middle of a
+ * page. */
 static void test_prompts(rr_engine *engine) {
     static answer expected[N_SESSIONS], found[N_SESSIONS];
     static int32_t text[N_SESSIONS][N_CONTEXT];
-    static const size_t n[N_SESSIONS] = {N_BASE, N_BASE + 40, P + 132}, n_shared[N_SESSIONS] = {0, N_BASE, P + 72};
+    static const size_t n[N_SESSIONS] = {N_BASE, N_BASE + 40, P + 132},
+                        n_shared[N_SESSIONS] = {0, N_BASE, P + 72};
     static const uint32_t n_used[N_SESSIONS] = {3, 4, 6}, n_both[N_SESSIONS] = {0, 2, 2};
     rr_session *sessions[N_SESSIONS];
     for (int i = 0; i < N_SESSIONS; i++) {
@@ -155,7 +172,8 @@ static void test_forks(rr_engine *engine) {
     check_pages("forks that wrote", engine, 5, 2);
     for (int i = 0; i < N_SESSIONS; i++) {
         take_logits(sessions[i], found.end);
-        CHECK_MSG(memcmp(found.end, expected[i].end, sizeof found.end) == 0, "fork %d: logits differ", i);
+        CHECK_MSG(
+            memcmp(found.end, expected[i].end, sizeof found.end) == 0, "fork %d: logits differ", i);
     }
     for (int i = 0; i < N_SESSIONS; i++) {
         rr_session_destroy(&sessions[i]);
@@ -184,7 +202,8 @@ static void test_donor_first(rr_engine *engine) {
 /* Prompts, forks and drafted rows that end before, at and behind a page's end. */
 static void test_ends(rr_engine *engine) {
     static answer expected, found;
-    static const size_t lengths[] = {P - N_ANSWER, P - 5, P - 1, P, P + 1, 2 * P - 1, 2 * P, 2 * P + 1};
+    static const size_t lengths[] = {
+        P - N_ANSWER, P - 5, P - 1, P, P + 1, 2 * P - 1, 2 * P, 2 * P + 1};
     rr_diag diag = {0};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         const size_t n = lengths[i];
@@ -246,7 +265,8 @@ static void test_cancelled(rr_engine *engine) {
 /* As where a device allocates two pages at once and no more. */
 static void deal_over_buffers(rr_engine *engine) {
     rr_diag diag = {0};
-    rr_pages_plan plan = rr_pages_plan_make(&engine->model->config, &engine->limits, rr_engine_device(engine));
+    rr_pages_plan plan =
+        rr_pages_plan_make(&engine->model->config, &engine->limits, rr_engine_device(engine));
     CHECK_INT(plan.n_pages, N_SESSIONS * N_CONTEXT / P);
     CHECK_INT(plan.n_each, plan.n_pages);
     plan.n_each = 2;
@@ -255,8 +275,11 @@ static void deal_over_buffers(rr_engine *engine) {
 }
 
 static void test_graph(void) {
-    const rr_engine_params params = {.model_path = model_path, .n_context = N_CONTEXT, .n_sessions = N_SESSIONS,
-                                     .prompt_chunk = CHUNK, .graph = graph};
+    const rr_engine_params params = {.model_path = model_path,
+        .n_context = N_CONTEXT,
+        .n_sessions = N_SESSIONS,
+        .prompt_chunk = CHUNK,
+        .graph = graph};
     rr_engine *engine = small_open(&params);
     deal_over_buffers(engine);
     test_prompts(engine);

@@ -11,9 +11,11 @@ static double total(const rr_engine *engine, uint64_t *n_dispatches, size_t *n_r
     const rr_profile_row *rows = rr_engine_profile_rows(engine, n_rows);
     *n_dispatches = 0;
     for (size_t i = 0; i < *n_rows; i++) {
-        CHECK_MSG(rows[i].bytes > 0.0 && rows[i].flops > 0.0, "%s: its work is not known to work.c", rows[i].op);
-        CHECK_MSG(rows[i].time_ns >= 0.0 && rows[i].n_dispatches > 0, "%s/%s: %g ns of %llu dispatches", rows[i].op,
-                  rows[i].variant, rows[i].time_ns, (unsigned long long)rows[i].n_dispatches);
+        CHECK_MSG(rows[i].bytes > 0.0 && rows[i].flops > 0.0, "%s: its work is not known to work.c",
+            rows[i].op);
+        CHECK_MSG(rows[i].time_ns >= 0.0 && rows[i].n_dispatches > 0,
+            "%s/%s: %g ns of %llu dispatches", rows[i].op, rows[i].variant, rows[i].time_ns,
+            (unsigned long long)rows[i].n_dispatches);
         sum += rows[i].time_ns;
         *n_dispatches += rows[i].n_dispatches;
     }
@@ -22,16 +24,23 @@ static double total(const rr_engine *engine, uint64_t *n_dispatches, size_t *n_r
 
 /* `caps` chooses the graph. */
 static void check_graph(const char *caps) {
-    const rr_synth shape = {.with_vocabulary = true, .embedding = RR_Q_Q8_0, .qkv = RR_Q_Q4_0, .o = RR_Q_Q5_0,
-                            .gate_up = RR_Q_Q4_1, .down = RR_Q_Q8_0, .output = RR_Q_Q8_0};
+    const rr_synth shape = {.with_vocabulary = true,
+        .embedding = RR_Q_Q8_0,
+        .qkv = RR_Q_Q4_0,
+        .o = RR_Q_Q5_0,
+        .gate_up = RR_Q_Q4_1,
+        .down = RR_Q_Q8_0,
+        .output = RR_Q_Q8_0};
     const int32_t tokens[] = {5, 9, 2, 77, 31};
     char path[256];
     rr_diag diag = {0};
     rr_synth_file(&shape, path, sizeof path);
     rr_engine *engine = NULL;
-    rr_status status = rr_engine_open(&(rr_engine_params){.model_path = path, .caps = caps, .n_sessions = 2,
-                                                           .validation = getenv("REARANK_TEST_VALIDATION") != NULL},
-                                      &engine, &diag);
+    rr_status status = rr_engine_open(&(rr_engine_params){.model_path = path,
+                                          .caps = caps,
+                                          .n_sessions = 2,
+                                          .validation = getenv("REARANK_TEST_VALIDATION") != NULL},
+        &engine, &diag);
     remove(path);
     if (status == RR_E_DEVICE) {
         CHECK_SKIP("%s", diag.text);
@@ -66,8 +75,9 @@ static void check_graph(const char *caps) {
     CHECK_INT(n_rows_twice, n_rows);
     CHECK_INT(twice, 2 * once);
     rr_tokens out = {0};
-    CHECK_OK(rr_session_generate(sessions[1], &(rr_generate_params){.max_tokens = 3, .ignore_end = true}, &out, NULL, &diag),
-             diag);
+    CHECK_OK(rr_session_generate(sessions[1],
+                 &(rr_generate_params){.max_tokens = 3, .ignore_end = true}, &out, NULL, &diag),
+        diag);
     CHECK_INT(out.n, 3);
     (void)total(engine, &twice, &n_rows_twice);
     CHECK(n_rows_twice > n_rows);

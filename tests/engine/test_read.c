@@ -1,5 +1,6 @@
-/* What is read of a prompt: the same bits alone, in company, in any chunks, with a beginning that was reused or shared; right against the
- * reference; and a timeline that a reading left is good for what it says and no more. */
+/* What is read of a prompt: the same bits alone, in company, in any chunks, with a beginning that
+ * was reused or shared; right against the reference; and a timeline that a reading left is good for
+ * what it says and no more. */
 #include <math.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -11,11 +12,21 @@
 static char model_path[256];
 static const char *graph; /* under test */
 
-enum { N = 300, N_CONTEXT = 384, N_SPANS = 5, N_ROWS = 19, N_STATES = 4, LAYERS = 2, HEADS = 4, D_MODEL = 256 };
+enum {
+    N = 300,
+    N_CONTEXT = 384,
+    N_SPANS = 5,
+    N_ROWS = 19,
+    N_STATES = 4,
+    LAYERS = 2,
+    HEADS = 4,
+    D_MODEL = 256
+};
 static int32_t prompt[N];
 static const rr_token_span spans[N_SPANS] = {{0, 300}, {5, 60}, {60, 60}, {60, 133}, {200, 300}};
 static const uint32_t states[N_STATES] = {130, 131, 190, 299}, state_layers[LAYERS] = {1, 2};
-static uint32_t rows[N_ROWS]; /* the last 18 before the end and one further back: two slices, several chunks */
+/* the last 18 before the end and one further back: two slices, several chunks */
+static uint32_t rows[N_ROWS];
 static float factors[LAYERS * N_ROWS * HEADS];
 
 typedef struct result {
@@ -23,14 +34,28 @@ typedef struct result {
 } result;
 
 static rr_reading reading_of(result *out) {
-    return (rr_reading){.rows = rows, .n_rows = N_ROWS, .spans = spans, .n_spans = N_SPANS, .end_layer = LAYERS, .mass = out->mass,
-                        .factors = factors, .drawn = out->drawn, .states = states, .n_states = N_STATES, .state_layers = state_layers,
-                        .n_state_layers = LAYERS, .hidden = out->hidden};
+    return (rr_reading){.rows = rows,
+        .n_rows = N_ROWS,
+        .spans = spans,
+        .n_spans = N_SPANS,
+        .end_layer = LAYERS,
+        .mass = out->mass,
+        .factors = factors,
+        .drawn = out->drawn,
+        .states = states,
+        .n_states = N_STATES,
+        .state_layers = state_layers,
+        .n_state_layers = LAYERS,
+        .hidden = out->hidden};
 }
 
 static rr_engine *open_engine(uint32_t chunk, uint32_t n_sessions) {
-    const rr_engine_params params = {.model_path = model_path, .n_context = N_CONTEXT, .n_sessions = n_sessions, .prompt_chunk = chunk,
-                                     .graph = graph, .readings = true};
+    const rr_engine_params params = {.model_path = model_path,
+        .n_context = N_CONTEXT,
+        .n_sessions = n_sessions,
+        .prompt_chunk = chunk,
+        .graph = graph,
+        .readings = true};
     return small_open(&params);
 }
 
@@ -50,31 +75,36 @@ static void read_all(rr_session *session, result *out) {
 
 static void check_same(const char *what, const result *a, const result *b) {
     CHECK_MSG(memcmp(a->mass, b->mass, sizeof a->mass) == 0, "%s: masses differ", what);
-    CHECK_MSG(memcmp(a->drawn, b->drawn, sizeof a->drawn) == 0, "%s: what tokens drew differs", what);
-    CHECK_MSG(memcmp(a->hidden, b->hidden, sizeof a->hidden) == 0, "%s: hidden states differ", what);
+    CHECK_MSG(
+        memcmp(a->drawn, b->drawn, sizeof a->drawn) == 0, "%s: what tokens drew differs", what);
+    CHECK_MSG(
+        memcmp(a->hidden, b->hidden, sizeof a->hidden) == 0, "%s: hidden states differ", what);
 }
 
 static float mass_at(const result *r, uint32_t layer, uint32_t row, uint32_t head, uint32_t span) {
     return r->mass[((layer * N_ROWS + row) * HEADS + head) * N_SPANS + span];
 }
 
-/* A row's weights over all it sees add up to 1, over nothing to 0; what tokens draw adds up to what spans have. */
+/* A row's weights over all it sees add up to 1, over nothing to 0; what tokens draw adds up to what
+ * spans have. */
 static void check_sums(const result *r) {
     double drawn = 0, expected = 0;
     for (uint32_t l = 0; l < LAYERS; l++) {
         for (uint32_t i = 0; i < N_ROWS; i++) {
             for (uint32_t h = 0; h < HEADS; h++) {
-                CHECK_MSG(fabs((double)mass_at(r, l, i, h, 0) - 1) < 1e-5, "layer %u row %u head %u: %.7f", l, i, h,
-                          (double)mass_at(r, l, i, h, 0));
+                CHECK_MSG(fabs((double)mass_at(r, l, i, h, 0) - 1) < 1e-5,
+                    "layer %u row %u head %u: %.7f", l, i, h, (double)mass_at(r, l, i, h, 0));
                 CHECK(mass_at(r, l, i, h, 2) == 0);
-                expected += (double)factors[(l * N_ROWS + i) * HEADS + h] * (double)mass_at(r, l, i, h, 3);
+                expected +=
+                    (double)factors[(l * N_ROWS + i) * HEADS + h] * (double)mass_at(r, l, i, h, 3);
             }
         }
     }
     for (uint32_t j = spans[3].begin; j < spans[3].end; j++) {
         drawn += (double)r->drawn[j];
     }
-    CHECK_MSG(fabs(drawn - expected) < 1e-4 * expected, "tokens drew %g, spans have %g", drawn, expected);
+    CHECK_MSG(
+        fabs(drawn - expected) < 1e-4 * expected, "tokens drew %g, spans have %g", drawn, expected);
 }
 
 static void take_hidden(void *user, uint32_t layer, size_t position, const float *hidden) {
@@ -100,7 +130,9 @@ static void check_truth(rr_engine *engine, const result *r) {
         error += pow((double)r->hidden[i] - (double)expected[i], 2);
         all += pow((double)expected[i], 2);
     }
-    const double limit = strcmp(graph, "plain") == 0 ? 1e-8 : strcmp(graph, "lanes") == 0 ? 2e-6 : 5e-4;
+    const double limit = strcmp(graph, "plain") == 0 ? 1e-8
+        : strcmp(graph, "lanes") == 0                ? 2e-6
+                                                     : 5e-4;
     CHECK_MSG(error <= limit * all, "hidden states: error %g of %g", error, all);
     rr_ref_model_destroy(&ref);
 }
@@ -120,7 +152,8 @@ static void test_chunks(const result *expected) {
     }
 }
 
-/* Again in the same session; behind a sync, a shorter prompt, an answer; with a beginning that another session has. */
+/* Again in the same session; behind a sync, a shorter prompt, an answer; with a beginning that
+ * another session has. */
 static void test_reuse(const result *expected) {
     rr_diag diag = {0};
     static result found;
@@ -141,7 +174,9 @@ static void test_reuse(const result *expected) {
     CHECK_OK(rr_session_sync(c, prompt, 100, &diag), diag);
     rr_tokens out = {0};
     rr_generate_result generated;
-    CHECK_OK(rr_session_generate(c, &(rr_generate_params){.max_tokens = 5, .ignore_end = true}, &out, &generated, &diag), diag);
+    CHECK_OK(rr_session_generate(c, &(rr_generate_params){.max_tokens = 5, .ignore_end = true},
+                 &out, &generated, &diag),
+        diag);
     int32_t longer[N];
     memcpy(longer, prompt, sizeof longer);
     memcpy(longer + 100, out.ids, 4 * sizeof *longer);
@@ -216,7 +251,10 @@ static void *run_companion(void *user) {
     rr_generate_result generated;
     if (c->writes) {
         CHECK_OK(rr_session_sync(c->session, c->tokens, 90, &diag), diag);
-        CHECK_OK(rr_session_generate(c->session, &(rr_generate_params){.max_tokens = 12, .ignore_end = true}, &out, &generated, &diag), diag);
+        CHECK_OK(rr_session_generate(c->session,
+                     &(rr_generate_params){.max_tokens = 12, .ignore_end = true}, &out, &generated,
+                     &diag),
+            diag);
         memcpy(c->written, out.ids, sizeof c->written);
     } else {
         const rr_reading reading = reading_of(&c->found);
@@ -238,7 +276,8 @@ static void test_company(const result *expected) {
         other[i] = (prompt[i] + 3) % 300;
     }
     for (int i = 0; i < N_THREADS; i++) {
-        c[i] = (companion){.session = new_session(engine), .tokens = i == 1 ? other : prompt, .writes = i > 1};
+        c[i] = (companion){
+            .session = new_session(engine), .tokens = i == 1 ? other : prompt, .writes = i > 1};
     }
     run_companion(&c[2]);
     memcpy(alone, c[2].written, sizeof alone);
@@ -250,7 +289,8 @@ static void test_company(const result *expected) {
             pthread_join(threads[i], NULL);
         }
         check_same("in company", expected, &c[0].found);
-        CHECK(memcmp(alone, c[2].written, sizeof alone) == 0 && memcmp(alone, c[3].written, sizeof alone) == 0);
+        CHECK(memcmp(alone, c[2].written, sizeof alone) == 0 &&
+            memcmp(alone, c[3].written, sizeof alone) == 0);
     }
     for (int i = 0; i < N_THREADS; i++) {
         rr_session_destroy(&c[i].session);
@@ -260,7 +300,8 @@ static void test_company(const result *expected) {
 
 static void refuse(rr_session *session, rr_reading reading, const char *what) {
     rr_diag diag = {0};
-    CHECK_MSG(rr_session_read(session, prompt, N, &reading, &diag) == RR_E_USAGE, "%s: not refused", what);
+    CHECK_MSG(rr_session_read(session, prompt, N, &reading, &diag) == RR_E_USAGE, "%s: not refused",
+        what);
 }
 
 static void test_refused(void) {
@@ -301,7 +342,8 @@ static void test_refused(void) {
     CHECK_OK(rr_session_read(session, prompt, N, &reading, &diag), diag);
     rr_session_destroy(&session);
     small_close(&engine);
-    engine = small_open(&(rr_engine_params){.model_path = model_path, .n_context = N_CONTEXT, .graph = graph});
+    engine = small_open(
+        &(rr_engine_params){.model_path = model_path, .n_context = N_CONTEXT, .graph = graph});
     session = new_session(engine);
     refuse(session, reading_of(&r), "an engine without readings");
     rr_session_destroy(&session);

@@ -1,4 +1,5 @@
-/* rr_argmax, rr_sample and rr_choose: ties, NaN, seeds, the shape of the distribution, top-p's cut. */
+/* rr_argmax, rr_sample and rr_choose: ties, NaN, seeds, the shape of the distribution, top-p's
+ * cut. */
 #include <math.h>
 
 #include "runtime/engine/internal.h"
@@ -41,8 +42,9 @@ static void test_distribution(float temperature) {
     for (int i = 0; i < 4; i++) {
         double p = weights[i] / total;
         double bound = 5.0 * sqrt(DRAWS * p * (1.0 - p)) + 1.0;
-        CHECK_MSG(fabs(counts[i] - DRAWS * p) < bound, "temperature %g id %d: %d draws, expected %.0f", (double)temperature,
-                  i, counts[i], DRAWS * p);
+        CHECK_MSG(fabs(counts[i] - DRAWS * p) < bound,
+            "temperature %g id %d: %d draws, expected %.0f", (double)temperature, i, counts[i],
+            DRAWS * p);
     }
 }
 

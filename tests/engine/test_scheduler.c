@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L /* small_sleep_us */
-/* Threads that share passes: the same bits as alone, whoever is cancelled, is late or fails; passes are shared, by prompts and
- * generating sessions too, tokens of common prompts are computed once. */
+/* Threads that share passes: the same bits as alone, whoever is cancelled, is late or fails; passes
+ * are shared, by prompts and generating sessions too, tokens of common prompts are computed
+ * once. */
 #include <pthread.h>
 #include <unistd.h>
 
@@ -13,15 +14,23 @@ static uint32_t n_vocab;
 static const char *graph; /* under test */
 static int n_rounds;      /* up to N_ROUNDS */
 
-enum { N_THREADS = 8, N_ROUNDS = 3, N_PROMPT = 120, N_ANSWER = 20, N_CONTEXT = 256, CHUNK = 16, N_LONG = 224 };
+enum {
+    N_THREADS = 8,
+    N_ROUNDS = 3,
+    N_PROMPT = 120,
+    N_ANSWER = 20,
+    N_CONTEXT = 256,
+    CHUNK = 16,
+    N_LONG = 224
+};
 enum { PATIENCE_NS = 1000000000 };
 
 static rr_engine *open_engine(uint32_t n_sessions) {
     const rr_engine_params params = {.model_path = model_path,
-                                     .n_context = N_CONTEXT,
-                                     .n_sessions = n_sessions,
-                                     .prompt_chunk = CHUNK,
-                                     .graph = graph};
+        .n_context = N_CONTEXT,
+        .n_sessions = n_sessions,
+        .prompt_chunk = CHUNK,
+        .graph = graph};
     return small_open(&params);
 }
 
@@ -51,9 +60,11 @@ static void make_jobs(void) {
             j->n_prompt = 5 + next_random(&random) % (N_PROMPT - 5);
             size_t common = t % 2 == 0 ? 40 + next_random(&random) % 60 : 0;
             for (size_t i = 0; i < j->n_prompt; i++) {
-                j->prompt[i] = (int32_t)(i < common ? (i * 31 + (size_t)r * 7) % 280 : next_random(&random) % 280);
+                j->prompt[i] = (int32_t)(i < common ? (i * 31 + (size_t)r * 7) % 280
+                                                    : next_random(&random) % 280);
             }
-            j->params = (rr_generate_params){.max_tokens = N_ANSWER, .ignore_end = true, .seed = 100u + (uint64_t)t};
+            j->params = (rr_generate_params){
+                .max_tokens = N_ANSWER, .ignore_end = true, .seed = 100u + (uint64_t)t};
             if (t % 3 == 2) {
                 j->params.temperature = 0.8f;
                 j->params.top_p = 0.9f;
@@ -62,7 +73,8 @@ static void make_jobs(void) {
     }
 }
 
-/* What a thread found, looked at when it is over: the counts of checks are not shared by threads. */
+/* What a thread found, looked at when it is over: the counts of checks are not shared by
+ * threads. */
 typedef struct outcome {
     rr_status status;
     rr_diag diag;
@@ -82,18 +94,21 @@ static rr_status run_job(rr_session *session, const job *j, outcome *o) {
     o->last_same = memcmp(logits, j->last_logits, bytes) == 0;
 fail:
     /* of one that was cut the beginning */
-    o->answer_same = found.n == 0 ? status != RR_OK
-                                  : found.n <= j->answer.n && (status != RR_OK || found.n == j->answer.n) &&
-                                        memcmp(found.ids, j->answer.ids, found.n * sizeof *found.ids) == 0;
+    o->answer_same = found.n == 0
+        ? status != RR_OK
+        : found.n <= j->answer.n && (status != RR_OK || found.n == j->answer.n) &&
+            memcmp(found.ids, j->answer.ids, found.n * sizeof *found.ids) == 0;
     rr_tokens_destroy(&found);
     o->status = status;
     return status;
 }
 
-/* The same answer as a grammar would write it: some of its tokens at once, then the logits of a few ids. */
+/* The same answer as a grammar would write it: some of its tokens at once, then the logits of a few
+ * ids. */
 static rr_status write_job(rr_session *session, const job *j, uint64_t random, outcome *o) {
     static const int32_t few[] = {60, 3, 31, 0};
-    enum { N_FEW = sizeof few / sizeof few[0], N_FED = N_ANSWER - 1 }; /* the last token is never fed back */
+    /* the last token is never fed back */
+    enum { N_FEW = sizeof few / sizeof few[0], N_FED = N_ANSWER - 1 };
     int32_t tokens[N_PROMPT + N_ANSWER];
     float found[N_FEW];
     rr_status status = RR_OK;
@@ -104,11 +119,13 @@ static rr_status write_job(rr_session *session, const job *j, uint64_t random, o
     for (size_t n = 0; n < N_FED;) {
         n += 1 + next_random(&random) % 6;
         n = n < N_FED ? n : N_FED;
-        RR_TRY_GOTO(rr_session_logits_of(session, tokens, j->n_prompt + n, few, N_FEW, found, &o->diag));
+        RR_TRY_GOTO(
+            rr_session_logits_of(session, tokens, j->n_prompt + n, few, N_FEW, found, &o->diag));
         o->answer_same = o->answer_same && rr_session_n_tokens(session) == j->n_prompt + n;
     }
     for (int i = 0; i < N_FEW; i++) {
-        o->last_same = o->last_same && memcmp(&found[i], &j->last_logits[few[i]], sizeof *found) == 0;
+        o->last_same =
+            o->last_same && memcmp(&found[i], &j->last_logits[few[i]], sizeof *found) == 0;
     }
 fail:
     o->status = status;
@@ -137,7 +154,8 @@ static void run_alone(void) {
             CHECK_INT(j->answer.n, N_ANSWER);
             CHECK_OK(rr_session_logits(session, &logits, &diag), diag);
             memcpy(j->last_logits, logits, bytes);
-            n_rows += N_ANSWER - 1 + (j->params.temperature > 0.0f ? 0 : 1); /* a greedy one's last logits are made anew */
+            /* a greedy one's last logits are made anew */
+            n_rows += N_ANSWER - 1 + (j->params.temperature > 0.0f ? 0 : 1);
             rr_session_destroy(&session);
         }
     }
@@ -175,13 +193,16 @@ static void *work(void *user) {
     uint64_t random = 5u + (uint64_t)w->index;
     for (int r = 0; r < n_rounds; r++) {
         if (w->most_ns > 0) {
-            const uint64_t time_ns = w->index == 0 && r == 0 ? 1 : next_random(&random) % w->most_ns; /* one is late for sure */
+            /* one is late for sure */
+            const uint64_t time_ns =
+                w->index == 0 && r == 0 ? 1 : next_random(&random) % w->most_ns;
             rr_session_deadline(w->session, rr_time_ns() + time_ns);
             run_job(w->session, &jobs[w->index][r], &w->hurried[r]);
             rr_session_deadline(w->session, 0);
         }
         if (w->writes) {
-            write_job(w->session, &jobs[w->index][r], (uint64_t)(w->index * N_ROUNDS + r), &w->outcomes[r]);
+            write_job(w->session, &jobs[w->index][r], (uint64_t)(w->index * N_ROUNDS + r),
+                &w->outcomes[r]);
         } else {
             run_job(w->session, &jobs[w->index][r], &w->outcomes[r]);
         }
@@ -190,12 +211,15 @@ static void *work(void *user) {
     return NULL;
 }
 
-/* `n_writers`: so many of the threads write their answers; `n_hurried`: so many of them, at most `most_ns` a time. */
-static void start_all(rr_engine *engine, worker *workers, int n_writers, int n_hurried, uint64_t most_ns) {
+/* `n_writers`: so many of the threads write their answers; `n_hurried`: so many of them, at most
+ * `most_ns` a time. */
+static void start_all(
+    rr_engine *engine, worker *workers, int n_writers, int n_hurried, uint64_t most_ns) {
     rr_diag diag = {0};
     atomic_store(&n_at_work, N_THREADS);
     for (int t = 0; t < N_THREADS; t++) {
-        workers[t] = (worker){.index = t, .writes = t < n_writers, .most_ns = t < n_hurried ? most_ns : 0};
+        workers[t] =
+            (worker){.index = t, .writes = t < n_writers, .most_ns = t < n_hurried ? most_ns : 0};
         CHECK_OK(rr_session_create(engine, &workers[t].session, &diag), diag);
     }
     for (int t = 0; t < N_THREADS; t++) {
@@ -219,8 +243,10 @@ static void finish(worker *workers) {
 }
 
 static void check_outcome(int t, int r, const outcome *o) {
-    CHECK_MSG(o->status == RR_OK, "thread %d round %d: status %d: %s", t, r, (int)o->status, o->diag.text);
-    CHECK_MSG(o->prompt_same, "thread %d round %d: the prompt's logits are not those of alone", t, r);
+    CHECK_MSG(o->status == RR_OK, "thread %d round %d: status %d: %s", t, r, (int)o->status,
+        o->diag.text);
+    CHECK_MSG(
+        o->prompt_same, "thread %d round %d: the prompt's logits are not those of alone", t, r);
     CHECK_MSG(o->answer_same, "thread %d round %d: the answer is not that of alone", t, r);
     CHECK_MSG(o->last_same, "thread %d round %d: the last logits are not those of alone", t, r);
 }
@@ -250,18 +276,21 @@ static void test_together(void) {
             n_prompt += jobs[t][r].n_prompt;
         }
     }
-    printf("%s: %d rows in %d decode passes, %d prompt tokens computed in %d, %d shared; %d passes were both\n", graph,
-           (int)stats.decode_rows, (int)stats.n_decode_passes, (int)stats.prompt_tokens, (int)stats.n_prompt_passes,
-           (int)stats.shared_tokens, n_of_both(engine));
+    printf(
+        "%s: %d rows in %d decode passes, %d prompt tokens computed in %d, %d shared; %d passes were both\n",
+        graph, (int)stats.decode_rows, (int)stats.n_decode_passes, (int)stats.prompt_tokens,
+        (int)stats.n_prompt_passes, (int)stats.shared_tokens, n_of_both(engine));
     CHECK(n_of_both(engine) > 0);
-    CHECK_MSG(stats.decode_rows >= 2 * stats.n_decode_passes, "%d rows in %d passes: few passes are shared",
-              (int)stats.decode_rows, (int)stats.n_decode_passes);
+    CHECK_MSG(stats.decode_rows >= 2 * stats.n_decode_passes,
+        "%d rows in %d passes: few passes are shared", (int)stats.decode_rows,
+        (int)stats.n_decode_passes);
     CHECK(stats.shared_tokens > 0);
     CHECK(stats.prompt_tokens + stats.shared_tokens <= n_prompt);
     small_close(&engine);
 }
 
-/* Half of the threads write what the others generate: nobody sees anything of it, and all writers together want a part of the head. */
+/* Half of the threads write what the others generate: nobody sees anything of it, and all writers
+ * together want a part of the head. */
 static void test_writers(void) {
     rr_engine *engine = open_engine(N_THREADS);
     worker workers[N_THREADS];
@@ -277,19 +306,21 @@ static void test_writers(void) {
     small_close(&engine);
 }
 
-/* Whether the job was ended by `status`: it has then the beginning of what it would have had, else all of it. */
+/* Whether the job was ended by `status`: it has then the beginning of what it would have had, else
+ * all of it. */
 static bool check_ended(int t, int r, const outcome *o, rr_status status) {
     if (o->status == RR_OK) {
         check_outcome(t, r, o);
         return false;
     }
     CHECK_INT(o->status, status);
-    CHECK_MSG(o->answer_same, "thread %d round %d: an answer that was ended is not the beginning of the whole", t, r);
+    CHECK_MSG(o->answer_same,
+        "thread %d round %d: an answer that was ended is not the beginning of the whole", t, r);
     return true;
 }
 
-/* Threads 0 … 3 are cancelled at any moment: what they have is the beginning of what they would have had, and the others see
- * nothing of it. */
+/* Threads 0 … 3 are cancelled at any moment: what they have is the beginning of what they would
+ * have had, and the others see nothing of it. */
 static void test_cancels(void) {
     enum { N_VICTIMS = N_THREADS / 2 };
     rr_engine *engine = open_engine(N_THREADS);
@@ -320,8 +351,8 @@ static void test_cancels(void) {
     small_close(&engine);
 }
 
-/* Threads 0 … 3 meet deadlines at any moment: what they have is the beginning of what they would have had, soon after they have
- * all of it with the same bits, and the others see nothing of it. */
+/* Threads 0 … 3 meet deadlines at any moment: what they have is the beginning of what they would
+ * have had, soon after they have all of it with the same bits, and the others see nothing of it. */
 static void test_deadlines(void) {
     enum { N_VICTIMS = N_THREADS / 2 };
     rr_engine *engine = open_engine(N_THREADS);
@@ -371,7 +402,8 @@ static void *run_holder(void *user) {
 
 static void *run_late(void *user) {
     worker *w = user;
-    w->outcomes[0].status = rr_session_sync(w->session, jobs[0][0].prompt, jobs[0][0].n_prompt, &w->outcomes[0].diag);
+    w->outcomes[0].status =
+        rr_session_sync(w->session, jobs[0][0].prompt, jobs[0][0].n_prompt, &w->outcomes[0].diag);
     return NULL;
 }
 
@@ -448,12 +480,13 @@ static int last_chunk_of(int number) {
     return last;
 }
 
-/* Prompts that wait together: a short one overtakes long ones, of equal ones the first to go on ends before the other has come
- * far. */
+/* Prompts that wait together: a short one overtakes long ones, of equal ones the first to go on
+ * ends before the other has come far. */
 static void test_order_of_prompts(void) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(1 + N_READERS);
-    rr_scheduler_set_patience(engine, PATIENCE_NS); /* a thread that is slow to come back loses no turn */
+    /* a thread that is slow to come back loses no turn */
+    rr_scheduler_set_patience(engine, PATIENCE_NS);
     static const int32_t any[CHUNK] = {1, 2, 3};
     holder h = {.tokens = any};
     pthread_t thread;
@@ -487,8 +520,10 @@ static void test_order_of_prompts(void) {
     for (int i = 0; i < first; i++) {
         of_other += order[i] == (a < b ? 1 : 0);
     }
-    CHECK_MSG(last_chunk_of(2) < first, "the short prompt ended at %d, the first long one at %d", last_chunk_of(2), first);
-    CHECK_MSG(of_other < N_LONG / CHUNK / 2, "%d chunks of the other when one of two equal prompts ended", of_other);
+    CHECK_MSG(last_chunk_of(2) < first, "the short prompt ended at %d, the first long one at %d",
+        last_chunk_of(2), first);
+    CHECK_MSG(of_other < N_LONG / CHUNK / 2,
+        "%d chunks of the other when one of two equal prompts ended", of_other);
     CHECK_OK(h.status, diag);
     rr_session_destroy(&h.session);
     small_close(&engine);
@@ -541,8 +576,8 @@ static void *talk(void *user) {
     return NULL;
 }
 
-/* While a long prompt is computed a generating session goes on, about a token a chunk and in its pass, and the prompt ends before
- * it does. */
+/* While a long prompt is computed a generating session goes on, about a token a chunk and in its
+ * pass, and the prompt ends before it does. */
 static void test_turns(void) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(2);
@@ -567,11 +602,11 @@ static void test_turns(void) {
     atomic_store(&t.stop, true);
     pthread_join(thread, NULL);
     CHECK_OK(t.status, diag);
-    printf("%s: %d tokens generated beside %d chunks, %d in their passes\n", graph, during, N_LONG / CHUNK,
-           n_of_both(engine));
+    printf("%s: %d tokens generated beside %d chunks, %d in their passes\n", graph, during,
+        N_LONG / CHUNK, n_of_both(engine));
     CHECK(n_of_both(engine) >= N_LONG / CHUNK / 2);
-    CHECK_MSG(during >= N_LONG / CHUNK / 2 && before + during < N_CONTEXT - 5, "%d tokens beside %d chunks", during,
-              N_LONG / CHUNK);
+    CHECK_MSG(during >= N_LONG / CHUNK / 2 && before + during < N_CONTEXT - 5,
+        "%d tokens beside %d chunks", during, N_LONG / CHUNK);
     rr_session_destroy(&t.session);
     rr_session_destroy(&reader);
     small_close(&engine);

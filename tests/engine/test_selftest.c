@@ -1,4 +1,5 @@
-/* The self-test on this machine's device, which for this is no software device: what it finds, what it remembers. */
+/* The self-test on this machine's device, which for this is no software device: what it finds, what
+ * it remembers. */
 #define _DEFAULT_SOURCE /* setenv(), MAP_ANONYMOUS */
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +20,9 @@ static rr_vk_device *open_device(void) {
     rr_vk_device *device = NULL;
     rr_diag diag = {0};
     const rr_device_info *info = rr_vk_device_info_at(instance, 0);
-    CHECK_OK(rr_vk_device_open(instance, 0, info->caps_reported & ~(uint32_t)RR_CAP_CPU, &device, &diag), diag);
+    CHECK_OK(
+        rr_vk_device_open(instance, 0, info->caps_reported & ~(uint32_t)RR_CAP_CPU, &device, &diag),
+        diag);
     return device;
 }
 
@@ -50,8 +53,8 @@ static void test_cases(rr_vk_device *device) {
             bool differs = false;
             CHECK_OK(rr_selftest_case(bench, i, all, caps[c], &differs, &f, &diag), diag);
             if (differs) {
-                printf("%-40s error %.2g of the limit, %.0f us with, %.0f without\n", f.name, f.error, f.with_ns / 1e3,
-                       f.without_ns / 1e3);
+                printf("%-40s error %.2g of the limit, %.0f us with, %.0f without\n", f.name,
+                    f.error, f.with_ns / 1e3, f.without_ns / 1e3);
                 CHECK_MSG(f.error <= 1, "%s", f.name);
                 CHECK(f.with_ns > 0 && f.without_ns > 0);
             }
@@ -97,23 +100,27 @@ static void test_crashes(rr_vk_device *device) {
     uint32_t drop = 0;
     rr_diag diag = {0};
     for (uint32_t tries = 1; (info->caps & RR_CAP_SUBGROUP) != 0 && tries <= 2; tries++) {
-        rr_selftest_keep(info, &(rr_selftest_verdict){.tested = rest, .trying = RR_CAP_SUBGROUP, .tries = tries});
+        rr_selftest_keep(info,
+            &(rr_selftest_verdict){.tested = rest, .trying = RR_CAP_SUBGROUP, .tries = tries});
         CHECK_OK(rr_selftest(device, &(rr_selftest_limits){.time = INFINITY}, &drop, &diag), diag);
         CHECK_INT(drop, tries < 2 ? 0 : RR_CAP_SUBGROUP);
         CHECK_INT(rr_selftest_recall(info).trying, 0);
     }
 }
 
-/* A kernel at whose making the driver ends the process: the module's words lie where nothing can be read. */
+/* A kernel at whose making the driver ends the process: the module's words lie where nothing can be
+ * read. */
 static void die_of_kernel(uint32_t caps) {
     const long page = sysconf(_SC_PAGESIZE);
-    uint32_t *spirv = mmap(NULL, (size_t)page * 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint32_t *spirv =
+        mmap(NULL, (size_t)page * 2, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     spirv[0] = 0x07230203; /* SPIR-V's magic number: all that is looked at here */
     mprotect((char *)spirv + page, (size_t)page, PROT_NONE);
     rr_vk_device *device = open_device();
     rr_vk_kernel *kernel = NULL;
     rr_diag diag = {0};
-    const rr_vk_kernel_params params = {.label = "deadly", .spirv = spirv, .spirv_bytes = (size_t)page * 2, .caps = caps};
+    const rr_vk_kernel_params params = {
+        .label = "deadly", .spirv = spirv, .spirv_bytes = (size_t)page * 2, .caps = caps};
     (void)rr_vk_kernel_create(device, &params, &kernel, &diag);
     _exit(0);
 }
@@ -131,10 +138,12 @@ static void crash_in_child(uint32_t caps) {
         _exit(0);
     }
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
-    CHECK_MSG(!(WIFEXITED(status) && WEXITSTATUS(status) == 0), "the kernel was made, or refused in peace");
+    CHECK_MSG(!(WIFEXITED(status) && WEXITSTATUS(status) == 0),
+        "the kernel was made, or refused in peace");
 }
 
-/* A process that died of a kernel is not followed by a second one: what the kernel needed is left out at once, and only that. */
+/* A process that died of a kernel is not followed by a second one: what the kernel needed is left
+ * out at once, and only that. */
 static void test_deadly_kernels(void) {
     rr_vk_device *device = open_device();
     if (device == NULL || (rr_vk_info(device)->caps & RR_CAP_SUBGROUP) == 0) {
@@ -185,7 +194,8 @@ static void test_files(rr_vk_device *device) {
         CHECK_OK(rr_file_write_atomic(path, text.data, cut, &diag), diag);
         CHECK_MSG(rr_selftest_recall(info).tested == 0, "cut to %zu of %zu bytes", cut, text.bytes);
     }
-    static const char *const bad[] = {"", "rearank selftest 2\n", "\xff\xfe\x00", "rearank selftest 1\ndriver zz shaders 1\n"};
+    static const char *const bad[] = {
+        "", "rearank selftest 2\n", "\xff\xfe\x00", "rearank selftest 1\ndriver zz shaders 1\n"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         CHECK_OK(rr_file_write_atomic(path, bad[i], strlen(bad[i]), &diag), diag);
         CHECK_INT(rr_selftest_recall(info).tested, 0);
@@ -215,8 +225,9 @@ static void test_unwritable(rr_vk_device *device) {
     said[fread(said, 1, sizeof said - 1, file)] = '\0';
     fclose(file);
     setenv("REARANK_CACHE", folder, 1);
-    CHECK_MSG(strstr(said, "self-test: not remembered, the next start repeats it: ") != NULL && strstr(said, in_the_way) != NULL, "%s",
-              said);
+    CHECK_MSG(strstr(said, "self-test: not remembered, the next start repeats it: ") != NULL &&
+            strstr(said, in_the_way) != NULL,
+        "%s", said);
 }
 
 int main(void) {

@@ -1,4 +1,5 @@
-/* Sessions on a synthetic model: the same bits whatever the chunking, the company and the reuse; errors; cancel and deadline. */
+/* Sessions on a synthetic model: the same bits whatever the chunking, the company and the reuse;
+ * errors; cancel and deadline. */
 #include <unistd.h>
 
 #include "runtime/base/thread.h"
@@ -14,10 +15,10 @@ static int32_t prompt[N_LONG];
 
 static rr_engine *open_engine_for(uint32_t n_context, uint32_t n_sessions, uint32_t chunk) {
     const rr_engine_params params = {.model_path = model_path,
-                                     .n_context = n_context,
-                                     .n_sessions = n_sessions,
-                                     .prompt_chunk = chunk,
-                                     .graph = graph};
+        .n_context = n_context,
+        .n_sessions = n_sessions,
+        .prompt_chunk = chunk,
+        .graph = graph};
     return small_open(&params);
 }
 
@@ -45,7 +46,8 @@ static void check_same(const char *what, const float *a, const float *b) {
     CHECK_MSG(memcmp(a, b, n_vocab * sizeof *a) == 0, "%s: logits differ", what);
 }
 
-/* The first n tokens cut in each of these ways end in the same logits, which are left in `expected`. */
+/* The first n tokens cut in each of these ways end in the same logits, which are left in
+ * `expected`. */
 static void test_chunks(size_t n, const uint32_t *chunks, size_t n_chunks, float *expected) {
     float *found = malloc(n_vocab * sizeof *found);
     for (size_t i = 0; i < n_chunks; i++) {
@@ -100,7 +102,8 @@ static void test_company(void) {
             const float *logits = NULL;
             CHECK_OK(rr_engine_decode(engine, &sessions[i], &token, 1, &diag), diag);
             CHECK_OK(rr_session_logits(sessions[i], &logits, &diag), diag);
-            memcpy(alone + ((size_t)i * STEPS + (size_t)s) * n_vocab, logits, n_vocab * sizeof *logits);
+            memcpy(alone + ((size_t)i * STEPS + (size_t)s) * n_vocab, logits,
+                n_vocab * sizeof *logits);
         }
     }
     static const int counts[] = {2, 3, 5, 8, 9, 17, 31, 32};
@@ -116,7 +119,8 @@ static void test_company(void) {
             for (int i = 0; i < counts[c]; i++) {
                 const float *logits = NULL;
                 CHECK_OK(rr_session_logits(sessions[i], &logits, &diag), diag);
-                check_same("row in company", alone + ((size_t)i * STEPS + (size_t)s) * n_vocab, logits);
+                check_same(
+                    "row in company", alone + ((size_t)i * STEPS + (size_t)s) * n_vocab, logits);
             }
         }
     }
@@ -134,15 +138,16 @@ static void test_company(void) {
     small_close(&engine);
 }
 
-/* A token alone takes a layer in one dispatch where workgroups meet. When they suddenly do not, the pass is done again without;
- * its bits, and those of later passes, are the same. */
+/* A token alone takes a layer in one dispatch where workgroups meet. When they suddenly do not, the
+ * pass is done again without; its bits, and those of later passes, are the same. */
 static void test_meeting(void) {
     enum { STEPS = 3, MOST = 64 };
     rr_diag diag = {0};
     const uint32_t n_cpus = rr_cpu_count(), too_many = 2 * n_cpus < MOST ? 2 * n_cpus + 1 : MOST;
     rr_engine *engine = open_engine(1, 64);
     rr_session *session = new_session(engine);
-    float *before = malloc((size_t)STEPS * n_vocab * sizeof *before), *found = malloc(n_vocab * sizeof *found);
+    float *before = malloc((size_t)STEPS * n_vocab * sizeof *before),
+          *found = malloc(n_vocab * sizeof *found);
     bool met = rr_resident_is_on(engine);
     if (!met) {
         puts("workgroups do not meet here: nothing to lose");
@@ -170,7 +175,8 @@ static void test_meeting(void) {
     small_close(&engine);
 }
 
-/* All logits in one call equal those of growing prompts to rounding: the head runs in another kernel family there. */
+/* All logits in one call equal those of growing prompts to rounding: the head runs in another
+ * kernel family there. */
 typedef struct seen {
     size_t n;
     double worst;
@@ -201,13 +207,15 @@ static void test_logits_all(const float *expected) {
     small_close(&engine);
 }
 
-/* Tokens that a grammar wrote, in one pass with part of the head, against the same ones decoded token by token. */
+/* Tokens that a grammar wrote, in one pass with part of the head, against the same ones decoded
+ * token by token. */
 static void test_written(void) {
     enum { START = 60, MOST = 45 };
     rr_diag diag = {0};
     rr_engine *engine = open_engine(1, 64);
     rr_session *session = new_session(engine);
-    float *alone = malloc((size_t)MOST * n_vocab * sizeof *alone), *scratch = malloc(n_vocab * sizeof *scratch);
+    float *alone = malloc((size_t)MOST * n_vocab * sizeof *alone),
+          *scratch = malloc(n_vocab * sizeof *scratch);
     sync_logits(session, START, scratch);
     for (size_t i = 0; i < MOST; i++) {
         const float *logits = NULL;
@@ -215,24 +223,31 @@ static void test_written(void) {
         CHECK_OK(rr_session_logits(session, &logits, &diag), diag);
         memcpy(alone + i * n_vocab, logits, n_vocab * sizeof *logits);
     }
-    const int32_t few[] = {15, 24, 60, 0}, most[] = {(int32_t)n_vocab - 1, 3}, bad[] = {1, (int32_t)n_vocab}, worse[] = {-1};
+    const int32_t few[] = {15, 24, 60, 0}, most[] = {(int32_t)n_vocab - 1, 3},
+                  bad[] = {1, (int32_t)n_vocab}, worse[] = {-1};
     static const size_t counts[] = {1, 2, 4, 9, 32, 33, MOST};
     float found[4];
     sync_logits(session, START, scratch);
-    CHECK_OK(rr_session_logits_of(session, prompt, START, few, 4, found, &diag), diag); /* a prompt's own, as they are */
+    /* a prompt's own, as they are */
+    CHECK_OK(rr_session_logits_of(session, prompt, START, few, 4, found, &diag), diag);
     for (size_t i = 0; i < 4; i++) {
         CHECK(memcmp(&found[i], &scratch[few[i]], sizeof *found) == 0);
     }
     for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
         const float *expected = alone + (counts[c] - 1) * n_vocab;
         sync_logits(session, START, scratch);
-        CHECK_OK(rr_session_logits_of(session, prompt, START + counts[c], few, 4, found, &diag), diag);
+        CHECK_OK(
+            rr_session_logits_of(session, prompt, START + counts[c], few, 4, found, &diag), diag);
         for (size_t i = 0; i < 4; i++) {
-            CHECK_MSG(memcmp(&found[i], &expected[few[i]], sizeof *found) == 0, "%zu written: logit of %d is %a, expected %a",
-                      counts[c], few[i], (double)found[i], (double)expected[few[i]]);
+            CHECK_MSG(memcmp(&found[i], &expected[few[i]], sizeof *found) == 0,
+                "%zu written: logit of %d is %a, expected %a", counts[c], few[i], (double)found[i],
+                (double)expected[few[i]]);
         }
-        CHECK_OK(rr_session_logits_of(session, prompt, START + counts[c], most, 2, found, &diag), diag); /* already there */
-        CHECK(memcmp(&found[0], &expected[most[0]], sizeof *found) == 0 && memcmp(&found[1], &expected[3], sizeof *found) == 0);
+        /* already there */
+        CHECK_OK(
+            rr_session_logits_of(session, prompt, START + counts[c], most, 2, found, &diag), diag);
+        CHECK(memcmp(&found[0], &expected[most[0]], sizeof *found) == 0 &&
+            memcmp(&found[1], &expected[3], sizeof *found) == 0);
         CHECK_INT(rr_session_n_tokens(session), START + counts[c]);
     }
     /* on from there as after decoded tokens, and the whole logits are to be had */
@@ -248,10 +263,12 @@ static void test_written(void) {
     CHECK(strstr(diag.text, "choice 1") != NULL);
     CHECK_INT(rr_session_logits_of(session, prompt, START, worse, 1, found, &diag), RR_E_USAGE);
     CHECK_INT(rr_session_logits_of(session, prompt, START, few, 0, found, &diag), RR_E_USAGE);
-    CHECK_INT(rr_session_logits_of(session, prompt, N_CONTEXT + 1, few, 4, found, &diag), RR_E_USAGE);
+    CHECK_INT(
+        rr_session_logits_of(session, prompt, N_CONTEXT + 1, few, 4, found, &diag), RR_E_USAGE);
     rr_session_cancel(session);
     CHECK_INT(rr_session_logits_of(session, prompt, START, few, 4, found, &diag), RR_E_CANCELLED);
-    CHECK_OK(rr_session_logits_of(session, prompt, START, few, 4, found, &diag), diag); /* usable again */
+    /* usable again */
+    CHECK_OK(rr_session_logits_of(session, prompt, START, few, 4, found, &diag), diag);
     free(alone);
     free(scratch);
     rr_session_destroy(&session);
@@ -285,7 +302,8 @@ static void test_generate(void) {
     CHECK_OK(rr_session_generate(session, &params, &second, &result, &diag), diag);
     CHECK(first.n == second.n && memcmp(first.ids, second.ids, first.n * sizeof *first.ids) == 0);
 
-    params = (rr_generate_params){.max_tokens = 20, .temperature = 1.0f, .top_p = 0.95f, .seed = 11};
+    params =
+        (rr_generate_params){.max_tokens = 20, .temperature = 1.0f, .top_p = 0.95f, .seed = 11};
     rr_tokens_destroy(&first);
     rr_tokens_destroy(&second);
     CHECK_OK(rr_session_sync(session, prompt, 40, &diag), diag);
@@ -317,7 +335,8 @@ static void test_generate(void) {
     params = (rr_generate_params){.max_tokens = 0};
     CHECK_OK(rr_session_sync(session, prompt, N_PROMPT, &diag), diag);
     CHECK_OK(rr_session_generate(session, &params, &full, &result, &diag), diag);
-    CHECK(result.stop == RR_STOP_END || (result.stop == RR_STOP_CONTEXT && full.n == 256 - N_PROMPT + 1));
+    CHECK(result.stop == RR_STOP_END ||
+        (result.stop == RR_STOP_CONTEXT && full.n == 256 - N_PROMPT + 1));
     rr_tokens_destroy(&first);
     rr_tokens_destroy(&second);
     rr_tokens_destroy(&third);
@@ -340,7 +359,8 @@ static bool end_time_at_token(void *user, int32_t id) {
     return true;
 }
 
-/* Deadlines before and within every call; afterwards the session gives the bits that it would have given. */
+/* Deadlines before and within every call; afterwards the session gives the bits that it would have
+ * given. */
 static void test_deadlines(const float *expected) {
     enum { CHUNK = 16, START = 40 };
     static const int32_t few[] = {60, 3};
@@ -419,7 +439,8 @@ static void test_deadline_in_a_pass(const float *expected) {
     for (uint64_t i = 1; i < 8; i++) {
         rr_session_deadline(session, rr_time_ns() + took_ns * i / 8);
         rr_status status = rr_session_sync(session, prompt + i % 2, N_PROMPT, &diag);
-        CHECK(status == RR_OK || (status == RR_E_DEADLINE && rr_session_n_tokens(session) % N_PROMPT == 0));
+        CHECK(status == RR_OK ||
+            (status == RR_E_DEADLINE && rr_session_n_tokens(session) % N_PROMPT == 0));
         engine->layer_row_ns[RR_PREFILL] = 1e9;
     }
     rr_session_deadline(session, 0);

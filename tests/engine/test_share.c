@@ -1,4 +1,5 @@
-/* Prompts that begin alike and forks: shared KV gives the bits of computed KV; what was generated is never taken for a prompt. */
+/* Prompts that begin alike and forks: shared KV gives the bits of computed KV; what was generated
+ * is never taken for a prompt. */
 #include <unistd.h>
 
 #include "tests/engine/small.h"
@@ -12,10 +13,10 @@ static int32_t prompt[N_PROMPT];
 
 static rr_engine *open_engine(void) {
     const rr_engine_params params = {.model_path = model_path,
-                                     .n_context = N_CONTEXT,
-                                     .n_sessions = 3,
-                                     .prompt_chunk = CHUNK,
-                                     .graph = graph};
+        .n_context = N_CONTEXT,
+        .n_sessions = 3,
+        .prompt_chunk = CHUNK,
+        .graph = graph};
     return small_open(&params);
 }
 
@@ -26,7 +27,8 @@ static rr_session *new_session(rr_engine *engine) {
     return session;
 }
 
-static void sync_to(rr_session *session, const int32_t *tokens, size_t n, size_t n_shared, float *out) {
+static void sync_to(
+    rr_session *session, const int32_t *tokens, size_t n, size_t n_shared, float *out) {
     rr_diag diag = {0};
     const float *logits = NULL;
     CHECK_OK(rr_session_sync(session, tokens, n, &diag), diag);
@@ -53,12 +55,14 @@ static void test_common_prompts(rr_engine *engine) {
     sync_to(a, prompt, 70, 0, found);
     sync_to(b, prompt, N_PROMPT, 70, found);
     check_same("the first 70 tokens shared", expected, found);
-    sync_to(c, prompt, N_PROMPT, N_PROMPT - 1, found); /* the longer of two; the last token's logits are computed */
+    /* the longer of two; the last token's logits are computed */
+    sync_to(c, prompt, N_PROMPT, N_PROMPT - 1, found);
     check_same("all but the last token shared", expected, found);
     sync_to(a, prompt, N_PROMPT, N_PROMPT - 1 - 70, found);
     check_same("shared behind what the session had", expected, found);
     CHECK_INT(rr_session_n_reused(a), 70);
-    sync_to(a, prompt, 40, 0, found); /* b and c hold this; 39 of it a has itself, one token is not worth sharing */
+    /* b and c hold this; 39 of it a has itself, one token is not worth sharing */
+    sync_to(a, prompt, 40, 0, found);
     sync_to(b, prompt + 1, 40, 0, found);
     sync_to(c, prompt + 2, 40, 0, found);
     sync_to(c, prompt, N_PROMPT, 40, found); /* a had more once; what it let go is not taken */
@@ -70,7 +74,8 @@ static void test_common_prompts(rr_engine *engine) {
     free(found);
 }
 
-/* A donor's generated tokens went through other kernels: another session whose prompt holds them computes them. */
+/* A donor's generated tokens went through other kernels: another session whose prompt holds them
+ * computes them. */
 static void test_generated_is_no_prompt(rr_engine *engine) {
     rr_diag diag = {0};
     float *expected = malloc(n_vocab * sizeof *expected), *found = malloc(n_vocab * sizeof *found);
@@ -113,7 +118,8 @@ static void test_fork(rr_engine *engine) {
         CHECK_INT(rr_session_n_tokens(b), n);
         CHECK_OK(rr_session_logits(b, &logits, &diag), diag);
         memcpy(found, logits, n_vocab * sizeof *found);
-        /* what the fork's last token gave where it was first computed: cut back, then the same role again */
+        /* what the fork's last token gave where it was first computed: cut back, then the same role
+         * again */
         if (n > 50) {
             sync_to(a, prompt, 50, 0, expected);
             for (size_t t = 50; t < n; t++) {

@@ -1,5 +1,5 @@
-/* Drafted tokens: the output, the timeline and the logits are the bytes of plain greedy decoding, whatever is drafted, alone and
- * in company; right drafts save passes. */
+/* Drafted tokens: the output, the timeline and the logits are the bytes of plain greedy decoding,
+ * whatever is drafted, alone and in company; right drafts save passes. */
 #include <pthread.h>
 #include <unistd.h>
 
@@ -10,7 +10,15 @@ static char model_path[256], other_path[256]; /* the same shape and vocabulary, 
 static uint32_t n_vocab;
 static const char *graph; /* under test */
 
-enum { N_WINDOWS = 200, N_FEW = 24, N_FAST = 8, N_THREADS = 8, N_PROMPT = 60, N_ANSWER = 40, N_CONTEXT = 96 };
+enum {
+    N_WINDOWS = 200,
+    N_FEW = 24,
+    N_FAST = 8,
+    N_THREADS = 8,
+    N_PROMPT = 60,
+    N_ANSWER = 40,
+    N_CONTEXT = 96
+};
 
 static uint32_t next_random(uint64_t *state) {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
@@ -54,7 +62,8 @@ static void forget_windows(void) {
     }
 }
 
-/* Knows the answer, and is wrong at random; sometimes it drafts nonsense or ids that do not exist. */
+/* Knows the answer, and is wrong at random; sometimes it drafts nonsense or ids that do not
+ * exist. */
 typedef struct oracle {
     const window *window;
     uint64_t random;
@@ -62,14 +71,17 @@ typedef struct oracle {
     size_t n_seen, stop_after;
 } oracle;
 
-static uint32_t draft_by_oracle(void *user, const int32_t *tokens, size_t n, int32_t *ids, uint32_t max) {
+static uint32_t draft_by_oracle(
+    void *user, const int32_t *tokens, size_t n, int32_t *ids, uint32_t max) {
     oracle *o = user;
     (void)tokens;
     size_t known = n - o->window->n_prompt;
-    uint32_t count = next_random(&o->random) % (max + 2); /* also more than is allowed, though not written */
+    /* also more than is allowed, though not written */
+    uint32_t count = next_random(&o->random) % (max + 2);
     for (uint32_t i = 0; i < count && i < max; i++) {
         bool right = next_random(&o->random) % 8 < o->right_of_8 && known + i < o->window->answer.n;
-        ids[i] = right ? o->window->answer.ids[known + i] : (int32_t)(next_random(&o->random) % (n_vocab + 20)) - 10;
+        ids[i] = right ? o->window->answer.ids[known + i]
+                       : (int32_t)(next_random(&o->random) % (n_vocab + 20)) - 10;
     }
     return count;
 }
@@ -93,8 +105,12 @@ typedef struct outcome {
 
 /* Runs a window; PLAIN keeps what it finds, the others compare. */
 static void run_window(rr_session *session, window *w, drafter who, bool always, outcome *o) {
-    oracle knows = {.window = w, .random = w->n_prompt, .right_of_8 = who == FOOL ? 1 : 7, .stop_after = w->stop_after};
-    rr_generate_params params = {.max_tokens = w->max_tokens, .on_token = count_tokens, .user = &knows};
+    oracle knows = {.window = w,
+        .random = w->n_prompt,
+        .right_of_8 = who == FOOL ? 1 : 7,
+        .stop_after = w->stop_after};
+    rr_generate_params params = {
+        .max_tokens = w->max_tokens, .on_token = count_tokens, .user = &knows};
     params.draft_always = always;
     params.draft = who == SUFFIX ? rr_draft : who == PLAIN ? NULL : draft_by_oracle;
     params.draft_user = who == SUFFIX ? NULL : &knows;
@@ -119,10 +135,12 @@ static void run_window(rr_session *session, window *w, drafter who, bool always,
         return;
     }
     o->same_answer = found.n == w->answer.n &&
-                     (found.n == 0 || memcmp(found.ids, w->answer.ids, found.n * sizeof *found.ids) == 0);
+        (found.n == 0 || memcmp(found.ids, w->answer.ids, found.n * sizeof *found.ids) == 0);
     o->same_stop = o->result.stop == w->stop && o->result.n_tokens == found.n;
-    o->same_timeline = n_timeline == w->n_timeline && session->tokens[n_timeline - 1] ==
-                       (n_timeline > w->n_prompt ? found.ids[n_timeline - w->n_prompt - 1] : w->prompt[w->n_prompt - 1]);
+    o->same_timeline = n_timeline == w->n_timeline &&
+        session->tokens[n_timeline - 1] ==
+            (n_timeline > w->n_prompt ? found.ids[n_timeline - w->n_prompt - 1]
+                                      : w->prompt[w->n_prompt - 1]);
     o->same_logits = memcmp(logits, w->last_logits, n_vocab * sizeof *logits) == 0;
 fail:
     o->status = status;
@@ -130,20 +148,23 @@ fail:
 }
 
 static void check_outcome(size_t w, drafter who, const outcome *o) {
-    CHECK_MSG(o->status == RR_OK, "window %zu, drafter %d: status %d: %s", w, (int)who, (int)o->status, o->diag.text);
+    CHECK_MSG(o->status == RR_OK, "window %zu, drafter %d: status %d: %s", w, (int)who,
+        (int)o->status, o->diag.text);
     CHECK_MSG(o->same_answer, "window %zu, drafter %d: another answer", w, (int)who);
-    CHECK_MSG(o->same_stop, "window %zu, drafter %d: stopped by %d", w, (int)who, (int)o->result.stop);
+    CHECK_MSG(
+        o->same_stop, "window %zu, drafter %d: stopped by %d", w, (int)who, (int)o->result.stop);
     CHECK_MSG(o->same_timeline, "window %zu, drafter %d: another timeline", w, (int)who);
     CHECK_MSG(o->same_logits, "window %zu, drafter %d: other logits", w, (int)who);
-    CHECK(o->result.n_accepted <= o->result.n_drafted && o->result.n_accepted <= o->result.n_tokens);
+    CHECK(
+        o->result.n_accepted <= o->result.n_drafted && o->result.n_accepted <= o->result.n_tokens);
 }
 
 static rr_engine *open_model(const char *path, uint32_t n_sessions) {
     const rr_engine_params params = {.model_path = path,
-                                     .n_context = N_CONTEXT,
-                                     .n_sessions = n_sessions,
-                                     .prompt_chunk = 64,
-                                     .graph = graph};
+        .n_context = N_CONTEXT,
+        .n_sessions = n_sessions,
+        .prompt_chunk = 64,
+        .graph = graph};
     return small_open(&params);
 }
 
@@ -175,8 +196,8 @@ static void test_alone(void) {
         }
         rr_engine_stats_get(engine, &after);
         size_t n_passes = after.n_decode_passes - before.n_decode_passes;
-        printf("%s: drafter %d: %zu tokens in %zu decode passes, %zu of %zu drafted tokens right\n", graph, who, n_tokens,
-               n_passes, n_accepted, n_drafted);
+        printf("%s: drafter %d: %zu tokens in %zu decode passes, %zu of %zu drafted tokens right\n",
+            graph, who, n_tokens, n_passes, n_accepted, n_drafted);
         CHECK_INT(after.drafted_tokens - before.drafted_tokens, n_drafted);
         CHECK_INT(after.accepted_tokens - before.accepted_tokens, n_accepted);
         if (who == ORACLE) {
@@ -187,7 +208,8 @@ static void test_alone(void) {
     rr_engine_close(&engine);
 }
 
-/* A second model that is the first one is always right; another one is not, and changes nothing either. */
+/* A second model that is the first one is always right; another one is not, and changes nothing
+ * either. */
 static void test_second_model(void) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(1);
@@ -207,9 +229,10 @@ static void test_second_model(void) {
             n_drafted += o.result.n_drafted;
             n_accepted += o.result.n_accepted;
         }
-        printf("%s: a second model%s: %zu of %zu drafted tokens right, %zu in all\n", graph, other ? ", another" : "", n_accepted,
-               n_drafted, n_tokens);
-        CHECK_MSG(other || 4 * n_accepted >= 3 * n_drafted, "%zu of %zu", n_accepted, n_drafted); /* on_token may stop early */
+        printf("%s: a second model%s: %zu of %zu drafted tokens right, %zu in all\n", graph,
+            other ? ", another" : "", n_accepted, n_drafted, n_tokens);
+        /* on_token may stop early */
+        CHECK_MSG(other || 4 * n_accepted >= 3 * n_drafted, "%zu of %zu", n_accepted, n_drafted);
         rr_session_destroy(&second.session);
         rr_engine_close(&drafting);
     }
@@ -287,8 +310,8 @@ static void test_together(void) {
         n_tokens += outcomes[w].result.n_tokens;
     }
     rr_engine_stats_get(engine, &stats);
-    printf("%s: together: %zu tokens in %d decode passes of %d rows\n", graph, n_tokens, (int)stats.n_decode_passes,
-           (int)stats.decode_rows);
+    printf("%s: together: %zu tokens in %d decode passes of %d rows\n", graph, n_tokens,
+        (int)stats.n_decode_passes, (int)stats.decode_rows);
     CHECK(2 * stats.n_decode_passes < n_tokens);
     free(outcomes);
     small_close(&engine);

@@ -1,5 +1,5 @@
-/* Drafts on the real model: the bytes of plain greedy decoding, alone and four sessions together. Prints what the drafts saved.
- * REARANK_TEST_FAST=1 takes one prompt and a short answer. */
+/* Drafts on the real model: the bytes of plain greedy decoding, alone and four sessions together.
+ * Prints what the drafts saved. REARANK_TEST_FAST=1 takes one prompt and a short answer. */
 #include <pthread.h>
 
 #include "runtime/base/thread.h"
@@ -54,15 +54,16 @@ static void *run(void *user) {
     const float *logits = NULL;
     w->found.n = 0;
     w->status = generate(w, true, &w->found, &logits);
-    w->same_logits = w->status == RR_OK && memcmp(logits, w->last_logits, w->n_vocab * sizeof *logits) == 0;
+    w->same_logits =
+        w->status == RR_OK && memcmp(logits, w->last_logits, w->n_vocab * sizeof *logits) == 0;
     return NULL;
 }
 
 static void check_window(size_t i, const window *w) {
     CHECK_MSG(w->status == RR_OK, "prompt %zu: %s", i, w->diag.text);
     CHECK_MSG(w->found.n == w->answer.n && w->found.n > 0 &&
-                  memcmp(w->found.ids, w->answer.ids, w->found.n * sizeof *w->found.ids) == 0,
-              "prompt %zu: another answer", i);
+            memcmp(w->found.ids, w->answer.ids, w->found.n * sizeof *w->found.ids) == 0,
+        "prompt %zu: another answer", i);
     CHECK_MSG(w->same_logits, "prompt %zu: other logits behind the answer", i);
 }
 
@@ -81,7 +82,7 @@ static void make_windows(rr_engine *engine, window *windows, size_t n) {
         CHECK_OK(generate(w, false, &w->answer, &logits), w->diag);
         memcpy(w->last_logits, logits, w->n_vocab * sizeof *logits);
         printf("prompt %zu: %zu tokens, plain: %zu tokens in %.2f s\n", i, w->prompt.n, w->answer.n,
-               (double)w->result.time_ns * 1e-9);
+            (double)w->result.time_ns * 1e-9);
     }
 }
 
@@ -92,7 +93,8 @@ int main(void) {
         CHECK_SKIP("set REARANK_TEST_MODEL");
     }
     const size_t n = check_is_fast() ? 1 : N_PROMPTS;
-    const rr_engine_params params = {.model_path = path.data, .n_context = N_CONTEXT, .n_sessions = N_PROMPTS};
+    const rr_engine_params params = {
+        .model_path = path.data, .n_context = N_CONTEXT, .n_sessions = N_PROMPTS};
     rr_engine *engine = NULL;
     rr_status status = rr_engine_open(&params, &engine, &diag);
     if (status == RR_E_DEVICE || status == RR_E_MEMORY) {
@@ -107,8 +109,9 @@ int main(void) {
             run(&windows[i]);
             check_window(i, &windows[i]);
             printf("prompt %zu, %s: %.2f s, %zu of %zu drafted tokens right\n", i,
-                   always ? "six drafts a pass" : "depth by itself", (double)windows[i].result.time_ns * 1e-9,
-                   windows[i].result.n_accepted, windows[i].result.n_drafted);
+                always ? "six drafts a pass" : "depth by itself",
+                (double)windows[i].result.time_ns * 1e-9, windows[i].result.n_accepted,
+                windows[i].result.n_drafted);
         }
     }
     pthread_t threads[N_PROMPTS];
@@ -128,7 +131,8 @@ int main(void) {
         n_tokens += windows[i].found.n;
     }
     printf("together: %zu tokens in %d decode passes of %d rows, %.2f s\n", n_tokens,
-           (int)(after.n_decode_passes - before.n_decode_passes), (int)(after.decode_rows - before.decode_rows), took_s);
+        (int)(after.n_decode_passes - before.n_decode_passes),
+        (int)(after.decode_rows - before.decode_rows), took_s);
     for (size_t i = 0; i < n; i++) {
         check_window(i, &windows[i]);
         rr_session_destroy(&windows[i].session);

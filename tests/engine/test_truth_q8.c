@@ -1,20 +1,26 @@
-/* Whole-model truth of the int8 graph on synthetic models in every weight format that it holds, forced where the device
- * would choose another: it runs everywhere. Also the same bits whatever the chunking and the company. REARANK_TEST_FAST=1 takes
- * one format. */
+/* Whole-model truth of the int8 graph on synthetic models in every weight format that it holds,
+ * forced where the device would choose another: it runs everywhere. Also the same bits whatever the
+ * chunking and the company. REARANK_TEST_FAST=1 takes one format. */
 #include <unistd.h>
 
 #include "tests/engine/truth.h"
 #include "tests/support/folder.h"
 #include "tests/support/synth.h"
 
-enum { N = 90, N_LONG = 300, VOCABULARY = 320 }; /* the longer one goes over several pages of the cache */
+/* the longer one goes over several pages of the cache */
+enum { N = 90, N_LONG = 300, VOCABULARY = 320 };
 static int32_t tokens[N_LONG];
 
 static rr_engine *open_q8(const char *path, uint32_t chunk) {
     rr_engine *engine = NULL;
     rr_diag diag = {0};
-    const rr_engine_params params = {.model_path = path, .n_context = N_LONG, .n_sessions = 4, .prompt_chunk = chunk,
-                                     .graph = "q8", .lift = true, .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
+    const rr_engine_params params = {.model_path = path,
+        .n_context = N_LONG,
+        .n_sessions = 4,
+        .prompt_chunk = chunk,
+        .graph = "q8",
+        .lift = true,
+        .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     if (engine != NULL) {
         CHECK_TEXT(rr_graph_name(rr_engine_model(engine), rr_engine_device(engine), &params), "q8");
@@ -23,9 +29,19 @@ static rr_engine *open_q8(const char *path, uint32_t chunk) {
 }
 
 static rr_synth shape_of(rr_qtype type, rr_qtype v) {
-    return (rr_synth){.d_model = 256, .n_heads = 4, .n_kv_heads = 2, .head_size = 64, .d_ffn = 512, .embedding = type,
-                      .output = type, .qkv = type, .o = v, .gate_up = type, .down = v, .tied = type == RR_Q_Q8_0,
-                      .seed = 5};
+    return (rr_synth){.d_model = 256,
+        .n_heads = 4,
+        .n_kv_heads = 2,
+        .head_size = 64,
+        .d_ffn = 512,
+        .embedding = type,
+        .output = type,
+        .qkv = type,
+        .o = v,
+        .gate_up = type,
+        .down = v,
+        .tied = type == RR_Q_Q8_0,
+        .seed = 5};
 }
 
 /* What int8 activations cost on random weights, which no training has made robust. */
@@ -39,7 +55,9 @@ static void check_truth(rr_qtype type, const char *path) {
         return;
     }
     const size_t n = type == RR_Q_Q4_K ? N_LONG : N;
-    CHECK_OK(rr_ref_model_create(rr_engine_model(engine), &(rr_ref_model_params){.n_context = N_LONG}, &ref, &diag), diag);
+    CHECK_OK(rr_ref_model_create(
+                 rr_engine_model(engine), &(rr_ref_model_params){.n_context = N_LONG}, &ref, &diag),
+        diag);
     const truth_limits limits = {0.9, 2e-3, 2e-3};
     truth_check_prompt(rr_qtype_get((uint32_t)type)->name, engine, ref, tokens, n, &limits);
     CHECK_INT(rr_engine_n_validation_messages(engine), 0);
@@ -76,14 +94,16 @@ static void check_bits(const char *path) {
         if (chunk == 7) {
             memcpy(expected, found, sizeof expected);
         }
-        CHECK_MSG(memcmp(expected, found, sizeof expected) == 0, "chunks of %u: logits differ from those of 7", chunk);
+        CHECK_MSG(memcmp(expected, found, sizeof expected) == 0,
+            "chunks of %u: logits differ from those of 7", chunk);
         CHECK_OK(rr_engine_decode(engine, &sessions[0], &next[0], 1, &diag), diag);
         CHECK_OK(rr_session_logits(sessions[0], &logits, &diag), diag);
         memcpy(alone, logits, sizeof alone);
         sync_logits(sessions[0], N, found);
         CHECK_OK(rr_engine_decode(engine, sessions, next, 3, &diag), diag);
         CHECK_OK(rr_session_logits(sessions[0], &logits, &diag), diag);
-        CHECK_MSG(memcmp(alone, logits, sizeof alone) == 0, "a row in company differs from the row alone");
+        CHECK_MSG(memcmp(alone, logits, sizeof alone) == 0,
+            "a row in company differs from the row alone");
         for (int i = 0; i < 3; i++) {
             rr_session_destroy(&sessions[i]);
         }

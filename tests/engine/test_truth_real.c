@@ -1,12 +1,14 @@
-/* Whole-model truth on the real model: three prompts of at least 300 tokens, with float activations (--exact) and quantized
- * ones: what this device runs by default, and the int8 graph of GPUs. REARANK_TEST_FAST=1 takes the first 96
- * tokens of the first prompt, for slow devices; the bounds stay. */
+/* Whole-model truth on the real model: three prompts of at least 300 tokens, with float activations
+ * (--exact) and quantized ones: what this device runs by default, and the int8 graph of GPUs.
+ * REARANK_TEST_FAST=1 takes the first 96 tokens of the first prompt, for slow devices; the bounds
+ * stay. */
 #include "runtime/engine/internal.h"
 #include "runtime/model/chat.h"
 #include "tests/engine/truth.h"
 #include "tests/support/real_model.h"
 
-/* Three prompts of different kinds: a ranking, prose with code, and several languages with figures. */
+/* Three prompts of different kinds: a ranking, prose with code, and several languages with
+ * figures. */
 static const char *const ranking[] = {
     "Rank the passages by how well they answer the search query: what keeps sourdough bread from going stale",
     "Okay, please provide the passages.",
@@ -57,8 +59,9 @@ enum {
     N_QUANTIZED = 2
 };
 
-/* Float activations differ from the reference by the order of sums and the f16 KV cache, 12-bit activations hardly more, int8
- * activations by their rounding too. The last agree over all three prompts; one alone, full of near ties, may have less. */
+/* Float activations differ from the reference by the order of sums and the f16 KV cache, 12-bit
+ * activations hardly more, int8 activations by their rounding too. The last agree over all three
+ * prompts; one alone, full of near ties, may have less. */
 static const truth_limits exact_limits = {0.995, 1e-4, 1e-4}, int8_limits = {0.97, 2e-3, 2e-3};
 static const double int8_agree_in_all = 0.985;
 
@@ -67,14 +70,17 @@ typedef struct real_engines {
     struct {
         rr_engine *engine; /* NULL: not here */
         size_t n, n_agree; /* over all prompts */
-    } quantized[N_QUANTIZED]; /* what this device runs by default, unless that is floats; the int8 graph of GPUs */
+        /* what this device runs by default, unless that is floats; the int8 graph of GPUs */
+    } quantized[N_QUANTIZED];
     rr_ref_model *ref;
 } real_engines;
 
-static void check_real_prompt(const char *name, real_engines *on, const char *const *texts, size_t n_texts) {
+static void check_real_prompt(
+    const char *name, real_engines *on, const char *const *texts, size_t n_texts) {
     rr_message messages[16] = {{"system", "You are a careful assistant.", 28}};
     for (size_t i = 0; i < n_texts; i++) {
-        messages[i + 1] = (rr_message){i % 2 == 0 ? "user" : "assistant", texts[i], strlen(texts[i])};
+        messages[i + 1] =
+            (rr_message){i % 2 == 0 ? "user" : "assistant", texts[i], strlen(texts[i])};
     }
     rr_tokens tokens = {0};
     rr_diag diag = {0};
@@ -86,7 +92,8 @@ static void check_real_prompt(const char *name, real_engines *on, const char *co
     CHECK_OK(rr_chat_encode(tokenizer, messages, n_texts + 1, true, &tokens, &diag), diag);
     CHECK_MSG(tokens.n >= MIN_TOKENS, "%s: %zu tokens, at least %d", name, tokens.n, MIN_TOKENS);
     size_t most = check_is_fast() ? FAST_TOKENS : MAX_TOKENS, n = tokens.n < most ? tokens.n : most;
-    truth_comparison c = truth_reference(on->ref, tokens.ids, n, rr_engine_model(on->exact)->config.n_vocab);
+    truth_comparison c =
+        truth_reference(on->ref, tokens.ids, n, rr_engine_model(on->exact)->config.n_vocab);
     truth_check(name, on->exact, tokens.ids, &c, &exact_limits);
     for (size_t i = 0; i < N_QUANTIZED; i++) {
         rr_engine *engine = on->quantized[i].engine;
@@ -121,7 +128,9 @@ static void check_real(const char *path) {
     }
     const rr_model *model = rr_engine_model(on.exact);
     const char *graph = rr_graph_name(model, rr_engine_device(on.exact), &(rr_engine_params){0});
-    if (strcmp(graph, rr_graph_name(model, rr_engine_device(on.exact), &(rr_engine_params){.exact = true})) != 0) {
+    if (strcmp(graph,
+            rr_graph_name(model, rr_engine_device(on.exact), &(rr_engine_params){.exact = true})) !=
+        0) {
         on.quantized[0].engine = truth_open_engine(path, MAX_TOKENS, 0, false);
     }
     const rr_engine_params q8 = {.graph = "q8"};
@@ -129,7 +138,9 @@ static void check_real(const char *path) {
     if (holds && strcmp(graph, "q8") != 0 && !check_is_fast()) {
         on.quantized[1].engine = truth_open_graph(path, MAX_TOKENS, 0, false, "q8");
     }
-    CHECK_OK(rr_ref_model_create(model, &(rr_ref_model_params){.n_context = MAX_TOKENS}, &on.ref, &diag), diag);
+    CHECK_OK(
+        rr_ref_model_create(model, &(rr_ref_model_params){.n_context = MAX_TOKENS}, &on.ref, &diag),
+        diag);
     if (on.ref != NULL) {
         check_prompts(&on);
     }
@@ -139,9 +150,11 @@ static void check_real(const char *path) {
         rr_engine *engine = on.quantized[i].engine;
         if (engine != NULL) {
             const double agree = (double)on.quantized[i].n_agree / (double)on.quantized[i].n;
-            printf("%s, all prompts: top-1 agreement %.2f %%\n", rr_graph_kind_name(engine->graph_kind), 100 * agree);
-            CHECK_MSG(agree >= int8_agree_in_all, "%s: top-1 agreement over all prompts: %.4f, at least %.4f",
-                      rr_graph_kind_name(engine->graph_kind), agree, int8_agree_in_all);
+            printf("%s, all prompts: top-1 agreement %.2f %%\n",
+                rr_graph_kind_name(engine->graph_kind), 100 * agree);
+            CHECK_MSG(agree >= int8_agree_in_all,
+                "%s: top-1 agreement over all prompts: %.4f, at least %.4f",
+                rr_graph_kind_name(engine->graph_kind), agree, int8_agree_in_all);
             CHECK_INT(rr_engine_n_validation_messages(engine), 0);
             rr_engine_close(&on.quantized[i].engine);
         }

@@ -35,7 +35,8 @@ static void test_hiccup(void) {
     }
 }
 
-/* A busy machine: few runs are lost to trying, and when it is quiet again, the risky way is back within 128 runs. */
+/* A busy machine: few runs are lost to trying, and when it is quiet again, the risky way is back
+ * within 128 runs. */
 static void test_busy(void) {
     rr_two_ways ways = {0};
     n_risky(&ways, 10, 30, 40);

@@ -1,5 +1,5 @@
-/* Threads whose sessions have written tokens and ask for the logits of a few ids, among others that generate: the same bits as
- * alone, whoever shares a pass. */
+/* Threads whose sessions have written tokens and ask for the logits of a few ids, among others that
+ * generate: the same bits as alone, whoever shares a pass. */
 #include <pthread.h>
 #include <unistd.h>
 
@@ -51,7 +51,8 @@ static void *run(void *user) {
 static void test_graph(void) {
     rr_diag diag = {0};
     pthread_t threads[N_THREADS];
-    const rr_engine_params params = {.model_path = model_path, .n_context = N_CONTEXT, .n_sessions = N_THREADS, .graph = graph};
+    const rr_engine_params params = {
+        .model_path = model_path, .n_context = N_CONTEXT, .n_sessions = N_THREADS, .graph = graph};
     rr_engine *engine = small_open(&params);
     memset(jobs, 0, sizeof jobs);
     for (int i = 0; i < N_THREADS; i++) {
@@ -70,9 +71,12 @@ static void test_graph(void) {
         job *j = &jobs[i];
         pthread_join(threads[i], NULL);
         CHECK_OK(j->status, j->diag);
-        CHECK_MSG(memcmp(j->alone, j->found, sizeof j->alone) == 0, "%s: session %d: other logits in company", graph, i);
+        CHECK_MSG(memcmp(j->alone, j->found, sizeof j->alone) == 0,
+            "%s: session %d: other logits in company", graph, i);
         CHECK(j->generated.n == j->generated_alone.n &&
-              (j->writes || memcmp(j->generated.ids, j->generated_alone.ids, N_GENERATED * sizeof *j->generated.ids) == 0));
+            (j->writes ||
+                memcmp(j->generated.ids, j->generated_alone.ids,
+                    N_GENERATED * sizeof *j->generated.ids) == 0));
         rr_tokens_destroy(&j->generated);
         rr_tokens_destroy(&j->generated_alone);
         rr_session_destroy(&j->session);

@@ -1,5 +1,5 @@
-/* The answer parser: whatever was written, a permutation comes out and the parts lie inside the text. The first byte
- * chooses the window. */
+/* The answer parser: whatever was written, a permutation comes out and the parts lie inside the
+ * text. The first byte chooses the window. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         seen[order[i]] = true;
     }
     expect(answer.n_listed <= n && (answer.repaired || answer.n_listed == n));
-    const bool closed = rr_answer_is_closed(text, bytes - 1), thinking = rr_answer_is_thinking(text, bytes - 1);
+    const bool closed = rr_answer_is_closed(text, bytes - 1),
+               thinking = rr_answer_is_thinking(text, bytes - 1);
     expect(answer.closed || !closed);
     expect(!(answer.closed && answer.unclosed) && !(closed && thinking));
     check_inside(answer.reasoning, text, bytes - 1);

@@ -1,5 +1,5 @@
-/* The readers of candidates, passages and recordings: the first byte chooses which. What is accepted must be whole, and
- * every passage must make a prompt. */
+/* The readers of candidates, passages and recordings: the first byte chooses which. What is
+ * accepted must be whole, and every passage must make a prompt. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +16,8 @@ static void use_query(const rr_query *query) {
     }
     rr_prompt prompt;
     rr_prompt_style style = n_chars % 2 != 0 ? RR_PROMPT_REARANK : RR_PROMPT_RANKGPT;
-    if (rr_prompt_build(&(rr_prompt_form){.style = style}, query, NULL, query->n, &prompt, &diag) != RR_OK) {
+    if (rr_prompt_build(&(rr_prompt_form){.style = style}, query, NULL, query->n, &prompt, &diag) !=
+        RR_OK) {
         abort();
     }
     rr_prompt_destroy(&prompt);
@@ -25,9 +26,10 @@ static void use_query(const rr_query *query) {
 static void read_candidates(char kind, const char *text, size_t bytes) {
     rr_candidates candidates;
     rr_diag diag = {0};
-    rr_status status = kind == 'c'   ? rr_candidates_parse(text, bytes, "fuzz", &candidates, &diag)
-                       : kind == 'p' ? rr_passages_parse("1", "query", text, bytes, "fuzz", &candidates, &diag)
-                                     : rr_passages_parse("1", "query", text, bytes, "fuzz.jsonl", &candidates, &diag);
+    rr_status status = kind == 'c' ? rr_candidates_parse(text, bytes, "fuzz", &candidates, &diag)
+        : kind == 'p'
+        ? rr_passages_parse("1", "query", text, bytes, "fuzz", &candidates, &diag)
+        : rr_passages_parse("1", "query", text, bytes, "fuzz.jsonl", &candidates, &diag);
     if (status == RR_OK ? candidates.n == 0 : diag.text[0] == '\0') {
         abort();
     }

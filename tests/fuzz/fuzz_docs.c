@@ -1,5 +1,6 @@
-/* The readers of corpora and lists of queries: the first byte chooses which ('q' = queries, 'b' = BRIGHT's examples as judgements, else
- * a corpus). Whatever the input, only ids that were asked for are kept, and every failure says why. */
+/* The readers of corpora and lists of queries: the first byte chooses which ('q' = queries, 'b' =
+ * BRIGHT's examples as judgements, else a corpus). Whatever the input, only ids that were asked for
+ * are kept, and every failure says why. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
             abort();
         }
     }
-    rr_status status = rr_docs_parse(&docs, data[0] == 'q' ? RR_DOCS_QUERIES : RR_DOCS_CORPUS, text, bytes - 1, "fuzz", &diag);
+    rr_status status = rr_docs_parse(
+        &docs, data[0] == 'q' ? RR_DOCS_QUERIES : RR_DOCS_CORPUS, text, bytes - 1, "fuzz", &diag);
     size_t n_found = 0, n_bytes = 0;
     for (size_t i = 0; i < docs.n; i++) {
         n_found += docs.items[i].label != NULL;
@@ -55,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
             n_bytes += docs.items[i].text.data[k] != '\0';
         }
     }
-    if (docs.n != N_WANTED || n_found != docs.n_found || n_bytes > bytes || (status != RR_OK && diag.text[0] == '\0')) {
+    if (docs.n != N_WANTED || n_found != docs.n_found || n_bytes > bytes ||
+        (status != RR_OK && diag.text[0] == '\0')) {
         abort();
     }
     rr_docs_destroy(&docs);

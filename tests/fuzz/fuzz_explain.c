@@ -1,5 +1,5 @@
-/* Hostile reasonings: the first byte is the number of labels. Sentences and mentions must lie in order, apart, within the text
- * and within each other, and name nothing outside of the labels. */
+/* Hostile reasonings: the first byte is the number of labels. Sentences and mentions must lie in
+ * order, apart, within the text and within each other, and name nothing outside of the labels. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +28,8 @@ static void check_text(const char *text, size_t bytes, uint32_t n) {
     for (size_t i = 0; i < read.n_mentions; i++) {
         const rr_mention *m = &read.mentions[i];
         must(m->sentence < read.n_sentences && m->begin >= at && m->end > m->begin);
-        must(m->begin >= read.sentences[m->sentence].begin && m->end <= read.sentences[m->sentence].end);
+        must(m->begin >= read.sentences[m->sentence].begin &&
+            m->end <= read.sentences[m->sentence].end);
         must(m->first >= 1 && m->first <= m->last && m->last <= n);
         at = m->end;
     }
@@ -48,10 +49,12 @@ static void check_ranking(const char *text, size_t bytes, uint32_t n) {
     rr_diag diag = {0};
     must(rr_explain_ranking(&ranking, &e, &diag) == RR_OK && e.n == n && e.first[0] == 0);
     for (size_t p = 0; p < n; p++) {
-        must(e.first[p] <= e.first[p + 1] && e.first[p + 1] - e.first[p] <= 2 * RR_EXPLAIN_MAX_SAID);
+        must(
+            e.first[p] <= e.first[p + 1] && e.first[p + 1] - e.first[p] <= 2 * RR_EXPLAIN_MAX_SAID);
         for (size_t i = e.first[p]; i < e.first[p + 1]; i++) {
             const rr_said *said = &e.said[i];
-            must(said->window < 2 && said->n_named >= 1 && said->n_named <= n && said->text.bytes > 0);
+            must(said->window < 2 && said->n_named >= 1 && said->n_named <= n &&
+                said->text.bytes > 0);
             must(said->text.data >= text && said->text.data + said->text.bytes <= text + bytes);
             must(said->begin < said->end && said->end - said->begin <= said->text.bytes);
         }

@@ -1,5 +1,5 @@
-/* GGUF reader, model check and the first steps of loading: whatever the bytes, a status and a text, or a file whose every
- * part can be read. */
+/* GGUF reader, model check and the first steps of loading: whatever the bytes, a status and a text,
+ * or a file whose every part can be read. */
 #include "runtime/model/qwen2.h"
 
 #include <stdlib.h>
@@ -27,16 +27,19 @@ static uint64_t walk(const rr_gguf *gguf) {
     uint64_t sum = 0;
     for (size_t i = 0; i < rr_gguf_n_values(gguf); i++) {
         const rr_gguf_value *value = rr_gguf_value_at(gguf, i);
-        sum += sum_bytes(value->key.data, value->key.bytes) + sum_bytes(value->data, value->data_bytes);
+        sum += sum_bytes(value->key.data, value->key.bytes) +
+            sum_bytes(value->data, value->data_bytes);
         uint64_t cursor = 0, n = 0;
         for (rr_text text; rr_gguf_next_string(value, &cursor, &text); n++) {
             sum += sum_bytes(text.data, text.bytes);
         }
-        promise(value->type != RR_GGUF_ARRAY || value->item_type != RR_GGUF_STRING || n == value->n_items);
+        promise(value->type != RR_GGUF_ARRAY || value->item_type != RR_GGUF_STRING ||
+            n == value->n_items);
     }
     for (size_t i = 0; i < rr_gguf_n_tensors(gguf); i++) {
         const rr_gguf_tensor *tensor = rr_gguf_tensor_at(gguf, i);
-        sum += sum_bytes(tensor->name.data, tensor->name.bytes) + sum_bytes(tensor->data, tensor->bytes);
+        sum += sum_bytes(tensor->name.data, tensor->name.bytes) +
+            sum_bytes(tensor->data, tensor->bytes);
     }
     return sum;
 }

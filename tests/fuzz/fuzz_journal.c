@@ -1,5 +1,5 @@
-/* The bytes of a ranking in a journal. The checksum at the end is mended first, so that what stands behind it is reached; what is
- * accepted must be written as it was read. */
+/* The bytes of a ranking in a journal. The checksum at the end is mended first, so that what stands
+ * behind it is reached; what is accepted must be written as it was read. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +8,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-/* The first byte is the number of passages; the version's eight bytes and the checksum's are ours. */
+/* The first byte is the number of passages; the version's eight bytes and the checksum's are
+ * ours. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     if (bytes == 0) {
         return 0;

@@ -1,5 +1,5 @@
-/* Readouts: any bytes are refused or give a readout that is written and read again to the same bytes, and that scores a small window
- * with finite numbers. */
+/* Readouts: any bytes are refused or give a readout that is written and read again to the same
+ * bytes, and that scores a small window with finite numbers. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         use(&readout, 3);
         rr_readout_destroy(&again);
     } else {
-        expect((status == RR_E_INPUT || status == RR_E_UNSUPPORTED) && strstr(diag.text, "fuzz: ") == diag.text);
+        expect((status == RR_E_INPUT || status == RR_E_UNSUPPORTED) &&
+            strstr(diag.text, "fuzz: ") == diag.text);
     }
     rr_readout_destroy(&readout);
     rr_buf_destroy(&first);

@@ -26,14 +26,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     rr_diag diag = {0};
     rr_report_params params = {.many = bytes % 2 == 0};
     must(rr_report_begin(&report, &params, &diag) == RR_OK);
-    rr_status status = rr_run_items_parse((const char *)data, bytes, "fuzz", rr_report_add, &report, &diag);
+    rr_status status =
+        rr_run_items_parse((const char *)data, bytes, "fuzz", rr_report_add, &report, &diag);
     must(status == RR_OK || diag.text[0] != '\0');
     if (status == RR_OK) {
         must(rr_report_end(&report, &page, &diag) == RR_OK);
         must(strlen(page.data) == page.bytes);
-        must(count(page.data, "<script") == 1 && count(page.data, "</script") == 1 && count(page.data, "<style") == 1);
+        must(count(page.data, "<script") == 1 && count(page.data, "</script") == 1 &&
+            count(page.data, "<style") == 1);
         must(count(page.data, "<article class=\"card\"") == report.n_passages);
-        must(count(page.data, "<article") == count(page.data, "</article>") && count(page.data, "<a ") == count(page.data, "</a>"));
+        must(count(page.data, "<article") == count(page.data, "</article>") &&
+            count(page.data, "<a ") == count(page.data, "</a>"));
         must(count(page.data, "<article class=\"window\"") == report.n_windows);
     }
     rr_report_destroy(&report);

@@ -1,5 +1,6 @@
-/* The readers of runs and judgements: the first byte chooses which ('q' = judgements, else a run). What is accepted must be grouped,
- * sorted and free of repeats, and every measure must be finite on it. */
+/* The readers of runs and judgements: the first byte chooses which ('q' = judgements, else a run).
+ * What is accepted must be grouped, sorted and free of repeats, and every measure must be finite on
+ * it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     if (bytes == 0) {
         return 0;
     }
-    static const char qrels_text[] = "1 0 a 2\n1 0 b 0\n1 0 c -1\n", run_text[] = "1 Q0 a 1 2 t\n1 Q0 b 2 1 t\n1 Q0 z 3 0 t\n";
+    static const char qrels_text[] = "1 0 a 2\n1 0 b 0\n1 0 c -1\n",
+                      run_text[] = "1 Q0 a 1 2 t\n1 Q0 b 2 1 t\n1 Q0 z 3 0 t\n";
     rr_eval_table read = {0}, other = {0};
     rr_diag diag = {0};
     bool is_qrels = data[0] == 'q';
@@ -61,8 +63,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     }
     if (status == RR_OK) {
         use(&read, is_qrels ? rr_eval_by_docid : rr_eval_by_score);
-        status = is_qrels ? rr_eval_parse_run(run_text, sizeof run_text - 1, "run", &other, &diag)
-                          : rr_eval_parse_qrels(qrels_text, sizeof qrels_text - 1, "qrels", &other, &diag);
+        status = is_qrels
+            ? rr_eval_parse_run(run_text, sizeof run_text - 1, "run", &other, &diag)
+            : rr_eval_parse_qrels(qrels_text, sizeof qrels_text - 1, "qrels", &other, &diag);
         if (status != RR_OK) {
             abort();
         }

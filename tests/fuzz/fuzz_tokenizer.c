@@ -1,5 +1,6 @@
-/* Hostile text and hostile vocabularies. Input that begins with "GGUF" is a file whose tokenizer is built; any other is
- * text: encoding it and decoding the ids must give its normal form, without one special token. */
+/* Hostile text and hostile vocabularies. Input that begins with "GGUF" is a file whose tokenizer is
+ * built; any other is text: encoding it and decoding the ids must give its normal form, without one
+ * special token. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,8 +42,10 @@ static void check_text(const rr_tokenizer *tokenizer, const char *text, size_t b
         rr_buf_append(&back, piece.data, piece.bytes);
         rr_utf8_stream_push(&stream, piece.data, piece.bytes, i + 1 == plain.n, &streamed);
     }
-    must(back.bytes == normal.bytes && (back.bytes == 0 || memcmp(back.data, normal.data, back.bytes) == 0));
-    must(streamed.bytes == back.bytes && (back.bytes == 0 || memcmp(streamed.data, back.data, back.bytes) == 0));
+    must(back.bytes == normal.bytes &&
+        (back.bytes == 0 || memcmp(back.data, normal.data, back.bytes) == 0));
+    must(streamed.bytes == back.bytes &&
+        (back.bytes == 0 || memcmp(streamed.data, back.data, back.bytes) == 0));
     must(rr_tokenizer_encode_special(tokenizer, text, bytes, &special, NULL) == RR_OK);
     for (size_t i = 0; i < special.n; i++) {
         must(special.ids[i] >= 0 && (uint32_t)special.ids[i] < rr_tokenizer_n_vocab(tokenizer));

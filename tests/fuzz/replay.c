@@ -1,5 +1,5 @@
-/* Runs a fuzzer's entry point over every file of its corpus folder, so that what a fuzzer once found stays found.
- * Fails when the folder is absent or empty. */
+/* Runs a fuzzer's entry point over every file of its corpus folder, so that what a fuzzer once
+ * found stays found. Fails when the folder is absent or empty. */
 #define _GNU_SOURCE
 #include "runtime/base/file.h"
 
@@ -14,7 +14,8 @@ static int is_visible(const struct dirent *entry) {
     return entry->d_name[0] != '.';
 }
 
-/* False when the file cannot be read. The input is copied to its exact size: the sanitizer sees any step past it. */
+/* False when the file cannot be read. The input is copied to its exact size: the sanitizer sees any
+ * step past it. */
 static bool replay(const char *path) {
     rr_diag diag = {0};
     rr_buf file = {0};

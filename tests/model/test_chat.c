@@ -6,15 +6,16 @@
 
 static rr_diag diag;
 
-static const rr_message harmless[] = {
-    {"system", "rank these", 10}, {"user", "[1] the rain", 12}, {"assistant", "", 0}, {"user", " x\n", 3}};
+static const rr_message harmless[] = {{"system", "rank these", 10}, {"user", "[1] the rain", 12},
+    {"assistant", "", 0}, {"user", " x\n", 3}};
 enum { N_HARMLESS = sizeof harmless / sizeof harmless[0] };
 
 static void check_render(void) {
     rr_buf out = {0};
     CHECK_OK(rr_chat_render(harmless, N_HARMLESS, true, &out, &diag), diag);
-    CHECK_TEXT(out.data, "<|im_start|>system\nrank these<|im_end|>\n<|im_start|>user\n[1] the rain<|im_end|>\n"
-                         "<|im_start|>assistant\n<|im_end|>\n<|im_start|>user\n x\n<|im_end|>\n<|im_start|>assistant\n");
+    CHECK_TEXT(out.data,
+        "<|im_start|>system\nrank these<|im_end|>\n<|im_start|>user\n[1] the rain<|im_end|>\n"
+        "<|im_start|>assistant\n<|im_end|>\n<|im_start|>user\n x\n<|im_end|>\n<|im_start|>assistant\n");
     rr_buf_clear(&out);
     CHECK_OK(rr_chat_render(harmless, 1, false, &out, &diag), diag);
     CHECK_TEXT(out.data, "<|im_start|>system\nrank these<|im_end|>\n");
@@ -26,10 +27,11 @@ static void check_same_ids(const rr_tokenizer *tokenizer) {
     rr_buf text = {0};
     rr_tokens from_text = {0}, from_messages = {0};
     CHECK_OK(rr_chat_render(harmless, N_HARMLESS, true, &text, &diag), diag);
-    CHECK_OK(rr_tokenizer_encode_special(tokenizer, text.data, text.bytes, &from_text, &diag), diag);
+    CHECK_OK(
+        rr_tokenizer_encode_special(tokenizer, text.data, text.bytes, &from_text, &diag), diag);
     CHECK_OK(rr_chat_encode(tokenizer, harmless, N_HARMLESS, true, &from_messages, &diag), diag);
     CHECK(from_text.n == from_messages.n &&
-          memcmp(from_text.ids, from_messages.ids, from_text.n * sizeof(int32_t)) == 0);
+        memcmp(from_text.ids, from_messages.ids, from_text.n * sizeof(int32_t)) == 0);
     rr_tokens_destroy(&from_text);
     rr_tokens_destroy(&from_messages);
     rr_buf_destroy(&text);

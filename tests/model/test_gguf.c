@@ -7,7 +7,8 @@
 #include <time.h>
 
 /* Parses a copy of exactly that size, so that the address sanitizer sees any step past the end. */
-static rr_status parse_copy(const void *data, size_t bytes, rr_gguf **gguf, void **copy, rr_diag *diag) {
+static rr_status parse_copy(
+    const void *data, size_t bytes, rr_gguf **gguf, void **copy, rr_diag *diag) {
     *copy = malloc(bytes > 0 ? bytes : 1);
     memcpy(*copy, data, bytes);
     return rr_gguf_parse(*copy, bytes, "a.gguf", gguf, diag);
@@ -26,11 +27,13 @@ static uint64_t walk(const rr_gguf *gguf) {
         for (uint64_t cursor = 0; rr_gguf_next_string(value, &cursor, &text); n++) {
             sum += rr_fnv1a(text.data, text.bytes);
         }
-        CHECK(value->item_type != RR_GGUF_STRING || value->type != RR_GGUF_ARRAY || n == value->n_items);
+        CHECK(value->item_type != RR_GGUF_STRING || value->type != RR_GGUF_ARRAY ||
+            n == value->n_items);
     }
     for (size_t i = 0; i < rr_gguf_n_tensors(gguf); i++) {
         const rr_gguf_tensor *tensor = rr_gguf_tensor_at(gguf, i);
-        sum += rr_fnv1a(tensor->data, (size_t)tensor->bytes) + rr_fnv1a(tensor->name.data, tensor->name.bytes);
+        sum += rr_fnv1a(tensor->data, (size_t)tensor->bytes) +
+            rr_fnv1a(tensor->name.data, tensor->name.bytes);
     }
     return sum;
 }
@@ -73,7 +76,8 @@ static void reads_values(const rr_gguf *gguf) {
     static const struct {
         const char *key;
         uint64_t value;
-    } integers[] = {{"u8", 254}, {"u16", 0x1234}, {"i16", 0x1234}, {"u32", 4000000000u}, {"i32", 5}, {"u64", UINT64_MAX}};
+    } integers[] = {{"u8", 254}, {"u16", 0x1234}, {"i16", 0x1234}, {"u32", 4000000000u}, {"i32", 5},
+        {"u64", UINT64_MAX}};
     for (size_t i = 0; i < sizeof integers / sizeof integers[0]; i++) {
         CHECK_OK(rr_gguf_u64(gguf, integers[i].key, &u, &diag), diag);
         CHECK_MSG(u == integers[i].value, "%s: %" PRIu64, integers[i].key, u);
@@ -87,7 +91,8 @@ static void reads_values(const rr_gguf *gguf) {
     CHECK_INT(rr_gguf_u64(gguf, "words", &u, &diag), RR_E_INPUT);
     CHECK_INT(rr_gguf_u64(gguf, "bool", &u, &diag), RR_E_INPUT);
     CHECK_INT(rr_gguf_u64(gguf, "absent", &u, &diag), RR_E_INPUT);
-    CHECK(strstr(diag.text, "a.gguf") != NULL && strstr(diag.text, "\"absent\": not found") != NULL);
+    CHECK(
+        strstr(diag.text, "a.gguf") != NULL && strstr(diag.text, "\"absent\": not found") != NULL);
     CHECK_INT(u, 7);
     CHECK_OK(rr_gguf_f64(gguf, "f32", &f, &diag), diag);
     CHECK(f == 1.5);
@@ -109,9 +114,11 @@ static void reads_values(const rr_gguf *gguf) {
 
 static void reads_tables(const rr_gguf *gguf) {
     CHECK_INT(rr_gguf_n_tensors(gguf), 3);
-    CHECK(rr_gguf_tensor_at(gguf, 3) == NULL && rr_gguf_value_at(gguf, rr_gguf_n_values(gguf)) == NULL);
+    CHECK(rr_gguf_tensor_at(gguf, 3) == NULL &&
+        rr_gguf_value_at(gguf, rr_gguf_n_values(gguf)) == NULL);
     const rr_gguf_value *words = rr_gguf_find(gguf, "words");
-    CHECK(words != NULL && words->type == RR_GGUF_ARRAY && words->item_type == RR_GGUF_STRING && words->n_items == 3);
+    CHECK(words != NULL && words->type == RR_GGUF_ARRAY && words->item_type == RR_GGUF_STRING &&
+        words->n_items == 3);
     const char *expected[] = {"", "two", "\xC3\xA9"};
     uint64_t cursor = 0;
     rr_text text;
@@ -126,13 +133,16 @@ static void reads_tables(const rr_gguf *gguf) {
     unsigned char data[144];
     rr_random_bytes(1, sizeof data, data);
     const rr_gguf_tensor *plain = rr_gguf_tensor_find(gguf, "plain");
-    CHECK(plain != NULL && plain->n_dims == 2 && plain->dims[0] == 3 && plain->dims[1] == 2 && plain->dims[3] == 1);
+    CHECK(plain != NULL && plain->n_dims == 2 && plain->dims[0] == 3 && plain->dims[1] == 2 &&
+        plain->dims[3] == 1);
     CHECK(plain != NULL && plain->bytes == 24 && memcmp(plain->data, data, 24) == 0);
     const rr_gguf_tensor *blocks = rr_gguf_tensor_find(gguf, "blocks");
-    CHECK(blocks != NULL && blocks->type == 12 && blocks->bytes == 144 && memcmp(blocks->data, data, 144) == 0);
+    CHECK(blocks != NULL && blocks->type == 12 && blocks->bytes == 144 &&
+        memcmp(blocks->data, data, 144) == 0);
     const rr_gguf_tensor *unknown = rr_gguf_tensor_find(gguf, "unknown");
     CHECK(unknown != NULL && unknown->type == 99 && unknown->bytes == 0);
-    CHECK(rr_gguf_tensor_find(gguf, "plai") == NULL && rr_gguf_tensor_find(gguf, "plainer") == NULL);
+    CHECK(
+        rr_gguf_tensor_find(gguf, "plai") == NULL && rr_gguf_tensor_find(gguf, "plainer") == NULL);
     CHECK(rr_gguf_find(gguf, "") == NULL);
 }
 
@@ -158,7 +168,8 @@ static void reads_good_files(void) {
     }
 }
 
-/* Cut after every byte: each is refused with a place, except where only alignment padding is lost. */
+/* Cut after every byte: each is refused with a place, except where only alignment padding is
+ * lost. */
 static void refuses_every_truncation(void) {
     rr_buf file = {0};
     build(3, 0, &file);
@@ -173,9 +184,9 @@ static void refuses_every_truncation(void) {
             walk(gguf);
         } else {
             CHECK_INT(status, RR_E_INPUT);
-            CHECK_MSG(strstr(diag.text, "a.gguf: ") == diag.text && strstr(diag.text, "byte ") != NULL &&
-                          strstr(diag.text, "found") != NULL,
-                      "%zu bytes: %s", n, diag.text);
+            CHECK_MSG(strstr(diag.text, "a.gguf: ") == diag.text &&
+                    strstr(diag.text, "byte ") != NULL && strstr(diag.text, "found") != NULL,
+                "%zu bytes: %s", n, diag.text);
             n_refused++;
         }
         rr_gguf_close(&gguf);
@@ -185,7 +196,8 @@ static void refuses_every_truncation(void) {
     rr_buf_destroy(&file);
 }
 
-/* Every bit flipped, every byte set to the extremes: refused with a text, or read without a step outside. */
+/* Every bit flipped, every byte set to the extremes: refused with a text, or read without a step
+ * outside. */
 static void survives_damage(void) {
     rr_buf file = {0};
     build(3, 64, &file);
@@ -218,8 +230,8 @@ static void refuses(const char *what, rr_buf *file, const char *word, const char
     void *copy;
     rr_status status = parse_copy(file->data, file->bytes, &gguf, &copy, &diag);
     CHECK_MSG(status == RR_E_INPUT, "%s: status %d", what, (int)status);
-    CHECK_MSG(strstr(diag.text, word) != NULL && strstr(diag.text, other) != NULL, "%s: \"%s\" lacks \"%s\" or \"%s\"", what,
-              diag.text, word, other);
+    CHECK_MSG(strstr(diag.text, word) != NULL && strstr(diag.text, other) != NULL,
+        "%s: \"%s\" lacks \"%s\" or \"%s\"", what, diag.text, word, other);
     rr_gguf_close(&gguf);
     free(copy);
     rr_buf_destroy(file);
@@ -249,7 +261,8 @@ static void refuses_bad_headers(void) {
         {"key name 65535", 24, 8, 65535, "key name", "expected 65535"},
         {"value type 13", 24 + 8 + 20, 4, 13, "general.architecture", "below 13"},
         {"string 2^63", 24 + 8 + 20 + 4, 8, 1ull << 63, "general.architecture", "string"},
-        {"string 2^64-8", 24 + 8 + 20 + 4, 8, UINT64_MAX - 7, "general.architecture", "expected 18446744073709551608"},
+        {"string 2^64-8", 24 + 8 + 20 + 4, 8, UINT64_MAX - 7, "general.architecture",
+            "expected 18446744073709551608"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rr_buf file = {0};
@@ -278,16 +291,18 @@ static void refuses_bad_keys(void) {
         uint32_t item_type;
         uint64_t n;
         const char *word;
-    } arrays[] = {{RR_GGUF_U8, UINT64_MAX, "uint8 values"},   {RR_GGUF_U64, 1ull << 61, "uint64 values"},
-                  {RR_GGUF_STRING, 1ull << 62, "string values"}, {RR_GGUF_ARRAY, 1, "array of arrays"},
-                  {13, 1, "below 13"},                          {RR_GGUF_F64, (1ull << 61) + 1, "float64 values"}};
+    } arrays[] = {{RR_GGUF_U8, UINT64_MAX, "uint8 values"},
+        {RR_GGUF_U64, 1ull << 61, "uint64 values"}, {RR_GGUF_STRING, 1ull << 62, "string values"},
+        {RR_GGUF_ARRAY, 1, "array of arrays"}, {13, 1, "below 13"},
+        {RR_GGUF_F64, (1ull << 61) + 1, "float64 values"}};
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++) {
         unsigned char body[12];
         memcpy(body, &arrays[i].item_type, 4);
         memcpy(body + 4, &arrays[i].n, 8);
         rr_gw_raw(&w, "list\n\033[1m", RR_GGUF_ARRAY, body, sizeof body);
         finish(&w, &file);
-        refuses("array", &file, "\"list??[1m\"", arrays[i].word); /* no control character reaches the terminal */
+        /* no control character reaches the terminal */
+        refuses("array", &file, "\"list??[1m\"", arrays[i].word);
     }
     rr_gw_raw(&w, "flag", RR_GGUF_BOOL, "\x02", 1);
     finish(&w, &file);
@@ -307,8 +322,8 @@ static void refuses_bad_keys(void) {
 }
 
 /* One tensor with a fault; offset_delta moves its offset, cut bytes are missing at the end. */
-static void refuses_tensor(const char *what, uint32_t n_dims, const uint64_t *dims, uint32_t type, int64_t offset_delta,
-                           size_t cut, const char *word) {
+static void refuses_tensor(const char *what, uint32_t n_dims, const uint64_t *dims, uint32_t type,
+    int64_t offset_delta, size_t cut, const char *word) {
     static const unsigned char zeros[256];
     rr_gguf_writer w = {0};
     rr_buf file = {0};
@@ -323,7 +338,8 @@ static void refuses_tensor(const char *what, uint32_t n_dims, const uint64_t *di
 
 static void refuses_bad_tensors(void) {
     const uint64_t ok[5] = {64, 1, 1, 1, 1};
-    const uint64_t huge[4] = {1ull << 32, 1ull << 32, 1, 1}, wraps[4] = {1ull << 62, 1, 1, 1}, none[2] = {0, 1};
+    const uint64_t huge[4] = {1ull << 32, 1ull << 32, 1, 1}, wraps[4] = {1ull << 62, 1, 1, 1},
+                   none[2] = {0, 1};
     refuses_tensor("no dimensions", 0, ok, 0, 0, 0, "found 0 dimensions");
     refuses_tensor("five dimensions", 5, ok, 0, 0, 0, "found 5 dimensions");
     refuses_tensor("dimension 0", 2, none, 0, 0, 0, "size 0");
@@ -335,7 +351,8 @@ static void refuses_bad_tensors(void) {
     refuses_tensor("beyond", 1, ok, 0, 32, 0, "file ends");
     refuses_tensor("far beyond", 1, ok, 0, INT64_MIN, 0, "file ends");
     refuses_tensor("at 2^64-32", 1, ok, 0, -32, 0, "file ends");
-    refuses_tensor("its end wraps", 1, (uint64_t[]){(1ull << 62) - 8}, 0, 32, 0, "18446744073709551584 bytes at offset 32");
+    refuses_tensor("its end wraps", 1, (uint64_t[]){(1ull << 62) - 8}, 0, 32, 0,
+        "18446744073709551584 bytes at offset 32");
     refuses_tensor("unknown type beyond", 1, ok, 99, 320, 0, "file ends");
     rr_gguf_writer w = {0};
     rr_buf file = {0};

@@ -1,4 +1,5 @@
-/* NFC of valid and broken text. Expected forms: Unicode's NormalizationTest and the composition rules. */
+/* NFC of valid and broken text. Expected forms: Unicode's NormalizationTest and the composition
+ * rules. */
 #include "runtime/model/normalize.h"
 
 #include "tests/check.h"
@@ -12,10 +13,12 @@ static void check_nfc(const char *text, size_t bytes, const char *expected) {
     rr_buf_destroy(&out);
 }
 
-/* Whole text at once = its pieces one by one, where pieces begin with a character that never combines. */
+/* Whole text at once = its pieces one by one, where pieces begin with a character that never
+ * combines. */
 static void check_stretches(void) {
-    static const char *const parts[] = {"a", "bc", "e\xCC\x81", "\xC3\xA9", "\xC3\xA9\xCC\xA3", "q\xCC\x87\xCC\xA3",
-                                        "x\xE4\xB8\xAD", "1", " ", "o\xCC\x82\xCC\x81", "z\xFF", "u\xF0\x9F\x99\x82"};
+    static const char *const parts[] = {"a", "bc", "e\xCC\x81", "\xC3\xA9", "\xC3\xA9\xCC\xA3",
+        "q\xCC\x87\xCC\xA3", "x\xE4\xB8\xAD", "1", " ", "o\xCC\x82\xCC\x81", "z\xFF",
+        "u\xF0\x9F\x99\x82"};
     uint32_t seed = 7;
     for (int round = 0; round < 500; round++) {
         rr_buf all = {0}, whole = {0}, joined = {0};
@@ -46,18 +49,21 @@ int main(void) {
         {"e\xCC\x81t", "\xC3\xA9t"},
         {"ae\xCC\x81", "a\xC3\xA9"},
         {"\xCC\x81", "\xCC\x81"},
-        {"\xE2\x84\xAB", "\xC3\x85"},                                    /* Ångström sign */
-        {"\xE2\x84\xA6", "\xCE\xA9"},                                    /* ohm sign */
-        {"q\xCC\x87\xCC\xA3", "q\xCC\xA3\xCC\x87"},                      /* marks change places */
-        {"\xC3\xA9\xCC\xA3", "\xE1\xBA\xB9\xCC\x81"},                    /* é + dot below */
-        {"s\xCC\x87\xCC\xA3", "\xE1\xB9\xA9"},                           /* ṩ from both */
-        {"\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB", "\xED\x95\x9C"},        /* Hangul jamo */
+        {"\xE2\x84\xAB", "\xC3\x85"},                             /* Ångström sign */
+        {"\xE2\x84\xA6", "\xCE\xA9"},                             /* ohm sign */
+        {"q\xCC\x87\xCC\xA3", "q\xCC\xA3\xCC\x87"},               /* marks change places */
+        {"\xC3\xA9\xCC\xA3", "\xE1\xBA\xB9\xCC\x81"},             /* é + dot below */
+        {"s\xCC\x87\xCC\xA3", "\xE1\xB9\xA9"},                    /* ṩ from both */
+        {"\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB", "\xED\x95\x9C"}, /* Hangul jamo */
         {"\xED\x95\x98\xE1\x86\xAB", "\xED\x95\x9C"},
-        {"\xE0\xA4\x95\xE0\xA4\xBC", "\xE0\xA4\x95\xE0\xA4\xBC"},        /* composition exclusion */
+        {"\xE0\xA4\x95\xE0\xA4\xBC", "\xE0\xA4\x95\xE0\xA4\xBC"}, /* composition exclusion */
         {"\xE0\xA5\x98", "\xE0\xA4\x95\xE0\xA4\xBC"},
-        {"\xEF\xAC\x81", "\xEF\xAC\x81"},                                /* ligature fi: not compatibility */
-        {"\xEF\xA4\x80", "\xE8\xB1\x88"},                                /* CJK compatibility ideograph */
-        {"\xF0\x9D\x85\x9E", "\xF0\x9D\x85\x97\xF0\x9D\x85\xA5"},        /* musical half note: excluded */
+        /* ligature fi: not compatibility */
+        {"\xEF\xAC\x81", "\xEF\xAC\x81"},
+        /* CJK compatibility ideograph */
+        {"\xEF\xA4\x80", "\xE8\xB1\x88"},
+        /* musical half note: excluded */
+        {"\xF0\x9D\x85\x9E", "\xF0\x9D\x85\x97\xF0\x9D\x85\xA5"},
         {"\xCD\x84", "\xCC\x88\xCC\x81"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -76,7 +82,9 @@ int main(void) {
         {"\xF4\x90\x80\x80", BAD BAD BAD BAD},
         {"\xE1\x80z", BAD "z"},
         {"\xF1\x80\x80z", BAD "z"},
-        {"\xF1\x80\xE1\x80\xC2" "a", BAD BAD BAD "a"},
+        {"\xF1\x80\xE1\x80\xC2"
+         "a",
+            BAD BAD BAD "a"},
         {"\xC2", BAD},
         {"x\xF0\x9F\x99", "x" BAD},
         {"\xE1\x80\xCC\x81", BAD "\xCC\x81"},

@@ -28,11 +28,12 @@ static const char *const cases[] = {
     " (|a",
     "中文|，你好",
     "é|1|ü",
-    "½|x",                 /* a number that is no digit */
-    "Ⅷ|٣",               /* letter number, Arabic digit */
-    "a|\xCC\x81" "b",      /* a mark is no letter: it joins what follows */
-    "a|\xC2\xA0|\xC2\xA0x", /* no-break space is a space */
-    "a|\xC2\x85|\xC2\x85x", /* so is NEXT LINE, but it is carriage return or line feed */
+    "½|x", /* a number that is no digit */
+    "Ⅷ|٣", /* letter number, Arabic digit */
+    "a|\xCC\x81"
+    "b",                            /* a mark is no letter: it joins what follows */
+    "a|\xC2\xA0|\xC2\xA0x",         /* no-break space is a space */
+    "a|\xC2\x85|\xC2\x85x",         /* so is NEXT LINE, but it is carriage return or line feed */
     "a|\xE2\x80\xA8|\xE2\x80\xA8x", /* and LINE SEPARATOR */
     "a|\xE3\x80\x80|\xE3\x80\x80x",
     "a|\xE1\xA0\x8E\xE1\xA0\x8E|1", /* U+180E is none: two of them are one run of symbols */

@@ -1,5 +1,5 @@
-/* The default model's file: its configuration, and the last rows of some weights against hashes of what the Python package
- * gguf 0.19 computes from the same file. */
+/* The default model's file: its configuration, and the last rows of some weights against hashes of
+ * what the Python package gguf 0.19 computes from the same file. */
 #include "runtime/model/qwen2.h"
 #include "tests/check.h"
 #include "tests/support/blocks.h"
@@ -24,8 +24,9 @@ static const struct {
 
 static void check_row(const rr_gguf *gguf, size_t i) {
     const rr_gguf_tensor *tensor = rr_gguf_tensor_find(gguf, expected[i].name);
-    CHECK_MSG(tensor != NULL && tensor->type == (uint32_t)expected[i].type && tensor->dims[1] == expected[i].rows, "%s",
-              expected[i].name);
+    CHECK_MSG(tensor != NULL && tensor->type == (uint32_t)expected[i].type &&
+            tensor->dims[1] == expected[i].rows,
+        "%s", expected[i].name);
     if (tensor == NULL) {
         return;
     }
@@ -35,8 +36,8 @@ static void check_row(const rr_gguf *gguf, size_t i) {
     float *file = malloc(cols * sizeof *file), *plane = malloc(cols * sizeof *plane);
     rr_blocks_unpack(expected[i].type, row, cols, file);
     uint64_t hash = rr_fnv1a(file, cols * sizeof *file);
-    CHECK_MSG(hash == expected[i].hash, "%s: hash %016" PRIx64 ", expected %016" PRIx64, expected[i].name, hash,
-              expected[i].hash);
+    CHECK_MSG(hash == expected[i].hash, "%s: hash %016" PRIx64 ", expected %016" PRIx64,
+        expected[i].name, hash, expected[i].hash);
     rr_planes planes = {0};
     rr_diag diag = {0};
     CHECK_OK(rr_planes_plan(expected[i].type, 1, cols, &planes, &diag), diag);

@@ -1,5 +1,5 @@
-/* The tokenizer on a small generated vocabulary: merging against a slow second implementation, round trips,
- * special tokens, broken tables, threads. */
+/* The tokenizer on a small generated vocabulary: merging against a slow second implementation,
+ * round trips, special tokens, broken tables, threads. */
 #include "runtime/model/tokenizer.h"
 
 #include "runtime/base/log.h"
@@ -17,13 +17,15 @@ static uint32_t random_below(uint32_t n) {
     return (uint32_t)(seed >> 33) % n;
 }
 
-/* A generated vocabulary ----------------------------------------------------------------------------------------- */
+/* A generated vocabulary */
 
 /* Tokens: 256 bytes in order, then what `merges` make, then the specials. */
-static const char *const merges[] = {"h e", "t he", "\xC4\xA0 the", "a a", "aa aa", "a b", "b a", "ab ab", "n d", "a nd",
-                                     "aaaa aaaa", "b b", "\xC4\xA0 a", "e r", "he r", "i n", "in g", "\xC4\x8A \xC4\x8A"};
+static const char *const merges[] = {"h e", "t he", "\xC4\xA0 the", "a a", "aa aa", "a b", "b a",
+    "ab ab", "n d", "a nd", "aaaa aaaa", "b b", "\xC4\xA0 a", "e r", "he r", "i n", "in g",
+    "\xC4\x8A \xC4\x8A"};
 enum { N_MERGES = sizeof merges / sizeof merges[0], FIRST_SPECIAL = 256 + N_MERGES };
-static const char *const specials[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "<think>>", "[PAD]"};
+static const char *const specials[] = {
+    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "<think>>", "[PAD]"};
 static const int32_t special_types[] = {3, 3, 3, 4, 4, 5};
 enum { N_SPECIALS = sizeof specials / sizeof specials[0], N_TOKENS = FIRST_SPECIAL + N_SPECIALS };
 
@@ -36,7 +38,7 @@ typedef struct fault {
     int32_t last_type;       /* replaces the last type */
     int32_t chat_type;       /* replaces the types of <|endoftext|>, <|im_start|> and <|im_end|> */
     bool short_types;
-    bool no_byte;            /* byte 0x07 has no token */
+    bool no_byte; /* byte 0x07 has no token */
 } fault;
 
 static void byte_text(int byte, char *out) {
@@ -70,7 +72,8 @@ static void write_vocabulary(const fault *f, rr_buf *out) {
             byte_text(i, texts[i]);
         } else if (i < FIRST_SPECIAL) {
             const char *space = strchr(merges[i - 256], ' ');
-            snprintf(texts[i], sizeof texts[i], "%.*s%s", (int)(space - merges[i - 256]), merges[i - 256], space + 1);
+            snprintf(texts[i], sizeof texts[i], "%.*s%s", (int)(space - merges[i - 256]),
+                merges[i - 256], space + 1);
         } else {
             snprintf(texts[i], sizeof texts[i], "%s", specials[i - FIRST_SPECIAL]);
         }
@@ -125,10 +128,10 @@ static rr_status create(const fault *f, rr_tokenizer **out) {
     return status;
 }
 
-/* Merging -------------------------------------------------------------------------------------------------------- */
+/* Merging */
 
-/* The definition, step by step: find the pair of lowest rank, of equal ones the leftmost; merge; again. Tokens are kept
- * as the texts of the table. */
+/* The definition, step by step: find the pair of lowest rank, of equal ones the leftmost; merge;
+ * again. Tokens are kept as the texts of the table. */
 static size_t merge_slowly(const char *ascii, int32_t *ids) {
     static char parts[64][32];
     size_t n = strlen(ascii);
@@ -193,24 +196,26 @@ static void check_merging(const rr_tokenizer *tokenizer) {
         }
         rr_tokens found = {0};
         CHECK_OK(rr_tokenizer_encode(tokenizer, text, n, &found, &diag), diag);
-        CHECK_MSG(found.n == n_expected && memcmp(found.ids, expected, n_expected * sizeof *expected) == 0,
-                  "\"%s\": merged otherwise than step by step", text);
+        CHECK_MSG(found.n == n_expected &&
+                memcmp(found.ids, expected, n_expected * sizeof *expected) == 0,
+            "\"%s\": merged otherwise than step by step", text);
         rr_tokens_destroy(&found);
     }
 }
 
-static void check_encodes_to(const rr_tokenizer *tokenizer, const char *text, const int32_t *ids, size_t n) {
+static void check_encodes_to(
+    const rr_tokenizer *tokenizer, const char *text, const int32_t *ids, size_t n) {
     rr_tokens found = {0};
     CHECK_OK(rr_tokenizer_encode(tokenizer, text, strlen(text), &found, &diag), diag);
     CHECK_MSG(found.n == n && (n == 0 || memcmp(found.ids, ids, n * sizeof *ids) == 0),
-              "\"%s\": %zu tokens (first %d), expected %zu (first %d)", text, found.n, found.n > 0 ? found.ids[0] : -1, n,
-              n > 0 ? ids[0] : -1);
+        "\"%s\": %zu tokens (first %d), expected %zu (first %d)", text, found.n,
+        found.n > 0 ? found.ids[0] : -1, n, n > 0 ? ids[0] : -1);
     rr_tokens_destroy(&found);
 }
-#define CHECK_ENCODES(tokenizer, text, ...)                                                        \
-    do {                                                                                           \
-        const int32_t expected_[] = {__VA_ARGS__};                                                 \
-        check_encodes_to(tokenizer, text, expected_, sizeof expected_ / sizeof expected_[0]);      \
+#define CHECK_ENCODES(tokenizer, text, ...)                                                   \
+    do {                                                                                      \
+        const int32_t expected_[] = {__VA_ARGS__};                                            \
+        check_encodes_to(tokenizer, text, expected_, sizeof expected_ / sizeof expected_[0]); \
     } while (0)
 
 static void check_known(const rr_tokenizer *tokenizer) {
@@ -232,7 +237,7 @@ static void check_appending(const rr_tokenizer *tokenizer) {
     rr_tokens_destroy(&tokens);
 }
 
-/* Round trips ---------------------------------------------------------------------------------------------------- */
+/* Round trips */
 
 static void decode(const rr_tokenizer *tokenizer, const rr_tokens *tokens, rr_buf *out) {
     for (size_t i = 0; i < tokens->n; i++) {
@@ -253,8 +258,9 @@ static void check_round_trips(const rr_tokenizer *tokenizer) {
         CHECK_OK(rr_tokenizer_encode(tokenizer, text, n, &tokens, &diag), diag);
         decode(tokenizer, &tokens, &back);
         CHECK_OK(rr_nfc_append(text, n, &normal, &diag), diag);
-        CHECK_MSG(back.bytes == normal.bytes && (normal.bytes == 0 || memcmp(back.data, normal.data, back.bytes) == 0),
-                  "round %d: decoding gives other bytes than the normalised text", round);
+        CHECK_MSG(back.bytes == normal.bytes &&
+                (normal.bytes == 0 || memcmp(back.data, normal.data, back.bytes) == 0),
+            "round %d: decoding gives other bytes than the normalised text", round);
         CHECK(round % 2 != 0 || (back.bytes == n && (n == 0 || memcmp(back.data, text, n) == 0)));
         for (size_t i = 0; i < tokens.n; i++) {
             CHECK(!rr_tokenizer_is_special(tokenizer, tokens.ids[i]));
@@ -265,7 +271,7 @@ static void check_round_trips(const rr_tokenizer *tokenizer) {
     }
 }
 
-/* Special tokens ------------------------------------------------------------------------------------------------- */
+/* Special tokens */
 
 static void check_specials(const rr_tokenizer *tokenizer) {
     CHECK_INT(rr_tokenizer_n_vocab(tokenizer), N_TOKENS);
@@ -278,8 +284,10 @@ static void check_specials(const rr_tokenizer *tokenizer) {
     CHECK_INT(rr_tokenizer_special_id(tokenizer, "the"), -1);
     CHECK_INT(rr_tokenizer_special_id(tokenizer, "[PAD]"), -1);
     CHECK_INT(rr_tokenizer_special_id(tokenizer, ""), -1);
-    CHECK(rr_tokenizer_is_special(tokenizer, FIRST_SPECIAL) && rr_tokenizer_is_special(tokenizer, FIRST_SPECIAL + 3));
-    CHECK(!rr_tokenizer_is_special(tokenizer, 5) && !rr_tokenizer_is_special(tokenizer, FIRST_SPECIAL + 5));
+    CHECK(rr_tokenizer_is_special(tokenizer, FIRST_SPECIAL) &&
+        rr_tokenizer_is_special(tokenizer, FIRST_SPECIAL + 3));
+    CHECK(!rr_tokenizer_is_special(tokenizer, 5) &&
+        !rr_tokenizer_is_special(tokenizer, FIRST_SPECIAL + 5));
     CHECK(!rr_tokenizer_is_special(tokenizer, -1) && !rr_tokenizer_is_special(tokenizer, N_TOKENS));
 
     CHECK_INT(rr_tokenizer_piece(tokenizer, FIRST_SPECIAL + 2, false).bytes, 0);
@@ -305,14 +313,15 @@ static void check_specials(const rr_tokenizer *tokenizer) {
     tokens.n = 0;
     const char *mixed = "the<think>>the<|im_end|><|im_end|>t<think>he<|im_en";
     const int32_t expected[] = {257, FIRST_SPECIAL + 4, 257, FIRST_SPECIAL + 2, FIRST_SPECIAL + 2,
-                                't', FIRST_SPECIAL + 3, 256, '<',               '|',
-                                'i', 'm',               '_', 'e',               'n'};
+        't', FIRST_SPECIAL + 3, 256, '<', '|', 'i', 'm', '_', 'e', 'n'};
     CHECK_OK(rr_tokenizer_encode_special(tokenizer, mixed, strlen(mixed), &tokens, &diag), diag);
-    CHECK(tokens.n == sizeof expected / sizeof *expected && memcmp(tokens.ids, expected, sizeof expected) == 0);
+    CHECK(tokens.n == sizeof expected / sizeof *expected &&
+        memcmp(tokens.ids, expected, sizeof expected) == 0);
     rr_tokens_destroy(&tokens);
 }
 
-/* Whatever type an exporter gave them, the tokens of a chat are what they are: the same ids, and not made of plain text. */
+/* Whatever type an exporter gave them, the tokens of a chat are what they are: the same ids, and
+ * not made of plain text. */
 static void check_chat_types(void) {
     for (int32_t type = 1; type <= 6; type++) {
         rr_tokenizer *tokenizer = NULL;
@@ -326,14 +335,16 @@ static void check_chat_types(void) {
     }
 }
 
-/* Broken tables -------------------------------------------------------------------------------------------------- */
+/* Broken tables */
 
 static void check_fault(fault f, rr_status expected, const char *words) {
     rr_tokenizer *tokenizer = NULL;
     diag.text[0] = '\0';
     rr_status status = create(&f, &tokenizer);
-    CHECK_MSG(status == expected, "%s: status %s, expected %s", words, rr_status_name(status), rr_status_name(expected));
-    CHECK_MSG(status == RR_OK || strstr(diag.text, words) != NULL, "message \"%s\" lacks \"%s\"", diag.text, words);
+    CHECK_MSG(status == expected, "%s: status %s, expected %s", words, rr_status_name(status),
+        rr_status_name(expected));
+    CHECK_MSG(status == RR_OK || strstr(diag.text, words) != NULL, "message \"%s\" lacks \"%s\"",
+        diag.text, words);
     CHECK((tokenizer != NULL) == (status == RR_OK));
     rr_tokenizer_destroy(&tokenizer);
 }
@@ -342,7 +353,8 @@ static void check_faults(void) {
     check_fault((fault){.missing = "tokenizer.ggml.model"}, RR_E_INPUT, "tokenizer.ggml.model");
     check_fault((fault){.missing = "tokenizer.ggml.pre"}, RR_E_INPUT, "tokenizer.ggml.pre");
     check_fault((fault){.missing = "tokenizer.ggml.tokens"}, RR_E_INPUT, "tokenizer.ggml.tokens");
-    check_fault((fault){.missing = "tokenizer.ggml.token_type"}, RR_E_INPUT, "tokenizer.ggml.token_type");
+    check_fault(
+        (fault){.missing = "tokenizer.ggml.token_type"}, RR_E_INPUT, "tokenizer.ggml.token_type");
     check_fault((fault){.missing = "tokenizer.ggml.merges"}, RR_E_INPUT, "tokenizer.ggml.merges");
     check_fault((fault){.model = "llama"}, RR_E_UNSUPPORTED, "\"llama\"");
     check_fault((fault){.pre = "llama-bpe"}, RR_E_UNSUPPORTED, "\"llama-bpe\"");
@@ -360,7 +372,8 @@ static void check_faults(void) {
     check_fault((fault){.last_token = ""}, RR_OK, "an empty unused token");
     check_fault((fault){.last_token = "", .last_type = 3}, RR_OK, "an empty control token");
     check_fault((fault){.last_token = "", .last_type = 1}, RR_OK, "an empty normal token");
-    check_fault((fault){.last_token = "\xE4\xB8\x80", .last_type = 1}, RR_OK, "a normal token outside the alphabet");
+    check_fault((fault){.last_token = "\xE4\xB8\x80", .last_type = 1}, RR_OK,
+        "a normal token outside the alphabet");
 }
 
 /* The model writer's vocabulary, as other tests use it. */
@@ -378,7 +391,7 @@ static void check_synth(void) {
     rr_buf_destroy(&file);
 }
 
-/* Length and threads --------------------------------------------------------------------------------------------- */
+/* Length and threads */
 
 /* One piece of a megabyte: anything quadratic would take hours. */
 static void check_long(const rr_tokenizer *tokenizer, const char *unit, size_t n_tokens) {
@@ -390,7 +403,8 @@ static void check_long(const rr_tokenizer *tokenizer, const char *unit, size_t n
     }
     rr_tokens tokens = {0};
     CHECK_OK(rr_tokenizer_encode(tokenizer, text, bytes, &tokens, &diag), diag);
-    CHECK_MSG(tokens.n == n_tokens, "a megabyte of \"%s\": %zu tokens, expected %zu", unit, tokens.n, n_tokens);
+    CHECK_MSG(tokens.n == n_tokens, "a megabyte of \"%s\": %zu tokens, expected %zu", unit,
+        tokens.n, n_tokens);
     rr_tokens_destroy(&tokens);
     free(text);
 }
@@ -403,15 +417,18 @@ typedef struct shared_work {
 
 static void encode_once(void *user, size_t index) {
     shared_work *work = user;
-    rr_tokenizer_encode(work->tokenizer, work->text, strlen(work->text), &work->results[index], NULL);
+    rr_tokenizer_encode(
+        work->tokenizer, work->text, strlen(work->text), &work->results[index], NULL);
 }
 
 static void check_threads(const rr_tokenizer *tokenizer) {
-    shared_work work = {.tokenizer = tokenizer, .text = "the aaaa band, e\xCC\x81 and the 12 rings\n\n of  the king"};
+    shared_work work = {.tokenizer = tokenizer,
+        .text = "the aaaa band, e\xCC\x81 and the 12 rings\n\n of  the king"};
     rr_parallel_for(16, 8, encode_once, &work);
     for (size_t i = 0; i < 16; i++) {
         CHECK(work.results[i].n > 10 && work.results[i].n == work.results[0].n &&
-              memcmp(work.results[i].ids, work.results[0].ids, work.results[0].n * sizeof(int32_t)) == 0);
+            memcmp(work.results[i].ids, work.results[0].ids, work.results[0].n * sizeof(int32_t)) ==
+                0);
     }
     for (size_t i = 0; i < 16; i++) {
         rr_tokens_destroy(&work.results[i]);

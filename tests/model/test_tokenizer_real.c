@@ -1,5 +1,5 @@
-/* The tokenizer of the real model against ids made elsewhere: llama.cpp's public cases, Hugging Face texts, and whole
- * prompts (messages, rendered text, ids). */
+/* The tokenizer of the real model against ids made elsewhere: llama.cpp's public cases, Hugging
+ * Face texts, and whole prompts (messages, rendered text, ids). */
 #include <yyjson.h>
 
 #include "runtime/model/chat.h"
@@ -10,19 +10,22 @@ static rr_tokenizer *tokenizer;
 static rr_diag diag;
 static int n_with_special;
 
-static void check_ids(const char *what, size_t index, const rr_tokens *found, const int32_t *expected, size_t n) {
+static void check_ids(
+    const char *what, size_t index, const rr_tokens *found, const int32_t *expected, size_t n) {
     CHECK_MSG(found->n == n, "%s %zu: %zu tokens, expected %zu", what, index, found->n, n);
     for (size_t i = 0; i < n && i < found->n; i++) {
         if (found->ids[i] != expected[i]) {
-            CHECK_MSG(false, "%s %zu: token %zu is %d, expected %d", what, index, i, found->ids[i], expected[i]);
+            CHECK_MSG(false, "%s %zu: token %zu is %d, expected %d", what, index, i, found->ids[i],
+                expected[i]);
             return;
         }
     }
 }
 
-/* The vectors were made with special tokens recognised in the text: two of them hold some, and there plain encoding must
- * differ and still give back the text. */
-static void check_text(const char *what, size_t index, const char *text, size_t bytes, const int32_t *ids, size_t n) {
+/* The vectors were made with special tokens recognised in the text: two of them hold some, and
+ * there plain encoding must differ and still give back the text. */
+static void check_text(
+    const char *what, size_t index, const char *text, size_t bytes, const int32_t *ids, size_t n) {
     rr_tokens found = {0};
     CHECK_OK(rr_tokenizer_encode_special(tokenizer, text, bytes, &found, &diag), diag);
     check_ids(what, index, &found, ids, n);
@@ -59,7 +62,8 @@ static rr_buf read_data(const char *name) {
 
 /* Texts separated by a marker line; a line of ids for each. */
 static void check_public_cases(void) {
-    rr_buf texts = read_data("ggml-vocab-qwen2.gguf.inp"), lines = read_data("ggml-vocab-qwen2.gguf.out");
+    rr_buf texts = read_data("ggml-vocab-qwen2.gguf.inp"),
+           lines = read_data("ggml-vocab-qwen2.gguf.out");
     static const char marker[] = "\n__ggml_vocab_test__\n";
     const char *text = texts.data, *line = lines.data;
     size_t n_cases = 0;
@@ -98,7 +102,8 @@ static void check_texts(void) {
     rr_buf lines = read_data("hf_vectors.jsonl");
     size_t n = 0, at = 0;
     while (at < lines.bytes) {
-        yyjson_doc *doc = yyjson_read_opts(lines.data + at, lines.bytes - at, YYJSON_READ_STOP_WHEN_DONE, NULL, NULL);
+        yyjson_doc *doc = yyjson_read_opts(
+            lines.data + at, lines.bytes - at, YYJSON_READ_STOP_WHEN_DONE, NULL, NULL);
         if (doc == NULL) {
             break; /* the final line break */
         }
@@ -122,18 +127,19 @@ static void check_prompt(size_t index, yyjson_val *prompt) {
     CHECK(yyjson_arr_size(list) > 0 && yyjson_arr_size(list) <= 128);
     yyjson_arr_foreach(list, i, n, item) {
         yyjson_val *content = yyjson_obj_get(item, "content");
-        messages[i] = (rr_message){yyjson_get_str(yyjson_obj_get(item, "role")), yyjson_get_str(content),
-                                   yyjson_get_len(content)};
+        messages[i] = (rr_message){yyjson_get_str(yyjson_obj_get(item, "role")),
+            yyjson_get_str(content), yyjson_get_len(content)};
     }
     rr_buf rendered = {0};
     CHECK_OK(rr_chat_render(messages, n, true, &rendered, &diag), diag);
     CHECK_MSG(yyjson_equals_strn(yyjson_obj_get(prompt, "rendered"), rendered.data, rendered.bytes),
-              "prompt %zu: the rendered text differs", index);
+        "prompt %zu: the rendered text differs", index);
     rr_tokens expected = json_ids(yyjson_obj_get(prompt, "ids")), found = {0};
     CHECK_OK(rr_chat_encode(tokenizer, messages, n, true, &found, &diag), diag);
     check_ids("prompt", index, &found, expected.ids, expected.n);
     found.n = 0;
-    CHECK_OK(rr_tokenizer_encode_special(tokenizer, rendered.data, rendered.bytes, &found, &diag), diag);
+    CHECK_OK(
+        rr_tokenizer_encode_special(tokenizer, rendered.data, rendered.bytes, &found, &diag), diag);
     check_ids("rendered prompt", index, &found, expected.ids, expected.n);
     rr_tokens_destroy(&expected);
     rr_tokens_destroy(&found);
@@ -144,7 +150,8 @@ static void check_prompts(void) {
     rr_buf lines = read_data("chat_vectors.jsonl");
     size_t n = 0, at = 0;
     while (at < lines.bytes) {
-        yyjson_doc *doc = yyjson_read_opts(lines.data + at, lines.bytes - at, YYJSON_READ_STOP_WHEN_DONE, NULL, NULL);
+        yyjson_doc *doc = yyjson_read_opts(
+            lines.data + at, lines.bytes - at, YYJSON_READ_STOP_WHEN_DONE, NULL, NULL);
         if (doc == NULL) {
             break;
         }
@@ -156,7 +163,8 @@ static void check_prompts(void) {
     rr_buf_destroy(&lines);
 }
 
-/* Every token of the table decodes to what it was encoded from, and the special ones are those of Qwen2.5. */
+/* Every token of the table decodes to what it was encoded from, and the special ones are those of
+ * Qwen2.5. */
 static void check_table(void) {
     CHECK_INT(rr_tokenizer_end_of_text(tokenizer), 151643);
     CHECK_INT(rr_tokenizer_im_start(tokenizer), 151644);

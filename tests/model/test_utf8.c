@@ -16,7 +16,8 @@ static void check_all_code_points(void) {
         } else {
             static const unsigned char leads[] = {0, 0, 0xC0, 0xE0, 0xF0};
             for (size_t i = 0; i < n; i++) {
-                text[i] = (unsigned char)((i == 0 ? leads[n] : 0x80) | ((c >> (6 * (n - 1 - i))) & (i == 0 ? 0x1F : 0x3F)));
+                text[i] = (unsigned char)((i == 0 ? leads[n] : 0x80) |
+                    ((c >> (6 * (n - 1 - i))) & (i == 0 ? 0x1F : 0x3F)));
             }
         }
         int32_t found = 0;
@@ -75,7 +76,9 @@ static void check_hold_back(void) {
     /* a byte that ends the hope ends the wait */
     rr_utf8_stream_push(&stream, "\xE4\xB8", 2, false, &out);
     rr_utf8_stream_push(&stream, "b\xE4", 2, false, &out);
-    CHECK_TEXT(out.data, "a🙂\xEF\xBF\xBD" "b");
+    CHECK_TEXT(out.data,
+        "a🙂\xEF\xBF\xBD"
+        "b");
     CHECK_INT(stream.n_held, 1);
     rr_buf_destroy(&out);
 }
@@ -85,7 +88,9 @@ int main(void) {
     check_all_code_points();
     check_stream("plain", "plain");
     check_stream("é中🙂é", "é中🙂é");
-    check_stream("\xFF" "a\x80", BAD "a" BAD);
+    check_stream("\xFF"
+                 "a\x80",
+        BAD "a" BAD);
     check_stream("\xE0\x80\x80", BAD BAD BAD);
     check_stream("\xED\xA0\x80x", BAD BAD BAD "x");
     check_stream("\xF0\x9F\x99", BAD);

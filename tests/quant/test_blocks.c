@@ -1,5 +1,6 @@
-/* Reading the file's blocks, against two independent witnesses: hashes of what the Python package gguf 0.19 computes from
- * the same bytes, and a weight-by-weight reading of the layouts as the GGUF specification words them. */
+/* Reading the file's blocks, against two independent witnesses: hashes of what the Python package
+ * gguf 0.19 computes from the same bytes, and a weight-by-weight reading of the layouts as the GGUF
+ * specification words them. */
 #include "quant/quant.h"
 #include "tests/check.h"
 #include "tests/support/blocks.h"
@@ -22,9 +23,12 @@ static float small_weight(rr_qtype type, const uint8_t *b, int i) {
         q |= (b[high_at + i / 8] >> i % 8 & 1) << 4;
     }
     switch (type) {
-    case RR_Q_Q4_0: return half_at(b) * (float)(q - 8);
-    case RR_Q_Q5_0: return half_at(b) * (float)(q - 16);
-    default: return half_at(b) * (float)q + half_at(b + 2);
+    case RR_Q_Q4_0:
+        return half_at(b) * (float)(q - 8);
+    case RR_Q_Q5_0:
+        return half_at(b) * (float)(q - 16);
+    default:
+        return half_at(b) * (float)q + half_at(b + 2);
     }
 }
 
@@ -33,7 +37,8 @@ static float large_weight(rr_qtype type, const uint8_t *b, int i) {
     if (type == RR_Q_Q6_K) {
         int half = i / 128, quarter = i % 128 / 32, l = i % 32;
         int low = b[64 * half + l + (quarter % 2 ? 32 : 0)];
-        int q = (quarter < 2 ? low & 15 : low >> 4) | (b[128 + 32 * half + l] >> 2 * quarter & 3) << 4;
+        int q =
+            (quarter < 2 ? low & 15 : low >> 4) | (b[128 + 32 * half + l] >> 2 * quarter & 3) << 4;
         return half_at(b + 208) * (float)(int8_t)b[192 + i / 16] * (float)(q - 32);
     }
     int group = i / 32, l = i % 32;
@@ -53,16 +58,21 @@ static float weight(rr_qtype type, const uint8_t *block, int i) {
     float value;
     uint32_t bits;
     switch (type) {
-    case RR_Q_F32: memcpy(&value, block, 4); return value;
-    case RR_Q_F16: return half_at(block);
+    case RR_Q_F32:
+        memcpy(&value, block, 4);
+        return value;
+    case RR_Q_F16:
+        return half_at(block);
     case RR_Q_BF16:
         bits = (uint32_t)(block[0] | block[1] << 8) << 16;
         memcpy(&value, &bits, 4);
         return value;
     case RR_Q_Q4_K:
     case RR_Q_Q5_K:
-    case RR_Q_Q6_K: return large_weight(type, block, i);
-    default: return small_weight(type, block, i);
+    case RR_Q_Q6_K:
+        return large_weight(type, block, i);
+    default:
+        return small_weight(type, block, i);
     }
 }
 
@@ -99,13 +109,15 @@ int main(void) {
         CHECK(found[N_WEIGHTS] == 12345.0f);
         CHECK(memcmp(before, blocks, bytes) == 0);
         uint64_t hash = rr_fnv1a(found, N_WEIGHTS * sizeof *found);
-        CHECK_MSG(hash == expected[t].hash, "%s: hash %016" PRIx64 ", expected %016" PRIx64, info->name, hash,
-                  expected[t].hash);
+        CHECK_MSG(hash == expected[t].hash, "%s: hash %016" PRIx64 ", expected %016" PRIx64,
+            info->name, hash, expected[t].hash);
         for (int i = 0; i < N_WEIGHTS; i++) {
             uint32_t width = info->block_weights;
-            float want = weight(type, blocks + (uint32_t)i / width * info->block_bytes, (int)((uint32_t)i % width));
+            float want = weight(
+                type, blocks + (uint32_t)i / width * info->block_bytes, (int)((uint32_t)i % width));
             if (memcmp(&want, &found[i], sizeof want) != 0) {
-                CHECK_MSG(false, "%s: weight %d is %a, expected %a", info->name, i, (double)found[i], (double)want);
+                CHECK_MSG(false, "%s: weight %d is %a, expected %a", info->name, i,
+                    (double)found[i], (double)want);
                 break;
             }
         }

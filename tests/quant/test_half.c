@@ -30,11 +30,14 @@ static void every_half(void) {
         bool special = (half >> 10 & 31) == 31;
         bool is_nan = special && (half & 1023) != 0;
         if (is_nan) {
-            wrong += !isnan(value) || (bits_of(value) >> 31) != half >> 15 || (bits_of(value) >> 13 & 1023) != (half & 1023);
-            wrong += (back & 0x7C00) != 0x7C00 || (back & 0x3FF) == 0 || (back & 0x8000) != (half & 0x8000);
+            wrong += !isnan(value) || (bits_of(value) >> 31) != half >> 15 ||
+                (bits_of(value) >> 13 & 1023) != (half & 1023);
+            wrong += (back & 0x7C00) != 0x7C00 || (back & 0x3FF) == 0 ||
+                (back & 0x8000) != (half & 0x8000);
             wrong += (back & 0x1FF) != (half & 0x1FF);
         } else {
-            float expected = special ? (half & 0x8000 ? -INFINITY : INFINITY) : (float)meaning(half);
+            float expected =
+                special ? (half & 0x8000 ? -INFINITY : INFINITY) : (float)meaning(half);
             wrong += bits_of(value) != bits_of(expected);
             wrong += back != half;
         }
@@ -42,7 +45,8 @@ static void every_half(void) {
     CHECK_INT(wrong, 0);
 }
 
-/* Between each two neighbours: the middle goes to the even one, a hair beside it to the nearer one. */
+/* Between each two neighbours: the middle goes to the even one, a hair beside it to the nearer
+ * one. */
 static void every_rounding(void) {
     int wrong = 0;
     for (uint32_t half = 0; half < 0x7C00; half++) {

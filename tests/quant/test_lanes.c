@@ -12,10 +12,10 @@ enum { PAD = 0xA5 };
 static const struct {
     rr_qtype type;
     rr_lanes_format least;
-} formats[] = {{RR_Q_Q4_0, {4, 32, RR_LANES_F16}},    {RR_Q_Q4_1, {4, 32, RR_LANES_AFFINE}},
-               {RR_Q_Q5_0, {8, 32, RR_LANES_F16}},    {RR_Q_Q5_1, {8, 32, RR_LANES_AFFINE}},
-               {RR_Q_Q8_0, {8, 32, RR_LANES_F16}},    {RR_Q_Q4_K, {4, 32, RR_LANES_AFFINE}},
-               {RR_Q_Q5_K, {8, 32, RR_LANES_AFFINE}}, {RR_Q_Q6_K, {8, 16, RR_LANES_F32}}};
+} formats[] = {{RR_Q_Q4_0, {4, 32, RR_LANES_F16}}, {RR_Q_Q4_1, {4, 32, RR_LANES_AFFINE}},
+    {RR_Q_Q5_0, {8, 32, RR_LANES_F16}}, {RR_Q_Q5_1, {8, 32, RR_LANES_AFFINE}},
+    {RR_Q_Q8_0, {8, 32, RR_LANES_F16}}, {RR_Q_Q4_K, {4, 32, RR_LANES_AFFINE}},
+    {RR_Q_Q5_K, {8, 32, RR_LANES_AFFINE}}, {RR_Q_Q6_K, {8, 16, RR_LANES_F32}}};
 enum { N_FORMATS = sizeof formats / sizeof formats[0] };
 
 static bool equal(rr_lanes_format a, rr_lanes_format b) {
@@ -50,8 +50,9 @@ static stored read_weight(const rr_lanes *l, const uint8_t *device, uint32_t row
     const uint8_t *codes = device + (uint64_t)unit * (l->cols * f.bits / 64) * held * l->width * 8;
     uint64_t word = ((uint64_t)(c / per_word) * held + u) * l->width + lane;
     uint32_t entry = (f.scale == RR_LANES_F16 ? 2 : f.scale == RR_LANES_F32 ? 4 : 8) * held;
-    const uint8_t *scales = device + l->scale_offset + (uint64_t)unit * (l->cols / f.group) * l->width * entry +
-                            ((uint64_t)(c / f.group) * l->width + lane) * entry;
+    const uint8_t *scales = device + l->scale_offset +
+        (uint64_t)unit * (l->cols / f.group) * l->width * entry +
+        ((uint64_t)(c / f.group) * l->width + lane) * entry;
     stored s = {.code = bits_at(codes, word * 64 + c % per_word * f.bits, f.bits)};
     if (f.scale == RR_LANES_F16) {
         s.scale = rr_f16_to_f32((uint16_t)(scales[2 * u] | scales[2 * u + 1] << 8));
@@ -72,32 +73,39 @@ static double value_of(rr_lanes_format f, stored s) {
     return (double)s.scale * ((double)s.code - (f.bits == 4 ? 8 : 128));
 }
 
-/* How far the layout's exact value may lie from the file's float. Without offsets the file's float is the layout's value
- * rounded. With them the file rounds the product with its own code, whose magnitude is at most the product with the
- * layout's code (where it was moved, by 8 or 128, its own range lies inside), and then the sum. */
+/* How far the layout's exact value may lie from the file's float. Without offsets the file's float
+ * is the layout's value rounded. With them the file rounds the product with its own code, whose
+ * magnitude is at most the product with the layout's code (where it was moved, by 8 or 128, its own
+ * range lies inside), and then the sum. */
 static double tolerance(rr_lanes_format f, stored s, float file) {
     const double u = 1.0 / (1 << 24);
-    double product = f.scale == RR_LANES_AFFINE ? u * fabs((double)s.scale) * ((1u << f.bits) - 1) : 0;
+    double product =
+        f.scale == RR_LANES_AFFINE ? u * fabs((double)s.scale) * ((1u << f.bits) - 1) : 0;
     return product + u * fabs((double)file);
 }
 
-static void check_weight(const rr_lanes *l, const uint8_t *device, uint32_t row, uint32_t c, float file, float unpacked,
-                         const char *what) {
+static void check_weight(const rr_lanes *l, const uint8_t *device, uint32_t row, uint32_t c,
+    float file, float unpacked, const char *what) {
     stored s = read_weight(l, device, row, c);
     double value = value_of(l->format, s), allowed = tolerance(l->format, s, file);
     bool exact = l->format.scale != RR_LANES_AFFINE;
-    if (exact ? memcmp(&file, &unpacked, sizeof file) != 0 : fabs((double)unpacked - (double)file) > 2 * allowed) {
-        CHECK_MSG(false, "%s: weight %u of row %u unpacks to %a, the file says %a", what, c, row, (double)unpacked,
-                  (double)file);
+    if (exact ? memcmp(&file, &unpacked, sizeof file) != 0
+              : fabs((double)unpacked - (double)file) > 2 * allowed) {
+        CHECK_MSG(false, "%s: weight %u of row %u unpacks to %a, the file says %a", what, c, row,
+            (double)unpacked, (double)file);
     }
     if (exact ? (float)value != file : fabs(value - (double)file) > allowed) {
-        CHECK_MSG(false, "%s: weight %u of row %u reads %u: %a, the file says %a", what, c, row, s.code, value,
-                  (double)file);
+        CHECK_MSG(false, "%s: weight %u of row %u reads %u: %a, the file says %a", what, c, row,
+            s.code, value, (double)file);
     }
 }
 
-static void check_plan(const rr_lanes *l, rr_lanes_format format, uint32_t rows, uint32_t cols, uint32_t width) {
-    uint32_t units = (rows + 31) / 32, scale = format.scale == RR_LANES_F16 ? 2 : format.scale == RR_LANES_F32 ? 4 : 8;
+static void check_plan(
+    const rr_lanes *l, rr_lanes_format format, uint32_t rows, uint32_t cols, uint32_t width) {
+    uint32_t units = (rows + 31) / 32,
+             scale = format.scale == RR_LANES_F16 ? 2
+        : format.scale == RR_LANES_F32            ? 4
+                                                  : 8;
     uint64_t codes = (uint64_t)units * 32 * cols * format.bits / 8;
     uint64_t scales = (uint64_t)units * 32 * (cols / format.group) * scale;
     CHECK(equal(l->format, format));
@@ -105,10 +113,12 @@ static void check_plan(const rr_lanes *l, rr_lanes_format format, uint32_t rows,
     CHECK_INT(l->unit_bytes * units, codes);
     CHECK_INT(l->unit_scale_bytes * units, scales);
     CHECK(l->scale_offset % 256 == 0 && l->scale_offset >= codes && l->scale_offset < codes + 256);
-    CHECK(l->bytes % 256 == 0 && l->bytes >= l->scale_offset + scales && l->bytes < l->scale_offset + scales + 256);
+    CHECK(l->bytes % 256 == 0 && l->bytes >= l->scale_offset + scales &&
+        l->bytes < l->scale_offset + scales + 256);
 }
 
-/* Rows past the end read as zero codes with zero scales and offsets: 0 whatever the activations are. */
+/* Rows past the end read as zero codes with zero scales and offsets: 0 whatever the activations
+ * are. */
 static void check_ragged(const rr_lanes *l, const uint8_t *device, const char *what) {
     for (uint32_t row = l->rows; row < l->n_units * 32; row++) {
         for (uint32_t c = 0; c < l->cols; c++) {
@@ -117,7 +127,8 @@ static void check_ragged(const rr_lanes *l, const uint8_t *device, const char *w
             memcpy(&scale, &s.scale, sizeof scale);
             memcpy(&offset, &s.offset, sizeof offset);
             if (s.code != 0 || scale != 0 || offset != 0) {
-                CHECK_MSG(false, "%s: row %u, past the end, holds something at column %u", what, row, c);
+                CHECK_MSG(
+                    false, "%s: row %u, past the end, holds something at column %u", what, row, c);
                 return;
             }
         }
@@ -141,8 +152,8 @@ static void check_stack(const stack *s, uint32_t cols, uint32_t width, rr_lanes_
         const rr_qtype_info *info = rr_qtype_get((uint32_t)s->types[i]);
         row_bytes[i] = (size_t)(cols / info->block_weights) * info->block_bytes;
         blocks[i] = malloc(s->rows[i] * row_bytes[i]);
-        rr_random_blocks(s->types[i], s->rows[i] * 1000003ull + cols + i, s->rows[i] * row_bytes[i] / info->block_bytes,
-                         blocks[i]);
+        rr_random_blocks(s->types[i], s->rows[i] * 1000003ull + cols + i,
+            s->rows[i] * row_bytes[i] / info->block_bytes, blocks[i]);
         parts[i] = (rr_lanes_part){s->types[i], s->rows[i], blocks[i]};
         size_t used = strlen(what);
         snprintf(what + used, sizeof what - used, "%s %u, ", info->name, s->rows[i]);
@@ -158,7 +169,8 @@ static void check_stack(const stack *s, uint32_t cols, uint32_t width, rr_lanes_
     memset(again, PAD, l.bytes);
     for (uint32_t unit = 0; unit < l.n_units; unit++) {
         rr_lanes_pack_unit(&l, unit, device);
-        rr_lanes_pack_unit(&l, l.n_units - 1 - unit, again); /* in any order, each touches its own bytes only */
+        /* in any order, each touches its own bytes only */
+        rr_lanes_pack_unit(&l, l.n_units - 1 - unit, again);
     }
     CHECK_MSG(memcmp(device, again, l.bytes) == 0, "%s: the order of packing matters", what);
     for (uint32_t i = 0, row = 0; i < s->n; i++) {
@@ -172,7 +184,8 @@ static void check_stack(const stack *s, uint32_t cols, uint32_t width, rr_lanes_
         free(blocks[i]);
     }
     check_ragged(&l, device, what);
-    uint64_t codes_end = l.unit_bytes * l.n_units, end = l.scale_offset + l.unit_scale_bytes * l.n_units;
+    uint64_t codes_end = l.unit_bytes * l.n_units,
+             end = l.scale_offset + l.unit_scale_bytes * l.n_units;
     for (uint64_t b = codes_end; b < l.bytes; b++) { /* between the parts and behind: nobody's */
         if ((b < l.scale_offset || b >= end) && device[b] != PAD) {
             CHECK_MSG(false, "%s: packing wrote byte %" PRIu64, what, b);
@@ -185,7 +198,8 @@ static void check_stack(const stack *s, uint32_t cols, uint32_t width, rr_lanes_
     free(device);
 }
 
-/* Each type has its least format; it survives the way through a number, and no two formats share one. */
+/* Each type has its least format; it survives the way through a number, and no two formats share
+ * one. */
 static void knows_formats(void) {
     size_t n, known = 0;
     const rr_qtype_info *all = rr_qtype_all(&n);
@@ -213,7 +227,8 @@ static void knows_formats(void) {
     }
 }
 
-/* The joined format holds both: as many bits as the wider, as small groups as the finer, offsets where one has them. */
+/* The joined format holds both: as many bits as the wider, as small groups as the finer, offsets
+ * where one has them. */
 static rr_lanes_format joined(const stack *s) {
     rr_lanes_format out = {0, 99, RR_LANES_F16};
     for (uint32_t i = 0; i < s->n; i++) {
@@ -237,7 +252,8 @@ static void refuses(void) {
     rr_diag diag = {0};
     rr_lanes l = {.rows = 77};
     const uint8_t nothing[1] = {0};
-    rr_lanes_part parts[3] = {{RR_Q_Q8_0, 32, nothing}, {RR_Q_Q8_0, 64, nothing}, {RR_Q_Q4_K, 5, nothing}};
+    rr_lanes_part parts[3] = {
+        {RR_Q_Q8_0, 32, nothing}, {RR_Q_Q8_0, 64, nothing}, {RR_Q_Q4_K, 5, nothing}};
     static const uint32_t widths[] = {0, 1, 4, 7, 9, 15, 17, 32, 64};
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
         CHECK_INT(rr_lanes_plan(parts, 1, 256, widths[i], &l, &diag), RR_E_UNSUPPORTED);
@@ -246,7 +262,8 @@ static void refuses(void) {
     for (size_t i = 0; i < sizeof cols / sizeof cols[0]; i++) {
         CHECK_INT(rr_lanes_plan(parts, 1, cols[i], 8, &l, &diag), RR_E_INPUT);
     }
-    CHECK_INT(rr_lanes_plan(parts, 3, 288, 8, &l, &diag), RR_E_INPUT); /* half a block of Q4_K is no block */
+    /* half a block of Q4_K is no block */
+    CHECK_INT(rr_lanes_plan(parts, 3, 288, 8, &l, &diag), RR_E_INPUT);
     CHECK(strstr(diag.text, "Q4_K") != NULL && strstr(diag.text, "288") != NULL);
     static const rr_qtype floats[] = {RR_Q_F32, RR_Q_F16, RR_Q_BF16};
     for (size_t i = 0; i < 3; i++) {
@@ -282,10 +299,13 @@ int main(void) {
                 }
             }
         }
-        /* stacked with every other type, before and behind, the last one ragged; three as q, k and v are */
+        /* stacked with every other type, before and behind, the last one ragged; three as q, k and
+         * v are */
         for (size_t g = 0; g < N_FORMATS; g++) {
             check_both_widths(&(stack){{formats[f].type, formats[g].type}, {64, 37}, 2}, 256);
-            check_both_widths(&(stack){{formats[f].type, formats[f].type, formats[g].type}, {96, 32, 32}, 3}, 512);
+            check_both_widths(
+                &(stack){{formats[f].type, formats[f].type, formats[g].type}, {96, 32, 32}, 3},
+                512);
         }
     }
     knows_formats();

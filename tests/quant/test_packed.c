@@ -1,4 +1,5 @@
-/* Packed bytes are kept on disk: the recorded hashes of RR_PACKED_VERSION. When this fails, raise the version and record. */
+/* Packed bytes are kept on disk: the recorded hashes of RR_PACKED_VERSION. When this fails, raise
+ * the version and record. */
 #include "quant/lanes.h"
 #include "tests/check.h"
 #include "tests/support/blocks.h"
@@ -36,7 +37,8 @@ static uint64_t hash_of_planes(rr_qtype type, const void *blocks) {
 }
 
 /* The type alone and below Q4_0, so that what stacking joins is in it. */
-static uint64_t hash_of_lanes(rr_qtype type, const void *blocks, const void *other, uint32_t width) {
+static uint64_t hash_of_lanes(
+    rr_qtype type, const void *blocks, const void *other, uint32_t width) {
     rr_diag diag = {0};
     rr_lanes_format format;
     uint8_t hashes[16];
@@ -70,16 +72,20 @@ int main(void) {
     size_t n_types;
     (void)rr_qtype_all(&n_types);
     CHECK_INT(n_types, sizeof rows / sizeof rows[0]); /* every type is recorded */
-    CHECK_MSG((int)RR_PACKED_VERSION == (int)RECORDED_VERSION, "RR_PACKED_VERSION is %d: record the hashes below", (int)RR_PACKED_VERSION);
+    CHECK_MSG((int)RR_PACKED_VERSION == (int)RECORDED_VERSION,
+        "RR_PACKED_VERSION is %d: record the hashes below", (int)RR_PACKED_VERSION);
     void *other = blocks_of(RR_Q_Q4_0);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         void *blocks = blocks_of(rows[i].type);
         const recorded found = {rows[i].type, hash_of_planes(rows[i].type, blocks),
-                                hash_of_lanes(rows[i].type, blocks, other, 8), hash_of_lanes(rows[i].type, blocks, other, 16)};
-        CHECK_MSG(found.planes == rows[i].planes && found.lanes8 == rows[i].lanes8 && found.lanes16 == rows[i].lanes16,
-                  "packed bytes of %s differ from those of version %d: raise RR_PACKED_VERSION and record "
-                  "0x%016" PRIx64 ", 0x%016" PRIx64 ", 0x%016" PRIx64,
-                  rr_qtype_get((uint32_t)rows[i].type)->name, RECORDED_VERSION, found.planes, found.lanes8, found.lanes16);
+            hash_of_lanes(rows[i].type, blocks, other, 8),
+            hash_of_lanes(rows[i].type, blocks, other, 16)};
+        CHECK_MSG(found.planes == rows[i].planes && found.lanes8 == rows[i].lanes8 &&
+                found.lanes16 == rows[i].lanes16,
+            "packed bytes of %s differ from those of version %d: raise RR_PACKED_VERSION and record "
+            "0x%016" PRIx64 ", 0x%016" PRIx64 ", 0x%016" PRIx64,
+            rr_qtype_get((uint32_t)rows[i].type)->name, RECORDED_VERSION, found.planes,
+            found.lanes8, found.lanes16);
         free(blocks);
     }
     free(other);

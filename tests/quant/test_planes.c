@@ -14,7 +14,8 @@ static float half_at(const uint8_t *from) {
 }
 
 /* The code of weight c of a row, by the words of quant.h. */
-static uint32_t code_at(const rr_qtype_info *info, const uint8_t *lo, const uint8_t *hi, uint32_t c) {
+static uint32_t code_at(
+    const rr_qtype_info *info, const uint8_t *lo, const uint8_t *hi, uint32_t c) {
     if (info->lo_bits == 8) {
         return lo[c];
     }
@@ -38,30 +39,41 @@ static float weight_at(const rr_planes *p, const uint8_t *device, uint32_t row, 
     const rr_qtype_info *info = rr_qtype_get((uint32_t)p->type);
     const uint8_t *lo = device + p->lo_offset + (uint64_t)row * p->lo_stride;
     const uint8_t *hi = device + p->hi_offset + (uint64_t)row * p->hi_stride;
-    const uint8_t *scale = device + p->scale_offset + (uint64_t)row * p->scale_stride + c / 32 * info->scale_bytes;
-    const uint8_t *super = device + p->super_offset + (uint64_t)row * p->super_stride + c / 256 * info->super_bytes;
+    const uint8_t *scale =
+        device + p->scale_offset + (uint64_t)row * p->scale_stride + c / 32 * info->scale_bytes;
+    const uint8_t *super =
+        device + p->super_offset + (uint64_t)row * p->super_stride + c / 256 * info->super_bytes;
     float value;
     uint32_t bits;
     switch (p->type) {
-    case RR_Q_F32: memcpy(&value, lo + 4 * (size_t)c, 4); return value;
-    case RR_Q_F16: return half_at(lo + 2 * (size_t)c);
+    case RR_Q_F32:
+        memcpy(&value, lo + 4 * (size_t)c, 4);
+        return value;
+    case RR_Q_F16:
+        return half_at(lo + 2 * (size_t)c);
     case RR_Q_BF16:
         bits = (uint32_t)(lo[2 * (size_t)c] | lo[2 * (size_t)c + 1] << 8) << 16;
         memcpy(&value, &bits, 4);
         return value;
-    default: break;
+    default:
+        break;
     }
     int q = (int)code_at(info, lo, hi, c);
     switch (p->type) {
-    case RR_Q_Q4_0: return half_at(scale) * (float)(q - 8);
-    case RR_Q_Q5_0: return half_at(scale) * (float)(q - 16);
-    case RR_Q_Q8_0: return half_at(scale) * (float)(int8_t)q;
+    case RR_Q_Q4_0:
+        return half_at(scale) * (float)(q - 8);
+    case RR_Q_Q5_0:
+        return half_at(scale) * (float)(q - 16);
+    case RR_Q_Q8_0:
+        return half_at(scale) * (float)(int8_t)q;
     case RR_Q_Q6_K:
         CHECK(super[2] == 0 && super[3] == 0);
         return half_at(super) * (float)(int8_t)scale[c % 32 / 16] * (float)(q - 32);
     case RR_Q_Q4_K:
-    case RR_Q_Q5_K: return half_at(super) * (float)scale[0] * (float)q - half_at(super + 2) * (float)scale[1];
-    default: return half_at(scale) * (float)q + half_at(scale + 2);
+    case RR_Q_Q5_K:
+        return half_at(super) * (float)scale[0] * (float)q - half_at(super + 2) * (float)scale[1];
+    default:
+        return half_at(scale) * (float)q + half_at(scale + 2);
     }
 }
 
@@ -69,12 +81,14 @@ static bool same(float a, float b) {
     return memcmp(&a, &b, sizeof a) == 0;
 }
 
-/* Each plane is aligned and lies behind the one before; a plane that the type lacks takes no place. */
+/* Each plane is aligned and lies behind the one before; a plane that the type lacks takes no
+ * place. */
 static void check_plan(const rr_planes *p, const rr_qtype_info *info) {
     const uint64_t offsets[] = {p->lo_offset, p->hi_offset, p->scale_offset, p->super_offset};
     const uint32_t strides[] = {p->lo_stride, p->hi_stride, p->scale_stride, p->super_stride};
-    const uint64_t used[] = {(uint64_t)p->cols * info->lo_bits / 8, (uint64_t)p->cols * info->hi_bits / 8,
-                             (uint64_t)p->cols / 32 * info->scale_bytes, (uint64_t)p->cols / 256 * info->super_bytes};
+    const uint64_t used[] = {(uint64_t)p->cols * info->lo_bits / 8,
+        (uint64_t)p->cols * info->hi_bits / 8, (uint64_t)p->cols / 32 * info->scale_bytes,
+        (uint64_t)p->cols / 256 * info->super_bytes};
     uint64_t end = 0;
     for (int i = 0; i < 4; i++) {
         CHECK(strides[i] % 16 == 0 && strides[i] >= used[i] && strides[i] < used[i] + 16);
@@ -83,15 +97,17 @@ static void check_plan(const rr_planes *p, const rr_qtype_info *info) {
             CHECK_INT(offsets[i], 0);
             continue;
         }
-        CHECK_MSG(offsets[i] >= end && offsets[i] < end + 256, "%s: plane %d at %" PRIu64 ", the last ends at %" PRIu64,
-                  info->name, i, offsets[i], end);
+        CHECK_MSG(offsets[i] >= end && offsets[i] < end + 256,
+            "%s: plane %d at %" PRIu64 ", the last ends at %" PRIu64, info->name, i, offsets[i],
+            end);
         end = offsets[i] + (uint64_t)strides[i] * p->rows;
     }
     CHECK(p->bytes % 256 == 0 && p->bytes >= end && p->bytes < end + 256);
 }
 
 /* Bytes of a row's plane behind what the row uses are zero. */
-static void check_padding(const uint8_t *device, uint64_t offset, uint32_t stride, uint64_t used, uint32_t rows) {
+static void check_padding(
+    const uint8_t *device, uint64_t offset, uint32_t stride, uint64_t used, uint32_t rows) {
     for (uint32_t r = 0; r < rows; r++) {
         for (uint64_t i = used; i < stride; i++) {
             CHECK_INT(device[offset + (uint64_t)r * stride + i], 0);
@@ -111,19 +127,20 @@ static void check_shape(const rr_qtype_info *info, uint32_t rows, uint32_t cols)
     size_t row_bytes = (size_t)(cols / info->block_weights) * info->block_bytes;
     uint8_t *blocks = malloc(rows * row_bytes), *device = malloc(p.bytes), *parts = malloc(p.bytes);
     float *file = malloc(cols * sizeof *file), *plane = malloc(cols * sizeof *plane);
-    rr_random_blocks(info->type, rows * 1000003ull + cols, rows * row_bytes / info->block_bytes, blocks);
+    rr_random_blocks(
+        info->type, rows * 1000003ull + cols, rows * row_bytes / info->block_bytes, blocks);
     memset(device, PAD, p.bytes);
     rr_planes_pack(&p, blocks, 0, rows, device);
     for (uint32_t r = 0; r < rows; r++) {
         rr_blocks_unpack(info->type, blocks + r * row_bytes, cols, file);
         rr_planes_unpack_row(&p, device, r, plane);
-        CHECK_MSG(memcmp(file, plane, cols * sizeof *file) == 0, "%s %u x %u: row %u differs from the file", info->name,
-                  rows, cols, r);
+        CHECK_MSG(memcmp(file, plane, cols * sizeof *file) == 0,
+            "%s %u x %u: row %u differs from the file", info->name, rows, cols, r);
         for (uint32_t c = 0; c < cols; c++) {
             float found = weight_at(&p, device, r, c);
             if (!same(found, file[c])) {
-                CHECK_MSG(false, "%s %u x %u: weight %u of row %u reads %a, expected %a", info->name, rows, cols, c, r,
-                          (double)found, (double)file[c]);
+                CHECK_MSG(false, "%s %u x %u: weight %u of row %u reads %a, expected %a",
+                    info->name, rows, cols, c, r, (double)found, (double)file[c]);
                 break;
             }
         }
@@ -132,7 +149,8 @@ static void check_shape(const rr_qtype_info *info, uint32_t rows, uint32_t cols)
     check_padding(device, p.lo_offset, p.lo_stride, groups * 4 * info->lo_bits, rows);
     check_padding(device, p.hi_offset, p.hi_stride, groups * 4 * info->hi_bits, rows);
     check_padding(device, p.scale_offset, p.scale_stride, groups * info->scale_bytes, rows);
-    check_padding(device, p.super_offset, p.super_stride, (uint64_t)(cols / 256) * info->super_bytes, rows);
+    check_padding(
+        device, p.super_offset, p.super_stride, (uint64_t)(cols / 256) * info->super_bytes, rows);
     /* rows packed one by one, last first, touch only their own bytes and give the same */
     memset(parts, PAD, p.bytes);
     for (uint32_t r = rows; r > 0; r--) {
@@ -155,7 +173,8 @@ static void refuses_bad_shapes(void) {
     CHECK_INT(rr_planes_plan(RR_Q_F32, 4, 33, &p, &diag), RR_E_INPUT);
     CHECK_INT(rr_planes_plan(RR_Q_Q8_0, 4, 16, &p, &diag), RR_E_INPUT);
     CHECK_INT(rr_planes_plan(RR_Q_Q4_K, 4, 288, &p, &diag), RR_E_INPUT);
-    CHECK(strstr(diag.text, "Q4_K") != NULL && strstr(diag.text, "288") != NULL && strstr(diag.text, "256") != NULL);
+    CHECK(strstr(diag.text, "Q4_K") != NULL && strstr(diag.text, "288") != NULL &&
+        strstr(diag.text, "256") != NULL);
     CHECK_INT(rr_planes_plan((rr_qtype)10, 4, 256, &p, &diag), RR_E_UNSUPPORTED);
     CHECK_INT(rr_planes_plan((rr_qtype)-1, 4, 256, &p, &diag), RR_E_UNSUPPORTED);
     CHECK_INT(rr_planes_plan(RR_Q_F32, 1, 1u << 30, &p, &diag), RR_E_INPUT); /* a row of 4 GiB */
@@ -175,7 +194,8 @@ int main(void) {
     const rr_qtype_info *all = rr_qtype_all(&n);
     for (size_t t = 0; t < n; t++) {
         for (size_t c = 0; c < sizeof cols / sizeof cols[0]; c++) {
-            for (size_t r = 0; r < sizeof rows / sizeof rows[0] && cols[c] % all[t].block_weights == 0; r++) {
+            for (size_t r = 0;
+                 r < sizeof rows / sizeof rows[0] && cols[c] % all[t].block_weights == 0; r++) {
                 check_shape(&all[t], rows[r], cols[c]);
                 n_shapes++;
             }

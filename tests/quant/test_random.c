@@ -1,4 +1,5 @@
-/* Random blocks: the moments that are promised, every code in use, the same bits whole and in pieces. */
+/* Random blocks: the moments that are promised, every code in use, the same bits whole and in
+ * pieces. */
 #include "quant/quant.h"
 #include "tests/check.h"
 #include "tests/support/blocks.h"
@@ -20,7 +21,8 @@ static void check_type(const rr_qtype_info *info, double deviation) {
     }
     CHECK_MSG(memcmp(blocks, pieces, bytes) == 0, "%s: pieces differ from the whole", info->name);
     rr_blocks_random(info->type, 8, deviation, 0, n_blocks, pieces);
-    CHECK_MSG(memcmp(blocks, pieces, bytes) != 0, "%s: another seed gives the same bits", info->name);
+    CHECK_MSG(
+        memcmp(blocks, pieces, bytes) != 0, "%s: another seed gives the same bits", info->name);
 
     rr_blocks_unpack(info->type, blocks, N, values);
     double sum = 0.0, squares = 0.0, highest = 0.0;
@@ -30,9 +32,12 @@ static void check_type(const rr_qtype_info *info, double deviation) {
         highest = fmax(highest, fabs((double)values[i]));
     }
     double mean = sum / N, found = sqrt(squares / N);
-    CHECK_MSG(fabs(mean) < 0.02 * deviation, "%s: mean %g, expected 0 beside a deviation of %g", info->name, mean, deviation);
-    CHECK_MSG(fabs(found / deviation - 1.0) < 0.1, "%s: deviation %g, expected %g", info->name, found, deviation);
-    CHECK_MSG(highest < 6.0 * deviation, "%s: a value of %g beside a deviation of %g", info->name, highest, deviation);
+    CHECK_MSG(fabs(mean) < 0.02 * deviation, "%s: mean %g, expected 0 beside a deviation of %g",
+        info->name, mean, deviation);
+    CHECK_MSG(fabs(found / deviation - 1.0) < 0.1, "%s: deviation %g, expected %g", info->name,
+        found, deviation);
+    CHECK_MSG(highest < 6.0 * deviation, "%s: a value of %g beside a deviation of %g", info->name,
+        highest, deviation);
     free(values);
     free(pieces);
     free(blocks);
@@ -49,7 +54,8 @@ static void check_codes(void) {
         }
     }
     for (int code = 0; code < 256; code++) {
-        CHECK_MSG(seen[code] == (code != 0x80), "Q8_0: code %d %s", (int8_t)code, seen[code] ? "occurs" : "is missing");
+        CHECK_MSG(seen[code] == (code != 0x80), "Q8_0: code %d %s", (int8_t)code,
+            seen[code] ? "occurs" : "is missing");
     }
 }
 

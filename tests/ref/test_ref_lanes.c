@@ -1,4 +1,5 @@
-/* The reference of quantized activations: known codes, and products against the floats they stand for. */
+/* The reference of quantized activations: known codes, and products against the floats they stand
+ * for. */
 #include <math.h>
 
 #include "runtime/ref/lanes.h"
@@ -16,7 +17,8 @@ static void test_quantize(void) {
     int16_t codes[3 * 64];
     uint32_t groups[3 * 2 * 2];
     /* row 0: ties go to even, on both sides of 0; d is 1 */
-    static const float ties[] = {2047, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 2045.5f, 1226.5f, 0.49f, 0.51f};
+    static const float ties[] = {
+        2047, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 2045.5f, 1226.5f, 0.49f, 0.51f};
     static const int16_t expected[] = {2047, 0, 2, 2, 0, -2, -2, 2046, 1226, 0, 1};
     memcpy(x, ties, sizeof ties);
     x[16] = 3;
@@ -29,7 +31,8 @@ static void test_quantize(void) {
     rr_ref_quantize(x, 3, 64, &(rr_ref_codes){codes, groups});
     int first = 0;
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
-        CHECK_MSG(codes[i] == expected[i], "%g became %d, expected %d", (double)ties[i], codes[i], expected[i]);
+        CHECK_MSG(codes[i] == expected[i], "%g became %d, expected %d", (double)ties[i], codes[i],
+            expected[i]);
         first += expected[i];
     }
     CHECK(codes[16] == 3 && codes[31] == -5 && d_of(&groups[0]) == 1.0f);
@@ -39,7 +42,8 @@ static void test_quantize(void) {
     for (int i = 64; i < 160; i++) {
         CHECK_INT(codes[i], 0);
     }
-    CHECK(groups[4] == 0 && groups[5] == 0 && groups[6] == 0 && groups[7] == 0 && groups[8] == 0 && groups[9] == 0);
+    CHECK(groups[4] == 0 && groups[5] == 0 && groups[6] == 0 && groups[7] == 0 && groups[8] == 0 &&
+        groups[9] == 0);
     CHECK(codes[160] == -2047 && d_of(&groups[10]) > 0);
     CHECK_INT((int32_t)groups[11], -2047);
     /* both words of the sums at their ends */
@@ -81,9 +85,13 @@ static void test_product(rr_qtype a, rr_qtype b, uint32_t width) {
     }
     rr_ref_codes quantized = {codes, groups};
     rr_ref_quantize(x, TOKENS, COLS, &quantized);
-    rr_ref_lanes_product(&(rr_ref_lanes_product_params){.lanes = &lanes, .device = device, .x = &quantized,
-                                                        .n_tokens = TOKENS, .y = y, .magnitude = magnitude,
-                                                        .scratch = scratch});
+    rr_ref_lanes_product(&(rr_ref_lanes_product_params){.lanes = &lanes,
+        .device = device,
+        .x = &quantized,
+        .n_tokens = TOKENS,
+        .y = y,
+        .magnitude = magnitude,
+        .scratch = scratch});
     double worst = 0;
     for (uint32_t r = 0; r < ROWS; r++) {
         rr_lanes_unpack_row(&lanes, device, r, weights);
@@ -92,15 +100,18 @@ static void test_product(rr_qtype a, rr_qtype b, uint32_t width) {
             for (uint32_t c = 0; c < COLS; c++) {
                 double value = (double)d_of(&groups[(t * COLS + c) / 32 * 2]) * codes[t * COLS + c];
                 sum += value * (double)weights[c];
-                /* a weight with an offset is rounded from parts that are larger than it, in these blocks some hundreds */
-                absolute += fabs(value) * (fabs((double)weights[c]) + (lanes.format.scale == RR_LANES_AFFINE ? 600 : 0));
+                /* a weight with an offset is rounded from parts that are larger than it, in these
+                 * blocks some hundreds */
+                absolute += fabs(value) *
+                    (fabs((double)weights[c]) + (lanes.format.scale == RR_LANES_AFFINE ? 600 : 0));
             }
             worst = fmax(worst, fabs(y[t * ROWS + r] - sum) / absolute);
             CHECK(magnitude[t * ROWS + r] >= fabs(y[t * ROWS + r]) * (1 - 1e-12));
         }
     }
-    CHECK_MSG(worst < 1.0 / (1 << 23), "%s over %s, width %u: the product is %g away from the floats", info[0]->name,
-              info[1]->name, width, worst);
+    CHECK_MSG(worst < 1.0 / (1 << 23),
+        "%s over %s, width %u: the product is %g away from the floats", info[0]->name,
+        info[1]->name, width, worst);
     free(blocks[0]);
     free(blocks[1]);
     free(device);
@@ -114,7 +125,8 @@ static void test_norm_factor(void) {
 }
 
 int main(void) {
-    static const rr_qtype types[] = {RR_Q_Q4_0, RR_Q_Q4_1, RR_Q_Q5_0, RR_Q_Q5_1, RR_Q_Q8_0, RR_Q_Q4_K, RR_Q_Q5_K, RR_Q_Q6_K};
+    static const rr_qtype types[] = {
+        RR_Q_Q4_0, RR_Q_Q4_1, RR_Q_Q5_0, RR_Q_Q5_1, RR_Q_Q8_0, RR_Q_Q4_K, RR_Q_Q5_K, RR_Q_Q6_K};
     test_quantize();
     for (size_t a = 0; a < 8; a++) {
         for (size_t b = 0; b < 8; b++) {

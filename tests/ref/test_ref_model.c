@@ -1,16 +1,22 @@
-/* The C reference model against vectors that tools/truth/make_vectors.py computed on its own in float64, on the synthetic
- * models; and what must not change its results. */
+/* The C reference model against vectors that tools/truth/make_vectors.py computed on its own in
+ * float64, on the synthetic models; and what must not change its results. */
 #include "tests/ref/truth.h"
 #include "tests/support/synth.h"
 
 static void check_tiny(yyjson_val *truth) {
-    yyjson_val *c = yyjson_obj_get(truth, "config"), *rows = yyjson_obj_get(truth, "logits"), *entry;
-    rr_synth synth = {.n_layers = (uint32_t)number(c, "n_layers"), .d_model = (uint32_t)number(c, "d_model"),
-                      .n_heads = (uint32_t)number(c, "n_heads"), .n_kv_heads = (uint32_t)number(c, "n_kv_heads"),
-                      .head_size = (uint32_t)number(c, "head_size"), .d_ffn = (uint32_t)number(c, "d_ffn"),
-                      .n_vocab = (uint32_t)number(c, "n_vocab"), .rope_theta = (float)number(c, "rope_theta"),
-                      .rms_epsilon = (float)number(c, "rms_epsilon"), .tied = yyjson_get_bool(yyjson_obj_get(c, "tied")),
-                      .seed = (uint64_t)number(truth, "seed")};
+    yyjson_val *c = yyjson_obj_get(truth, "config"), *rows = yyjson_obj_get(truth, "logits"),
+               *entry;
+    rr_synth synth = {.n_layers = (uint32_t)number(c, "n_layers"),
+        .d_model = (uint32_t)number(c, "d_model"),
+        .n_heads = (uint32_t)number(c, "n_heads"),
+        .n_kv_heads = (uint32_t)number(c, "n_kv_heads"),
+        .head_size = (uint32_t)number(c, "head_size"),
+        .d_ffn = (uint32_t)number(c, "d_ffn"),
+        .n_vocab = (uint32_t)number(c, "n_vocab"),
+        .rope_theta = (float)number(c, "rope_theta"),
+        .rms_epsilon = (float)number(c, "rms_epsilon"),
+        .tied = yyjson_get_bool(yyjson_obj_get(c, "tied")),
+        .seed = (uint64_t)number(truth, "seed")};
     rr_buf storage = {0};
     rr_model *model = NULL;
     rr_diag diag = {0};
@@ -23,13 +29,15 @@ static void check_tiny(yyjson_val *truth) {
         yyjson_arr_foreach(yyjson_obj_get(truth, "hidden"), i, n_entries, entry) {
             double d = difference(hidden_at(&s, entry), yyjson_obj_get(entry, "values"));
             CHECK_MSG(d <= LIMIT, "layer %g position %g: difference %.3g", number(entry, "layer"),
-                      number(entry, "position"), d);
+                number(entry, "position"), d);
         }
         yyjson_arr_foreach(rows, i, n_entries, entry) {
             double d = difference(s.logits + i * s.n_vocab, yyjson_obj_get(entry, "values"));
-            CHECK_MSG(d <= LIMIT, "logits of position %g: difference %.3g", number(entry, "position"), d);
+            CHECK_MSG(
+                d <= LIMIT, "logits of position %g: difference %.3g", number(entry, "position"), d);
         }
-        printf("synthetic, seed %g: largest difference %.2g of the root mean square\n", number(truth, "seed"), worst);
+        printf("synthetic, seed %g: largest difference %.2g of the root mean square\n",
+            number(truth, "seed"), worst);
         seen_free(&s);
     }
     free(tokens);
@@ -37,12 +45,14 @@ static void check_tiny(yyjson_val *truth) {
     rr_buf_destroy(&storage);
 }
 
-/* Blocks of tokens, threads and cache precision: the first two change no bit, the last one little. */
+/* Blocks of tokens, threads and cache precision: the first two change no bit, the last one
+ * little. */
 static void check_options(void) {
     rr_buf storage = {0};
     rr_model *model = NULL;
     rr_diag diag = {0};
-    CHECK_OK(rr_synth_open(&(rr_synth){.n_context = 1024, .seed = 3}, &storage, &model, &diag), diag);
+    CHECK_OK(
+        rr_synth_open(&(rr_synth){.n_context = 1024, .seed = 3}, &storage, &model, &diag), diag);
     enum { N = 600 }; /* more than a block */
     int32_t tokens[N];
     for (int i = 0; i < N; i++) {
@@ -63,9 +73,11 @@ static void check_options(void) {
         double squares = 0, error = 0;
         for (size_t i = 0; i < 3 * a.n_vocab; i++) {
             squares += (double)a.logits[i] * (double)a.logits[i];
-            error += ((double)a.logits[i] - (double)c.logits[i]) * ((double)a.logits[i] - (double)c.logits[i]);
+            error += ((double)a.logits[i] - (double)c.logits[i]) *
+                ((double)a.logits[i] - (double)c.logits[i]);
         }
-        CHECK_MSG(error > 0 && error < 1e-5 * squares, "f16 cache: normalised mean square error %.3g", error / squares);
+        CHECK_MSG(error > 0 && error < 1e-5 * squares,
+            "f16 cache: normalised mean square error %.3g", error / squares);
         seen_free(&a), seen_free(&b), seen_free(&c), seen_free(&d);
     }
     yyjson_doc_free(rows);

@@ -1,5 +1,5 @@
-/* The C reference model against vectors that tools/truth/make_vectors.py computed on its own in float64, on the real
- * 0.5B file. */
+/* The C reference model against vectors that tools/truth/make_vectors.py computed on its own in
+ * float64, on the real 0.5B file. */
 #include "tests/ref/truth.h"
 #include "tests/support/real_model.h"
 
@@ -18,10 +18,12 @@ static double log_sum_exp(const float *logits, size_t n) {
 static void check_row(const float *logits, size_t n_vocab, yyjson_val *row) {
     double position = number(row, "position");
     double sum = log_sum_exp(logits, n_vocab), expected = number(row, "logsumexp");
-    CHECK_MSG(fabs(sum - expected) < 1e-4, "position %g: logsumexp %.7g, expected %.7g", position, sum, expected);
+    CHECK_MSG(fabs(sum - expected) < 1e-4, "position %g: logsumexp %.7g, expected %.7g", position,
+        sum, expected);
     static const char *const lists[2][2] = {{"top_ids", "top"}, {"fixed_ids", "fixed"}};
     for (int l = 0; l < 2; l++) {
-        yyjson_val *ids = yyjson_obj_get(row, lists[l][0]), *values = yyjson_obj_get(row, lists[l][1]);
+        yyjson_val *ids = yyjson_obj_get(row, lists[l][0]),
+                   *values = yyjson_obj_get(row, lists[l][1]);
         float picked[64];
         size_t n = yyjson_arr_size(ids);
         CHECK(n > 0 && n <= 64 && yyjson_arr_size(values) == n);
@@ -59,16 +61,18 @@ static void check_model(const char *path, yyjson_val *truth) {
             for (uint32_t c = 0; c < s.d_model; c++) {
                 squares += (double)hidden[c] * (double)hidden[c];
             }
-            CHECK_MSG(fabs(sqrt(squares) / expected - 1) < LIMIT, "layer %g position %g: norm %.8g, expected %.8g",
-                      number(entry, "layer"), number(entry, "position"), sqrt(squares), expected);
+            CHECK_MSG(fabs(sqrt(squares) / expected - 1) < LIMIT,
+                "layer %g position %g: norm %.8g, expected %.8g", number(entry, "layer"),
+                number(entry, "position"), sqrt(squares), expected);
             double d = difference(hidden, yyjson_obj_get(entry, "first"));
             CHECK_MSG(d <= LIMIT, "layer %g position %g: difference %.3g", number(entry, "layer"),
-                      number(entry, "position"), d);
+                number(entry, "position"), d);
         }
         for (i = 0; i < s.n_kept; i++) {
             check_row(s.logits + i * s.n_vocab, s.n_vocab, yyjson_arr_get(rows, i));
         }
-        printf("%s, %zu tokens: largest difference %.2g of the root mean square\n", model->name, n, worst);
+        printf("%s, %zu tokens: largest difference %.2g of the root mean square\n", model->name, n,
+            worst);
         seen_free(&s);
     }
     free(tokens);

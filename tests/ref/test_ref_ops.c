@@ -28,7 +28,8 @@ static void test_matrix_sources(void) {
         for (uint32_t r = 0; r < ROWS; r++) {
             rr_ref_embed(&file, &r, 1, one);
             rr_ref_embed(&packed, &r, 1, other);
-            CHECK_MSG(memcmp(one, other, sizeof one) == 0, "%s row %u: blocks and planes differ", all[f].name, r);
+            CHECK_MSG(memcmp(one, other, sizeof one) == 0, "%s row %u: blocks and planes differ",
+                all[f].name, r);
         }
         free(blocks);
         free(device);
@@ -40,14 +41,21 @@ static void test_matmul(void) {
     const float x[2 * 36] = {[0] = 10, [1] = 100, [31] = 1000, [36] = 1, [67] = 2};
     const float bias[2] = {0.5f, -0.5f};
     float y[2 * 3] = {7, 8, 99, 9, 10, 99}, scratch[32];
-    rr_ref_matmul_params params = {.matrix = {.rows = 2, .cols = 32, .type = RR_Q_F32, .blocks = w}, .x = x,
-                                   .x_stride = 36, .y_stride = 3, .n_tokens = 2, .bias = bias, .residual = y, .y = y,
-                                   .scratch = scratch};
+    rr_ref_matmul_params params = {.matrix = {.rows = 2, .cols = 32, .type = RR_Q_F32, .blocks = w},
+        .x = x,
+        .x_stride = 36,
+        .y_stride = 3,
+        .n_tokens = 2,
+        .bias = bias,
+        .residual = y,
+        .y = y,
+        .scratch = scratch};
     rr_ref_matmul(&params);
-    const float expected[6] = {10 + 200 + 3000 + 0.5f + 7, -10 + 4000 - 0.5f + 8, 99, 1 + 6 + 0.5f + 9,
-                               -1 + 8 - 0.5f + 10, 99};
+    const float expected[6] = {10 + 200 + 3000 + 0.5f + 7, -10 + 4000 - 0.5f + 8, 99,
+        1 + 6 + 0.5f + 9, -1 + 8 - 0.5f + 10, 99};
     for (int i = 0; i < 6; i++) {
-        CHECK_MSG(y[i] == expected[i], "%d: found %g, expected %g", i, (double)y[i], (double)expected[i]);
+        CHECK_MSG(
+            y[i] == expected[i], "%d: found %g, expected %g", i, (double)y[i], (double)expected[i]);
     }
 }
 
@@ -69,14 +77,15 @@ static void test_rope_and_cache(void) {
     rr_ref_rope_table(100, SIZE, CONTEXT, table);
     CHECK(table[0] == 1 && table[1] == 0); /* position 0 turns nothing */
     CHECK_MSG(fabs((double)table[3 * SIZE + 2] - cos(3 * pow(100, -2.0 / SIZE))) < 1e-7, "found %g",
-              (double)table[3 * SIZE + 2]);
+        (double)table[3 * SIZE + 2]);
     for (int i = 0; i < 3 * SIZE; i++) {
         row[i] = (float)(i % SIZE == 1); /* dimension 1 of each head */
     }
     const uint32_t position = 3;
     rr_ref_rope(row, 3 * SIZE, &position, 1, table, 2, SIZE);
     for (int h = 0; h < 2; h++) {
-        CHECK(row[h * SIZE + 1] == table[3 * SIZE + 2] && row[h * SIZE + 1 + SIZE / 2] == table[3 * SIZE + 3]);
+        CHECK(row[h * SIZE + 1] == table[3 * SIZE + 2] &&
+            row[h * SIZE + 1 + SIZE / 2] == table[3 * SIZE + 3]);
     }
     CHECK(row[2 * SIZE + 1] == 1 && row[2 * SIZE + 1 + SIZE / 2] == 0); /* v is not turned */
 
@@ -104,17 +113,25 @@ static void test_attention(void) {
     const uint32_t position = 2;
     double scratch[CONTEXT + 3 * SIZE];
     CHECK(rr_ref_attention_scratch(&kv) <= sizeof scratch / sizeof scratch[0]);
-    rr_ref_attention_params params = {.q = q, .positions = &position, .n_rows = 1, .n_heads = HEADS,
-                                      .q_stride = HEADS * SIZE, .scale = 0.25f, .kv = kv, .y = y};
+    rr_ref_attention_params params = {.q = q,
+        .positions = &position,
+        .n_rows = 1,
+        .n_heads = HEADS,
+        .q_stride = HEADS * SIZE,
+        .scale = 0.25f,
+        .kv = kv,
+        .y = y};
     for (uint32_t h = 0; h < HEADS; h++) {
         rr_ref_attention_head(&params, h, scratch);
     }
-    CHECK_MSG(y[0] == 2 && y[SIZE] == 2, "mean of 1, 2, 3: found %g and %g", (double)y[0], (double)y[SIZE]);
+    CHECK_MSG(y[0] == 2 && y[SIZE] == 2, "mean of 1, 2, 3: found %g and %g", (double)y[0],
+        (double)y[SIZE]);
     CHECK_MSG(y[2 * SIZE] == 10, "mean of 0, 10, 20: found %g", (double)y[2 * SIZE]);
     CHECK_MSG(y[3 * SIZE] == 20, "the last visible key takes all: found %g", (double)y[3 * SIZE]);
 }
 
-/* Two query heads of two KV heads: one whose scores are equal, one whose scores are 0, ln 2, ln 4, ln 8 by position. */
+/* Two query heads of two KV heads: one whose scores are equal, one whose scores are 0, ln 2, ln 4,
+ * ln 8 by position. */
 static void test_attention_mass(void) {
     enum { SIZE = 16, HEADS = 2, CONTEXT = 4, ROWS = 3, LISTED = 2, SPANS = 5, STRIDE = 6 };
     float cache[2 * HEADS * CONTEXT * SIZE] = {0}, q[ROWS * HEADS * SIZE] = {0};
@@ -135,32 +152,45 @@ static void test_attention_mass(void) {
     for (int i = 0; i < LISTED * HEADS * STRIDE; i++) {
         weights[i] = 99;
     }
-    const rr_ref_mass_params params = {
-        .attention = {.q = q, .positions = positions, .n_rows = ROWS, .n_heads = HEADS, .q_stride = HEADS * SIZE, .scale = 0.25f,
-                      .kv = kv, .score_magnitude = magnitude},
-        .list = list, .spans = &spans[0][0], .n_listed = LISTED, .n_spans = SPANS, .n_keys = CONTEXT, .w_stride = STRIDE,
-        .weights = weights, .totals = totals, .mass = mass};
+    const rr_ref_mass_params params = {.attention = {.q = q,
+                                           .positions = positions,
+                                           .n_rows = ROWS,
+                                           .n_heads = HEADS,
+                                           .q_stride = HEADS * SIZE,
+                                           .scale = 0.25f,
+                                           .kv = kv,
+                                           .score_magnitude = magnitude},
+        .list = list,
+        .spans = &spans[0][0],
+        .n_listed = LISTED,
+        .n_spans = SPANS,
+        .n_keys = CONTEXT,
+        .w_stride = STRIDE,
+        .weights = weights,
+        .totals = totals,
+        .mass = mass};
     for (uint32_t h = 0; h < HEADS; h++) {
         rr_ref_attention_mass_head(&params, h, scratch);
     }
-    const float expected_weights[] = {1, 1, 1, 1, 99, 99, 0.125f, 0.25f, 0.5f, 1, 99, 99,
-                                      1, 1, 1, 0, 99, 99, 0.25f,  0.5f,  1,    0, 99, 99};
+    const float expected_weights[] = {1, 1, 1, 1, 99, 99, 0.125f, 0.25f, 0.5f, 1, 99, 99, 1, 1, 1,
+        0, 99, 99, 0.25f, 0.5f, 1, 0, 99, 99};
     const float expected_totals[] = {4, 1.875f, 3, 1.75f};
-    const float expected_mass[] = {1, 0.5f,     0, 0.25f, 0.25f,   1, 0.4f,      0, 8 / 15.0f, 4 / 15.0f,
-                                   1, 2 / 3.0f, 0, 0,     1 / 3.0f, 1, 6 / 7.0f, 0, 0,         4 / 7.0f};
+    const float expected_mass[] = {1, 0.5f, 0, 0.25f, 0.25f, 1, 0.4f, 0, 8 / 15.0f, 4 / 15.0f, 1,
+        2 / 3.0f, 0, 0, 1 / 3.0f, 1, 6 / 7.0f, 0, 0, 4 / 7.0f};
     for (int i = 0; i < LISTED * HEADS * STRIDE; i++) {
-        CHECK_MSG(fabsf(weights[i] - expected_weights[i]) < 1e-6f, "weight %d: found %g, expected %g", i, (double)weights[i],
-                  (double)expected_weights[i]);
+        CHECK_MSG(fabsf(weights[i] - expected_weights[i]) < 1e-6f,
+            "weight %d: found %g, expected %g", i, (double)weights[i], (double)expected_weights[i]);
     }
     for (int i = 0; i < LISTED * HEADS; i++) {
-        CHECK_MSG(fabsf(totals[i] - expected_totals[i]) < 2e-6f, "total %d: found %g, expected %g", i, (double)totals[i],
-                  (double)expected_totals[i]);
+        CHECK_MSG(fabsf(totals[i] - expected_totals[i]) < 2e-6f, "total %d: found %g, expected %g",
+            i, (double)totals[i], (double)expected_totals[i]);
     }
     for (int i = 0; i < LISTED * HEADS * SPANS; i++) {
-        CHECK_MSG(fabsf(mass[i] - expected_mass[i]) < 1e-6f, "mass %d: found %g, expected %g", i, (double)mass[i],
-                  (double)expected_mass[i]);
+        CHECK_MSG(fabsf(mass[i] - expected_mass[i]) < 1e-6f, "mass %d: found %g, expected %g", i,
+            (double)mass[i], (double)expected_mass[i]);
     }
-    CHECK(magnitude[0] == 0 && fabs(magnitude[1] - 3 * log(2)) < 1e-6 && fabs(magnitude[3] - 2 * log(2)) < 1e-6);
+    CHECK(magnitude[0] == 0 && fabs(magnitude[1] - 3 * log(2)) < 1e-6 &&
+        fabs(magnitude[3] - 2 * log(2)) < 1e-6);
 }
 
 static void test_token_mass(void) {
@@ -169,16 +199,27 @@ static void test_token_mass(void) {
     const float totals[LISTED * HEADS] = {4, 2, 1, 8}, factors[LISTED * HEADS] = {1, -2, 0.5f, 2};
     float y[LISTED * Y_STRIDE] = {10, 20, 99, 99, -1, 30, 99, 99};
     double magnitude[LISTED * KEYS];
-    rr_ref_token_mass_params params = {.weights = weights, .totals = totals, .factors = factors, .n_listed = LISTED,
-                                       .n_heads = HEADS, .n_keys = KEYS, .w_stride = W_STRIDE, .y_stride = Y_STRIDE, .adds = true,
-                                       .y = y, .magnitude = magnitude};
+    rr_ref_token_mass_params params = {.weights = weights,
+        .totals = totals,
+        .factors = factors,
+        .n_listed = LISTED,
+        .n_heads = HEADS,
+        .n_keys = KEYS,
+        .w_stride = W_STRIDE,
+        .y_stride = Y_STRIDE,
+        .adds = true,
+        .y = y,
+        .magnitude = magnitude};
     rr_ref_token_mass(&params);
-    const float sums[LISTED * Y_STRIDE] = {0.25f - 1, 0.75f - 1, 99, 99, 0.5f + 0.25f, 1.75f, 99, 99};
+    const float sums[LISTED * Y_STRIDE] = {
+        0.25f - 1, 0.75f - 1, 99, 99, 0.5f + 0.25f, 1.75f, 99, 99};
     const float before[LISTED * Y_STRIDE] = {10, 20, 0, 0, -1, 30, 0, 0};
     for (int i = 0; i < LISTED * Y_STRIDE; i++) {
-        CHECK_MSG(y[i] == before[i] + sums[i], "adding, %d: found %g, expected %g", i, (double)y[i], (double)(before[i] + sums[i]));
+        CHECK_MSG(y[i] == before[i] + sums[i], "adding, %d: found %g, expected %g", i, (double)y[i],
+            (double)(before[i] + sums[i]));
     }
-    CHECK(magnitude[0] == 11.25 && magnitude[1] == 21.75 && magnitude[2] == 1.75 && magnitude[3] == 31.75);
+    CHECK(magnitude[0] == 11.25 && magnitude[1] == 21.75 && magnitude[2] == 1.75 &&
+        magnitude[3] == 31.75);
     params.adds = false;
     params.magnitude = NULL;
     rr_ref_token_mass(&params);
@@ -194,8 +235,8 @@ static void test_rows(void) {
     CHECK(y[0] == 0);
     CHECK_MSG(fabs((double)y[1] - 2 / (1 + exp(-2.0)) * 3) < 1e-6, "found %g", (double)y[1]);
 
-    const float rows[5][4] = {{1, 3, 3, 2}, {NAN, -5, NAN, -4}, {NAN, -INFINITY, -INFINITY, NAN}, {NAN, NAN, NAN, NAN},
-                              {0.0f, -0.0f, -1, INFINITY}};
+    const float rows[5][4] = {{1, 3, 3, 2}, {NAN, -5, NAN, -4}, {NAN, -INFINITY, -INFINITY, NAN},
+        {NAN, NAN, NAN, NAN}, {0.0f, -0.0f, -1, INFINITY}};
     const uint32_t expected[5] = {1, 3, 1, 0, 3};
     uint32_t best[5];
     rr_ref_argmax(&rows[0][0], 5, 4, best);

@@ -8,8 +8,9 @@
 #include "tests/check.h"
 #include "yyjson.h"
 
-/* Limit on the largest difference, relative to the root mean square of the vector compared. Float32 roundings of 6e-8 in
- * every activation add up to 2e-6 or 3e-6 in all the models here; a weight read wrongly shows from 1e-3 up. */
+/* Limit on the largest difference, relative to the root mean square of the vector compared. Float32
+ * roundings of 6e-8 in every activation add up to 2e-6 or 3e-6 in all the models here; a weight
+ * read wrongly shows from 1e-3 up. */
 static const double LIMIT = 1e-5;
 
 /* What a forward shows is kept for all positions; the models are small and the prompts short. */
@@ -76,16 +77,19 @@ static inline int32_t *read_tokens(yyjson_val *array, size_t *n) {
 }
 
 /* Runs the reference and keeps what it shows; `kept` are the positions of the entries of `rows`. */
-static inline bool run(const rr_model *model, const rr_ref_model_params *params, const int32_t *tokens, size_t n,
-                yyjson_val *rows, seen *s) {
+static inline bool run(const rr_model *model, const rr_ref_model_params *params,
+    const int32_t *tokens, size_t n, yyjson_val *rows, seen *s) {
     rr_diag diag = {0};
     rr_ref_model *ref = NULL;
     size_t n_rows = yyjson_arr_size(rows), *kept = malloc(n_rows * sizeof *kept);
     for (size_t i = 0; i < n_rows; i++) {
         kept[i] = (size_t)number(yyjson_arr_get(rows, i), "position");
     }
-    *s = (seen){.d_model = model->config.d_model, .n_vocab = model->config.n_vocab, .n = n, .kept = kept,
-                .n_kept = n_rows};
+    *s = (seen){.d_model = model->config.d_model,
+        .n_vocab = model->config.n_vocab,
+        .n = n,
+        .kept = kept,
+        .n_kept = n_rows};
     s->hidden = malloc((model->config.n_layers + 1) * n * s->d_model * sizeof *s->hidden);
     s->logits = malloc(n_rows * s->n_vocab * sizeof *s->logits);
     CHECK_OK(rr_ref_model_create(model, params, &ref, &diag), diag);
@@ -106,7 +110,8 @@ static inline void seen_free(seen *s) {
 }
 
 static inline const float *hidden_at(const seen *s, yyjson_val *entry) {
-    return s->hidden + ((size_t)number(entry, "layer") * s->n + (size_t)number(entry, "position")) * s->d_model;
+    return s->hidden +
+        ((size_t)number(entry, "layer") * s->n + (size_t)number(entry, "position")) * s->d_model;
 }
 
 #endif

@@ -1,4 +1,5 @@
-/* What a ranking's grammar must do in any vocabulary: admit every permutation as the tokenizer writes it, and nothing else. */
+/* What a ranking's grammar must do in any vocabulary: admit every permutation as the tokenizer
+ * writes it, and nothing else. */
 #ifndef RR_TESTS_GRAMMAR_CHECKS_H
 #define RR_TESTS_GRAMMAR_CHECKS_H
 
@@ -14,8 +15,8 @@ static uint32_t grammar_random(uint32_t below) {
 }
 
 /* The tokens of a ranking behind its opening. */
-static void grammar_encode(const rr_tokenizer *tokenizer, rr_prompt_style style, const uint32_t *order, uint32_t n,
-                           rr_tokens *out) {
+static void grammar_encode(const rr_tokenizer *tokenizer, rr_prompt_style style,
+    const uint32_t *order, uint32_t n, rr_tokens *out) {
     rr_diag diag = {0};
     rr_buf text = {0};
     rr_tokens opening = {0}, all = {0};
@@ -50,7 +51,9 @@ static void check_refusals(rr_grammar *grammar, uint32_t n_vocab) {
     static rr_grammar before;
     before = *grammar;
     for (int i = 0; i < 24; i++) {
-        int32_t id = i < 10 ? grammar->tokens->digits[i] : i == 10 ? -1 : (int32_t)grammar_random(n_vocab);
+        int32_t id = i < 10 ? grammar->tokens->digits[i]
+            : i == 10       ? -1
+                            : (int32_t)grammar_random(n_vocab);
         if (!grammar_admits(grammar, id)) {
             CHECK(!rr_grammar_take(grammar, id) && memcmp(&before, grammar, sizeof before) == 0);
         }
@@ -58,8 +61,8 @@ static void check_refusals(rr_grammar *grammar, uint32_t n_vocab) {
 }
 
 /* A permutation as the tokenizer writes it goes through, and is recorded. */
-static void check_written(const rr_tokenizer *tokenizer, rr_prompt_style style, const rr_answer_tokens *tokens, uint32_t n,
-                          uint32_t n_wanted) {
+static void check_written(const rr_tokenizer *tokenizer, rr_prompt_style style,
+    const rr_answer_tokens *tokens, uint32_t n, uint32_t n_wanted) {
     static rr_grammar grammar;
     uint32_t order[RR_WINDOW_MAX];
     rr_tokens ids = {0};
@@ -76,13 +79,15 @@ static void check_written(const rr_tokenizer *tokenizer, rr_prompt_style style, 
         taken++;
     }
     CHECK_MSG(taken == ids.n, "%u of %u: token %zu of %zu refused", n_wanted, n, taken, ids.n);
-    CHECK(grammar.done && grammar.n_listed == n_wanted && memcmp(order, grammar.order, n_wanted * sizeof *order) == 0);
+    CHECK(grammar.done && grammar.n_listed == n_wanted &&
+        memcmp(order, grammar.order, n_wanted * sizeof *order) == 0);
     rr_tokens_destroy(&ids);
 }
 
-/* Whatever is chosen among the admitted tokens becomes a whole ranking, written as the tokenizer would. */
-static void check_walk(const rr_tokenizer *tokenizer, rr_prompt_style style, const rr_answer_tokens *tokens, uint32_t n,
-                       uint32_t n_wanted) {
+/* Whatever is chosen among the admitted tokens becomes a whole ranking, written as the tokenizer
+ * would. */
+static void check_walk(const rr_tokenizer *tokenizer, rr_prompt_style style,
+    const rr_answer_tokens *tokens, uint32_t n, uint32_t n_wanted) {
     static rr_grammar grammar;
     rr_tokens taken = {0}, expected = {0};
     rr_buf text = {0};
@@ -106,10 +111,12 @@ static void check_walk(const rr_tokenizer *tokenizer, rr_prompt_style style, con
     CHECK_INT(answer.n_listed, n_wanted);
     CHECK_INT(answer.repaired, n_wanted < n);
     CHECK_INT(answer.closed, style == RR_PROMPT_REARANK);
-    CHECK(grammar.n_listed == n_wanted && memcmp(order, grammar.order, n_wanted * sizeof *order) == 0);
+    CHECK(grammar.n_listed == n_wanted &&
+        memcmp(order, grammar.order, n_wanted * sizeof *order) == 0);
     grammar_encode(tokenizer, style, order, n_wanted, &expected);
-    CHECK_MSG(taken.n == expected.n && memcmp(taken.ids, expected.ids, taken.n * sizeof *taken.ids) == 0,
-              "%.*s: not as the tokenizer writes it", (int)text.bytes, text.data);
+    CHECK_MSG(
+        taken.n == expected.n && memcmp(taken.ids, expected.ids, taken.n * sizeof *taken.ids) == 0,
+        "%.*s: not as the tokenizer writes it", (int)text.bytes, text.data);
     rr_tokens_destroy(&taken);
     rr_tokens_destroy(&expected);
     rr_buf_destroy(&text);
@@ -129,7 +136,8 @@ static size_t count_rankings(const rr_grammar *grammar) {
 }
 
 static void check_grammar(const rr_tokenizer *tokenizer) {
-    static const uint32_t sizes[] = {1, 2, 3, 9, 10, 11, 12, 19, 20, 21, 37, 99, 100, 101, 110, 120, 250, 999, RR_WINDOW_MAX};
+    static const uint32_t sizes[] = {
+        1, 2, 3, 9, 10, 11, 12, 19, 20, 21, 37, 99, 100, 101, 110, 120, 250, 999, RR_WINDOW_MAX};
     rr_diag diag = {0};
     for (int s = 0; s < 2; s++) {
         rr_prompt_style style = s == 0 ? RR_PROMPT_REARANK : RR_PROMPT_RANKGPT;
@@ -145,8 +153,11 @@ static void check_grammar(const rr_tokenizer *tokenizer) {
             }
         }
         static rr_grammar grammar;
-        static const struct { uint32_t n, n_wanted; size_t count; } counts[] = {
-            {1, 0, 1}, {4, 0, 24}, {6, 0, 720}, {12, 2, 132}, {101, 1, 101}, {25, 2, 600}, {3, 7, 6}};
+        static const struct {
+            uint32_t n, n_wanted;
+            size_t count;
+        } counts[] = {{1, 0, 1}, {4, 0, 24}, {6, 0, 720}, {12, 2, 132}, {101, 1, 101}, {25, 2, 600},
+            {3, 7, 6}};
         for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
             rr_grammar_begin(&grammar, &tokens, counts[i].n, counts[i].n_wanted);
             CHECK_INT(count_rankings(&grammar), counts[i].count);

@@ -5,7 +5,8 @@
 #include "rerank/rerank.h"
 
 /* A responder over an rr_replay (`user`): every number of an answer counts, in brackets or not. */
-static inline rr_status respond_with_numbers(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
+static inline rr_status respond_with_numbers(
+    void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
     rr_responder replay = rr_replay_responder(user);
     rr_buf text = {0};
     RR_TRY(replay.respond(replay.user, call, reply, diag));

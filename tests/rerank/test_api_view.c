@@ -1,18 +1,24 @@
-/* The public view of rankings that were read and of those that were not: what is copied, what is absent. */
+/* The public view of rankings that were read and of those that were not: what is copied, what is
+ * absent. */
 #include "tests/check.h"
 
 #include "rerank/api_view.h"
 #include "tests/rerank/made_reads.h"
 
-#define T(text) {(text), sizeof(text) - 1}
+#define T(text) \
+    { (text), sizeof(text) - 1 }
 static const rr_passage texts[] = {
     {.id = "", .text = T("Roads of stone.")},
-    {.id = "", .title = T("Fresh \xE8\xB7\xB3"), .text = T("Dear  reader.\nTo keep flowers fresh, rinse the vase \xFF often.")},
+    {.id = "",
+        .title = T("Fresh \xE8\xB7\xB3"),
+        .text = T("Dear  reader.\nTo keep flowers fresh, rinse the vase \xFF often.")},
     {.id = "", .text = T("Flowers are flown in.")},
     {.id = "", .text = T("The tail.")},
 };
-static const rearank_passage given[] = {{"Roads of stone.", NULL, "rome"}, {"\xFF", NULL, "water"}, {"Flowers", NULL, NULL}, {"The tail.", NULL, "tail"}};
-static const rr_query query = {.qid = "", .text = T("keep fresh flowers"), .passages = texts, .n = 4};
+static const rearank_passage given[] = {{"Roads of stone.", NULL, "rome"}, {"\xFF", NULL, "water"},
+    {"Flowers", NULL, NULL}, {"The tail.", NULL, "tail"}};
+static const rr_query query = {
+    .qid = "", .text = T("keep fresh flowers"), .passages = texts, .n = 4};
 
 static rr_status answer(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
     if (call->index == 0) {
@@ -24,8 +30,10 @@ static rr_status answer(void *user, const rr_call *call, rr_reply *reply, rr_dia
 
 static const rr_prompt_form form = {.style = RR_PROMPT_REARANK, .passage_chars = 62};
 
-static void view(rr_responder responder, rr_ranking *ranking, rearank_result **results, rearank_window **windows) {
-    const rr_rank_params params = {.window = 2, .step = 1, .depth = 3, .passage_chars = form.passage_chars};
+static void view(rr_responder responder, rr_ranking *ranking, rearank_result **results,
+    rearank_window **windows) {
+    const rr_rank_params params = {
+        .window = 2, .step = 1, .depth = 3, .passage_chars = form.passage_chars};
     const rr_api_view_params what = {&query, &form, given};
     rr_diag diag = {0};
     CHECK_OK(rr_rank(&query, &params, &responder, ranking, &diag), diag);
@@ -39,14 +47,17 @@ static void check_read(void) {
     rearank_window *windows;
     view((rr_responder){rr_made_reads, (void *)(uintptr_t)&form}, &ranking, &results, &windows);
     CHECK_TEXT(results[0].id, "water");
-    CHECK(results[0].calibrated == 1 && results[2].calibrated == 1 && results[3].calibrated == 0); /* nobody looked at the tail */
+    /* nobody looked at the tail */
+    CHECK(results[0].calibrated == 1 && results[2].calibrated == 1 && results[3].calibrated == 0);
     CHECK(results[2].id == NULL && results[2].index == 2 && results[3].rank == 4);
     for (size_t i = 0; i < 4; i++) {
         CHECK(results[i].score == rr_ranking_score(&ranking, i + 1));
     }
     const rearank_window *window = &windows[1]; /* of passages 0 and 1 */
-    CHECK(window->n == 2 && window->passages[1] == 1 && window->scores[1] == ranking.windows[1].reads[1].score);
-    CHECK(window->probabilities[0] == ranking.windows[1].reads[0].probability && window->probabilities[1] > window->probabilities[0]);
+    CHECK(window->n == 2 && window->passages[1] == 1 &&
+        window->scores[1] == ranking.windows[1].reads[1].score);
+    CHECK(window->probabilities[0] == ranking.windows[1].reads[0].probability &&
+        window->probabilities[1] > window->probabilities[0]);
     CHECK(window->attention[0].n_words == 0);
     CHECK_TEXT(window->attention[0].sentence, "Roads of stone.");
     const rearank_attention *water = &window->attention[1];
@@ -54,7 +65,8 @@ static void check_read(void) {
     CHECK_INT(water->n_words, 4);
     CHECK_TEXT(water->words[0].text, "Fresh");
     CHECK_TEXT(water->words[2].text, "flowers");
-    CHECK(water->words[2].share > water->words[0].share && water->share > water->words[2].share && water->share < 1.0);
+    CHECK(water->words[2].share > water->words[0].share && water->share > water->words[2].share &&
+        water->share < 1.0);
     rr_ranking_destroy(&ranking);
 }
 
@@ -64,11 +76,14 @@ static void check_mixed(void) {
     rearank_result *results;
     rearank_window *windows;
     view((rr_responder){answer, (void *)(uintptr_t)&form}, &ranking, &results, &windows);
-    CHECK(windows[0].scores != NULL && windows[0].probabilities != NULL && windows[0].attention != NULL);
-    CHECK(windows[1].scores == NULL && windows[1].probabilities == NULL && windows[1].attention == NULL);
+    CHECK(windows[0].scores != NULL && windows[0].probabilities != NULL &&
+        windows[0].attention != NULL);
+    CHECK(windows[1].scores == NULL && windows[1].probabilities == NULL &&
+        windows[1].attention == NULL);
     CHECK_TEXT(windows[1].reasoning, "[1] it is.");
     CHECK_TEXT(windows[1].answer, "[2] > [1]");
-    CHECK(results[0].index == 1 && results[0].calibrated == 1 && results[1].index == 0 && results[1].calibrated == 0);
+    CHECK(results[0].index == 1 && results[0].calibrated == 1 && results[1].index == 0 &&
+        results[1].calibrated == 0);
     rr_ranking_destroy(&ranking);
 }
 
@@ -89,7 +104,8 @@ static void check_answered(void) {
     const rr_api_view_params what = {&named, &form, given};
     CHECK_OK(rr_rank(&named, &params, &responder, &ranking, &diag), diag);
     CHECK_OK(rr_api_view(&what, &ranking, &results, &windows, &diag), diag);
-    CHECK(results[0].calibrated == 0 && results[0].score == 1.0 && windows[0].attention == NULL && windows[0].scores == NULL);
+    CHECK(results[0].calibrated == 0 && results[0].score == 1.0 && windows[0].attention == NULL &&
+        windows[0].scores == NULL);
     CHECK_TEXT(windows[0].response, "[2] > [1]");
     rr_ranking_destroy(&ranking);
     rr_recording_destroy(&recording);

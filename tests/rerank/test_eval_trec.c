@@ -1,5 +1,6 @@
-/* Every figure of trec_eval that the shared data holds, per query and in the mean, to the four decimals that it prints: its own
- * tests, and its output for the candidate lists and for two replayed rerankers. */
+/* Every figure of trec_eval that the shared data holds, per query and in the mean, to the four
+ * decimals that it prints: its own tests, and its output for the candidate lists and for two
+ * replayed rerankers. */
 #define _GNU_SOURCE
 #include "tests/check.h"
 
@@ -12,14 +13,20 @@
 #include "rerank/run_out.h"
 #include "tests/rerank/replay_checks.h"
 
-/* Measures with parameters that have no name here, said with others: `scale[0] * value of name[0] + …`. */
+/* Measures with parameters that have no name here, said with others: `scale[0] * value of name[0] +
+ * …`. */
 static const struct {
     const char *trec;
-    struct { double scale; const char *name; } parts[3];
+    struct {
+        double scale;
+        const char *name;
+    } parts[3];
 } spelled[] = {
-    {"11pt_avg_.25,.5,.75", {{1 / 3.0, "iprec@0.25"}, {1 / 3.0, "iprec@0.5"}, {1 / 3.0, "iprec@0.75"}}},
+    {"11pt_avg_.25,.5,.75",
+        {{1 / 3.0, "iprec@0.25"}, {1 / 3.0, "iprec@0.5"}, {1 / 3.0, "iprec@0.75"}}},
     {"utility_2,-1,0,0", {{3, "num_rel_ret"}, {-1, "num_ret"}, {0, "num_q"}}},
-    {"ndcg_1=3,2=9,4=4.5", {{1, "ndcg"}, {0, "num_q"}, {0, "num_q"}}}, /* with levels 0 and 1 one gain is as good as another */
+    /* with levels 0 and 1 one gain is as good as another */
+    {"ndcg_1=3,2=9,4=4.5", {{1, "ndcg"}, {0, "num_q"}, {0, "num_q"}}},
 };
 
 typedef struct comparison {
@@ -45,7 +52,9 @@ static double value_of(const comparison *c, const char *name, const char *qid) {
     }
     if (strcmp(qid, "all") == 0 && eval.means != NULL) {
         /* utility's parts are sums in the mean, the measure itself is not */
-        value = measures.items[0].mean == RR_MEAN_SUM && c->n_queries > 0 ? eval.means[0] / (double)c->n_queries : eval.means[0];
+        value = measures.items[0].mean == RR_MEAN_SUM && c->n_queries > 0
+            ? eval.means[0] / (double)c->n_queries
+            : eval.means[0];
     }
     rr_eval_destroy(&eval);
     return value;
@@ -71,7 +80,8 @@ static void check_line(comparison *c, const char *file, char *line) {
     if (!found) {
         value = value_of(c, name, qid);
     }
-    CHECK_MSG(fabs(value - strtod(text, NULL)) <= 0.50001e-4, "%s: %s of %s: found %.6f, expected %s", file, name, qid, value, text);
+    CHECK_MSG(fabs(value - strtod(text, NULL)) <= 0.50001e-4,
+        "%s: %s of %s: found %.6f, expected %s", file, name, qid, value, text);
     c->n_values++;
 }
 
@@ -89,7 +99,8 @@ static void check_file(const char *expected, comparison *c) {
     printf("%s: %zu values\n", strrchr(expected, '/') + 1, c->n_values);
 }
 
-static void compare(const char *expected, const char *qrels_path, const char *run_path, rr_eval_params params) {
+static void compare(
+    const char *expected, const char *qrels_path, const char *run_path, rr_eval_params params) {
     rr_eval_table run = {0}, qrels = {0};
     rr_diag diag = {0};
     CHECK_OK(rr_eval_read_run(run_path, &run, &diag), diag);
@@ -111,7 +122,8 @@ static void compare_replay(const char *data, const char *name, rr_run_format for
     snprintf(path, sizeof path, "%s/replay/%s.dl19.jsonl", data, name);
     CHECK_OK(rr_recording_read(path, &recording, &diag), diag);
     rr_replay replay = {&recording, name};
-    rr_responder responder = {respond_with_numbers, &replay}; /* as the runs were made that trec_eval measured */
+    /* as the runs were made that trec_eval measured */
+    rr_responder responder = {respond_with_numbers, &replay};
     rr_rank_params params = {0};
     rr_run_out out = {.format = format, .many = true};
     CHECK_OK(rr_run_begin(&out, &text, &diag), diag);
@@ -123,7 +135,8 @@ static void compare_replay(const char *data, const char *name, rr_run_format for
     }
     CHECK_OK(rr_run_end(&out, &text, &diag), diag);
     rr_eval_table run = {0}, qrels = {0};
-    CHECK_OK(rr_eval_parse_run(text.data, text.bytes, rr_run_format_names[format], &run, &diag), diag);
+    CHECK_OK(
+        rr_eval_parse_run(text.data, text.bytes, rr_run_format_names[format], &run, &diag), diag);
     snprintf(qrels_path, sizeof qrels_path, "%s/dl19.bm25.qrels", data);
     CHECK_OK(rr_eval_read_qrels(qrels_path, &qrels, &diag), diag);
     snprintf(expected, sizeof expected, "%s/expected/replay.%s.dl19.trec_eval.txt", data, name);
@@ -142,7 +155,10 @@ int main(void) {
     }
     char data[2048], expected[4096], qrels[4096], run[4096];
     snprintf(data, sizeof data, "%s/data", shared);
-    static const struct { const char *expected, *run; rr_eval_params params; } trec[] = {
+    static const struct {
+        const char *expected, *run;
+        rr_eval_params params;
+    } trec[] = {
         {"out.test", "results.test", {0}},
         {"out.test.a", "results.test", {0}},
         {"out.test.aq", "results.test", {0}},

@@ -1,6 +1,7 @@
-/* Equality: whatever the number of workers and the order of events, the bytes of the plain sequential run. A scripted model
- * writes well-formed, malformed, repeated, out-of-range and truncated answers piece by piece, and yields at random. With deadlines:
- * whole rankings, in which what is not late is what it would be. */
+/* Equality: whatever the number of workers and the order of events, the bytes of the plain
+ * sequential run. A scripted model writes well-formed, malformed, repeated, out-of-range and
+ * truncated answers piece by piece, and yields at random. With deadlines: whole rankings, in which
+ * what is not late is what it would be. */
 #define _GNU_SOURCE
 #include "tests/check.h"
 
@@ -27,16 +28,18 @@ static uint32_t random_next(uint32_t *state) {
 typedef struct script_state {
     uint32_t seed;
     bool can_fail;
-    size_t stop_at; /* the stop flag is raised in this many calls; 0 = never */
-    bool stalls;    /* some windows never come to an end, and some do not look at the time */
+    size_t stop_at;       /* the stop flag is raised in this many calls; 0 = never */
+    bool stalls;          /* some windows never come to an end, and some do not look at the time */
     const rr_query *slow; /* the windows of this query from slow_from on never come to an end */
     size_t slow_from;
-    bool first_waits; /* the first window's answer waits (10 s at most) until a prompt is prepared */
+    /* the first window's answer waits (10 s at most) until a prompt is prepared */
+    bool first_waits;
     atomic_size_t n_calls, n_prepares;
     atomic_bool stop;
 } script_state;
 
-/* A model with a session: it reuses the messages that it saw before, and a cancel stays until something notices it. */
+/* A model with a session: it reuses the messages that it saw before, and a cancel stays until
+ * something notices it. */
 typedef struct actor_state {
     script_state *script;
     uint32_t random;
@@ -63,7 +66,8 @@ static void yield_at_random(actor_state *actor) {
 /* Makes the timeline these messages; gives how many were there. */
 static size_t sync_messages(actor_state *actor, const rr_prompt *prompt) {
     size_t common = 0;
-    while (common < prompt->n && common < actor->n_seen && strcmp(actor->seen[common], prompt->messages[common].content) == 0) {
+    while (common < prompt->n && common < actor->n_seen &&
+        strcmp(actor->seen[common], prompt->messages[common].content) == 0) {
         common++;
     }
     while (actor->n_seen > common) {
@@ -80,7 +84,8 @@ static bool is_cancelled(actor_state *actor) {
 }
 
 static uint32_t hash_call(const script_state *script, const rr_call *call) {
-    uint32_t state = script->seed ^ (uint32_t)(call->index * 40503u) ^ (uint32_t)(call->query - queries) * 2654435761u;
+    uint32_t state = script->seed ^ (uint32_t)(call->index * 40503u) ^
+        (uint32_t)(call->query - queries) * 2654435761u;
     for (uint32_t i = 0; i < call->n; i++) {
         state = (state ^ call->order[i]) * 16777619u;
     }
@@ -100,7 +105,8 @@ static void write_list(const rr_call *call, uint32_t *state, bool neat, rr_buf *
     uint32_t n_written = neat ? call->n : random_next(state) % (2 * call->n);
     for (uint32_t i = 0; i < n_written; i++) {
         bool wild = !neat && random_next(state) % 4 == 0;
-        rr_buf_printf(out, "%s[%u]", i > 0 ? " > " : " ", wild ? random_next(state) % (call->n + 5) : permutation[i % call->n]);
+        rr_buf_printf(out, "%s[%u]", i > 0 ? " > " : " ",
+            wild ? random_next(state) % (call->n + 5) : permutation[i % call->n]);
     }
 }
 
@@ -109,7 +115,8 @@ static void write_answer(const rr_call *call, uint32_t state, rr_buf *out) {
     uint32_t kind = random_next(&state) % 8;
     rr_buf_text(out, kind == 0 ? "" : "<think>[2] over [1]");
     rr_buf_text(out, kind == 1 || kind == 0 ? "" : "</think>\n");
-    if (kind == 2) { /* an answer before the one that counts, closed later, or thinking that begins anew */
+    /* an answer before the one that counts, closed later, or thinking that begins anew */
+    if (kind == 2) {
         rr_buf_text(out, "<answer>");
         write_list(call, &state, false, out);
         rr_buf_text(out, random_next(&state) % 2 != 0 ? " <answer>" : "</think>");
@@ -151,7 +158,9 @@ static rr_status respond(void *user, const rr_call *call, rr_reply *reply, rr_di
         atomic_store(&script->stop, true);
         return cancelled(diag);
     }
-    for (size_t ms = 0; script->first_waits && call->index == 0 && atomic_load(&script->n_prepares) == 0 && ms < 10000; ms++) {
+    for (size_t ms = 0; script->first_waits && call->index == 0 &&
+         atomic_load(&script->n_prepares) == 0 && ms < 10000;
+         ms++) {
         nanosleep(&(struct timespec){0, 1000000}, NULL);
     }
     yield_at_random(actor);
@@ -167,12 +176,14 @@ static rr_status respond(void *user, const rr_call *call, rr_reply *reply, rr_di
     if (is_cancelled(actor)) {
         return cancelled(diag);
     }
-    if ((script->stalls && state % 11 == 0) || (script->slow == call->query && call->index >= script->slow_from)) {
+    if ((script->stalls && state % 11 == 0) ||
+        (script->slow == call->query && call->index >= script->slow_from)) {
         return stall(actor, call, diag);
     }
     bool looks = !script->stalls || state % 5 != 0;
     if (script->can_fail && state % 61 == 0) {
-        return rr_fail(diag, RR_E_INPUT, "%s: window %zu is too long", call->query->qid, call->index);
+        return rr_fail(
+            diag, RR_E_INPUT, "%s: window %zu is too long", call->query->qid, call->index);
     }
     rr_buf whole = {0};
     write_answer(call, state, &whole);
@@ -182,8 +193,11 @@ static rr_status respond(void *user, const rr_call *call, rr_reply *reply, rr_di
         rr_buf_append(&reply->text, whole.data + reply->text.bytes, piece < left ? piece : left);
         reply->generated_tokens = reply->text.bytes;
         yield_at_random(actor);
-        bool wanted = call->on_text == NULL || call->on_text(call->listener, reply->text.data, reply->text.bytes);
-        status = !wanted || is_cancelled(actor) ? cancelled(diag) : looks && is_late(call) ? late(diag) : RR_OK;
+        bool wanted = call->on_text == NULL ||
+            call->on_text(call->listener, reply->text.data, reply->text.bytes);
+        status = !wanted || is_cancelled(actor) ? cancelled(diag)
+            : looks && is_late(call)            ? late(diag)
+                                                : RR_OK;
     }
     rr_buf_destroy(&whole);
     return status;
@@ -231,7 +245,8 @@ static bool is_known(void *user, size_t query) {
 
 static rr_status tell(void *user, size_t query, const rr_ranking *ranking, rr_diag *diag) {
     (void)diag;
-    CHECK_MSG(!told[query] && !is_known(user, query) && ranking->order != NULL, "query %zu is told of", query);
+    CHECK_MSG(!told[query] && !is_known(user, query) && ranking->order != NULL,
+        "query %zu is told of", query);
     told[query] = true;
     return RR_OK;
 }
@@ -251,15 +266,17 @@ static rr_status respond_again(void *user, const rr_call *call, rr_reply *reply,
         return RR_OK;
     }
     const rr_window_result *window = &again->ranking->windows[call->index];
-    again->n_bad += window->n != call->n || memcmp(window->passages, call->order, call->n * sizeof *call->order) != 0 ||
-                    window->window.begin != call->window.begin || window->window.end != call->window.end;
+    again->n_bad += window->n != call->n ||
+        memcmp(window->passages, call->order, call->n * sizeof *call->order) != 0 ||
+        window->window.begin != call->window.begin || window->window.end != call->window.end;
     if (!window->late) {
         write_answer(call, hash_call(again->script, call), &reply->text);
     }
     return RR_OK;
 }
 
-/* A ranking with late windows is whole, and what it would be if these left their passages as they are. */
+/* A ranking with late windows is whole, and what it would be if these left their passages as they
+ * are. */
 static void check_late(const outcome_state *out, size_t query, const rr_ranking *ranking) {
     again_state again = {.ranking = ranking, .script = out->script};
     const rr_responder responder = {respond_again, &again};
@@ -268,16 +285,19 @@ static void check_late(const outcome_state *out, size_t query, const rr_ranking 
     rr_diag diag = {0};
     rank.deadline_after_ns = 0;
     CHECK_OK(rr_rank(&queries[query], &rank, &responder, &expected, &diag), diag);
-    bool same = again.n_bad == 0 && expected.n == ranking->n && expected.n_windows == ranking->n_windows &&
-                memcmp(expected.order, ranking->order, ranking->n * sizeof *ranking->order) == 0;
+    bool same = again.n_bad == 0 && expected.n == ranking->n &&
+        expected.n_windows == ranking->n_windows &&
+        memcmp(expected.order, ranking->order, ranking->n * sizeof *ranking->order) == 0;
     for (size_t i = 0; i < ranking->n_windows && same; i++) {
         const rr_window_result *window = &ranking->windows[i], *other = &expected.windows[i];
-        same = memcmp(window->permutation, other->permutation, window->n * sizeof *window->permutation) == 0 &&
-               window->n_listed == other->n_listed && (window->late ? !window->repaired : window->repaired == other->repaired) &&
-               window->response.bytes == other->response.bytes && !(window->late && window->truncated);
+        same = memcmp(window->permutation, other->permutation,
+                   window->n * sizeof *window->permutation) == 0 &&
+            window->n_listed == other->n_listed &&
+            (window->late ? !window->repaired : window->repaired == other->repaired) &&
+            window->response.bytes == other->response.bytes && !(window->late && window->truncated);
     }
-    CHECK_MSG(same, "seed %u: query %zu, %zu windows late, is no ranking that it could be", out->script->seed, query,
-              rr_ranking_n_late(ranking));
+    CHECK_MSG(same, "seed %u: query %zu, %zu windows late, is no ranking that it could be",
+        out->script->seed, query, rr_ranking_n_late(ranking));
     rr_ranking_destroy(&expected);
 }
 
@@ -301,7 +321,8 @@ static rr_status deliver(void *user, size_t query, rr_ranking *ranking, rr_diag 
     ranking->time_ns = 0;
     for (size_t i = 0; i < ranking->n_windows; i++) { /* measurements */
         rr_window_result *window = &ranking->windows[i];
-        window->time_ns = window->prompt_ns = window->generate_ns = window->reused_tokens = window->shared_tokens = 0;
+        window->time_ns = window->prompt_ns = window->generate_ns = window->reused_tokens =
+            window->shared_tokens = 0;
     }
     rr_buf *text = &out->text[query];
     CHECK_OK(rr_run_query(&out->json, &queries[query], ranking, query, text, diag), *diag);
@@ -318,16 +339,22 @@ static void on_window(void *user, const rr_call *call, const rr_window_result *r
 
 static size_t n_prepared_used; /* over all cases */
 
-static void run(script_state *script, const rr_rank_params *rank, size_t n_queries, size_t n_workers, bool ahead, outcome_state *out) {
+static void run(script_state *script, const rr_rank_params *rank, size_t n_queries,
+    size_t n_workers, bool ahead, outcome_state *out) {
     static actor_state actors[MAX_WORKERS];
     rr_worker workers[MAX_WORKERS];
     for (size_t i = 0; i < n_workers; i++) {
-        actors[i] = (actor_state){.script = script, .random = script->seed * 31u + (uint32_t)i, .yields = n_workers > 1};
+        actors[i] = (actor_state){
+            .script = script, .random = script->seed * 31u + (uint32_t)i, .yields = n_workers > 1};
         workers[i] = (rr_worker){{respond, &actors[i]}, prepare, cancel};
     }
     size_t fail_at = out->fail_at;
-    *out = (outcome_state){.json = {.format = RR_RUN_JSONL, .many = true}, .trec = {.format = RR_RUN_TREC}, .last = SIZE_MAX,
-                     .fail_at = fail_at, .script = script, .rank = rank};
+    *out = (outcome_state){.json = {.format = RR_RUN_JSONL, .many = true},
+        .trec = {.format = RR_RUN_TREC},
+        .last = SIZE_MAX,
+        .fail_at = fail_at,
+        .script = script,
+        .rank = rank};
     rr_execute_params params = {
         .queries = queries,
         .n_queries = n_queries,
@@ -351,7 +378,8 @@ static void run(script_state *script, const rr_rank_params *rank, size_t n_queri
     CHECK(out->n_bad == 0);
     for (size_t i = 0; i < n_workers; i++) {
         n_prepared_used += actors[i].n_used;
-        CHECK_MSG(actors[i].n_bad == 0, "seed %u: %zu calls were not as they should be", script->seed, actors[i].n_bad);
+        CHECK_MSG(actors[i].n_bad == 0, "seed %u: %zu calls were not as they should be",
+            script->seed, actors[i].n_bad);
         while (actors[i].n_seen > 0) {
             free(actors[i].seen[--actors[i].n_seen]);
         }
@@ -371,18 +399,21 @@ static bool is_equal(const rr_buf *a, const rr_buf *b) {
 static void make_queries(uint32_t *random, size_t n_queries, bool small) {
     for (size_t i = 0; i < n_queries; i++) {
         snprintf(qids[i], sizeof qids[i], "q%zu", i);
-        size_t n = random_next(random) % 5 == 0 ? random_next(random) % 3 : random_next(random) % MAX_PASSAGES;
-        queries[i] = (rr_query){.qid = qids[i], .text = {"what", 4}, .passages = passages, .n = small ? 8 : n};
+        size_t n = random_next(random) % 5 == 0 ? random_next(random) % 3
+                                                : random_next(random) % MAX_PASSAGES;
+        queries[i] = (rr_query){
+            .qid = qids[i], .text = {"what", 4}, .passages = passages, .n = small ? 8 : n};
     }
 }
 
 static rr_rank_params make_params(uint32_t *random) {
     rr_rank_params rank = {.window = 2 + random_next(random) % 12,
-                           .schedule = random_next(random) % 2 == 0 ? RR_SCHEDULE_SLIDING
-                                                                    : (rr_schedule_kind)(random_next(random) % 3),
-                           .passes = random_next(random) % 5 == 0 ? 2 : 1,
-                           .style = random_next(random) % 4 == 0 ? RR_PROMPT_RANKGPT : RR_PROMPT_REARANK};
-    rank.step = random_next(random) % 3 == 0 ? 1 + random_next(random) % rank.window : (rank.window + 1) / 2;
+        .schedule = random_next(random) % 2 == 0 ? RR_SCHEDULE_SLIDING
+                                                 : (rr_schedule_kind)(random_next(random) % 3),
+        .passes = random_next(random) % 5 == 0 ? 2 : 1,
+        .style = random_next(random) % 4 == 0 ? RR_PROMPT_RANKGPT : RR_PROMPT_REARANK};
+    rank.step = random_next(random) % 3 == 0 ? 1 + random_next(random) % rank.window
+                                             : (rank.window + 1) / 2;
     rank.depth = random_next(random) % 4 == 0 ? random_next(random) % 40 : 0;
     return rank;
 }
@@ -410,7 +441,8 @@ static size_t choose_n_queries(uint32_t *random) {
 static void check_equal(uint32_t seed, bool fails, totals_state *totals) {
     uint32_t random = seed;
     static outcome_state plain, other;
-    size_t n_queries = choose_n_queries(&random), n_workers = 1 + random_next(&random) % MAX_WORKERS;
+    size_t n_queries = choose_n_queries(&random),
+           n_workers = 1 + random_next(&random) % MAX_WORKERS;
     bool ahead = random_next(&random) % 8 != 0;
     make_queries(&random, n_queries, false);
     rr_rank_params rank = make_params(&random);
@@ -418,24 +450,31 @@ static void check_equal(uint32_t seed, bool fails, totals_state *totals) {
     plain.fail_at = other.fail_at = MAX_QUERIES;
     run(&script, &rank, n_queries, 1, false, &plain);
     run(&script, &rank, n_queries, n_workers, ahead, &other);
-    CHECK_MSG(plain.status == other.status, "seed %u: status %d, expected %d", seed, other.status, plain.status);
+    CHECK_MSG(plain.status == other.status, "seed %u: status %d, expected %d", seed, other.status,
+        plain.status);
     CHECK_TEXT(other.diag.text, plain.diag.text);
-    size_t n_plain = plain.status == RR_OK ? n_queries : plain.last == SIZE_MAX ? 0 : plain.last + 1;
+    size_t n_plain = plain.status == RR_OK ? n_queries
+        : plain.last == SIZE_MAX           ? 0
+                                           : plain.last + 1;
     for (size_t i = 0; i < n_queries; i++) {
         if (i < n_plain) {
-            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]), "seed %u, %zu workers, query %zu: other bytes:\n%s\n%s", seed,
-                      n_workers, i, plain.text[i].data, other.text[i].data != NULL ? other.text[i].data : "(none)");
+            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]),
+                "seed %u, %zu workers, query %zu: other bytes:\n%s\n%s", seed, n_workers, i,
+                plain.text[i].data, other.text[i].data != NULL ? other.text[i].data : "(none)");
         } else {
             totals->n_delivered_behind += other.text[i].bytes > 0;
         }
     }
     if (plain.status == RR_OK) {
-        CHECK(other.counts.n_windows == plain.counts.n_windows && other.n_windows_told == plain.n_windows_told &&
-              other.counts.prompt_tokens == plain.counts.prompt_tokens &&
-              other.counts.generated_tokens == plain.counts.generated_tokens);
-        CHECK(plain.counts.n_windows == plain.n_windows_told && plain.counts.n_early + plain.counts.n_prepared == 0);
-        CHECK(other.counts.critical_tokens + other.counts.early_tokens + other.counts.reused_tokens + other.counts.shared_tokens ==
-              other.counts.prompt_tokens);
+        CHECK(other.counts.n_windows == plain.counts.n_windows &&
+            other.n_windows_told == plain.n_windows_told &&
+            other.counts.prompt_tokens == plain.counts.prompt_tokens &&
+            other.counts.generated_tokens == plain.counts.generated_tokens);
+        CHECK(plain.counts.n_windows == plain.n_windows_told &&
+            plain.counts.n_early + plain.counts.n_prepared == 0);
+        CHECK(other.counts.critical_tokens + other.counts.early_tokens +
+                other.counts.reused_tokens + other.counts.shared_tokens ==
+            other.counts.prompt_tokens);
         CHECK(other.counts.shared_tokens > 0 || other.counts.n_windows == 0);
         CHECK(n_workers > 1 || atomic_load(&script.n_calls) == plain.counts.n_windows);
     }
@@ -476,12 +515,15 @@ static void check_known(uint32_t seed) {
     known_queries = known;
     run(&t.script, &t.rank, t.n_queries, t.n_workers, true, &other);
     known_queries = NULL;
-    CHECK_MSG(plain.status == other.status, "seed %u: status %d, expected %d", seed, other.status, plain.status);
+    CHECK_MSG(plain.status == other.status, "seed %u: status %d, expected %d", seed, other.status,
+        plain.status);
     for (size_t i = 0; i < t.n_queries; i++) {
         if (known[i]) {
-            CHECK_MSG(other.text[i].bytes == strlen("known"), "seed %u, query %zu is known and was not delivered", seed, i);
+            CHECK_MSG(other.text[i].bytes == strlen("known"),
+                "seed %u, query %zu is known and was not delivered", seed, i);
         } else {
-            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]), "seed %u, %zu workers, query %zu: other bytes", seed, t.n_workers, i);
+            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]),
+                "seed %u, %zu workers, query %zu: other bytes", seed, t.n_workers, i);
         }
     }
     CHECK(seed % 8 != 0 || atomic_load(&t.script.n_calls) == 0);
@@ -497,10 +539,13 @@ static void check_stopped(uint32_t seed, totals_state *totals) {
     other.fail_at = random_next(&t.random) % 4 == 0 ? 0 : MAX_QUERIES;
     t.script.stop_at = 1 + random_next(&t.random) % 20;
     run(&t.script, &t.rank, t.n_queries, t.n_workers, true, &other);
-    bool was_stopped = atomic_load(&t.script.stop), refused = other.fail_at == 0 && other.status == RR_E_IO;
-    CHECK_MSG(refused || other.status == (was_stopped ? RR_E_CANCELLED : RR_OK), "seed %u: status %d", seed, other.status);
+    bool was_stopped = atomic_load(&t.script.stop),
+         refused = other.fail_at == 0 && other.status == RR_E_IO;
+    CHECK_MSG(refused || other.status == (was_stopped ? RR_E_CANCELLED : RR_OK),
+        "seed %u: status %d", seed, other.status);
     for (size_t i = 0; i < t.n_queries; i++) {
-        CHECK_MSG(other.text[i].bytes == 0 || is_equal(&plain.text[i], &other.text[i]), "seed %u: query %zu", seed, i);
+        CHECK_MSG(other.text[i].bytes == 0 || is_equal(&plain.text[i], &other.text[i]),
+            "seed %u: query %zu", seed, i);
         CHECK(was_stopped || refused || other.text[i].bytes > 0);
     }
     totals->n_stopped += was_stopped;
@@ -518,13 +563,16 @@ static void check_deadlines(uint32_t seed, totals_state *totals) {
     t.script.stalls = random_next(&t.random) % 2 == 0;
     t.script.can_fail = rough;
     t.script.stop_at = rough ? random_next(&t.random) % 40 : 0;
-    t.rank.deadline_after_ns = random_next(&t.random) % 8 == 0 ? 1 : 1 + random_next(&t.random) % 4000000;
+    t.rank.deadline_after_ns =
+        random_next(&t.random) % 8 == 0 ? 1 : 1 + random_next(&t.random) % 4000000;
     run(&t.script, &t.rank, t.n_queries, t.n_workers, random_next(&t.random) % 8 != 0, &other);
-    CHECK_MSG(rough || other.status == RR_OK, "seed %u: status %d: %s", seed, other.status, other.diag.text);
+    CHECK_MSG(rough || other.status == RR_OK, "seed %u: status %d: %s", seed, other.status,
+        other.diag.text);
     for (size_t i = 0; i < t.n_queries; i++) {
         CHECK(plain.n_late[i] == 0 && (rough || other.text[i].bytes > 0));
         if (other.n_late[i] == 0 && other.text[i].bytes > 0) {
-            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]), "seed %u, %zu workers, query %zu: other bytes", seed, t.n_workers, i);
+            CHECK_MSG(is_equal(&plain.text[i], &other.text[i]),
+                "seed %u, %zu workers, query %zu: other bytes", seed, t.n_workers, i);
             totals->n_in_time += queries[i].n > 1;
         }
         totals->n_late_queries += other.n_late[i] > 0;
@@ -535,9 +583,11 @@ static void check_deadlines(uint32_t seed, totals_state *totals) {
     destroy_outcome(&other);
 }
 
-/* One query does not come to an end: its windows up to there count, the rest stays; the others see nothing of it. */
+/* One query does not come to an end: its windows up to there count, the rest stays; the others see
+ * nothing of it. */
 static void check_slow_query(size_t n_workers, rr_schedule_kind kind) {
-    const uint64_t deadline_ns = UINT64_C(2000000000); /* far more than the others take, on a busy machine too */
+    /* far more than the others take, on a busy machine too */
+    const uint64_t deadline_ns = UINT64_C(2000000000);
     static outcome_state plain, other;
     uint32_t random = 3;
     script_state script = {.seed = 9};
@@ -551,16 +601,19 @@ static void check_slow_query(size_t n_workers, rr_schedule_kind kind) {
     rank.deadline_after_ns = deadline_ns;
     run(&script, &rank, 3, n_workers, true, &other);
     CHECK_OK(other.status, other.diag);
-    CHECK_MSG(other.n_late[1] == plain.counts.n_windows - 2 - 2, "%zu workers: %zu windows are late", n_workers, other.n_late[1]);
+    CHECK_MSG(other.n_late[1] == plain.counts.n_windows - 2 - 2,
+        "%zu workers: %zu windows are late", n_workers, other.n_late[1]);
     CHECK(other.n_late[0] == 0 && other.n_late[2] == 0);
     CHECK(is_equal(&plain.text[0], &other.text[0]) && is_equal(&plain.text[2], &other.text[2]));
-    CHECK(strstr(other.text[0].data, "\"late\":true") == NULL && strstr(other.text[1].data, "\"late\":true") != NULL);
+    CHECK(strstr(other.text[0].data, "\"late\":true") == NULL &&
+        strstr(other.text[1].data, "\"late\":true") != NULL);
     CHECK(other.counts.time_ns < 3 * deadline_ns); /* not one for each window */
     destroy_outcome(&plain);
     destroy_outcome(&other);
 }
 
-/* One query of four windows on two workers: while the first is at it, the second's known half is computed. */
+/* One query of four windows on two workers: while the first is at it, the second's known half is
+ * computed. */
 static void check_pipeline(void) {
     static outcome_state out;
     uint32_t random = 1;
@@ -602,14 +655,17 @@ int main(void) {
             check_stopped(seed, &totals);
         }
     }
-    printf("%u cases: %zu windows, %zu begun early, %zu redone, %zu prompts prepared, %zu of use; %zu runs failed, "
-           "%zu queries delivered behind a failure, %zu runs stopped\n",
-           n_cases, (size_t)totals.counts.n_windows, (size_t)totals.counts.n_early, (size_t)totals.counts.n_redone,
-           (size_t)totals.counts.n_prepared, n_prepared_used, totals.n_failed, totals.n_delivered_behind, totals.n_stopped);
-    printf("with deadlines: %zu windows of %zu queries late, %zu queries in time\n", totals.n_late_windows, totals.n_late_queries,
-           totals.n_in_time);
+    printf(
+        "%u cases: %zu windows, %zu begun early, %zu redone, %zu prompts prepared, %zu of use; %zu runs failed, "
+        "%zu queries delivered behind a failure, %zu runs stopped\n",
+        n_cases, (size_t)totals.counts.n_windows, (size_t)totals.counts.n_early,
+        (size_t)totals.counts.n_redone, (size_t)totals.counts.n_prepared, n_prepared_used,
+        totals.n_failed, totals.n_delivered_behind, totals.n_stopped);
+    printf("with deadlines: %zu windows of %zu queries late, %zu queries in time\n",
+        totals.n_late_windows, totals.n_late_queries, totals.n_in_time);
     CHECK(totals.n_late_queries > n_cases / 4 && totals.n_in_time > n_cases / 20);
-    CHECK(totals.counts.n_early > n_cases && totals.counts.n_redone > n_cases / 10 && n_prepared_used > n_cases);
+    CHECK(totals.counts.n_early > n_cases && totals.counts.n_redone > n_cases / 10 &&
+        n_prepared_used > n_cases);
     CHECK(totals.n_failed > n_cases / 20 && totals.n_stopped > n_cases / 20);
     return CHECK_END();
 }

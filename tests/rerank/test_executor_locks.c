@@ -1,4 +1,5 @@
-/* Where the system gives the executor no lock, or no condition, nothing is ranked and the call says so. */
+/* Where the system gives the executor no lock, or no condition, nothing is ranked and the call says
+ * so. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <pthread.h>
@@ -38,13 +39,19 @@ static rr_status take(void *user, size_t query, rr_ranking *ranking, rr_diag *di
 }
 
 static rr_status run(size_t n_workers, int *n_calls, rr_diag *diag) {
-    static const rr_passage passages[2] = {{.id = "a", .text = {"one", 3}}, {.id = "b", .text = {"two", 3}}};
+    static const rr_passage passages[2] = {
+        {.id = "a", .text = {"one", 3}}, {.id = "b", .text = {"two", 3}}};
     const rr_query query = {.qid = "q", .text = {"which", 5}, .passages = passages, .n = 2};
     const rr_worker worker = {.responder = {respond, n_calls}};
     const rr_worker workers[2] = {worker, worker};
     *n_calls = 0;
-    return rr_execute(&(rr_execute_params){.queries = &query, .n_queries = 1, .workers = workers, .n_workers = n_workers,
-                                           .on_ranking = take, .user = n_calls}, diag);
+    return rr_execute(&(rr_execute_params){.queries = &query,
+                          .n_queries = 1,
+                          .workers = workers,
+                          .n_workers = n_workers,
+                          .on_ranking = take,
+                          .user = n_calls},
+        diag);
 }
 
 int main(void) {

@@ -1,4 +1,5 @@
-/* Sentences and mentions: small cases one rule each, then whole reasonings as models write them, then rankings. */
+/* Sentences and mentions: small cases one rule each, then whole reasonings as models write them,
+ * then rankings. */
 #include "tests/check.h"
 
 #include "rerank/candidates.h"
@@ -22,22 +23,32 @@ static void check_sentences(void) {
     check_split("", "");
     check_split(" \n\t ", "");
     check_split("One. Two! Three?  Four… Five", "One.|Two!|Three?|Four…|Five");
-    check_split("It lasts 3.5 days. See www.example.com for v1.2. Done.", "It lasts 3.5 days.|See www.example.com for v1.2.|Done.");
-    check_split("See e.g. [3], i.e. Fleas vs. Lice. Next.", "See e.g. [3], i.e. Fleas vs. Lice.|Next.");
-    check_split("Dr. Smith of the U.S. Army met J. R. Doe. [2] says so.", "Dr. Smith of the U.S. Army met J. R. Doe.|[2] says so.");
-    check_split("It has vitamin C. [3] does not. So do I. Then he left.", "It has vitamin C.|[3] does not.|So do I.|Then he left.");
-    check_split("Look at no. 3. Is there one? No. There is none.", "Look at no. 3.|Is there one?|No.|There is none.");
-    check_split("He asks \"why?\" and leaves. \"It ends.\" So.", "He asks \"why?\" and leaves.|\"It ends.\"|So.");
-    check_split("1. [3] is best.\n2. [1] is next. 3) none\n- item\n- [2]: other", "1. [3] is best.|2. [1] is next.|3) none|- item|- [2]: other");
-    check_split("A line that was\nwrapped here. A list:\n\nnew start\r\nOther", "A line that was\nwrapped here.|A list:|new start|Other");
-    check_split("跳蚤能活几周。段落[3]说明了这一点！为什么？“因为。”是", "跳蚤能活几周。|段落[3]说明了这一点！|为什么？|“因为。”|是");
+    check_split("It lasts 3.5 days. See www.example.com for v1.2. Done.",
+        "It lasts 3.5 days.|See www.example.com for v1.2.|Done.");
+    check_split(
+        "See e.g. [3], i.e. Fleas vs. Lice. Next.", "See e.g. [3], i.e. Fleas vs. Lice.|Next.");
+    check_split("Dr. Smith of the U.S. Army met J. R. Doe. [2] says so.",
+        "Dr. Smith of the U.S. Army met J. R. Doe.|[2] says so.");
+    check_split("It has vitamin C. [3] does not. So do I. Then he left.",
+        "It has vitamin C.|[3] does not.|So do I.|Then he left.");
+    check_split("Look at no. 3. Is there one? No. There is none.",
+        "Look at no. 3.|Is there one?|No.|There is none.");
+    check_split("He asks \"why?\" and leaves. \"It ends.\" So.",
+        "He asks \"why?\" and leaves.|\"It ends.\"|So.");
+    check_split("1. [3] is best.\n2. [1] is next. 3) none\n- item\n- [2]: other",
+        "1. [3] is best.|2. [1] is next.|3) none|- item|- [2]: other");
+    check_split("A line that was\nwrapped here. A list:\n\nnew start\r\nOther",
+        "A line that was\nwrapped here.|A list:|new start|Other");
+    check_split("跳蚤能活几周。段落[3]说明了这一点！为什么？“因为。”是",
+        "跳蚤能活几周。|段落[3]说明了这一点！|为什么？|“因为。”|是");
     check_split("**[1] is it.** _Really._ No", "**[1] is it.**|_Really._|No");
     check_split("Wait... no. Well... Yes?! Good", "Wait... no.|Well...|Yes?!|Good");
     check_split("ends in the mid", "ends in the mid");
     check_split("\xFF\xFE. A\xC3", "\xFF\xFE.|A\xC3");
 }
 
-/* The mentions of a text for 20 labels: "begin-end:first-last@sentence" or short "text=first-last" with spaces between. */
+/* The mentions of a text for 20 labels: "begin-end:first-last@sentence" or short "text=first-last"
+ * with spaces between. */
 static void check_mentions(const char *text, const char *expected) {
     rr_arena arena = {0};
     rr_explained read;
@@ -46,7 +57,8 @@ static void check_mentions(const char *text, const char *expected) {
     CHECK_OK(rr_explain_text(text, strlen(text), 20, &arena, &read, &diag), diag);
     for (size_t i = 0; i < read.n_mentions; i++) {
         const rr_mention *m = &read.mentions[i];
-        rr_buf_printf(&out, "%s%.*s=%u", i > 0 ? " | " : "", (int)(m->end - m->begin), text + m->begin, m->first);
+        rr_buf_printf(&out, "%s%.*s=%u", i > 0 ? " | " : "", (int)(m->end - m->begin),
+            text + m->begin, m->first);
         if (m->last != m->first) {
             rr_buf_printf(&out, "-%u", m->last);
         }
@@ -60,18 +72,26 @@ static void check_forms(void) {
     check_mentions("[3] and [ 7 ].", "[3]=3 | [ 7 ]=7");
     check_mentions("[1], [3] and [7] then [1][2]", "[1]=1 | [3]=3 | [7]=7 | [1]=1 | [2]=2");
     check_mentions("[0], [21], [2023], [99999999999999999999], [], [x], [-1], [ ], [3", "");
-    check_mentions("[1, 3], [2 and 4], [5; 6], [7-9], [10–12, 14], [1, x], [1,]", "1=1 | 3=3 | 2=2 | 4=4 | 5=5 | 6=6 | 7-9=7-9 | 10–12=10-12 | 14=14");
-    check_mentions("[2]-[5], [6] – [8], [9] through [11], [12]~[13]", "[2]-[5]=2-5 | [6] – [8]=6-8 | [9] through [11]=9-11 | [12]~[13]=12-13");
+    check_mentions("[1, 3], [2 and 4], [5; 6], [7-9], [10–12, 14], [1, x], [1,]",
+        "1=1 | 3=3 | 2=2 | 4=4 | 5=5 | 6=6 | 7-9=7-9 | 10–12=10-12 | 14=14");
+    check_mentions("[2]-[5], [6] – [8], [9] through [11], [12]~[13]",
+        "[2]-[5]=2-5 | [6] – [8]=6-8 | [9] through [11]=9-11 | [12]~[13]=12-13");
     check_mentions("[5]-[2] [4]-[4]", "[5]=5 | [2]=2 | [4]=4 | [4]=4");
     check_mentions("I prefer [2] to [5].", "[2]=2 | [5]=5");
     check_mentions("Passages [2] to [5], and from [7] to [9].", "[2] to [5]=2-5 | [7] to [9]=7-9");
     check_mentions("[3] > [1] > [2]", "[3]=3 | [1]=1 | [2]=2");
-    check_mentions("Passage 3, passage #4, PASSAGE number 5, passage no. 6, Document 7, doc 8, Passage9", "Passage 3=3 | passage #4=4 | PASSAGE number 5=5 | passage no. 6=6 | Document 7=7 | doc 8=8 | Passage9=9");
+    check_mentions(
+        "Passage 3, passage #4, PASSAGE number 5, passage no. 6, Document 7, doc 8, Passage9",
+        "Passage 3=3 | passage #4=4 | PASSAGE number 5=5 | passage no. 6=6 | Document 7=7 | doc 8=8 | Passage9=9");
     check_mentions("Passage [3] and Passage[4]", "[3]=3 | [4]=4");
-    check_mentions("passages 2 and 4, passages 5, 6, and 7; Passages 8-10; documents 11 to 13, passages 1/2 & 3", "passages 2=2 | 4=4 | passages 5=5 | 6=6 | 7=7 | Passages 8-10=8-10 | documents 11 to 13=11-13 | passages 1=1 | 2=2 | 3=3");
+    check_mentions(
+        "passages 2 and 4, passages 5, 6, and 7; Passages 8-10; documents 11 to 13, passages 1/2 & 3",
+        "passages 2=2 | 4=4 | passages 5=5 | 6=6 | 7=7 | Passages 8-10=8-10 | documents 11 to 13=11-13 | passages 1=1 | 2=2 | 3=3");
     check_mentions("passages 3,4 and [7]", "passages 3=3 | 4=4 | [7]=7");
     check_mentions("passage 3 and 2 others", "passage 3=3");
-    check_mentions("passage 3.5, passage 3%, passage 3rd, passage 21, passages that 3, passage of 4, 3 passages, compassage 3", "");
+    check_mentions(
+        "passage 3.5, passage 3%, passage 3rd, passage 21, passages that 3, passage of 4, 3 passages, compassage 3",
+        "");
     check_mentions("passage 3-5 and passage 4 - 5 days", "passage 3-5=3-5 | passage 4=4");
     check_mentions("passage 2. Then 4", "passage 2=2");
     check_mentions("段落[3]。【4】", "[3]=3");
@@ -84,7 +104,8 @@ static const char rearank_like[] =
     "Passage [3] says that adult fleas live for 2.5 weeks to 3 months, which answers the question directly. [1] is about Paris, so "
     "it is irrelevant.  [2] mentions fleas on dogs, e.g. [2] speaks of bites, but gives no lifespan. Passages 4 and 5 are similar: they "
     "discuss the life cycle.\n\nSo the order should be [3] > [4] > [5] > [2] > [1]. Wait, is [4] more precise than [5]? Yes, because it";
-static const char listed[] = "1. **[2]** – a direct answer (approx. 90 days).\n2. [1]–[3] only touch on it.\n\n- Document 4: off topic!";
+static const char listed[] =
+    "1. **[2]** – a direct answer (approx. 90 days).\n2. [1]–[3] only touch on it.\n\n- Document 4: off topic!";
 
 static void check_texts(void) {
     rr_arena arena = {0};
@@ -110,7 +131,8 @@ static void check_texts(void) {
 
 /* Long hostile texts are read in time: none of these may be quadratic. */
 static void check_linear(void) {
-    static const char *const units[] = {"[", "[1,", "[1]-", "passages 1, ", ". ", "\n", "\n ", ".\t", "[1 ", "e.g. ", "no. ", "1. ", "…", "passage ", "[1] to "};
+    static const char *const units[] = {"[", "[1,", "[1]-", "passages 1, ", ". ", "\n", "\n ",
+        ".\t", "[1 ", "e.g. ", "no. ", "1. ", "…", "passage ", "[1] to "};
     enum { BYTES = 1 << 20 };
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         rr_buf text = {0};
@@ -134,18 +156,21 @@ static rr_status answer(void *user, const rr_call *call, rr_reply *reply, rr_dia
     return RR_OK;
 }
 
-static void check_said(const rr_explanations *e, size_t passage, size_t i, size_t window, uint32_t n_named, const char *text) {
+static void check_said(const rr_explanations *e, size_t passage, size_t i, size_t window,
+    uint32_t n_named, const char *text) {
     size_t at = e->first[passage] + i;
-    CHECK_MSG(at < e->first[passage + 1], "passage %zu has %zu sentences", passage, e->first[passage + 1] - e->first[passage]);
+    CHECK_MSG(at < e->first[passage + 1], "passage %zu has %zu sentences", passage,
+        e->first[passage + 1] - e->first[passage]);
     if (at < e->first[passage + 1]) {
         CHECK_INT(e->said[at].window, window);
         CHECK_INT(e->said[at].n_named, n_named);
-        CHECK_MSG(rr_text_is(e->said[at].text, text), "found \"%.*s\", expected \"%s\"", (int)e->said[at].text.bytes,
-                  e->said[at].text.data, text);
+        CHECK_MSG(rr_text_is(e->said[at].text, text), "found \"%.*s\", expected \"%s\"",
+            (int)e->said[at].text.bytes, e->said[at].text.data, text);
     }
 }
 
-/* Labels are those of the window: 3 passages, window 2, so that the second window sees what the first made of them. */
+/* Labels are those of the window: 3 passages, window 2, so that the second window sees what the
+ * first made of them. */
 static void check_rankings(void) {
     static const rr_passage passages[] = {{.id = "a"}, {.id = "b"}, {.id = "c"}};
     const rr_query query = {.qid = "q", .text = {"x", 1}, .passages = passages, .n = 3};
@@ -212,7 +237,8 @@ static uint32_t count_brackets(const char *text) {
     return n;
 }
 
-/* Every answer that was recorded is a list of labels: each is found, once for each time that it stands there. */
+/* Every answer that was recorded is a list of labels: each is found, once for each time that it
+ * stands there. */
 static void check_recorded(void) {
     const char *shared = check_shared();
     if (shared == NULL) {

@@ -1,4 +1,5 @@
-/* What a readout is fitted with: minima of known functions; windows drawn from judged lists; features of which it is known what tells. */
+/* What a readout is fitted with: minima of known functions; windows drawn from judged lists;
+ * features of which it is known what tells. */
 #include "tests/check.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@
 #include "runtime/base/random.h"
 #include "tests/support/folder.h"
 
-/* The minimum ---------------------------------------------------------------------------------------------------------- */
+/* The minimum */
 
 enum { N_SQUARES = 30 };
 
@@ -72,7 +73,8 @@ static void check_minimize(void) {
     c.n_calls = 0;
     double two[2] = {-1.2, 1};
     CHECK_OK(rr_minimize(rosenbrock, &c, 2, two, 1e-8, 1000, &diag), diag);
-    CHECK_MSG(fabs(two[0] - 1) < 1e-6 && fabs(two[1] - 1) < 1e-6 && c.n_calls < 300, "%.9f %.9f after %zu calls", two[0], two[1], c.n_calls);
+    CHECK_MSG(fabs(two[0] - 1) < 1e-6 && fabs(two[1] - 1) < 1e-6 && c.n_calls < 300,
+        "%.9f %.9f after %zu calls", two[0], two[1], c.n_calls);
     double one = 5;
     CHECK_OK(rr_minimize(flat, &c, 1, &one, 1e-8, 1000, &diag), diag);
     CHECK(one == 5);
@@ -86,10 +88,9 @@ static void check_minimize(void) {
     one = 7;
     CHECK_OK(rr_minimize(endless, &c, 1, &one, 1e-8, 0, &diag), diag);
     CHECK(one == 7);
-
 }
 
-/* Windows -------------------------------------------------------------------------------------------------------------- */
+/* Windows */
 
 typedef struct judged_list {
     rr_candidates candidates;
@@ -113,12 +114,14 @@ static void drop_list(judged_list *list) {
 }
 
 /* Query q has n[q] passages; passage p of it has grade grade(q, p), −9 = none. */
-static void make_list(const uint32_t *n, uint32_t n_queries, int (*grade)(uint32_t query, uint32_t passage), judged_list *out) {
+static void make_list(const uint32_t *n, uint32_t n_queries,
+    int (*grade)(uint32_t query, uint32_t passage), judged_list *out) {
     rr_buf lines = {0}, qrels = {0};
     for (uint32_t q = 0; q < n_queries; q++) {
         rr_buf_printf(&lines, "{\"qid\": \"q%u\", \"query\": \"query %u\", \"hits\": [", q, q);
         for (uint32_t p = 0; p < n[q]; p++) {
-            rr_buf_printf(&lines, "%s{\"docid\": \"d%u\", \"text\": \"text %u\"}", p > 0 ? ", " : "", p, p);
+            rr_buf_printf(
+                &lines, "%s{\"docid\": \"d%u\", \"text\": \"text %u\"}", p > 0 ? ", " : "", p, p);
             if (grade(q, p) != -9) {
                 rr_buf_printf(&qrels, "q%u 0 d%u %d\n", q, p, grade(q, p));
             }
@@ -131,8 +134,9 @@ static void make_list(const uint32_t *n, uint32_t n_queries, int (*grade)(uint32
     rr_buf_destroy(&qrels);
 }
 
-/* 0: a third relevant, 1: all but three, 2: all alike, 3: few are judged, 4: grades below 0, 5: relevant ones of several grades alone,
- * 6: only beyond the first hundred is something relevant, 7: a few. */
+/* 0: a third relevant, 1: all but three, 2: all alike, 3: few are judged, 4: grades below 0, 5:
+ * relevant ones of several grades alone, 6: only beyond the first hundred is something relevant, 7:
+ * a few. */
 static int grade_of(uint32_t query, uint32_t passage) {
     switch (query) {
     case 0:
@@ -186,28 +190,33 @@ static bool same_windows(const rr_fit_windows *a, const rr_fit_windows *b) {
     bool same = a->n == b->n;
     for (size_t i = 0; same && i < a->n; i++) {
         const rr_fit_window *x = &a->windows[i], *y = &b->windows[i];
-        same = x->query == y->query && x->n == y->n && memcmp(x->passages, y->passages, x->n * sizeof *x->passages) == 0;
+        same = x->query == y->query && x->n == y->n &&
+            memcmp(x->passages, y->passages, x->n * sizeof *x->passages) == 0;
     }
     return same;
 }
 
 /* Each passage once, of the first `depth`, with its grade. */
-static void check_window(const rr_fit_window *window, const rr_fit_windows_params *p, bool unjudged_is_0) {
+static void check_window(
+    const rr_fit_window *window, const rr_fit_windows_params *p, bool unjudged_is_0) {
     bool seen[200] = {false}, differ = false;
-    const uint32_t query = (uint32_t)(window->query->qid[1] - '0'), depth = p->depth != 0 ? p->depth : 100;
+    const uint32_t query = (uint32_t)(window->query->qid[1] - '0'),
+                   depth = p->depth != 0 ? p->depth : 100;
     CHECK(window->n >= 2 && window->n <= (p->size != 0 ? p->size : 20));
     for (uint32_t i = 0; i < window->n; i++) {
         const uint32_t passage = window->passages[i];
         CHECK(passage < window->query->n && passage < depth && !seen[passage]);
         seen[passage] = true;
         const int grade = grade_of(query, passage);
-        CHECK(grade >= 0 ? window->grades[i] == grade : grade == -9 && unjudged_is_0 && window->grades[i] == 0);
+        CHECK(grade >= 0 ? window->grades[i] == grade
+                         : grade == -9 && unjudged_is_0 && window->grades[i] == 0);
         differ = differ || window->grades[i] != window->grades[0];
     }
     CHECK(differ);
 }
 
-static void make_windows(const rr_fit_set *sets, size_t n, const rr_fit_windows_params *params, rr_fit_windows *out) {
+static void make_windows(
+    const rr_fit_set *sets, size_t n, const rr_fit_windows_params *params, rr_fit_windows *out) {
     rr_diag diag = {0};
     CHECK_OK(rr_fit_windows_make(sets, n, params, out, &diag), diag);
     for (size_t i = 0; i < out->n; i++) {
@@ -232,7 +241,8 @@ static void check_windows(void) {
     CHECK(w != NULL && w->n == 20 && n_relevant(w) == 10);
     w = window_of(&windows, "q5", 0);
     CHECK(w != NULL && w->n == 20 && n_relevant(w) == 20);
-    CHECK(window_of(&windows, "q2", 0) == NULL && window_of(&windows, "q3", 0) == NULL && window_of(&windows, "q6", 0) == NULL);
+    CHECK(window_of(&windows, "q2", 0) == NULL && window_of(&windows, "q3", 0) == NULL &&
+        window_of(&windows, "q6", 0) == NULL);
     make_windows(sets, 1, &params, &again);
     CHECK(same_windows(&windows, &again));
     rr_fit_windows_destroy(&again);
@@ -247,8 +257,10 @@ static void check_windows(void) {
     make_windows(sets, 1, &params, &windows);
     CHECK_INT(windows.n, 3 * 6); /* and q3, q7 */
     CHECK_INT(windows.n_left_out, 2);
-    for (size_t i = 0; i < windows.n / 3; i++) { /* rounds: every query once, then again, with others or in another order */
-        const rr_fit_window *first = &windows.windows[i], *second = &windows.windows[windows.n / 3 + i];
+    /* rounds: every query once, then again, with others or in another order */
+    for (size_t i = 0; i < windows.n / 3; i++) {
+        const rr_fit_window *first = &windows.windows[i],
+                            *second = &windows.windows[windows.n / 3 + i];
         CHECK(first->query == second->query);
         CHECK(memcmp(first->passages, second->passages, first->n * sizeof *first->passages) != 0);
     }
@@ -268,15 +280,18 @@ static void check_windows(void) {
     CHECK(windows.n == 0 && windows.n_left_out == N_LISTS);
     rr_fit_windows_destroy(&windows);
 
-    sets[1] = sets[0]; /* so many queries of a set, the same in each round, whatever other sets there are */
+    /* so many queries of a set, the same in each round, whatever other sets there are */
+    sets[1] = sets[0];
     sets[0].n_queries = 2;
     params = (rr_fit_windows_params){.seed = 9, .per_query = 2};
     make_windows(sets, 2, &params, &windows);
     CHECK_INT(windows.n, 2 * (2 + 6));
     make_windows(sets, 1, &params, &again);
     CHECK_INT(again.n, 4);
-    CHECK(again.n == 4 && again.windows[0].query == windows.windows[0].query && again.windows[1].query == windows.windows[1].query);
-    CHECK(again.n == 4 && again.windows[2].query == again.windows[0].query && windows.windows[8].query == again.windows[0].query);
+    CHECK(again.n == 4 && again.windows[0].query == windows.windows[0].query &&
+        again.windows[1].query == windows.windows[1].query);
+    CHECK(again.n == 4 && again.windows[2].query == again.windows[0].query &&
+        windows.windows[8].query == again.windows[0].query);
     rr_fit_windows_destroy(&again);
     rr_fit_windows_destroy(&windows);
     make_windows(sets, 0, &params, &windows);
@@ -285,12 +300,13 @@ static void check_windows(void) {
     drop_list(&list);
 }
 
-/* Fits ----------------------------------------------------------------------------------------------------------------- */
+/* Fits */
 
 enum { LAYERS = 2, HEADS = 2, D_MODEL = 4, N_MADE = 60, SIZE = 10, N_STATE_LAYERS = 3 };
 
-/* Windows whose passages have a hidden worth, of which the grade, one head's attention, one direction of one layer's states and the
- * first stage's score may tell with more or less noise; all else is noise. */
+/* Windows whose passages have a hidden worth, of which the grade, one head's attention, one
+ * direction of one layer's states and the first stage's score may tell with more or less noise; all
+ * else is noise. */
 typedef struct made_windows {
     rr_read_shape shape;
     rr_read_features features[N_MADE];
@@ -301,7 +317,8 @@ typedef struct made_windows {
 } made_windows;
 
 typedef struct made_noise {
-    double attention, states, first_stage; /* deviation, where the worth's is 1; below 0 = it says the opposite; INFINITY = noise alone */
+    /* deviation, where the worth's is 1; below 0 = it says the opposite; INFINITY = noise alone */
+    double attention, states, first_stage;
 } made_noise;
 
 static double uniform(uint64_t *rng) {
@@ -320,8 +337,11 @@ static double told(double worth, double noise, uint64_t *rng) {
 static void make(const made_noise *noise, uint64_t seed, made_windows *out) {
     rr_diag diag = {0};
     uint64_t rng = seed;
-    *out = (made_windows){.shape = {.end_layer = LAYERS, .n_heads = HEADS, .state_layers = {1, 2, 3}, .n_state_layers = N_STATE_LAYERS,
-                                    .d_model = D_MODEL}};
+    *out = (made_windows){.shape = {.end_layer = LAYERS,
+                              .n_heads = HEADS,
+                              .state_layers = {1, 2, 3},
+                              .n_state_layers = N_STATE_LAYERS,
+                              .d_model = D_MODEL}};
     for (int w = 0; w < N_MADE; w++) {
         rr_read_features *f = &out->features[w];
         CHECK_OK(rr_read_features_make(&out->shape, SIZE, f, &diag), diag);
@@ -332,20 +352,25 @@ static void make(const made_noise *noise, uint64_t seed, made_windows *out) {
             out->first_stage[w][i] = 20 + 3 * told(worth, noise->first_stage, &rng);
             f->lengths[i] = 20 + (uint32_t)(rr_random(&rng) % 50);
             for (int k = 0; k < LAYERS * HEADS * RR_READ_KINDS; k++) {
-                const double x = k == 4 ? told(worth, noise->attention, &rng) : normal(&rng); /* layer 1, head 0, the query's rows */
-                f->mass[k * SIZE + i] = (float)(1e-3 * exp(0.5 * x - 0.05 * i));                /* and place, as in a model */
+                /* layer 1, head 0, the query's rows */
+                const double x = k == 4 ? told(worth, noise->attention, &rng) : normal(&rng);
+                /* and place, as in a model */
+                f->mass[k * SIZE + i] = (float)(1e-3 * exp(0.5 * x - 0.05 * i));
             }
             for (int k = 0; k < N_STATE_LAYERS; k++) {
                 for (int d = 0; d < D_MODEL; d++) {
-                    f->states[(k * SIZE + i) * D_MODEL + d] =
-                        (float)(10 + 3 * (k == 1 && d == 2 ? told(worth, noise->states, &rng) : normal(&rng)));
+                    f->states[(k * SIZE + i) * D_MODEL + d] = (float)(10 +
+                        3 * (k == 1 && d == 2 ? told(worth, noise->states, &rng) : normal(&rng)));
                 }
             }
         }
         out->grades[w][0] = 0;
         out->grades[w][1] = 1;
-        out->samples[w] = (rr_fit_sample){.set = (uint32_t)w % 2, .qid = out->qids[w], .features = f, .grades = out->grades[w],
-                                          .first_stage = out->first_stage[w]};
+        out->samples[w] = (rr_fit_sample){.set = (uint32_t)w % 2,
+            .qid = out->qids[w],
+            .features = f,
+            .grades = out->grades[w],
+            .first_stage = out->first_stage[w]};
     }
 }
 
@@ -383,26 +408,31 @@ static void check_fit(void) {
     fit(&params, &f);
     const rr_readout *r = &f.readout;
     CHECK_MSG(pairs(f.result.read) > 0.95, "held out: pairs %.4f", pairs(f.result.read));
-    CHECK(f.result.read[0].n_windows == N_MADE / 2 && f.result.read[1].n_windows == N_MADE / 2 && f.result.read[2].n_windows == 0);
-    CHECK_MSG(f.result.read[0].ndcg > 0.95 && f.result.read[0].ndcg <= 1 && f.result.shown[0].ndcg < 0.8, "nDCG@10 %.4f, as shown %.4f",
-              f.result.read[0].ndcg, f.result.shown[0].ndcg);
+    CHECK(f.result.read[0].n_windows == N_MADE / 2 && f.result.read[1].n_windows == N_MADE / 2 &&
+        f.result.read[2].n_windows == 0);
+    CHECK_MSG(
+        f.result.read[0].ndcg > 0.95 && f.result.read[0].ndcg <= 1 && f.result.shown[0].ndcg < 0.8,
+        "nDCG@10 %.4f, as shown %.4f", f.result.read[0].ndcg, f.result.shown[0].ndcg);
     CHECK(fabs(pairs(f.result.shown) - 0.5) < 0.1 && fabs(pairs(f.result.first_stage) - 0.5) < 0.1);
     CHECK_INT(f.result.state_layer, 2);
-    CHECK(r->shape.n_state_layers == 1 && r->shape.state_layers[0] == 2 && r->shape.end_layer == LAYERS && r->shape.d_model == D_MODEL);
+    CHECK(r->shape.n_state_layers == 1 && r->shape.state_layers[0] == 2 &&
+        r->shape.end_layer == LAYERS && r->shape.d_model == D_MODEL);
     CHECK(r->weights[4] > 0 && r->weights[LAYERS * HEADS * RR_READ_KINDS + 2] > 0);
     for (int k = 0; k < LAYERS * HEADS * RR_READ_KINDS; k++) {
         CHECK(k == 4 || fabs(r->weights[k]) < 0.5 * r->weights[4]);
         CHECK(r->draw[k] >= 0 && r->draw[k] <= 1 && (r->draw[k] > 0) == (r->weights[k] > 0));
     }
     CHECK(r->draw[4] == 1);
-    CHECK_MSG(r->first_stage >= 0 && r->first_stage < 0.2 * r->weights[4] * 5, "first stage %g", r->first_stage);
+    CHECK_MSG(r->first_stage >= 0 && r->first_stage < 0.2 * r->weights[4] * 5, "first stage %g",
+        r->first_stage);
     CHECK(r->slope > 0 && isfinite(r->slope) && isfinite(r->intercept));
     fit(&params, &again);
     rr_buf a = {0}, b = {0};
     rr_diag diag = {0};
     CHECK_OK(rr_readout_write(&f.readout, &a, &diag), diag);
     CHECK_OK(rr_readout_write(&again.readout, &b, &diag), diag);
-    CHECK(a.bytes == b.bytes && memcmp(a.data, b.data, a.bytes) == 0 && memcmp(&f.result, &again.result, sizeof f.result) == 0);
+    CHECK(a.bytes == b.bytes && memcmp(a.data, b.data, a.bytes) == 0 &&
+        memcmp(&f.result, &again.result, sizeof f.result) == 0);
     rr_buf_destroy(&a);
     rr_buf_destroy(&b);
     rr_readout_destroy(&again.readout);
@@ -426,7 +456,10 @@ static void check_calibration(void) {
         one.states += (size_t)SIZE * D_MODEL; /* the chosen layer's */
         CHECK_OK(rr_readout_score(&f.readout, &one, NULL, scores, probabilities, &diag), diag);
         for (int i = 2; i < SIZE; i++) {
-            const int at = probabilities[i] < 0.25 ? 0 : probabilities[i] < 0.5 ? 1 : probabilities[i] < 0.75 ? 2 : 3;
+            const int at = probabilities[i] < 0.25 ? 0
+                : probabilities[i] < 0.5           ? 1
+                : probabilities[i] < 0.75          ? 2
+                                                   : 3;
             const bool is_relevant = others.grades[w][i] > 0;
             sum[at] += probabilities[i];
             relevant[at] += is_relevant;
@@ -436,10 +469,13 @@ static void check_calibration(void) {
     }
     CHECK_INT(f.result.state_layer, 2);
     for (int k = 0; k < 4; k++) {
-        CHECK_MSG(n[k] >= 20 && fabs(sum[k] / n[k] - relevant[k] / n[k]) < 0.12, "%g passages of probability %.3f: %.3f are relevant", n[k],
-                  sum[k] / n[k], relevant[k] / n[k]);
+        CHECK_MSG(n[k] >= 20 && fabs(sum[k] / n[k] - relevant[k] / n[k]) < 0.12,
+            "%g passages of probability %.3f: %.3f are relevant", n[k], sum[k] / n[k],
+            relevant[k] / n[k]);
     }
-    CHECK_MSG(loss / (n[0] + n[1] + n[2] + n[3]) < 0.6, "loss %.3f", loss / (n[0] + n[1] + n[2] + n[3])); /* ln 2 = nothing known */
+    /* ln 2 = nothing known */
+    CHECK_MSG(
+        loss / (n[0] + n[1] + n[2] + n[3]) < 0.6, "loss %.3f", loss / (n[0] + n[1] + n[2] + n[3]));
     rr_readout_destroy(&f.readout);
     drop(&made);
     drop(&others);
@@ -453,14 +489,17 @@ static void check_first_stage(void) {
     rr_fit_params params = params_of(&made);
     fit(&params, &f);
     CHECK_MSG(f.readout.first_stage > 0.1, "weight %g", f.readout.first_stage);
-    CHECK_MSG(pairs(f.result.both) > pairs(f.result.read) + 0.02 && pairs(f.result.both) >= pairs(f.result.first_stage),
-              "read %.4f, first stage %.4f, both %.4f", pairs(f.result.read), pairs(f.result.first_stage), pairs(f.result.both));
+    CHECK_MSG(pairs(f.result.both) > pairs(f.result.read) + 0.02 &&
+            pairs(f.result.both) >= pairs(f.result.first_stage),
+        "read %.4f, first stage %.4f, both %.4f", pairs(f.result.read), pairs(f.result.first_stage),
+        pairs(f.result.both));
     rr_readout_destroy(&f.readout);
     for (int w = 0; w < N_MADE; w++) { /* as good as none */
         made.samples[w].first_stage = NULL;
     }
     fit(&params, &f);
-    CHECK(f.readout.first_stage == 0 && memcmp(f.result.both, f.result.read, sizeof f.result.both) == 0);
+    CHECK(f.readout.first_stage == 0 &&
+        memcmp(f.result.both, f.result.read, sizeof f.result.both) == 0);
     CHECK(pairs(f.result.first_stage) == 0.5);
     rr_readout_destroy(&f.readout);
     drop(&made);
@@ -476,10 +515,12 @@ static void check_first_stage(void) {
     CHECK_MSG(f.readout.first_stage < 0.2, "weight of noise %g", f.readout.first_stage);
     rr_readout_destroy(&f.readout);
     drop(&made);
-    make(&(made_noise){INFINITY, INFINITY, 0.1}, 3, &made); /* nothing is read, the first stage knows */
+    /* nothing is read, the first stage knows */
+    make(&(made_noise){INFINITY, INFINITY, 0.1}, 3, &made);
     params = params_of(&made);
     fit(&params, &f);
-    CHECK_MSG(pairs(f.result.both) > 0.9, "both %.4f of %.4f", pairs(f.result.both), pairs(f.result.first_stage));
+    CHECK_MSG(pairs(f.result.both) > 0.9, "both %.4f of %.4f", pairs(f.result.both),
+        pairs(f.result.first_stage));
     CHECK(isfinite(f.readout.first_stage) && fabs(f.readout.slope) < 100);
     rr_readout_destroy(&f.readout);
     drop(&made);
@@ -491,8 +532,8 @@ static void check_parts(void) {
     static made_windows made;
     fitted f;
     make(&(made_noise){0.2, 0.2, INFINITY}, 4, &made);
-    const rr_fit_parts parts[] = {{.no_query_rows = true}, {.no_last_row = true}, {.no_states = true}, {.no_place = true}, {.no_length = true},
-                                  {.state_layer = 3}};
+    const rr_fit_parts parts[] = {{.no_query_rows = true}, {.no_last_row = true},
+        {.no_states = true}, {.no_place = true}, {.no_length = true}, {.state_layer = 3}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         rr_fit_params params = params_of(&made);
         params.parts = parts[i];
@@ -501,9 +542,11 @@ static void check_parts(void) {
         fit(&params, &f);
         const rr_readout *r = &f.readout;
         const size_t n = rr_readout_n_weights(&r->shape);
-        CHECK(f.result.penalty == 0.01 && (f.result.state_penalty == 0.1 || f.result.state_layer == 0));
+        CHECK(f.result.penalty == 0.01 &&
+            (f.result.state_penalty == 0.1 || f.result.state_layer == 0));
         for (size_t k = 0; k < N_MASS; k++) {
-            CHECK(!(k % 2 == 0 ? parts[i].no_query_rows : parts[i].no_last_row) || (r->weights[k] == 0 && r->draw[k] == 0));
+            CHECK(!(k % 2 == 0 ? parts[i].no_query_rows : parts[i].no_last_row) ||
+                (r->weights[k] == 0 && r->draw[k] == 0));
         }
         for (size_t k = 0; k < RR_READOUT_PLACES; k++) {
             CHECK((r->weights[n - RR_READOUT_EXTRAS + k] == 0) == parts[i].no_place);
@@ -549,7 +592,8 @@ static void check_limits(void) {
         rr_readout_destroy(&f.readout);
     }
     params = params_of(&made);
-    params.n = 1; /* one query: every fold but one has all of it, the figures are those of nothing known */
+    /* one query: every fold but one has all of it, the figures are those of nothing known */
+    params.n = 1;
     fit(&params, &f);
     CHECK(f.result.read[0].n_windows == 1 && isfinite(f.readout.slope));
     rr_readout_destroy(&f.readout);
@@ -561,7 +605,8 @@ static void check_limits(void) {
     for (int i = 0; i < SIZE; i++) {
         made.grades[7][i] = 1;
     }
-    check_refused(&params, "query \"q3\": a window to learn from whose passages all have the same grade");
+    check_refused(
+        &params, "query \"q3\": a window to learn from whose passages all have the same grade");
     memcpy(made.grades[7], kept, sizeof kept);
     made.samples[7].set = RR_FIT_SETS;
     check_refused(&params, "query \"q3\"");
@@ -581,7 +626,8 @@ static void check_limits(void) {
     for (size_t k = 0; k < LAYERS * HEADS * RR_READ_KINDS; k++) {
         CHECK(f.readout.weights[k] == 0 && f.readout.draw[k] == 0);
     }
-    CHECK(isfinite(f.readout.slope) && isfinite(f.readout.intercept) && isfinite(f.readout.first_stage));
+    CHECK(isfinite(f.readout.slope) && isfinite(f.readout.intercept) &&
+        isfinite(f.readout.first_stage));
     rr_readout_destroy(&f.readout);
     drop(&made);
 }

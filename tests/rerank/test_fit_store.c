@@ -1,4 +1,5 @@
-/* The store of what was read: found again by content, by another process too; damage is read anew; other files stay as they are. */
+/* The store of what was read: found again by content, by another process too; damage is read anew;
+ * other files stay as they are. */
 #define _POSIX_C_SOURCE 200809L
 #include "tests/check.h"
 
@@ -12,10 +13,16 @@
 #include "tests/support/folder.h"
 
 enum { N = 3 };
-static const rr_read_shape shape = {.first_layer = 1, .end_layer = 3, .n_heads = 2, .state_layers = {2}, .n_state_layers = 1, .d_model = 5};
+static const rr_read_shape shape = {.first_layer = 1,
+    .end_layer = 3,
+    .n_heads = 2,
+    .state_layers = {2},
+    .n_state_layers = 1,
+    .d_model = 5};
 static char folder[200];
 static rr_passage passages[N + 1];
-static const rr_query query = {.qid = "q", .text = {"a query", 7}, .passages = passages, .n = N + 1};
+static const rr_query query = {
+    .qid = "q", .text = {"a query", 7}, .passages = passages, .n = N + 1};
 
 static const char *in_folder(const char *name) {
     static char paths[8][300];
@@ -48,15 +55,19 @@ static rr_read_features make(uint32_t n, float first) {
     return f;
 }
 
-static bool is_found(rr_fit_store *store, const rr_fit_window *window, const rr_read_features *expected) {
+static bool is_found(
+    rr_fit_store *store, const rr_fit_window *window, const rr_read_features *expected) {
     rr_read_features found;
     rr_diag diag = {0};
     bool is = true;
     CHECK_OK(rr_fit_store_find(store, window, &found, &is, &diag), diag);
     if (is) {
-        CHECK(expected != NULL && found.n == window->n && memcmp(found.lengths, expected->lengths, found.n * sizeof *found.lengths) == 0 &&
-              memcmp(found.mass, expected->mass, rr_read_n_mass(&shape, found.n) * sizeof *found.mass) == 0 &&
-              memcmp(found.states, expected->states, rr_read_n_states(&shape, found.n) * sizeof *found.states) == 0);
+        CHECK(expected != NULL && found.n == window->n &&
+            memcmp(found.lengths, expected->lengths, found.n * sizeof *found.lengths) == 0 &&
+            memcmp(found.mass, expected->mass,
+                rr_read_n_mass(&shape, found.n) * sizeof *found.mass) == 0 &&
+            memcmp(found.states, expected->states,
+                rr_read_n_states(&shape, found.n) * sizeof *found.states) == 0);
     } else {
         CHECK(found.n == 0 && found.lengths == NULL && found.mass == NULL && found.states == NULL);
     }
@@ -71,7 +82,8 @@ static rr_fit_window window_of(uint32_t *order, uint32_t n) {
 static void check_content(void) {
     const char *path = in_folder("content");
     uint32_t order[] = {0, 1, 2}, turned[] = {2, 1, 0}, same[] = {0, 1, 3}, fewer[] = {0, 1};
-    const rr_fit_window w = window_of(order, N), other = window_of(turned, N), less = window_of(fewer, 2);
+    const rr_fit_window w = window_of(order, N), other = window_of(turned, N),
+                        less = window_of(fewer, 2);
     rr_read_features f = make(N, 0.5f), g = make(N, -7), h = make(2, 9);
     rr_diag diag = {0};
     rr_fit_store *store = open_store(path, "model a");
@@ -88,7 +100,8 @@ static void check_content(void) {
 
     store = open_store(path, "model a");
     CHECK(is_found(store, &w, &f) && is_found(store, &less, &h));
-    const rr_fit_window by_text = window_of(same, N); /* ids do not count: passage 3 has the text of 2 */
+    /* ids do not count: passage 3 has the text of 2 */
+    const rr_fit_window by_text = window_of(same, N);
     CHECK(is_found(store, &by_text, &f));
     rr_query asked = query;
     rr_fit_window elsewhere = w;
@@ -124,7 +137,8 @@ static void run_sql(const char *path, const char *sql) {
     sqlite3 *db = NULL;
     char *error = NULL;
     CHECK(sqlite3_open(path, &db) == SQLITE_OK);
-    CHECK_MSG(sqlite3_exec(db, sql, NULL, NULL, &error) == SQLITE_OK, "%s: %s", sql, error != NULL ? error : "");
+    CHECK_MSG(sqlite3_exec(db, sql, NULL, NULL, &error) == SQLITE_OK, "%s: %s", sql,
+        error != NULL ? error : "");
     sqlite3_free(error);
     sqlite3_close(db);
 }
@@ -202,7 +216,9 @@ static void check_others(void) {
     run_sql(path, "CREATE TRIGGER t AFTER INSERT ON reading BEGIN DELETE FROM reading; END");
     check_refused(path, RR_E_INPUT, "not a file of readings of rearank");
     path = in_folder("view");
-    run_sql(path, "PRAGMA application_id = 1381124657; CREATE VIEW reading AS SELECT 1 AS key, 2 AS content"); /* 0x52524631 */
+    /* 0x52524631 */
+    run_sql(path,
+        "PRAGMA application_id = 1381124657; CREATE VIEW reading AS SELECT 1 AS key, 2 AS content");
     check_refused(path, RR_E_INPUT, "not a file of readings of rearank");
     path = in_folder("cut");
     store = open_store(path, "a");
@@ -287,7 +303,8 @@ static void check_killed(void) {
         rr_fit_store *store = open_store(path, "a");
         for (uint32_t i = 0; i < n_kept; i++) {
             const rr_fit_window w = window_of(orders[i], N);
-            CHECK_MSG(is_found(store, &w, &f), "round %d: entry %u of %u is gone", round, i, n_kept);
+            CHECK_MSG(
+                is_found(store, &w, &f), "round %d: entry %u of %u is gone", round, i, n_kept);
         }
         rr_fit_store_close(&store);
     }

@@ -1,4 +1,5 @@
-/* The grammar of a ranking in the real vocabulary, where brackets, spaces and tags are merged tokens. */
+/* The grammar of a ranking in the real vocabulary, where brackets, spaces and tags are merged
+ * tokens. */
 #include "runtime/model/qwen2.h"
 #include "tests/rerank/grammar_checks.h"
 #include "tests/support/real_model.h"

@@ -1,5 +1,6 @@
-/* The journal and the cache of rankings: what comes back is what was stored; a run that is killed at random moments ends with the bytes of
- * one that was not; other runs, damage and full disks are refused with nothing lost. */
+/* The journal and the cache of rankings: what comes back is what was stored; a run that is killed
+ * at random moments ends with the bytes of one that was not; other runs, damage and full disks are
+ * refused with nothing lost. */
 #define _GNU_SOURCE
 #include "tests/check.h"
 #include "tests/support/folder.h"
@@ -35,7 +36,8 @@ static void make_candidates(void) {
     for (int q = 0; q < N_QUERIES; q++) {
         rr_buf_printf(&text, "{\"qid\": \"q%d\", \"query\": \"query %d\", \"hits\": [", q, q % 7);
         for (int p = 0; p < N_PASSAGES; p++) {
-            rr_buf_printf(&text, "%s{\"docid\": \"d%d\", \"text\": \"text %d of %d\"}", p > 0 ? ", " : "", p, p, q % 7);
+            rr_buf_printf(&text, "%s{\"docid\": \"d%d\", \"text\": \"text %d of %d\"}",
+                p > 0 ? ", " : "", p, p, q % 7);
         }
         rr_buf_text(&text, "]}\n");
     }
@@ -58,14 +60,19 @@ static rr_passage_read *make_reads(const rr_call *call) {
     return reads;
 }
 
-/* An answer that depends on the query, the window and the order, and takes a moment; some windows are read too. */
+/* An answer that depends on the query, the window and the order, and takes a moment; some windows
+ * are read too. */
 static rr_status respond(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
     (void)diag;
     size_t *n_calls = user;
     (*n_calls)++;
-    uint32_t first = (uint32_t)(call->order[0] * 7 + call->index * 3 + strlen(call->query->qid) + (size_t)call->query->qid[1]) % call->n + 1;
-    rr_buf_printf(&reply->text, "<think>of %u passages [%u] is best \xF0\x9F\x8C\xB7</think>\n<answer>[%u] > [%u]%s", call->n, first, first,
-                  first % call->n + 1, call->index % 2 == 0 ? "</answer>" : "");
+    uint32_t first = (uint32_t)(call->order[0] * 7 + call->index * 3 + strlen(call->query->qid) +
+                         (size_t)call->query->qid[1]) %
+            call->n +
+        1;
+    rr_buf_printf(&reply->text,
+        "<think>of %u passages [%u] is best \xF0\x9F\x8C\xB7</think>\n<answer>[%u] > [%u]%s",
+        call->n, first, first, first % call->n + 1, call->index % 2 == 0 ? "</answer>" : "");
     reply->truncated = call->index % 2 != 0;
     reply->prompt_tokens = 1000 + call->index;
     reply->reused_tokens = call->index * 10;
@@ -90,8 +97,8 @@ static bool same_part(const rr_read_part *a, const rr_read_part *b) {
 static bool same_reads(const rr_passage_read *a, const rr_passage_read *b, uint32_t n) {
     bool same = (a == NULL) == (b == NULL);
     for (uint32_t i = 0; i < n && a != NULL && same; i++) {
-        same = a[i].score == b[i].score && a[i].probability == b[i].probability && same_part(&a[i].sentence, &b[i].sentence) &&
-               a[i].n_words == b[i].n_words;
+        same = a[i].score == b[i].score && a[i].probability == b[i].probability &&
+            same_part(&a[i].sentence, &b[i].sentence) && a[i].n_words == b[i].n_words;
         for (uint32_t k = 0; k < a[i].n_words && same; k++) {
             same = same_part(&a[i].words[k], &b[i].words[k]);
         }
@@ -107,16 +114,19 @@ static void check_same(const rr_ranking *a, const rr_ranking *b) {
     CHECK(a->scores == NULL || memcmp(a->scores, b->scores, a->n * sizeof *a->scores) == 0);
     for (size_t i = 0; i < a->n_windows && i < b->n_windows; i++) {
         const rr_window_result *x = &a->windows[i], *y = &b->windows[i];
-        CHECK(x->window.begin == y->window.begin && x->window.end == y->window.end && x->n == y->n && x->n_listed == y->n_listed);
+        CHECK(x->window.begin == y->window.begin && x->window.end == y->window.end &&
+            x->n == y->n && x->n_listed == y->n_listed);
         CHECK(memcmp(x->passages, y->passages, x->n * sizeof *x->passages) == 0);
         CHECK(memcmp(x->permutation, y->permutation, x->n * sizeof *x->permutation) == 0);
         CHECK(same_reads(x->reads, y->reads, x->n));
         CHECK(x->repaired == y->repaired && x->truncated == y->truncated);
-        CHECK(same_text(x->response, y->response) && same_text(x->reasoning, y->reasoning) && same_text(x->answer, y->answer));
+        CHECK(same_text(x->response, y->response) && same_text(x->reasoning, y->reasoning) &&
+            same_text(x->answer, y->answer));
         CHECK(x->reasoning.data - x->response.data == y->reasoning.data - y->response.data);
-        CHECK(x->prompt_tokens == y->prompt_tokens && x->reused_tokens == y->reused_tokens && x->shared_tokens == y->shared_tokens &&
-              x->generated_tokens == y->generated_tokens);
-        CHECK(x->prompt_ns == y->prompt_ns && x->generate_ns == y->generate_ns && x->time_ns == y->time_ns);
+        CHECK(x->prompt_tokens == y->prompt_tokens && x->reused_tokens == y->reused_tokens &&
+            x->shared_tokens == y->shared_tokens && x->generated_tokens == y->generated_tokens);
+        CHECK(x->prompt_ns == y->prompt_ns && x->generate_ns == y->generate_ns &&
+            x->time_ns == y->time_ns);
     }
 }
 
@@ -125,7 +135,8 @@ static rr_ranking rank_one(size_t query) {
     rr_responder responder = {respond, &n_calls};
     rr_ranking ranking;
     rr_diag diag = {0};
-    CHECK_OK(rr_rank(&candidates.queries[query], &(rr_rank_params){0}, &responder, &ranking, &diag), diag);
+    CHECK_OK(rr_rank(&candidates.queries[query], &(rr_rank_params){0}, &responder, &ranking, &diag),
+        diag);
     return ranking;
 }
 
@@ -135,7 +146,8 @@ static void test_late(void) {
     rr_diag diag = {0};
     rr_journal *cache = NULL;
     bool has = true;
-    const rr_journal_params params = {.path = in_folder("late.sqlite"), .facts = facts, .n_facts = 2};
+    const rr_journal_params params = {
+        .path = in_folder("late.sqlite"), .facts = facts, .n_facts = 2};
     CHECK_OK(rr_journal_open_cache(&params, &cache, &diag), diag);
     ranking.windows[1].late = true;
     CHECK_INT(rr_journal_store(cache, &candidates.queries[3], &ranking, &diag), RR_E_USAGE);
@@ -149,8 +161,10 @@ static void test_code(void) {
     rr_ranking ranking = rank_one(3), back;
     rr_diag diag = {0};
     rr_buf bytes = {0}, again = {0};
-    ranking.windows[0].answer = (rr_text){"elsewhere", 9}; /* a text that is no part of the response */
-    CHECK(ranking.n_windows == 3 && ranking.windows[0].reads != NULL && ranking.windows[1].reads == NULL && ranking.scores != NULL);
+    /* a text that is no part of the response */
+    ranking.windows[0].answer = (rr_text){"elsewhere", 9};
+    CHECK(ranking.n_windows == 3 && ranking.windows[0].reads != NULL &&
+        ranking.windows[1].reads == NULL && ranking.scores != NULL);
     rr_journal_encode(&ranking, &bytes);
     CHECK_OK(rr_journal_decode(bytes.data, bytes.bytes, N_PASSAGES, &back, &diag), diag);
     check_same(&ranking, &back);
@@ -169,7 +183,8 @@ static void test_code(void) {
         bytes.data[i / 8] = (char)(bytes.data[i / 8] ^ 1 << i % 8);
     }
     CHECK_INT(n_accepted, 0);
-    rr_passage_read *read = (rr_passage_read *)(uintptr_t)&ranking.windows[0].reads[2]; /* what no responder may say is not read back */
+    /* what no responder may say is not read back */
+    rr_passage_read *read = (rr_passage_read *)(uintptr_t)&ranking.windows[0].reads[2];
     read->words[1].begin = 3;
     rr_buf_clear(&bytes);
     rr_journal_encode(&ranking, &bytes);
@@ -181,12 +196,17 @@ static void test_code(void) {
 }
 
 static rr_journal_params params_of(const char *path, bool resume) {
-    return (rr_journal_params){.path = path, .facts = facts, .n_facts = 2, .queries = candidates.queries, .n_queries = candidates.n,
-                               .resume = resume};
+    return (rr_journal_params){.path = path,
+        .facts = facts,
+        .n_facts = 2,
+        .queries = candidates.queries,
+        .n_queries = candidates.n,
+        .resume = resume};
 }
 
 /* Ranks all queries through a journal as `rank` does; the run and the log as text. */
-static rr_status run(const char *journal_path, bool resume, rr_run_format format, rr_buf *out, rr_buf *log, size_t *n_calls, rr_diag *diag) {
+static rr_status run(const char *journal_path, bool resume, rr_run_format format, rr_buf *out,
+    rr_buf *log, size_t *n_calls, rr_diag *diag) {
     rr_journal *journal = NULL;
     const rr_journal_params params = params_of(journal_path, resume);
     const rr_run_out output = {.format = format, .many = true, .explain = true};
@@ -215,8 +235,10 @@ fail:
     return status;
 }
 
-/* A child that runs and writes; killed after `us` microseconds unless it was faster. True when it ended by itself. */
-static bool run_and_kill(const char *journal_path, const char *out_path, const char *log_path, unsigned us, bool kill_it) {
+/* A child that runs and writes; killed after `us` microseconds unless it was faster. True when it
+ * ended by itself. */
+static bool run_and_kill(const char *journal_path, const char *out_path, const char *log_path,
+    unsigned us, bool kill_it) {
     pid_t child = fork();
     if (child == 0) {
         rr_buf out = {0}, log = {0};
@@ -240,7 +262,8 @@ static bool run_and_kill(const char *journal_path, const char *out_path, const c
     }
     int state = 0;
     CHECK(waitpid(child, &state, 0) == child);
-    CHECK_MSG(WIFSIGNALED(state) || WEXITSTATUS(state) == 0, "the child ended with %d", WEXITSTATUS(state));
+    CHECK_MSG(WIFSIGNALED(state) || WEXITSTATUS(state) == 0, "the child ended with %d",
+        WEXITSTATUS(state));
     return WIFEXITED(state);
 }
 
@@ -258,10 +281,12 @@ static void test_kill(void) {
     rr_buf plain = {0}, plain_log = {0}, out = {0}, log = {0};
     rr_diag diag = {0};
     size_t n_calls = 0, n_kills = 0, n_partial = 0;
-    CHECK_OK(run(in_folder("plain"), false, RR_RUN_TABLE, &plain, &plain_log, &n_calls, &diag), diag);
+    CHECK_OK(
+        run(in_folder("plain"), false, RR_RUN_TABLE, &plain, &plain_log, &n_calls, &diag), diag);
     CHECK(access(in_folder("plain"), F_OK) != 0); /* gone with the whole output */
     CHECK(access(in_folder("plain-journal"), F_OK) != 0);
-    unsigned seed = 20, most_us = 30000; /* moves to where queries are stored, however fast the machine */
+    /* moves to where queries are stored, however fast the machine */
+    unsigned seed = 20, most_us = 30000;
     const char *journal = in_folder("killed");
     while (n_kills < 20 || (n_partial < 10 && n_kills < 500)) {
         unsigned us = (unsigned)rand_r(&seed) % most_us;
@@ -274,7 +299,8 @@ static void test_kill(void) {
         n_partial += n > 0 && n < N_QUERIES;
         most_us += n == 0 ? most_us / 8 : 0;
     }
-    CHECK_MSG(n_partial >= 10, "%zu of %zu kills came while some queries were done", n_partial, n_kills);
+    CHECK_MSG(
+        n_partial >= 10, "%zu of %zu kills came while some queries were done", n_partial, n_kills);
     CHECK(run_and_kill(journal, in_folder("out"), in_folder("log"), 0, false));
     CHECK_OK(rr_file_read(in_folder("out"), 1 << 26, &out, &diag), diag);
     CHECK_OK(rr_file_read(in_folder("log"), 1 << 26, &log, &diag), diag);
@@ -315,11 +341,13 @@ static void test_other_runs(void) {
     const char *path = in_folder("other");
     fill(path, 3);
     rr_journal_params params = params_of(path, false);
-    refuses(&params, RR_E_INPUT, "holds 3 of 40 queries of this very run, finished before it was stopped: --resume goes on");
+    refuses(&params, RR_E_INPUT,
+        "holds 3 of 40 queries of this very run, finished before it was stopped: --resume goes on");
     const rr_journal_fact changed[] = {{"model", "tiny 4567"}, {"window", "20"}};
     params = params_of(path, true);
     params.facts = changed;
-    refuses(&params, RR_E_INPUT, "holds 3 finished queries of another run (model: tiny 0123 there, tiny 4567 now): name another");
+    refuses(&params, RR_E_INPUT,
+        "holds 3 finished queries of another run (model: tiny 0123 there, tiny 4567 now): name another");
     const rr_journal_fact more[] = {{"model", "tiny 0123"}, {"window", "20"}, {"seed", "1"}};
     params.facts = more;
     params.n_facts = 3;
@@ -438,7 +466,8 @@ static void test_damage(void) {
     rr_buf_destroy(&after);
 }
 
-/* As on a full disk: the child may write no file beyond a limit. What it had stored is read here. */
+/* As on a full disk: the child may write no file beyond a limit. What it had stored is read
+ * here. */
 static void test_full_disk(void) {
     const char *path = in_folder("full");
     int told[2];
@@ -479,8 +508,10 @@ static void test_cache(void) {
     CHECK_OK(rr_journal_find(cache, &candidates.queries[0], &back, &found, &diag), diag);
     CHECK(!found && back.n == 0);
     CHECK_OK(rr_journal_store(cache, &candidates.queries[0], &ranking, &diag), diag);
-    CHECK_OK(rr_journal_open_cache(&params, &other, &diag), diag); /* by another process at the same time */
-    CHECK_OK(rr_journal_find(other, &candidates.queries[7], &back, &found, &diag), diag); /* the same question under another qid */
+    /* by another process at the same time */
+    CHECK_OK(rr_journal_open_cache(&params, &other, &diag), diag);
+    /* the same question under another qid */
+    CHECK_OK(rr_journal_find(other, &candidates.queries[7], &back, &found, &diag), diag);
     CHECK(found);
     check_same(&ranking, &back);
     rr_ranking_destroy(&back);

@@ -1,5 +1,5 @@
-/* The window loop over a real session, and the public interface: a small generated model that knows nothing, so that what
- * it writes is noise and every free answer has to be finished by force. */
+/* The window loop over a real session, and the public interface: a small generated model that knows
+ * nothing, so that what it writes is noise and every free answer has to be finished by force. */
 #define _GNU_SOURCE
 #include "tests/check.h"
 
@@ -11,8 +11,8 @@
 #include "runtime/base/thread.h"
 #include "tests/support/synth.h"
 
-static const rr_passage passages[] = {
-    {.id = "a", .text = {"one", 3}}, {.id = "b", .text = {"two", 3}}, {.id = "c", .text = {"three", 5}}};
+static const rr_passage passages[] = {{.id = "a", .text = {"one", 3}},
+    {.id = "b", .text = {"two", 3}}, {.id = "c", .text = {"three", 5}}};
 static const rr_query query = {.qid = "q", .text = {"which", 5}, .passages = passages, .n = 3};
 
 /* What the listener heard. */
@@ -27,7 +27,8 @@ static void on_prompt(void *user, const rr_call *call, size_t done, size_t total
     heard->n_prompt++;
 }
 
-static bool on_text(void *user, const rr_call *call, const char *text, size_t bytes, size_t n_tokens) {
+static bool on_text(
+    void *user, const rr_call *call, const char *text, size_t bytes, size_t n_tokens) {
     (void)call;
     (void)n_tokens;
     heard_text *heard = user;
@@ -49,12 +50,15 @@ static void check_forced(rr_model_responder *model, heard_text *heard) {
         const rr_window_result *window = &ranking.windows[i];
         CHECK(window->truncated);
         CHECK(rr_answer_is_closed(window->response.data, window->response.bytes));
-        CHECK(window->prompt_tokens > 500 && window->generated_tokens > 6 && window->generated_tokens <= 6 + 2 * 6 + 24);
+        CHECK(window->prompt_tokens > 500 && window->generated_tokens > 6 &&
+            window->generated_tokens <= 6 + 2 * 6 + 24);
         /* the second window shares the instructions, the passages differ */
-        CHECK(i == 0 ? window->reused_tokens == 0 : window->reused_tokens > 200 && window->reused_tokens < window->prompt_tokens);
+        CHECK(i == 0
+                ? window->reused_tokens == 0
+                : window->reused_tokens > 200 && window->reused_tokens < window->prompt_tokens);
         /* the listener heard exactly what was kept */
         CHECK(at + window->response.bytes <= heard->text.bytes &&
-              memcmp(heard->text.data + at, window->response.data, window->response.bytes) == 0);
+            memcmp(heard->text.data + at, window->response.data, window->response.bytes) == 0);
         at += window->response.bytes;
     }
     CHECK_INT(at, heard->text.bytes);
@@ -76,8 +80,10 @@ static void check_stops(rr_model_responder *model, heard_text *heard) {
     model->style = RR_PROMPT_RANKGPT;
     CHECK_OK(rr_model_responder_make(model, &responder, &diag), diag);
     CHECK_OK(rr_rank(&query, &params, &responder, &ranking, &diag), diag);
-    CHECK(ranking.windows[0].truncated && ranking.windows[0].generated_tokens <= 6); /* nothing is forced here */
-    CHECK(memmem(ranking.windows[0].response.data, ranking.windows[0].response.bytes, "<answer>", 8) == NULL);
+    /* nothing is forced here */
+    CHECK(ranking.windows[0].truncated && ranking.windows[0].generated_tokens <= 6);
+    CHECK(memmem(ranking.windows[0].response.data, ranking.windows[0].response.bytes, "<answer>",
+              8) == NULL);
     rr_ranking_destroy(&ranking);
 
     heard->n_text = 0;
@@ -87,11 +93,13 @@ static void check_stops(rr_model_responder *model, heard_text *heard) {
     heard->stop_after = 0;
     rr_session_cancel(model->session);
     CHECK_INT(rr_rank(&query, &params, &responder, &ranking, &diag), RR_E_CANCELLED);
-    CHECK_OK(rr_rank(&query, &params, &responder, &ranking, &diag), diag); /* and works on afterwards */
+    /* and works on afterwards */
+    CHECK_OK(rr_rank(&query, &params, &responder, &ranking, &diag), diag);
     rr_ranking_destroy(&ranking);
 }
 
-/* Deadlines anywhere in a ranking: it is whole, what was ranked before is what it would be, and the session works on. */
+/* Deadlines anywhere in a ranking: it is whole, what was ranked before is what it would be, and the
+ * session works on. */
 static void check_deadlines(rr_model_responder *model) {
     enum { N = 8 };
     static const rr_answer_mode modes[] = {RR_ANSWER_FREE, RR_ANSWER_STRICT, RR_ANSWER_LOGITS};
@@ -110,10 +118,12 @@ static void check_deadlines(rr_model_responder *model) {
             params.deadline_after_ns = last ? 0 : whole.time_ns * i / N + 1;
             uint64_t begin_ns = rr_time_ns();
             CHECK_OK(rr_rank(&query, &params, &responder, &ranking, &diag), diag);
-            const uint64_t hangs_ns = UINT64_C(5000000000) + 20 * whole.time_ns; /* more than any pause of the machine */
+            /* more than any pause of the machine */
+            const uint64_t hangs_ns = UINT64_C(5000000000) + 20 * whole.time_ns;
             CHECK(last || rr_time_ns() - begin_ns < params.deadline_after_ns + hangs_ns);
             n_late += rr_ranking_n_late(&ranking);
-            CHECK(ranking.n == 3 && ranking.n_windows == 2 && (i > 0 || rr_ranking_n_late(&ranking) == 2));
+            CHECK(ranking.n == 3 && ranking.n_windows == 2 &&
+                (i > 0 || rr_ranking_n_late(&ranking) == 2));
             CHECK(ranking.windows[1].late || !ranking.windows[0].late);
             for (size_t w = 0; w < 2; w++) {
                 const rr_window_result *found = &ranking.windows[w], *expected = &whole.windows[w];
@@ -138,8 +148,10 @@ static void check_model(const char *path) {
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     if (engine != NULL) {
         CHECK_OK(rr_session_create(engine, &session, &diag), diag);
-        rr_model_responder model = {.engine = engine, .session = session, .max_tokens = 6,
-                                    .events = {.prompt = on_prompt, .text = on_text, .user = &heard}};
+        rr_model_responder model = {.engine = engine,
+            .session = session,
+            .max_tokens = 6,
+            .events = {.prompt = on_prompt, .text = on_text, .user = &heard}};
         check_forced(&model, &heard);
         check_stops(&model, &heard);
         check_deadlines(&model);
@@ -149,7 +161,8 @@ static void check_model(const char *path) {
     rr_buf_destroy(&heard.text);
 }
 
-static int on_api_text(void *user, size_t window_index, size_t n_windows, const char *text, size_t bytes) {
+static int on_api_text(
+    void *user, size_t window_index, size_t n_windows, const char *text, size_t bytes) {
     size_t *n_bytes = user;
     CHECK(window_index == 0 && n_windows == 1 && text != NULL && bytes > 0);
     *n_bytes += bytes;
@@ -163,12 +176,15 @@ static void check_results(const rearank_ranking *ranking, size_t n_bytes) {
     CHECK(n == 2 && n_windows == 1);
     for (size_t i = 0; i < 2; i++) {
         CHECK(results[i].rank == i + 1 && results[i].score == 1.0 - 0.5 * (double)i);
-        CHECK(results[i].index == 1 ? results[i].id != NULL && strcmp(results[i].id, "second") == 0 : results[i].id == NULL);
+        CHECK(results[i].index == 1 ? results[i].id != NULL && strcmp(results[i].id, "second") == 0
+                                    : results[i].id == NULL);
     }
     CHECK(results[0].index + results[1].index == 1);
-    CHECK(windows[0].begin == 0 && windows[0].end == 2 && windows[0].n == 2 && windows[0].truncated == 1);
+    CHECK(windows[0].begin == 0 && windows[0].end == 2 && windows[0].n == 2 &&
+        windows[0].truncated == 1);
     CHECK_INT(strlen(windows[0].response), n_bytes);
-    CHECK(windows[0].passages[0] == 0 && windows[0].passages[windows[0].permutation[0] - 1] == results[0].index);
+    CHECK(windows[0].passages[0] == 0 &&
+        windows[0].passages[windows[0].permutation[0] - 1] == results[0].index);
     CHECK(strstr(windows[0].response, windows[0].answer) != NULL && windows[0].prompt_ns > 0);
 }
 
@@ -192,10 +208,11 @@ static void check_api_modes(rearank_engine *engine, const rearank_passage two[2]
         const rearank_window *window = rearank_ranking_windows(ranking, &n);
         CHECK_INT(n, 1);
         CHECK_INT(window->repaired, 0);
-        CHECK_MSG(window->truncated == truncated[i], "options %zu: truncated %d", i, window->truncated);
+        CHECK_MSG(
+            window->truncated == truncated[i], "options %zu: truncated %d", i, window->truncated);
         char expected[16];
-        snprintf(expected, sizeof expected, all[i].answer_depth == 1 ? "[%u]" : "[%u] > [%u]", window->permutation[0],
-                 window->permutation[1]);
+        snprintf(expected, sizeof expected, all[i].answer_depth == 1 ? "[%u]" : "[%u] > [%u]",
+            window->permutation[0], window->permutation[1]);
         CHECK_TEXT(window->answer, expected);
         CHECK_INT(strncmp(window->response, "<think>\n</think>\n<answer>", 25) == 0, i == 1);
         rearank_ranking_free(ranking);
@@ -222,7 +239,8 @@ static void check_api(const char *path) {
 
     size_t n_bytes = 0, n;
     rearank_passage two[] = {{.text = "x"}, {.text = "y", .title = "T", .id = "second"}};
-    rearank_options options = {.max_tokens = 4, .no_think = 1, .on_text = on_api_text, .user = &n_bytes, .strict = -1};
+    rearank_options options = {
+        .max_tokens = 4, .no_think = 1, .on_text = on_api_text, .user = &n_bytes, .strict = -1};
     CHECK_INT(rearank_rank(engine, "q", two, 2, &options, &ranking), REARANK_OK);
     if (ranking != NULL) {
         check_results(ranking, n_bytes);
@@ -274,7 +292,8 @@ static void check_api(const char *path) {
         CHECK_INT(rearank_rank(engine, "q", two, 2, &options, &ranking), REARANK_OK);
         const rearank_window *windows = rearank_ranking_windows(ranking, &n);
         CHECK(n == 2 && windows[0].late == (i == 0) && windows[1].late == (i == 0));
-        CHECK(i > 0 || (rearank_ranking_results(ranking, &n)[0].index == 0 && windows[1].response[0] == '\0'));
+        CHECK(i > 0 ||
+            (rearank_ranking_results(ranking, &n)[0].index == 0 && windows[1].response[0] == '\0'));
         rearank_ranking_free(ranking);
         ranking = NULL;
     }

@@ -1,5 +1,5 @@
-/* The prompts byte for byte: texts that stand here, the rendered ones of the shared folder, and whole windows of real
- * queries as another implementation rendered them. */
+/* The prompts byte for byte: texts that stand here, the rendered ones of the shared folder, and
+ * whole windows of real queries as another implementation rendered them. */
 #include "tests/check.h"
 
 #include <yyjson.h>
@@ -64,21 +64,25 @@ static rr_text text_of(const char *text) {
 }
 
 static void check_buf(const rr_buf *found, const char *expected, size_t bytes, const char *what) {
-    CHECK_MSG(found->bytes == bytes && memcmp(found->data, expected, bytes) == 0, "%s: found %zu bytes:\n%s\nexpected %zu:\n%.*s",
-              what, found->bytes, found->data, bytes, (int)bytes, expected);
+    CHECK_MSG(found->bytes == bytes && memcmp(found->data, expected, bytes) == 0,
+        "%s: found %zu bytes:\n%s\nexpected %zu:\n%.*s", what, found->bytes, found->data, bytes,
+        (int)bytes, expected);
 }
 
 static void render(rr_prompt_style style, const rr_query *query, rr_buf *out) {
     rr_diag diag = {0};
     rr_prompt prompt;
-    CHECK_OK(rr_prompt_build(&(rr_prompt_form){.style = style}, query, NULL, query->n, &prompt, &diag), diag);
+    CHECK_OK(
+        rr_prompt_build(&(rr_prompt_form){.style = style}, query, NULL, query->n, &prompt, &diag),
+        diag);
     CHECK_INT(prompt.n, style == RR_PROMPT_REARANK ? 2 * query->n + 4 : query->n + 4);
     rr_buf_clear(out);
     CHECK_OK(rr_chat_render(prompt.messages, prompt.n, true, out, &diag), diag);
     rr_prompt_destroy(&prompt);
 }
 
-static const rr_passage two_passages[] = {{.id = "a", .text = {"{PASSAGE_1}", 11}}, {.id = "b", .text = {"{PASSAGE_2}", 11}}};
+static const rr_passage two_passages[] = {
+    {.id = "a", .text = {"{PASSAGE_1}", 11}}, {.id = "b", .text = {"{PASSAGE_2}", 11}}};
 static const rr_query two = {.qid = "1", .text = {"{QUERY}", 7}, .passages = two_passages, .n = 2};
 
 static void check_templates(void) {
@@ -94,16 +98,20 @@ static void check_templates(void) {
     rr_prompt prompt;
     rr_query odd = two;
     odd.text = text_of("a {N} {Q} b");
-    CHECK_OK(rr_prompt_build(&(rr_prompt_form){.style = RR_PROMPT_REARANK}, &odd, swapped, 2, &prompt, &diag), diag);
+    CHECK_OK(rr_prompt_build(
+                 &(rr_prompt_form){.style = RR_PROMPT_REARANK}, &odd, swapped, 2, &prompt, &diag),
+        diag);
     CHECK_TEXT(prompt.messages[3].content, "[1] {PASSAGE_2}");
     CHECK_TEXT(prompt.messages[4].content, "Received passage [1].");
     CHECK_TEXT(prompt.messages[5].content, "[2] {PASSAGE_1}");
-    CHECK(strstr(prompt.messages[1].content, "Search Query: a {N} {Q} b. \nRank the 2 passages") != NULL);
+    CHECK(strstr(prompt.messages[1].content, "Search Query: a {N} {Q} b. \nRank the 2 passages") !=
+        NULL);
     rr_prompt_destroy(&prompt);
     rr_buf_destroy(&text);
 }
 
-static void check_passage(rr_prompt_style style, const char *title, const char *text, const char *expected) {
+static void check_passage(
+    rr_prompt_style style, const char *title, const char *text, const char *expected) {
     rr_passage passage = {.id = "", .title = text_of(title), .text = text_of(text)};
     rr_buf out = {0};
     rr_buf_text(&out, "");
@@ -119,13 +127,21 @@ static void check_passages(void) {
     check_passage(RR_PROMPT_REARANK, " \n ", "c", "c");
     check_passage(RR_PROMPT_REARANK, "T", "", "Title: T Content:");
     check_passage(RR_PROMPT_REARANK, "", " \t ", "");
-    check_passage(RR_PROMPT_REARANK, "", "see [12]\xC2\xA0\xE2\x80\x83<|im_end|>\x1F\xE3\x80\x80.", "see [12] <|im_end|> .");
+    check_passage(RR_PROMPT_REARANK, "", "see [12]\xC2\xA0\xE2\x80\x83<|im_end|>\x1F\xE3\x80\x80.",
+        "see [12] <|im_end|> .");
     check_passage(RR_PROMPT_REARANK, "", "a\xFF\xE2\x82z", "a\xEF\xBF\xBD\xEF\xBF\xBDz");
     /* cut in characters, not bytes; what the cut leaves at the end stays */
     rr_buf text = {0}, expected = {0};
     for (int i = 0; i < 401; i++) {
-        rr_buf_text(&text, i == 399 || i == 299 ? " " : i % 2 == 0 ? "\xC3\xA9" : "\xF0\x9F\x90\x9D");
-        rr_buf_text(&expected, i == 400 ? "" : i == 399 || i == 299 ? " " : i % 2 == 0 ? "\xC3\xA9" : "\xF0\x9F\x90\x9D");
+        rr_buf_text(&text,
+            i == 399 || i == 299 ? " "
+                : i % 2 == 0     ? "\xC3\xA9"
+                                 : "\xF0\x9F\x90\x9D");
+        rr_buf_text(&expected,
+            i == 400                   ? ""
+                : i == 399 || i == 299 ? " "
+                : i % 2 == 0           ? "\xC3\xA9"
+                                       : "\xF0\x9F\x90\x9D");
     }
     check_passage(RR_PROMPT_REARANK, "", text.data, expected.data);
     rr_buf_clear(&expected);
@@ -138,7 +154,8 @@ static void check_passages(void) {
 }
 
 static void check_shared_templates(const char *shared) {
-    const char *const names[] = {"rearank_chatml_rendered_n2.txt", "rankgpt_in_rearank_chatml_rendered_n2.txt"};
+    const char *const names[] = {
+        "rearank_chatml_rendered_n2.txt", "rankgpt_in_rearank_chatml_rendered_n2.txt"};
     for (int i = 0; i < 2; i++) {
         char path[4096];
         rr_diag diag = {0};
@@ -152,7 +169,8 @@ static void check_shared_templates(const char *shared) {
     }
 }
 
-/* Compares with a whole prompt of the first 20 passages; the candidates of some data sets are not there. */
+/* Compares with a whole prompt of the first 20 passages; the candidates of some data sets are not
+ * there. */
 static bool check_vector(yyjson_val *vector, const rr_candidates *candidates, size_t n) {
     const char *qid = yyjson_get_str(yyjson_obj_get(vector, "qid"));
     yyjson_val *messages = yyjson_obj_get(vector, "messages");
@@ -160,7 +178,8 @@ static bool check_vector(yyjson_val *vector, const rr_candidates *candidates, si
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < candidates[i].n; k++) {
             rr_query query = candidates[i].queries[k];
-            if (strcmp(query.qid, qid) != 0 || strstr(yyjson_get_str(asked), query.text.data) == NULL) {
+            if (strcmp(query.qid, qid) != 0 ||
+                strstr(yyjson_get_str(asked), query.text.data) == NULL) {
                 continue;
             }
             rr_buf text = {0};
@@ -175,25 +194,34 @@ static bool check_vector(yyjson_val *vector, const rr_candidates *candidates, si
     return false;
 }
 
-/* Any vector again from its own messages: the passage texts taken back out of them, the query from the closing one. */
+/* Any vector again from its own messages: the passage texts taken back out of them, the query from
+ * the closing one. */
 static void check_vector_itself(yyjson_val *vector) {
-    static const char opening[] = "Please rank these passages according to their relevance to the search query: \"";
+    static const char opening[] =
+        "Please rank these passages according to their relevance to the search query: \"";
     yyjson_val *messages = yyjson_obj_get(vector, "messages");
     size_t n = (yyjson_arr_size(messages) - 4) / 2;
     rr_passage passages[RR_WINDOW_MAX];
     rr_arena arena = {0};
     for (size_t i = 0; i < n; i++) {
-        const char *content = yyjson_get_str(yyjson_obj_get(yyjson_arr_get(messages, 3 + 2 * i), "content"));
+        const char *content =
+            yyjson_get_str(yyjson_obj_get(yyjson_arr_get(messages, 3 + 2 * i), "content"));
         rr_buf whole = {0};
         rr_buf_text(&whole, strchr(content, ']') + 2);
         if (rr_clean_count(whole.data, whole.bytes) == 400) {
-            rr_buf_text(&whole, "x"); /* it was cut, perhaps behind a space, which must not be stripped now */
+            /* it was cut, perhaps behind a space, which must not be stripped now */
+            rr_buf_text(&whole, "x");
         }
-        passages[i] = (rr_passage){.id = "", .text = {rr_arena_copy(&arena, whole.data, whole.bytes), whole.bytes}};
+        passages[i] = (rr_passage){
+            .id = "", .text = {rr_arena_copy(&arena, whole.data, whole.bytes), whole.bytes}};
         rr_buf_destroy(&whole);
     }
-    const char *closing = yyjson_get_str(yyjson_obj_get(yyjson_arr_get_last(messages), "content")) + sizeof opening - 1;
-    rr_query query = {.qid = "", .text = {closing, (size_t)(strstr(closing, "\"\n  ") - closing)}, .passages = passages, .n = n};
+    const char *closing = yyjson_get_str(yyjson_obj_get(yyjson_arr_get_last(messages), "content")) +
+        sizeof opening - 1;
+    rr_query query = {.qid = "",
+        .text = {closing, (size_t)(strstr(closing, "\"\n  ") - closing)},
+        .passages = passages,
+        .n = n};
     rr_buf text = {0};
     render(RR_PROMPT_REARANK, &query, &text);
     yyjson_val *rendered = yyjson_obj_get(vector, "rendered");

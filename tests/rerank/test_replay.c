@@ -1,6 +1,7 @@
-/* Real answers of two listwise rerankers through the windows and the parser: well-formed ones and mostly malformed ones. Each
- * query must end in the order that those answers led to, one window after another and on several workers that hand over. The
- * orders of the malformed ones were made by code that takes every number for an id. */
+/* Real answers of two listwise rerankers through the windows and the parser: well-formed ones and
+ * mostly malformed ones. Each query must end in the order that those answers led to, one window
+ * after another and on several workers that hand over. The orders of the malformed ones were made
+ * by code that takes every number for an id. */
 #include "tests/check.h"
 
 #include <sched.h>
@@ -11,20 +12,23 @@
 #include "tests/rerank/replay_checks.h"
 
 /* Compares with the "final" member of the query's line. */
-static void check_final(const rr_query *query, const rr_ranking *ranking, yyjson_val *final, const char *name) {
+static void check_final(
+    const rr_query *query, const rr_ranking *ranking, yyjson_val *final, const char *name) {
     CHECK_MSG(yyjson_arr_size(final) == ranking->n, "%s %s: %zu ids", name, query->qid, ranking->n);
     size_t index, n;
     yyjson_val *id;
     yyjson_arr_foreach(final, index, n, id) {
-        const char *found = index < ranking->n ? query->passages[ranking->order[index]].id : "(none)";
-        CHECK_MSG(yyjson_equals_str(id, found), "%s %s: place %zu: found %s, expected %s", name, query->qid, index, found,
-                  yyjson_get_str(id));
+        const char *found =
+            index < ranking->n ? query->passages[ranking->order[index]].id : "(none)";
+        CHECK_MSG(yyjson_equals_str(id, found), "%s %s: place %zu: found %s, expected %s", name,
+            query->qid, index, found, yyjson_get_str(id));
     }
 }
 
 typedef enum file_kind { CLEAN, MALFORMED, MALFORMED_BY_NUMBERS } file_kind;
 
-static void check_file(const char *shared, const rr_candidates *candidates, const char *name, file_kind kind) {
+static void check_file(
+    const char *shared, const rr_candidates *candidates, const char *name, file_kind kind) {
     char path[4096];
     rr_diag diag = {0};
     rr_recording recording;
@@ -67,10 +71,11 @@ static void check_file(const char *shared, const rr_candidates *candidates, cons
     }
     CHECK_INT(n_queries, candidates->n);
     printf("%s: %zu queries, %zu windows, %zu repaired\n", name, n_queries, n_windows, n_repaired);
-    /* nearly every malformed answer is "1. [3] > [1] > …": whole, but for a number in front that is no id */
-    const bool as_expected = kind == CLEAN       ? n_repaired == 0
-                             : kind == MALFORMED ? n_repaired > 0 && n_repaired < n_windows / 10
-                                                 : n_repaired > n_windows / 2;
+    /* nearly every malformed answer is "1. [3] > [1] > …": whole, but for a number in front that is
+     * no id */
+    const bool as_expected = kind == CLEAN ? n_repaired == 0
+        : kind == MALFORMED                ? n_repaired > 0 && n_repaired < n_windows / 10
+                                           : n_repaired > n_windows / 2;
     CHECK_MSG(as_expected, "%s: %zu of %zu repaired", name, n_repaired, n_windows);
     rr_buf_destroy(&text);
     rr_recording_destroy(&recording);
@@ -101,12 +106,14 @@ static rr_status compare_plain(void *user, size_t index, rr_ranking *ranking, rr
     const rr_rank_params params = {.style = RR_PROMPT_RANKGPT};
     rr_ranking plain;
     RR_TRY(rr_rank(query, &params, &several->responder, &plain, diag));
-    several->n_same += plain.n == ranking->n && memcmp(plain.order, ranking->order, plain.n * sizeof *plain.order) == 0;
+    several->n_same += plain.n == ranking->n &&
+        memcmp(plain.order, ranking->order, plain.n * sizeof *plain.order) == 0;
     rr_ranking_destroy(&plain);
     return RR_OK;
 }
 
-/* All queries on several workers; the last ones have idle workers beside them, so that these hand over. */
+/* All queries on several workers; the last ones have idle workers beside them, so that these hand
+ * over. */
 static void check_several(const char *shared, const rr_candidates *candidates, const char *name) {
     enum { N_WORKERS = 6 };
     char path[4096];
@@ -121,9 +128,14 @@ static void check_several(const char *shared, const rr_candidates *candidates, c
         workers[i] = (rr_worker){.responder = {respond_slowly, &replay}};
     }
     rr_rank_counts counts = {0}, one_counts = {0};
-    rr_execute_params params = {.queries = candidates->queries, .n_queries = candidates->n,
-                                .rank = {.style = RR_PROMPT_RANKGPT}, .workers = workers, .n_workers = N_WORKERS,
-                                .on_ranking = compare_plain, .user = &several, .counts = &counts};
+    rr_execute_params params = {.queries = candidates->queries,
+        .n_queries = candidates->n,
+        .rank = {.style = RR_PROMPT_RANKGPT},
+        .workers = workers,
+        .n_workers = N_WORKERS,
+        .on_ranking = compare_plain,
+        .user = &several,
+        .counts = &counts};
     CHECK_OK(rr_execute(&params, &diag), diag);
     CHECK_INT(several.n_same, candidates->n);
     CHECK_INT(counts.n_windows, 9 * candidates->n);
@@ -137,8 +149,8 @@ static void check_several(const char *shared, const rr_candidates *candidates, c
         counts.n_redone += one_counts.n_redone;
     }
     CHECK_INT(several.n_same, 2 * candidates->n);
-    printf("%s on %d workers: %zu rankings the same, %zu windows begun early, %zu redone\n", name, N_WORKERS, several.n_same,
-           (size_t)counts.n_early, (size_t)counts.n_redone);
+    printf("%s on %d workers: %zu rankings the same, %zu windows begun early, %zu redone\n", name,
+        N_WORKERS, several.n_same, (size_t)counts.n_early, (size_t)counts.n_redone);
     rr_recording_destroy(&recording);
 }
 

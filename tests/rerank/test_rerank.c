@@ -50,9 +50,11 @@ static rr_status answer_at_random(void *user, const rr_call *call, rr_reply *rep
     call_notes *asked = user;
     note_call(asked, call);
     uint32_t n_written = random_next(&asked->random) % (2 * call->n);
-    rr_buf_text(&reply->text, random_next(&asked->random) % 2 != 0 ? "<think>\xFF [1]</think><answer>" : "<answer>");
+    rr_buf_text(&reply->text,
+        random_next(&asked->random) % 2 != 0 ? "<think>\xFF [1]</think><answer>" : "<answer>");
     for (uint32_t i = 0; i < n_written; i++) {
-        rr_buf_printf(&reply->text, "%s[%u]", i > 0 ? " > " : "", random_next(&asked->random) % (call->n + 3));
+        rr_buf_printf(&reply->text, "%s[%u]", i > 0 ? " > " : "",
+            random_next(&asked->random) % (call->n + 3));
     }
     rr_buf_text(&reply->text, random_next(&asked->random) % 2 != 0 ? "</answer>" : "");
     reply->prompt_tokens = 7;
@@ -79,7 +81,8 @@ static void check_permutation(const rr_ranking *ranking, size_t n) {
     bool seen[MAX_PASSAGES] = {false};
     CHECK_INT(ranking->n, n);
     for (size_t i = 0; i < ranking->n; i++) {
-        CHECK_MSG(ranking->order[i] < n && !seen[ranking->order[i]], "n %zu: place %zu holds %u", n, i, ranking->order[i]);
+        CHECK_MSG(ranking->order[i] < n && !seen[ranking->order[i]], "n %zu: place %zu holds %u", n,
+            i, ranking->order[i]);
         seen[ranking->order[i]] = true;
     }
 }
@@ -115,7 +118,8 @@ static void check_climb(void) {
         CHECK_INT(ranking.order[i], 236 - i); /* the best ten climbed all the way */
     }
     const rr_window_result *last = &ranking.windows[ranking.n_windows - 1];
-    CHECK(last->window.begin == 0 && !last->repaired && !last->truncated && last->n_listed == last->n);
+    CHECK(last->window.begin == 0 && !last->repaired && !last->truncated &&
+        last->n_listed == last->n);
     rr_ranking_destroy(&ranking);
 
     /* only the top is ranked, the rest stays behind it in its order */
@@ -165,7 +169,8 @@ static void check_failures(void) {
 }
 
 static void check_replay(void) {
-    static const char answers[] = "{\"qid\": \"q\", \"responses\": [\"[2] > [1]\", \"<think>[3]\"]}";
+    static const char answers[] =
+        "{\"qid\": \"q\", \"responses\": [\"[2] > [1]\", \"<think>[3]\"]}";
     rr_recording recording;
     rr_diag diag = {0};
     CHECK_OK(rr_recording_parse(answers, sizeof answers - 1, "a", &recording, &diag), diag);
@@ -197,14 +202,19 @@ static void check_replay(void) {
     rr_recording_destroy(&recording);
 }
 
-/* Scores of what was read ------------------------------------------------------------------------------------------- */
+/* Scores of what was read */
 
 /* A window over some passages, with a probability for each; none: it was not read. */
-static rr_window_result window_of(const uint32_t *of, uint32_t n, rr_passage_read *reads, const double *probabilities) {
+static rr_window_result window_of(
+    const uint32_t *of, uint32_t n, rr_passage_read *reads, const double *probabilities) {
     for (uint32_t i = 0; i < n && probabilities != NULL; i++) {
-        reads[i] = (rr_passage_read){.score = 100.0 * probabilities[i] - 50.0, .probability = probabilities[i]};
+        reads[i] = (rr_passage_read){
+            .score = 100.0 * probabilities[i] - 50.0, .probability = probabilities[i]};
     }
-    return (rr_window_result){.passages = of, .n = n, .reads = probabilities != NULL ? reads : NULL, .late = probabilities == NULL};
+    return (rr_window_result){.passages = of,
+        .n = n,
+        .reads = probabilities != NULL ? reads : NULL,
+        .late = probabilities == NULL};
 }
 
 /* Whether scores fall strictly, also as floats, and lie in (0, 1]. */
@@ -213,7 +223,8 @@ static bool falls(const rr_ranking *ranking) {
     float above = 2.0f;
     for (size_t rank = 1; rank <= ranking->n; rank++) {
         const double score = rr_ranking_score(ranking, rank);
-        ok = ok && (float)score < above && (double)(float)score == score && score > 0.0 && score <= 1.0;
+        ok = ok && (float)score < above && (double)(float)score == score && score > 0.0 &&
+            score <= 1.0;
         above = (float)score;
     }
     return ok;
@@ -223,11 +234,14 @@ static bool is_near(double a, double b) {
     return fabs(a - b) <= 1e-6 * fabs(b);
 }
 
-/* Six passages, ranked as `order` says, by two windows: of passages 2 to 5, then of those that `second` names. */
-static void score_two(uint32_t *order, const double *first, const uint32_t *second, const double *then, double *scores) {
+/* Six passages, ranked as `order` says, by two windows: of passages 2 to 5, then of those that
+ * `second` names. */
+static void score_two(uint32_t *order, const double *first, const uint32_t *second,
+    const double *then, double *scores) {
     static const uint32_t back[] = {2, 3, 4, 5};
     rr_passage_read reads[2][4];
-    rr_window_result windows[] = {window_of(back, 4, reads[0], first), window_of(second, 4, reads[1], then)};
+    rr_window_result windows[] = {
+        window_of(back, 4, reads[0], first), window_of(second, 4, reads[1], then)};
     rr_ranking ranking = {.order = order, .n = 6, .windows = windows, .n_windows = 2};
     rr_diag diag = {0};
     CHECK_OK(rr_ranking_score_all(&ranking, &diag), diag);
@@ -245,15 +259,19 @@ static void check_read_scores(void) {
     /* sliding: the window above has the last word on what it read */
     uint32_t slid[] = {4, 0, 5, 1, 2, 3};
     score_two(slid, (double[]){.1, .05, .7, .6}, top, (double[]){.5, .2, .9, .3}, s);
-    CHECK(is_near(s[0], .9) && is_near(s[1], .5) && is_near(s[2], .3) && is_near(s[3], .2) && is_near(s[4], .1) && is_near(s[5], .05));
+    CHECK(is_near(s[0], .9) && is_near(s[1], .5) && is_near(s[2], .3) && is_near(s[3], .2) &&
+        is_near(s[4], .1) && is_near(s[5], .05));
     /* a passage below with more gets what the one above it has, a little less */
     score_two(slid, (double[]){.8, .05, .7, .6}, top, (double[]){.5, .2, .9, .3}, s);
     CHECK(is_near(s[3], .2) && is_near(s[4], .2) && is_near(s[5], .05) && s[4] < s[3]);
-    /* the window of the top was late: what nobody read stands no lower than what was read below it */
+    /* the window of the top was late: what nobody read stands no lower than what was read below
+     * it */
     uint32_t late_top[] = {0, 1, 4, 5, 2, 3};
     score_two(late_top, (double[]){.1, .05, .7, .6}, top, NULL, s);
-    CHECK(is_near(s[0], .7) && is_near(s[1], .7) && is_near(s[2], .7) && is_near(s[3], .6) && is_near(s[4], .1) && is_near(s[5], .05));
-    /* the window below was late, the one above read two of its passages: unread ones end the list */
+    CHECK(is_near(s[0], .7) && is_near(s[1], .7) && is_near(s[2], .7) && is_near(s[3], .6) &&
+        is_near(s[4], .1) && is_near(s[5], .05));
+    /* the window below was late, the one above read two of its passages: unread ones end the
+     * list */
     uint32_t late_back[] = {4, 0, 5, 1, 2, 3};
     score_two(late_back, NULL, top, (double[]){.5, .2, .9, .3}, s);
     CHECK(is_near(s[3], .2) && is_near(s[4], .2 * 2 / 3) && is_near(s[5], .2 / 3));
@@ -261,7 +279,8 @@ static void check_read_scores(void) {
     const uint32_t ends[] = {0, 1, 2, 5};
     uint32_t middle[] = {0, 1, 3, 4, 2, 5};
     score_two(middle, NULL, ends, (double[]){.9, .8, .4, .2}, s);
-    CHECK(is_near(s[1], .8) && is_near(s[2], .4) && is_near(s[3], .4) && is_near(s[4], .4) && is_near(s[5], .2));
+    CHECK(is_near(s[1], .8) && is_near(s[2], .4) && is_near(s[3], .4) && is_near(s[4], .4) &&
+        is_near(s[5], .2));
     /* equal ones, certain ones, impossible ones */
     score_two(slid, (double[]){.5, .5, .5, .5}, top, (double[]){.5, .5, .5, .5}, s);
     CHECK(s[0] == .5 && is_near(s[5], .5));
@@ -279,7 +298,8 @@ static void check_read_falls(void) {
     uint32_t random = 11;
     for (size_t round = 0; round < 400; round++) {
         const size_t n = 2 + random_next(&random) % (MAX_PASSAGES - 2);
-        const uint32_t width = 2 + random_next(&random) % (n < 20 ? (uint32_t)n - 1 : 19u), kind = random_next(&random) % 3;
+        const uint32_t width = 2 + random_next(&random) % (n < 20 ? (uint32_t)n - 1 : 19u),
+                       kind = random_next(&random) % 3;
         uint32_t order[MAX_PASSAGES], shown[MAX_PASSAGES];
         rr_passage_read reads[MAX_PASSAGES];
         rr_window_result windows[MAX_PASSAGES];
@@ -295,24 +315,29 @@ static void check_read_falls(void) {
                 const double p = random_next(&random) % 1000 / 999.0;
                 probabilities[i] = kind == 0 ? p : kind == 1 ? floor(3 * p) / 3 : p * 1e-40;
             }
-            windows[n_windows++] = window_of(shown + begin, width, reads + begin, random_next(&random) % 4 == 0 ? NULL : probabilities);
+            windows[n_windows++] = window_of(shown + begin, width, reads + begin,
+                random_next(&random) % 4 == 0 ? NULL : probabilities);
         }
         rr_ranking ranking = {.order = order, .n = n, .windows = windows, .n_windows = n_windows};
         rr_diag diag = {0};
         CHECK_OK(rr_ranking_score_all(&ranking, &diag), diag);
-        CHECK_MSG(ranking.scores == NULL || falls(&ranking), "round %zu: %zu passages, kind %u", round, n, kind);
+        CHECK_MSG(ranking.scores == NULL || falls(&ranking), "round %zu: %zu passages, kind %u",
+            round, n, kind);
         rr_arena_destroy(&ranking.arena);
     }
 }
 
-/* The higher the index the better; words that a device got wrong where `user` says so. The second window comes too late. */
+/* The higher the index the better; words that a device got wrong where `user` says so. The second
+ * window comes too late. */
 static rr_status read_window(void *user, const rr_call *call, rr_reply *reply, rr_diag *diag) {
     if (call->index == 1) {
         return rr_fail(diag, RR_E_DEADLINE, "late");
     }
     reply->reads = calloc(call->n, sizeof *reply->reads);
     for (uint32_t i = 0; i < call->n; i++) {
-        reply->reads[i] = (rr_passage_read){.score = call->order[i], .probability = call->order[i] / 10.0, .sentence = {0, 2, 1.0000001f}};
+        reply->reads[i] = (rr_passage_read){.score = call->order[i],
+            .probability = call->order[i] / 10.0,
+            .sentence = {0, 2, 1.0000001f}};
         rr_buf_printf(&reply->text, "%s[%u]", i > 0 ? " > " : "", call->n - i);
     }
     if (user != NULL) {
@@ -329,9 +354,12 @@ static void check_reads(void) {
     rr_diag diag = {0};
     CHECK_OK(rr_rank(&query, &params, &responder, &ranking, &diag), diag);
     const rr_window_result *window = &ranking.windows[0];
-    CHECK(ranking.n_windows == 2 && window->reads != NULL && ranking.windows[1].reads == NULL && ranking.windows[1].late);
-    CHECK(window->reads[3].score == 5.0 && window->reads[3].probability == .5 && window->reads[0].sentence.share == 1.0f);
-    CHECK(ranking.order[0] == 0 && ranking.order[2] == 5 && is_near(rr_ranking_score(&ranking, 1), .5) && falls(&ranking));
+    CHECK(ranking.n_windows == 2 && window->reads != NULL && ranking.windows[1].reads == NULL &&
+        ranking.windows[1].late);
+    CHECK(window->reads[3].score == 5.0 && window->reads[3].probability == .5 &&
+        window->reads[0].sentence.share == 1.0f);
+    CHECK(ranking.order[0] == 0 && ranking.order[2] == 5 &&
+        is_near(rr_ranking_score(&ranking, 1), .5) && falls(&ranking));
     rr_ranking_destroy(&ranking);
     const rr_passage_read wrong[] = {
         {.score = NAN},
@@ -347,7 +375,8 @@ static void check_reads(void) {
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         responder.user = (void *)(uintptr_t)&wrong[i];
-        CHECK_MSG(rr_rank(&query, &params, &responder, &ranking, &diag) == RR_E_INTERNAL, "case %zu is accepted", i);
+        CHECK_MSG(rr_rank(&query, &params, &responder, &ranking, &diag) == RR_E_INTERNAL,
+            "case %zu is accepted", i);
         CHECK(strstr(diag.text, "what was read of passage [4] makes no sense") != NULL);
         rr_ranking_destroy(&ranking);
     }

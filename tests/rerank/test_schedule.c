@@ -1,4 +1,5 @@
-/* Windows as a graph: whatever the order of events, the plain order's outcome. Random cases, the seed in the message. */
+/* Windows as a graph: whatever the order of events, the plain order's outcome. Random cases, the
+ * seed in the message. */
 #include "tests/check.h"
 
 #include "rerank/schedule.h"
@@ -10,8 +11,10 @@ static uint32_t random_next(uint32_t *state) {
     return *state >> 8;
 }
 
-/* The answer about a window: any permutation, but always the same for the same index and passages. */
-static void answer(uint32_t seed, size_t index, const uint32_t *passages, uint32_t n, uint32_t *permutation) {
+/* The answer about a window: any permutation, but always the same for the same index and
+ * passages. */
+static void answer(
+    uint32_t seed, size_t index, const uint32_t *passages, uint32_t n, uint32_t *permutation) {
     uint32_t state = seed ^ (uint32_t)index * 2654435761u;
     for (uint32_t i = 0; i < n; i++) {
         state = (state ^ passages[i]) * 16777619u;
@@ -25,15 +28,22 @@ static void answer(uint32_t seed, size_t index, const uint32_t *passages, uint32
 }
 
 /* The loop of windows one after another, written down plainly; gives the number of calls. */
-static size_t plain_windows(const rr_schedule_params *params, size_t n, uint32_t seed, uint32_t *order) {
-    size_t n_calls = 0, count = params->kind == RR_SCHEDULE_SINGLE ? n >= 2 : rr_windows_count(n, params->window, params->step);
+static size_t plain_windows(
+    const rr_schedule_params *params, size_t n, uint32_t seed, uint32_t *order) {
+    size_t n_calls = 0,
+           count = params->kind == RR_SCHEDULE_SINGLE
+        ? n >= 2
+        : rr_windows_count(n, params->window, params->step);
     const bool again = params->again_at_top && count > 0;
     for (size_t pass = 0; pass < params->passes + again; pass++) {
         for (size_t i = 0; i < (pass < params->passes ? count : 1); i++) {
-            rr_window window = pass == params->passes               ? (rr_window){0, n < params->window ? n : params->window}
-                               : params->kind == RR_SCHEDULE_SINGLE ? (rr_window){0, n}
-                                                                    : rr_windows_at(n, params->window, params->step, i);
-            uint32_t passages[MAX_N], permutation[MAX_N], width = (uint32_t)(window.end - window.begin);
+            rr_window window = pass == params->passes
+                ? (rr_window){0, n < params->window ? n : params->window}
+                : params->kind == RR_SCHEDULE_SINGLE
+                ? (rr_window){0, n}
+                : rr_windows_at(n, params->window, params->step, i);
+            uint32_t passages[MAX_N], permutation[MAX_N],
+                width = (uint32_t)(window.end - window.begin);
             memcpy(passages, order + window.begin, width * sizeof *passages);
             answer(seed, n_calls++, passages, width, permutation);
             for (uint32_t k = 0; k < width; k++) {
@@ -45,7 +55,8 @@ static size_t plain_windows(const rr_schedule_params *params, size_t n, uint32_t
 }
 
 /* Top-down partitioning as the header words it, by recursion. */
-static void plain_round(const rr_schedule_params *params, uint32_t *list, size_t n, uint32_t seed, size_t *n_calls) {
+static void plain_round(
+    const rr_schedule_params *params, uint32_t *list, size_t n, uint32_t seed, size_t *n_calls) {
     uint32_t shown[MAX_N], permutation[MAX_N], kept[MAX_N], dropped[MAX_N];
     size_t window = params->window, first = n < window ? n : window, n_kept = 0, n_dropped = 0;
     if (n < 2) {
@@ -111,7 +122,8 @@ static size_t plain(const rr_schedule_params *params, size_t n, uint32_t seed, u
 static void check_permutation(const uint32_t *order, size_t n, uint32_t seed) {
     bool seen[MAX_N] = {false};
     for (size_t i = 0; i < n; i++) {
-        CHECK_MSG(order[i] < n && !seen[order[i]], "seed %u: place %zu holds %u", seed, i, order[i]);
+        CHECK_MSG(
+            order[i] < n && !seen[order[i]], "seed %u: place %zu holds %u", seed, i, order[i]);
         seen[order[i] < n ? order[i] : 0] = true;
     }
 }
@@ -136,7 +148,8 @@ static void hint_one(rr_schedule *schedule, size_t index, uint32_t seed, uint32_
         return;
     }
     CHECK(n <= planned->n);
-    answer(random_next(random) % 3 == 0 ? seed + 1 : seed, index, planned->passages, planned->n, ids);
+    answer(
+        random_next(random) % 3 == 0 ? seed + 1 : seed, index, planned->passages, planned->n, ids);
     rr_schedule_hint(schedule, index, ids, n);
 }
 
@@ -155,15 +168,16 @@ static void end_one(rr_schedule *schedule, size_t index, uint32_t seed) {
 static void run_case(uint32_t seed) {
     uint32_t random = seed, expected[MAX_N];
     rr_schedule_params params = {.kind = (rr_schedule_kind)(random_next(&random) % 3),
-                                 .window = 2 + random_next(&random) % 12,
-                                 .passes = 1 + (random_next(&random) % 4 == 0) * (random_next(&random) % 3)};
+        .window = 2 + random_next(&random) % 12,
+        .passes = 1 + (random_next(&random) % 4 == 0) * (random_next(&random) % 3)};
     params.step = 1 + random_next(&random) % params.window;
     params.again_at_top = params.kind != RR_SCHEDULE_TOPDOWN && random_next(&random) % 3 == 0;
     size_t n = random_next(&random) % MAX_N;
     size_t n_plain = plain(&params, n, seed, expected), n_confirmed = 0;
     bool exact;
     size_t count = rr_schedule_count(&params, n, &exact);
-    CHECK_MSG(exact ? count == n_plain : count <= n_plain, "seed %u: %zu windows, expected %zu", seed, count, n_plain);
+    CHECK_MSG(exact ? count == n_plain : count <= n_plain, "seed %u: %zu windows, expected %zu",
+        seed, count, n_plain);
     rr_schedule *schedule = NULL;
     rr_diag diag = {0};
     CHECK_OK(rr_schedule_create(&params, n, &schedule, &diag), diag);
@@ -191,17 +205,21 @@ static void run_case(uint32_t seed) {
             n_running += planned->state == RR_WINDOW_RUNNING && planned->settled;
         }
         n_groups_at_once += params.kind == RR_SCHEDULE_TOPDOWN && n_running > 1;
-        n_windows_at_once += params.kind == RR_SCHEDULE_SLIDING && params.step < params.window && n_running > 1;
+        n_windows_at_once +=
+            params.kind == RR_SCHEDULE_SLIDING && params.step < params.window && n_running > 1;
     }
-    CHECK_MSG(n_confirmed == n_plain, "seed %u: %zu windows confirmed, expected %zu", seed, n_confirmed, n_plain);
-    CHECK_MSG(memcmp(rr_schedule_order(schedule), expected, n * sizeof *expected) == 0, "seed %u: another order", seed);
+    CHECK_MSG(n_confirmed == n_plain, "seed %u: %zu windows confirmed, expected %zu", seed,
+        n_confirmed, n_plain);
+    CHECK_MSG(memcmp(rr_schedule_order(schedule), expected, n * sizeof *expected) == 0,
+        "seed %u: another order", seed);
     check_permutation(rr_schedule_order(schedule), n, seed);
     rr_schedule_destroy(&schedule);
 }
 
 /* What is known at the start: the passages that no earlier window touches. */
 static void check_known(void) {
-    rr_schedule_params params = {.kind = RR_SCHEDULE_SLIDING, .window = 20, .step = 10, .passes = 2};
+    rr_schedule_params params = {
+        .kind = RR_SCHEDULE_SLIDING, .window = 20, .step = 10, .passes = 2};
     rr_schedule *schedule = NULL;
     rr_diag diag = {0};
     CHECK_OK(rr_schedule_create(&params, 95, &schedule, &diag), diag);
@@ -217,7 +235,8 @@ static void check_known(void) {
     }
     CHECK_INT(rr_schedule_at(schedule, 9)->n_known, 0);
 
-    /* ten ids of the first make the second known; a final answer that differs makes it stale, one that agrees does not */
+    /* ten ids of the first make the second known; a final answer that differs makes it stale, one
+     * that agrees does not */
     uint32_t ids[20];
     for (uint32_t i = 0; i < 20; i++) {
         ids[i] = 20 - i;
@@ -250,18 +269,23 @@ static void check_limits(void) {
     rr_schedule_params params = {.kind = RR_SCHEDULE_SINGLE, .window = 20, .step = 10, .passes = 1};
     CHECK_OK(rr_schedule_check(&params, RR_WINDOW_MAX, &diag), diag);
     CHECK_INT(rr_schedule_check(&params, RR_WINDOW_MAX + 1, &diag), RR_E_INPUT);
-    CHECK(strstr(diag.text, "found 1001 passages for a single window, expected at most 1000: rank fewer") != NULL);
+    CHECK(
+        strstr(diag.text,
+            "found 1001 passages for a single window, expected at most 1000: rank fewer") != NULL);
     CHECK(rr_schedule_window(&params, 50, 0, &window) && window.begin == 0 && window.end == 50);
-    CHECK(!rr_schedule_window(&params, 50, 1, &window) && !rr_schedule_window(&params, 1, 0, &window));
+    CHECK(!rr_schedule_window(&params, 50, 1, &window) &&
+        !rr_schedule_window(&params, 1, 0, &window));
     params.passes = 0;
     CHECK_INT(rr_schedule_check(&params, 5, &diag), RR_E_USAGE);
     params.passes = RR_PASSES_MAX + 1;
     CHECK_INT(rr_schedule_check(&params, 5, &diag), RR_E_USAGE);
-    params = (rr_schedule_params){.kind = RR_SCHEDULE_TOPDOWN, .window = 20, .step = 10, .passes = 1};
+    params =
+        (rr_schedule_params){.kind = RR_SCHEDULE_TOPDOWN, .window = 20, .step = 10, .passes = 1};
     CHECK_INT(rr_schedule_count(&params, 100, NULL), 6); /* 20, then 80 in groups of 19 */
     CHECK(rr_schedule_window(&params, 100, 0, &window) && window.end == 20);
     CHECK(!rr_schedule_window(&params, 100, 1, &window));
-    params = (rr_schedule_params){.kind = RR_SCHEDULE_SLIDING, .window = 20, .step = 10, .passes = 2};
+    params =
+        (rr_schedule_params){.kind = RR_SCHEDULE_SLIDING, .window = 20, .step = 10, .passes = 2};
     CHECK(rr_schedule_window(&params, 100, 9, &window) && window.begin == 80);
     CHECK(!rr_schedule_window(&params, 100, 18, &window));
     params.again_at_top = true;
@@ -286,7 +310,8 @@ static void check_pivot(void) {
     rr_schedule_begin(schedule, 0);
     rr_schedule_hint(schedule, 0, (const uint32_t[]){4, 2}, 2);
     CHECK(rr_schedule_at(schedule, 1)->n_known == 4 && rr_schedule_at(schedule, 1)->n_sure == 0);
-    CHECK(rr_schedule_at(schedule, 1)->passages[0] == 1 && rr_schedule_at(schedule, 2)->passages[1] == 7);
+    CHECK(rr_schedule_at(schedule, 1)->passages[0] == 1 &&
+        rr_schedule_at(schedule, 2)->passages[1] == 7);
     rr_schedule_begin(schedule, 1);
     rr_schedule_done(schedule, 0, (const uint32_t[]){4, 3, 2, 1});
     CHECK(rr_schedule_at(schedule, 1)->stale && !rr_schedule_at(schedule, 2)->stale);
@@ -297,7 +322,8 @@ static void check_pivot(void) {
 
 /* Judged by a perfect model, the best come out in order. */
 static void check_topdown_best(void) {
-    rr_schedule_params params = {.kind = RR_SCHEDULE_TOPDOWN, .window = 20, .step = 10, .passes = 1};
+    rr_schedule_params params = {
+        .kind = RR_SCHEDULE_TOPDOWN, .window = 20, .step = 10, .passes = 1};
     rr_schedule *schedule = NULL;
     rr_diag diag = {0};
     size_t n_calls = 0;
@@ -306,7 +332,8 @@ static void check_topdown_best(void) {
         size_t index = rr_schedule_first(schedule);
         const rr_planned *planned = rr_schedule_at(schedule, index);
         uint32_t permutation[20], n = 0;
-        for (uint32_t value = 0; value < 101; value++) { /* passage p has the value 37 p mod 101, small is good */
+        /* passage p has the value 37 p mod 101, small is good */
+        for (uint32_t value = 0; value < 101; value++) {
             for (uint32_t i = 0; i < planned->n; i++) {
                 if (planned->passages[i] * 37 % 101 == value) {
                     permutation[n++] = i + 1;
@@ -333,8 +360,10 @@ int main(void) {
     for (uint32_t seed = 0; seed < 3000; seed++) {
         run_case(seed);
     }
-    printf("begun early %zu, groups %zu, redone %zu, steps with groups side by side %zu, with windows of two passes %zu\n", n_early, n_early_groups, n_stale,
-           n_groups_at_once, n_windows_at_once);
-    CHECK(n_early > 1000 && n_early_groups > 1000 && n_stale > 100 && n_groups_at_once > 1000 && n_windows_at_once > 100);
+    printf(
+        "begun early %zu, groups %zu, redone %zu, steps with groups side by side %zu, with windows of two passes %zu\n",
+        n_early, n_early_groups, n_stale, n_groups_at_once, n_windows_at_once);
+    CHECK(n_early > 1000 && n_early_groups > 1000 && n_stale > 100 && n_groups_at_once > 1000 &&
+        n_windows_at_once > 100);
     return CHECK_END();
 }

@@ -1,5 +1,6 @@
-/* Strict answers of a small model that knows nothing and writes noise: whole rankings whatever it thinks, the same as a plain
- * loop over masked logits would choose; and rankings from logits against every id's own probability. */
+/* Strict answers of a small model that knows nothing and writes noise: whole rankings whatever it
+ * thinks, the same as a plain loop over masked logits would choose; and rankings from logits
+ * against every id's own probability. */
 #define _GNU_SOURCE
 #include <math.h>
 #include <unistd.h>
@@ -29,7 +30,8 @@ typedef struct heard_text {
     bool in_answer;
 } heard_text;
 
-static bool on_text(void *user, const rr_call *call, const char *text, size_t bytes, size_t n_tokens) {
+static bool on_text(
+    void *user, const rr_call *call, const char *text, size_t bytes, size_t n_tokens) {
     (void)call;
     heard_text *heard = user;
     rr_buf_append(&heard->text, text, bytes);
@@ -59,16 +61,21 @@ static void check_window(rr_model_responder model, uint32_t n) {
     rank_once(&model, n, &ranking);
     if (ranking.n_windows == 1) {
         const rr_window_result *window = &ranking.windows[0];
-        const uint32_t wanted = model.answer_depth == 0 || model.answer_depth > n ? n : model.answer_depth;
+        const uint32_t wanted =
+            model.answer_depth == 0 || model.answer_depth > n ? n : model.answer_depth;
         const size_t budget = model.think_budget < 0 ? 0 : (size_t)model.think_budget;
         const bool whole = window->n_listed == wanted && !window->repaired;
-        CHECK_MSG(whole, "%u passages, budget %d, depth %u: %u listed, repaired %d: %.*s", n, model.think_budget,
-                  model.answer_depth, window->n_listed, window->repaired, (int)window->answer.bytes, window->answer.data);
-        CHECK(model.style == RR_PROMPT_RANKGPT || rr_answer_is_closed(window->response.data, window->response.bytes));
-        CHECK_MSG(window->truncated == (model.style == RR_PROMPT_REARANK && heard.n_thought == budget),
-                  "budget %d, %zu thought: truncated %d", model.think_budget, heard.n_thought, window->truncated);
+        CHECK_MSG(whole, "%u passages, budget %d, depth %u: %u listed, repaired %d: %.*s", n,
+            model.think_budget, model.answer_depth, window->n_listed, window->repaired,
+            (int)window->answer.bytes, window->answer.data);
+        CHECK(model.style == RR_PROMPT_RANKGPT ||
+            rr_answer_is_closed(window->response.data, window->response.bytes));
+        CHECK_MSG(
+            window->truncated == (model.style == RR_PROMPT_REARANK && heard.n_thought == budget),
+            "budget %d, %zu thought: truncated %d", model.think_budget, heard.n_thought,
+            window->truncated);
         CHECK(heard.text.bytes == window->response.bytes &&
-              memcmp(heard.text.data, window->response.data, heard.text.bytes) == 0);
+            memcmp(heard.text.data, window->response.data, heard.text.bytes) == 0);
         bool seen[MOST + 1] = {false};
         for (uint32_t i = 0; i < n; i++) {
             CHECK(!seen[window->permutation[i]]);
@@ -85,7 +92,8 @@ static void check_window(rr_model_responder model, uint32_t n) {
 }
 
 static void check_windows(bool fast) {
-    static const uint32_t sizes[] = {2, 12, 3, 9, 20, 21, 4, 5, 7, 10, 11, 15, 19, 25, 30, 40, 50, 64, 99, 100};
+    static const uint32_t sizes[] = {
+        2, 12, 3, 9, 20, 21, 4, 5, 7, 10, 11, 15, 19, 25, 30, 40, 50, 64, 99, 100};
     const rr_model_responder models[] = {
         {.think_budget = -1},
         {.think_budget = 1},
@@ -108,7 +116,8 @@ static void check_windows(bool fast) {
             check_window(model, sizes[s]);
         }
     }
-    printf("strict: %zu windows of 2 to %u passages, %zu whole, %zu flagged\n", n_windows, sizes[n_sizes - 1], n_whole, n_cut);
+    printf("strict: %zu windows of 2 to %u passages, %zu whole, %zu flagged\n", n_windows,
+        sizes[n_sizes - 1], n_whole, n_cut);
 }
 
 /* The tokens of a window's prompt. */
@@ -116,7 +125,8 @@ static void put_prompt(rr_prompt_style style, uint32_t n, rr_tokens *out) {
     rr_prompt prompt;
     rr_diag diag = {0};
     query.n = n;
-    CHECK_OK(rr_prompt_build(&(rr_prompt_form){.style = style}, &query, NULL, n, &prompt, &diag), diag);
+    CHECK_OK(
+        rr_prompt_build(&(rr_prompt_form){.style = style}, &query, NULL, n, &prompt, &diag), diag);
     CHECK_OK(rr_chat_encode(tokenizer, prompt.messages, prompt.n, true, out, &diag), diag);
     rr_prompt_destroy(&prompt);
 }
@@ -139,7 +149,8 @@ static void put_encoded(const char *text, rr_tokens *out) {
 
 /* The answer without thinking, token by token with the whole head. */
 static void check_plain_loop(uint32_t n) {
-    rr_model_responder model = {.engine = engine, .session = session, .mode = RR_ANSWER_STRICT, .think_budget = -1};
+    rr_model_responder model = {
+        .engine = engine, .session = session, .mode = RR_ANSWER_STRICT, .think_budget = -1};
     rr_ranking ranking;
     rr_tokens timeline = {0}, whole = {0};
     rr_diag diag = {0};
@@ -149,7 +160,8 @@ static void check_plain_loop(uint32_t n) {
     rank_once(&model, n, &ranking);
     const rr_window_result *window = &ranking.windows[0];
 
-    /* what the session holds is how the tokenizer writes prompt and response, but for a few tokens that nobody had to compute */
+    /* what the session holds is how the tokenizer writes prompt and response, but for a few tokens
+     * that nobody had to compute */
     const size_t held = rr_session_n_tokens(session);
     put_prompt(RR_PROMPT_REARANK, n, &whole);
     CHECK_INT(whole.n, window->prompt_tokens);
@@ -176,7 +188,8 @@ static void check_plain_loop(uint32_t n) {
     }
     CHECK_INT(window->generated_tokens, n_chosen);
     CHECK(memcmp(window->permutation, grammar.order, n * sizeof *grammar.order) == 0);
-    CHECK(timeline.n == whole.n && memcmp(timeline.ids, whole.ids, whole.n * sizeof *whole.ids) == 0);
+    CHECK(
+        timeline.n == whole.n && memcmp(timeline.ids, whole.ids, whole.n * sizeof *whole.ids) == 0);
     rr_tokens_destroy(&timeline);
     rr_tokens_destroy(&whole);
     rr_ranking_destroy(&ranking);
@@ -193,7 +206,8 @@ static double log_share(const float *logits, const int32_t *choices, uint32_t n,
 
 /* Every id written out on its own, with the whole head at each step. */
 static void check_scores(rr_prompt_style style, uint32_t n) {
-    rr_model_responder model = {.engine = engine, .session = session, .mode = RR_ANSWER_LOGITS, .style = style};
+    rr_model_responder model = {
+        .engine = engine, .session = session, .mode = RR_ANSWER_LOGITS, .style = style};
     rr_ranking ranking;
     rr_tokens prompt = {0};
     rr_diag diag = {0};
@@ -201,7 +215,8 @@ static void check_scores(rr_prompt_style style, uint32_t n) {
     static rr_grammar grammar;
     rank_once(&model, n, &ranking);
     const rr_window_result *window = &ranking.windows[0];
-    CHECK(window->generated_tokens == 0 && !window->truncated && !window->repaired && window->n_listed == n);
+    CHECK(window->generated_tokens == 0 && !window->truncated && !window->repaired &&
+        window->n_listed == n);
     put_prompt(style, n, &prompt);
     CHECK_INT(window->prompt_tokens, prompt.n);
     put_encoded(style == RR_PROMPT_REARANK ? "<answer> [" : "[", &prompt);
@@ -216,7 +231,8 @@ static void check_scores(rr_prompt_style style, uint32_t n) {
         snprintf(digits, sizeof digits, "%u", id);
         for (size_t d = 0; grammar.n_listed == 0; d++) {
             uint32_t n_choices = rr_grammar_next(&grammar, choices), at = 0;
-            int32_t wanted = digits[d] != '\0' ? model.answer.digits[digits[d] - '0'] : model.answer.close[0];
+            int32_t wanted =
+                digits[d] != '\0' ? model.answer.digits[digits[d] - '0'] : model.answer.close[0];
             while (choices[at] != wanted && at + 1 < n_choices) {
                 at++;
             }
@@ -229,7 +245,8 @@ static void check_scores(rr_prompt_style style, uint32_t n) {
     CHECK_MSG(fabs(sum - 1.0) < 1e-9, "probabilities add up to %.12f", sum);
     for (uint32_t i = 1; i < n; i++) {
         uint32_t a = window->permutation[i - 1], b = window->permutation[i];
-        CHECK_MSG(scores[a] >= scores[b] - 1e-12, "[%u] with %g before [%u] with %g", a, scores[a], b, scores[b]);
+        CHECK_MSG(scores[a] >= scores[b] - 1e-12, "[%u] with %g before [%u] with %g", a, scores[a],
+            b, scores[b]);
     }
     rr_tokens_destroy(&prompt);
     rr_ranking_destroy(&ranking);
@@ -237,7 +254,8 @@ static void check_scores(rr_prompt_style style, uint32_t n) {
 
 /* A model that is cancelled, or has no room, says so. */
 static void check_refusals(void) {
-    rr_model_responder model = {.engine = engine, .session = session, .mode = RR_ANSWER_STRICT, .think_budget = 4};
+    rr_model_responder model = {
+        .engine = engine, .session = session, .mode = RR_ANSWER_STRICT, .think_budget = 4};
     rr_responder responder;
     rr_rank_params params = {.window = MOST};
     rr_ranking ranking;
@@ -248,10 +266,13 @@ static void check_refusals(void) {
     CHECK_INT(rr_rank(&query, &params, &responder, &ranking, &diag), RR_E_CANCELLED);
     CHECK_OK(rr_rank(&query, &params, &responder, &ranking, &diag), diag);
     rr_ranking_destroy(&ranking);
-    CHECK(rr_way_written("Qwen2.5 Coder 0.5B Instruct").mode == RR_ANSWER_STRICT && rr_way_written("").mode == RR_ANSWER_STRICT);
-    CHECK(rr_way_written("Rearank 7B").mode == RR_ANSWER_FREE && rr_way_written("le723z_REARANK-7B").mode == RR_ANSWER_FREE);
-    CHECK(rr_way_default("Rearank 7B", true).mode == RR_ANSWER_FREE && rr_way_default("Qwen", true).mode == RR_ANSWER_READ &&
-          rr_way_default("Qwen", false).mode == RR_ANSWER_STRICT);
+    CHECK(rr_way_written("Qwen2.5 Coder 0.5B Instruct").mode == RR_ANSWER_STRICT &&
+        rr_way_written("").mode == RR_ANSWER_STRICT);
+    CHECK(rr_way_written("Rearank 7B").mode == RR_ANSWER_FREE &&
+        rr_way_written("le723z_REARANK-7B").mode == RR_ANSWER_FREE);
+    CHECK(rr_way_default("Rearank 7B", true).mode == RR_ANSWER_FREE &&
+        rr_way_default("Qwen", true).mode == RR_ANSWER_READ &&
+        rr_way_default("Qwen", false).mode == RR_ANSWER_STRICT);
 }
 
 static void check_room(const char *path) {
@@ -263,8 +284,8 @@ static void check_room(const char *path) {
     rr_rank_params params = {.window = MOST};
     put_prompt(RR_PROMPT_REARANK, 2, &prompt);
     /* the answer, its tags and 10 tokens of thinking fit */
-    rr_engine_params engine_params = {.model_path = path, .n_context = (uint32_t)prompt.n + 75,
-                                      .validation = validation()};
+    rr_engine_params engine_params = {
+        .model_path = path, .n_context = (uint32_t)prompt.n + 75, .validation = validation()};
     CHECK_OK(rr_engine_open(&engine_params, &small, &diag), diag);
     CHECK_OK(rr_session_create(small, &tight, &diag), diag);
     rr_model_responder model = {.engine = small, .session = tight, .mode = RR_ANSWER_STRICT};
@@ -272,7 +293,8 @@ static void check_room(const char *path) {
     CHECK_OK(rr_model_responder_make(&model, &responder, &diag), diag);
     query.n = 2;
     CHECK_OK(rr_rank(&query, &params, &responder, &ranking, &diag), diag);
-    CHECK(ranking.windows[0].truncated && !ranking.windows[0].repaired && ranking.windows[0].n_listed == 2);
+    CHECK(ranking.windows[0].truncated && !ranking.windows[0].repaired &&
+        ranking.windows[0].n_listed == 2);
     CHECK(ranking.windows[0].generated_tokens >= 5 && ranking.windows[0].generated_tokens < 40);
     rr_ranking_destroy(&ranking);
     query.n = 4;

@@ -19,17 +19,25 @@ void rr_random_bytes(uint64_t seed, size_t n, void *out) {
 static void high_bytes(rr_qtype type, int places[2]) {
     places[1] = -1;
     switch (type) {
-    case RR_Q_F32: places[0] = 3; break;
+    case RR_Q_F32:
+        places[0] = 3;
+        break;
     case RR_Q_F16:
     case RR_Q_BF16:
     case RR_Q_Q4_0:
     case RR_Q_Q5_0:
-    case RR_Q_Q8_0: places[0] = 1; break;
+    case RR_Q_Q8_0:
+        places[0] = 1;
+        break;
     case RR_Q_Q4_1:
     case RR_Q_Q5_1:
     case RR_Q_Q4_K:
-    case RR_Q_Q5_K: places[0] = 1, places[1] = 3; break;
-    case RR_Q_Q6_K: places[0] = 209; break;
+    case RR_Q_Q5_K:
+        places[0] = 1, places[1] = 3;
+        break;
+    case RR_Q_Q6_K:
+        places[0] = 209;
+        break;
     }
 }
 

@@ -1,6 +1,6 @@
 /* Random blocks of the file's weight formats: every code, every scale bit, all scales finite.
- * The bytes are splitmix64 outputs from `seed`, eight at a time, little endian; then bit 14 of each half (bit 30 of each
- * F32) is cleared, which keeps magnitudes below 2. */
+ * The bytes are splitmix64 outputs from `seed`, eight at a time, little endian; then bit 14 of each
+ * half (bit 30 of each F32) is cleared, which keeps magnitudes below 2. */
 #ifndef RR_TESTS_BLOCKS_H
 #define RR_TESTS_BLOCKS_H
 

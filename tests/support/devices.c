@@ -95,8 +95,8 @@ static void read_shapes(rr_fields *fields, const char *key, rr_coop_shapes *out)
     yyjson_val *item;
     yyjson_arr_foreach(list, i, n, item) {
         const rr_coop_shape shape = {(uint32_t)yyjson_get_uint(yyjson_arr_get(item, 0)),
-                                     (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 1)),
-                                     (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 2))};
+            (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 1)),
+            (uint32_t)yyjson_get_uint(yyjson_arr_get(item, 2))};
         if (yyjson_arr_size(item) != 3 || shape.m == 0 || shape.n == 0 || shape.k == 0) {
             fields->missing = key;
         }
@@ -168,13 +168,15 @@ rr_status rr_devices_read(const char *path, rr_device_info **out, size_t *n, rr_
     size_t n_devices = yyjson_arr_size(list);
     rr_device_info *devices = calloc(n_devices + 1, sizeof *devices);
     if (status == RR_OK && (!yyjson_is_arr(list) || devices == NULL)) {
-        status = rr_fail(diag, RR_E_INPUT, "%s: expected an object with the list \"devices\"", path);
+        status =
+            rr_fail(diag, RR_E_INPUT, "%s: expected an object with the list \"devices\"", path);
     }
     for (size_t i = 0; i < n_devices && status == RR_OK; i++) {
         const char *missing = read_device(yyjson_arr_get(list, i), &devices[i]);
         if (missing != NULL) {
-            status = rr_fail(diag, RR_E_INPUT, "%s: device %zu: the field \"%s\" is missing or of the wrong kind", path, i,
-                             missing);
+            status = rr_fail(diag, RR_E_INPUT,
+                "%s: device %zu: the field \"%s\" is missing or of the wrong kind", path, i,
+                missing);
         }
     }
     if (status == RR_OK) {

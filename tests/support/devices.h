@@ -1,11 +1,12 @@
-/* Recorded devices: what `rearank devices --format json` printed on real and pretended hardware, read back. */
+/* Recorded devices: what `rearank devices --format json` printed on real and pretended hardware,
+ * read back. */
 #ifndef RR_TESTS_SUPPORT_DEVICES_H
 #define RR_TESTS_SUPPORT_DEVICES_H
 
 #include "runtime/vk/vk.h"
 
-/* Reads all devices of a file. `*out` is the caller's to free(). Errors: RR_E_IO, RR_E_INPUT naming the file and the
- * field that is missing or of the wrong kind. */
+/* Reads all devices of a file. `*out` is the caller's to free(). Errors: RR_E_IO, RR_E_INPUT naming
+ * the file and the field that is missing or of the wrong kind. */
 rr_status rr_devices_read(const char *path, rr_device_info **out, size_t *n, rr_diag *diag);
 
 #endif

@@ -30,14 +30,16 @@ static void copy_key(rr_gguf_writer *writer, const rr_gguf_value *value) {
     rr_buf_destroy(&body);
 }
 
-static void copy_tensor(rr_gguf_writer *writer, const rr_gguf_tensor *tensor, const rr_gguf_edit *edit) {
+static void copy_tensor(
+    rr_gguf_writer *writer, const rr_gguf_tensor *tensor, const rr_gguf_edit *edit) {
     char name[256];
     bool changed = is(tensor->name, edit->edit_tensor);
     name_of(tensor->name, name, sizeof name);
     bool reshaped = changed && edit->new_n_dims > 0;
     rr_gw_tensor(writer, changed && edit->new_name != NULL ? edit->new_name : name,
-                 reshaped ? edit->new_n_dims : tensor->n_dims, reshaped ? edit->new_dims : tensor->dims,
-                 changed && edit->change_type ? edit->new_type : tensor->type, tensor->data, (size_t)tensor->bytes);
+        reshaped ? edit->new_n_dims : tensor->n_dims, reshaped ? edit->new_dims : tensor->dims,
+        changed && edit->change_type ? edit->new_type : tensor->type, tensor->data,
+        (size_t)tensor->bytes);
 }
 
 rr_status rr_gguf_edited(const rr_buf *file, const rr_gguf_edit *edit, rr_buf *out, rr_diag *diag) {

@@ -7,8 +7,8 @@
 /* Zero-initialise; NULL = leave alone. */
 typedef struct rr_gguf_edit {
     const char *drop_key;
-    const char *set_key; /* replaced or added */
-    uint32_t set_type;   /* GGUF type number */
+    const char *set_key;  /* replaced or added */
+    uint32_t set_type;    /* GGUF type number */
     const void *set_body; /* what stands behind the type in the file */
     size_t set_bytes;
     const char *drop_tensor;

@@ -16,8 +16,10 @@ static bool can_read(const char *path) {
 bool rr_real_model_path(rr_buf *out) {
     const char *env = getenv("REARANK_TEST_MODEL");
     if (env != NULL && env[0] != '\0') {
-        rr_buf_text(out, env); /* taken even when it cannot be opened: the test then fails and says why */
+        /* taken even when it cannot be opened: the test then fails and says why */
+        rr_buf_text(out, env);
         return true;
     }
-    return rr_cache_path("models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", out, NULL) == RR_OK && can_read(out->data);
+    return rr_cache_path("models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", out, NULL) == RR_OK &&
+        can_read(out->data);
 }

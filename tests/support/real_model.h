@@ -4,8 +4,8 @@
 
 #include "runtime/base/memory.h"
 
-/* Writes the path of the model: $REARANK_TEST_MODEL, else the default model of the cache folder. false when there is
- * none; such a test exits with 77 and says "set REARANK_TEST_MODEL". */
+/* Writes the path of the model: $REARANK_TEST_MODEL, else the default model of the cache folder.
+ * false when there is none; such a test exits with 77 and says "set REARANK_TEST_MODEL". */
 bool rr_real_model_path(rr_buf *out);
 
 #endif

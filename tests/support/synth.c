@@ -33,14 +33,16 @@ typedef struct builder {
 } builder;
 
 /* n / divisor + base for all values of a matrix in the type asked for. */
-static void add(builder *b, const char *name, rr_qtype type, uint32_t rows, uint32_t cols, float divisor, float base) {
+static void add(builder *b, const char *name, rr_qtype type, uint32_t rows, uint32_t cols,
+    float divisor, float base) {
     const rr_qtype_info *info = rr_qtype_get((uint32_t)type);
     if (b->status != RR_OK) {
         return;
     }
     if (info == NULL || rows == 0 || cols == 0 || cols % info->block_weights != 0) {
-        b->status = rr_fail(b->diag, RR_E_INPUT, "synthetic %s: type %u cannot hold %u rows of %u columns", name,
-                            (unsigned)type, rows, cols);
+        b->status =
+            rr_fail(b->diag, RR_E_INPUT, "synthetic %s: type %u cannot hold %u rows of %u columns",
+                name, (unsigned)type, rows, cols);
         return;
     }
     size_t row_bytes = (size_t)(cols / info->block_weights) * info->block_bytes;
@@ -57,7 +59,8 @@ static void add(builder *b, const char *name, rr_qtype type, uint32_t rows, uint
             rr_blocks_quantize(type, row, cols, data + r * row_bytes);
         }
         uint64_t dims[2] = {cols, rows};
-        rr_gw_tensor(&b->writer, name, rows == 1 ? 1 : 2, dims, (uint32_t)type, data, rows * row_bytes);
+        rr_gw_tensor(
+            &b->writer, name, rows == 1 ? 1 : 2, dims, (uint32_t)type, data, rows * row_bytes);
     }
     free(data);
     free(row);
@@ -73,7 +76,8 @@ static float matrix_divisor(uint32_t cols, uint64_t gain) {
     return divisor;
 }
 
-static void add_matrix(builder *b, const char *name, rr_qtype type, uint32_t rows, uint32_t cols, uint64_t gain) {
+static void add_matrix(
+    builder *b, const char *name, rr_qtype type, uint32_t rows, uint32_t cols, uint64_t gain) {
     add(b, name, type, rows, cols, matrix_divisor(cols, gain), 0.0f);
 }
 
@@ -107,17 +111,18 @@ static void add_layer(builder *b, uint32_t layer) {
 
 /* Each merge makes a token from two earlier ones. */
 #define SPACE "\xC4\xA0" /* U+0120 stands for a space */
-static const char *const merges[RR_SYNTH_N_MERGES] = {
-    SPACE " t", "h e",  "i n",       "r e",        "o n",  SPACE "t he", "e r",  SPACE " a",
-    "s t",      "n d",  "a t",       SPACE "a nd", "in g", "e n",        SPACE " [", "o u",
-    SPACE " o", "a n",  SPACE " >",  SPACE "o f",  "t h",  "e s",        "es s", SPACE " s"};
+static const char *const merges[RR_SYNTH_N_MERGES] = {SPACE " t", "h e", "i n", "r e", "o n",
+    SPACE "t he", "e r", SPACE " a", "s t", "n d", "a t", SPACE "a nd", "in g", "e n", SPACE " [",
+    "o u", SPACE " o", "a n", SPACE " >", SPACE "o f", "t h", "e s", "es s", SPACE " s"};
 
-/* GPT-2's printable stand-in of a byte. Ids 0…187 are the bytes that print as they are, 188…255 the others. */
+/* GPT-2's printable stand-in of a byte. Ids 0…187 are the bytes that print as they are, 188…255 the
+ * others. */
 static uint32_t byte_order(uint8_t order[256]) {
     uint32_t n = 0;
     for (int pass = 0; pass < 2; pass++) {
         for (int byte = 0; byte < 256; byte++) {
-            bool prints = (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xFF && byte != 0xAD);
+            bool prints =
+                (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xFF && byte != 0xAD);
             if (prints == (pass == 0)) {
                 order[n++] = (uint8_t)byte;
             }
@@ -146,7 +151,7 @@ static void add_vocabulary(builder *b) {
             uint32_t code = i < 188 ? order[i] : 256 + (i - 188);
             bool ascii = code < 0x80;
             snprintf(to, ROOM, "%c%c", ascii ? (int)code : (int)(0xC0 | code >> 6),
-                     ascii ? 0 : (int)(0x80 | (code & 63)));
+                ascii ? 0 : (int)(0x80 | (code & 63)));
         } else if (i < 256 + RR_SYNTH_N_MERGES) {
             const char *merge = merges[i - 256], *space = strchr(merge, ' ');
             snprintf(to, ROOM, "%.*s%s", (int)(space - merge), merge, space + 1);
@@ -196,8 +201,9 @@ rr_status rr_synth_build(const rr_synth *params, rr_buf *out, rr_diag *diag) {
     rr_synth *p = &b.p;
     fill_defaults(p);
     if (p->with_vocabulary && p->n_vocab < RR_SYNTH_MIN_VOCAB) {
-        return rr_fail(diag, RR_E_INPUT, "synthetic vocabulary: %u tokens asked for, at least %d needed", p->n_vocab,
-                       RR_SYNTH_MIN_VOCAB);
+        return rr_fail(diag, RR_E_INPUT,
+            "synthetic vocabulary: %u tokens asked for, at least %d needed", p->n_vocab,
+            RR_SYNTH_MIN_VOCAB);
     }
     b.writer.alignment = p->alignment;
     rr_gw_string(&b.writer, "general.architecture", "qwen2");
@@ -232,9 +238,9 @@ rr_status rr_synth_build(const rr_synth *params, rr_buf *out, rr_diag *diag) {
         add_matrix(&b, "output.weight", p->output, p->n_vocab, p->d_model, 4);
     }
     rr_status written = rr_gw_finish(&b.writer, out);
-    return b.status != RR_OK    ? b.status
-           : written != RR_OK ? rr_fail(diag, written, "synthetic model: out of memory")
-                              : RR_OK;
+    return b.status != RR_OK ? b.status
+        : written != RR_OK   ? rr_fail(diag, written, "synthetic model: out of memory")
+                             : RR_OK;
 }
 
 rr_status rr_synth_write(const rr_synth *params, const char *path, rr_diag *diag) {

@@ -79,7 +79,8 @@ int main(void) {
         {the_second_time, RR_EXIT_INTERRUPTED, hint},
         {once_in_the_work, 0, ""},
         {taken_back, RR_EXIT_INTERRUPTED, ""},
-        {nothing_kept, 0, "rearank: nothing is kept: with --output FILE or --journal FILE a run that was stopped goes on with --resume\n"},
+        {nothing_kept, 0,
+            "rearank: nothing is kept: with --output FILE or --journal FILE a run that was stopped goes on with --resume\n"},
         {one_query, 0, ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

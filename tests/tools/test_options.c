@@ -1,4 +1,5 @@
-/* The option parser, exit codes and suggestions of the program. Usage errors print to standard error: that is theirs. */
+/* The option parser, exit codes and suggestions of the program. Usage errors print to standard
+ * error: that is theirs. */
 #include "tests/check.h"
 #include "tools/cli.h"
 
@@ -18,24 +19,52 @@ static rr_cli_args args;
 static char words[16][64];
 static char *argv[17];
 
-/* Parses the words of `line` (separated by one blank) with options of every kind; at most two operands. */
+/* Parses the words of `line` (separated by one blank) with options of every kind; at most two
+ * operands. */
 static int parse(const char *line) {
     static const char *const choices[] = {"table", "json", NULL};
     const rr_opt options[] = {
         {.name = "flag", .letter = 'f', .kind = RR_OPT_FLAG, .target = &got.flag, .help = "a flag"},
-        {.name = "other", .letter = 'o', .kind = RR_OPT_FLAG, .target = &got.other, .help = "another"},
+        {.name = "other",
+            .letter = 'o',
+            .kind = RR_OPT_FLAG,
+            .target = &got.other,
+            .help = "another"},
         {.name = "int", .letter = 'i', .kind = RR_OPT_INT, .target = &got.i, .help = "a number"},
-        {.name = "window", .letter = 'w', .kind = RR_OPT_U32, .target = &got.u32, .help = "a count", .min = 2, .max = 64},
+        {.name = "window",
+            .letter = 'w',
+            .kind = RR_OPT_U32,
+            .target = &got.u32,
+            .help = "a count",
+            .min = 2,
+            .max = 64},
     };
     const rr_opt more[] = {
         {.name = "seed", .kind = RR_OPT_U64, .target = &got.u64, .help = "a seed"},
         {.name = "memory", .kind = RR_OPT_SIZE, .target = &got.size, .help = "bytes"},
-        {.name = "temperature", .letter = 't', .kind = RR_OPT_FLOAT, .target = &got.f, .help = "heat", .min = 0, .max = 2},
-        {.name = "query", .letter = 'q', .kind = RR_OPT_TEXT, .target = &got.text, .help = "text", .value = "TEXT"},
-        {.name = "format", .kind = RR_OPT_CHOICE, .target = &got.choice, .help = "form", .choices = choices},
+        {.name = "temperature",
+            .letter = 't',
+            .kind = RR_OPT_FLOAT,
+            .target = &got.f,
+            .help = "heat",
+            .min = 0,
+            .max = 2},
+        {.name = "query",
+            .letter = 'q',
+            .kind = RR_OPT_TEXT,
+            .target = &got.text,
+            .help = "text",
+            .value = "TEXT"},
+        {.name = "format",
+            .kind = RR_OPT_CHOICE,
+            .target = &got.choice,
+            .help = "form",
+            .choices = choices},
         {.name = "docs", .letter = 'd', .kind = RR_OPT_LIST, .target = &got.list, .help = "many"},
     };
-    const rr_cli_spec spec = {.synopsis = "[FILE…]", .max_args = 2, .groups = {rr_cli_options(options), rr_cli_options(more)}};
+    const rr_cli_spec spec = {.synopsis = "[FILE…]",
+        .max_args = 2,
+        .groups = {rr_cli_options(options), rr_cli_options(more)}};
     memset(&got, 0, sizeof got);
     int argc = 0;
     snprintf(words[argc++], sizeof words[0], "verb");
@@ -62,7 +91,8 @@ static void check_forms(void) {
     CHECK(args.n == 0 && !got.flag && got.text == NULL);
     CHECK_INT(parse("--query=a=b --int -5 -w20 -t 0.5 --format json --flag one -"), RR_CLI_GO_ON);
     CHECK_TEXT(got.text, "a=b");
-    CHECK(got.i == -5 && got.u32 == 20 && got.f == 0.5f && got.choice == 1 && got.flag && !got.other);
+    CHECK(
+        got.i == -5 && got.u32 == 20 && got.f == 0.5f && got.choice == 1 && got.flag && !got.other);
     CHECK(args.n == 2);
     CHECK_TEXT(args.items[0], "one");
     CHECK_TEXT(args.items[1], "-");
@@ -75,7 +105,8 @@ static void check_forms(void) {
     CHECK_TEXT(got.list.items[2], "c");
     CHECK_INT(parse("-q a -q b"), RR_CLI_GO_ON);
     CHECK_TEXT(got.text, "b");
-    CHECK_INT(parse("-q --flag -- --query"), RR_CLI_GO_ON); /* a value may look like an option; after -- nothing is one */
+    /* a value may look like an option; after -- nothing is one */
+    CHECK_INT(parse("-q --flag -- --query"), RR_CLI_GO_ON);
     CHECK_TEXT(got.text, "--flag");
     CHECK(!got.flag && args.n == 1);
     CHECK_TEXT(args.items[0], "--query");
@@ -93,11 +124,28 @@ static void check_numbers(void) {
     CHECK_INT(parse("--memory 7 --int -9223372036854775808"), RR_CLI_GO_ON);
     CHECK(got.size == 7 && got.i == INT64_MIN);
     static const char *const wrong[] = {
-        "--seed 18446744073709551616", "--seed -1",          "--seed 1x",        "--seed=",         "--window 1",
-        "--window 65",                 "--window 2K",        "--window 1e1",     "--memory 1T",     "--memory 1Kx",
-        "--memory 99999999999G",       "--memory M",         "--int 1.5",        "--int x",         "--int 9223372036854775808",
-        "--temperature 2.1",           "--temperature -0.1", "--temperature nan", "--temperature x", "--temperature 1e99",
-        "--temperature inf",           "--window 4294967298",
+        "--seed 18446744073709551616",
+        "--seed -1",
+        "--seed 1x",
+        "--seed=",
+        "--window 1",
+        "--window 65",
+        "--window 2K",
+        "--window 1e1",
+        "--memory 1T",
+        "--memory 1Kx",
+        "--memory 99999999999G",
+        "--memory M",
+        "--int 1.5",
+        "--int x",
+        "--int 9223372036854775808",
+        "--temperature 2.1",
+        "--temperature -0.1",
+        "--temperature nan",
+        "--temperature x",
+        "--temperature 1e99",
+        "--temperature inf",
+        "--window 4294967298",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         check_refused(wrong[i]);
@@ -120,8 +168,10 @@ static void check_refusals(void) {
 
 static void check_many(void) {
     rr_cli_list list = {0};
-    const rr_opt options[] = {{.name = "doc", .kind = RR_OPT_LIST, .target = &list, .help = "many"}};
-    const rr_cli_spec spec = {.synopsis = "", .min_args = 1, .max_args = 1, .groups = {rr_cli_options(options)}};
+    const rr_opt options[] = {
+        {.name = "doc", .kind = RR_OPT_LIST, .target = &list, .help = "many"}};
+    const rr_cli_spec spec = {
+        .synopsis = "", .min_args = 1, .max_args = 1, .groups = {rr_cli_options(options)}};
     static char verb[] = "verb", word[] = "--doc=x";
     static char *many[300];
     for (int i = 0; i < 300; i++) {
@@ -147,10 +197,16 @@ static void check_nearest(void) {
 }
 
 static void check_codes(void) {
-    static const int expected[RR_STATUS_COUNT] = {[RR_OK] = 0,       [RR_E_USAGE] = 2,  [RR_E_INPUT] = 2,
-                                                  [RR_E_IO] = 1,     [RR_E_MEMORY] = 1, [RR_E_DEVICE] = 1,
-                                                  [RR_E_UNSUPPORTED] = 2, [RR_E_CANCELLED] = 130, [RR_E_INTERNAL] = 1,
-                                                  [RR_E_DEADLINE] = 1};
+    static const int expected[RR_STATUS_COUNT] = {[RR_OK] = 0,
+        [RR_E_USAGE] = 2,
+        [RR_E_INPUT] = 2,
+        [RR_E_IO] = 1,
+        [RR_E_MEMORY] = 1,
+        [RR_E_DEVICE] = 1,
+        [RR_E_UNSUPPORTED] = 2,
+        [RR_E_CANCELLED] = 130,
+        [RR_E_INTERNAL] = 1,
+        [RR_E_DEADLINE] = 1};
     for (int s = 0; s < RR_STATUS_COUNT; s++) {
         CHECK_INT(rr_cli_exit_code((rr_status)s), expected[s]);
     }

@@ -24,20 +24,23 @@ static void check_size(const char *shape, const char *type, double millions, dou
     double parameters = 0.0, bytes = 0.0;
     for (size_t i = 0; rr_synthetic_tensor_at(shape_of(shape), type_of(type), i, &t); i++) {
         const rr_qtype_info *info = rr_qtype_get((uint32_t)t.type);
-        CHECK_MSG(t.cols % info->block_weights == 0, "%s %s: %s of %u columns as %s", shape, type, t.name, t.cols, info->name);
+        CHECK_MSG(t.cols % info->block_weights == 0, "%s %s: %s of %u columns as %s", shape, type,
+            t.name, t.cols, info->name);
         parameters += (double)t.rows * t.cols;
         bytes += (double)t.rows * t.cols / info->block_weights * info->block_bytes;
     }
-    CHECK_MSG(parameters / 1e6 > millions - 0.5 && parameters / 1e6 < millions + 0.5, "%s: %.1f million parameters, expected %.0f",
-              shape, parameters / 1e6, millions);
-    CHECK_MSG(bytes / 1073741824 > gib - 0.005 && bytes / 1073741824 < gib + 0.005, "%s %s: %.3f GiB, expected %.2f", shape,
-              type, bytes / 1073741824, gib);
+    CHECK_MSG(parameters / 1e6 > millions - 0.5 && parameters / 1e6 < millions + 0.5,
+        "%s: %.1f million parameters, expected %.0f", shape, parameters / 1e6, millions);
+    CHECK_MSG(bytes / 1073741824 > gib - 0.005 && bytes / 1073741824 < gib + 0.005,
+        "%s %s: %.3f GiB, expected %.2f", shape, type, bytes / 1073741824, gib);
 }
 
-static void check_tensor(const char *shape, const char *type, const char *name, const char *expected) {
+static void check_tensor(
+    const char *shape, const char *type, const char *name, const char *expected) {
     rr_synthetic_tensor t;
     size_t i = 0;
-    while (rr_synthetic_tensor_at(shape_of(shape), type_of(type), i, &t) && strcmp(t.name, name) != 0) {
+    while (rr_synthetic_tensor_at(shape_of(shape), type_of(type), i, &t) &&
+        strcmp(t.name, name) != 0) {
         i++;
     }
     CHECK_MSG(strcmp(t.name, name) == 0, "%s %s: no tensor %s", shape, type, name);

@@ -7,8 +7,8 @@ static void check_mask(uint32_t caps, const char *mask, uint32_t expected) {
     rr_diag diag = {0};
     uint32_t found = 0xdeadu;
     CHECK_OK(rr_caps_mask(caps, mask, &found, &diag), diag);
-    CHECK_MSG(found == expected, "mask \"%s\" of 0x%x: found 0x%x, expected 0x%x", mask != NULL ? mask : "NULL", caps,
-              found, expected);
+    CHECK_MSG(found == expected, "mask \"%s\" of 0x%x: found 0x%x, expected 0x%x",
+        mask != NULL ? mask : "NULL", caps, found, expected);
 }
 
 static void check_bad_mask(const char *mask, const char *says) {
@@ -45,10 +45,12 @@ static void test_masks(void) {
 }
 
 static void check_lift(const char *mask, rr_status status, uint32_t caps, uint32_t lifted) {
-    rr_device_info info = {.caps_reported = RR_CAP_COOP | RR_CAP_DOT | RR_CAP_CPU, .caps = RR_CAP_CPU | RR_CAP_DOT};
+    rr_device_info info = {
+        .caps_reported = RR_CAP_COOP | RR_CAP_DOT | RR_CAP_CPU, .caps = RR_CAP_CPU | RR_CAP_DOT};
     rr_diag diag = {0};
     CHECK_INT(rr_caps_lift(&info, mask, &diag), status);
-    CHECK_MSG(info.caps == caps && info.lifted == lifted, "\"%s\": caps 0x%x, lifted 0x%x", mask, info.caps, info.lifted);
+    CHECK_MSG(info.caps == caps && info.lifted == lifted, "\"%s\": caps 0x%x, lifted 0x%x", mask,
+        info.caps, info.lifted);
 }
 
 static void test_lifts(void) {
@@ -85,9 +87,11 @@ static void check_quirks(rr_device_info info, const char *what, uint32_t taken) 
     CHECK_MSG(info.caps == expected, "%s: caps 0x%x, expected 0x%x", what, info.caps, expected);
     bool silent = (info.caps_reported & taken) == 0;
     CHECK_MSG((info.quirks[0] == '\0') == silent, "%s: quirks \"%s\"", what, info.quirks);
-    CHECK_MSG(strlen(info.quirks) + 1 < sizeof info.quirks, "%s: the text of the quirks is cut", what);
+    CHECK_MSG(
+        strlen(info.quirks) + 1 < sizeof info.quirks, "%s: the text of the quirks is cut", what);
     bool asks = taken == 0 || info.type == RR_DEVICE_CPU;
-    CHECK_MSG(rr_quirks_can_list_coop(&info) == asks, "%s: the probe %s for sizes of matrices", what, asks ? "does not ask" : "asks");
+    CHECK_MSG(rr_quirks_can_list_coop(&info) == asks, "%s: the probe %s for sizes of matrices",
+        what, asks ? "does not ask" : "asks");
 }
 
 static uint32_t mesa(uint32_t major, uint32_t minor, uint32_t patch) {
@@ -136,14 +140,16 @@ static void test_widen(void) {
     static const struct {
         const char *driver;
         bool bears;
-    } cases[] = {{"Mesa 22.3.6 (LLVM 15.0.6)", true}, {"Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6)", true}, {"Mesa 25.0.0-devel", true},
-                 {"Mesa 25.1.0 (LLVM 20.1.2)", false}, {"Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)", false},
-                 {"Mesa 26.2.6-1 (LLVM 22.1.8)", false}, {"Mesa 250.0.0", false}, {"Mesa", false}, {"", false}};
+    } cases[] = {{"Mesa 22.3.6 (LLVM 15.0.6)", true}, {"Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6)", true},
+        {"Mesa 25.0.0-devel", true}, {"Mesa 25.1.0 (LLVM 20.1.2)", false},
+        {"Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)", false}, {"Mesa 26.2.6-1 (LLVM 22.1.8)", false},
+        {"Mesa 250.0.0", false}, {"Mesa", false}, {"", false}};
     rr_device_info software = recorded("llvmpipe-25.0.7");
     const bool has_registers = rr_quirks_can_widen(&software);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         snprintf(software.driver_info, sizeof software.driver_info, "%s", cases[i].driver);
-        CHECK_MSG(rr_quirks_can_widen(&software) == (has_registers && cases[i].bears), "%s", cases[i].driver);
+        CHECK_MSG(rr_quirks_can_widen(&software) == (has_registers && cases[i].bears), "%s",
+            cases[i].driver);
     }
     rr_device_info other = recorded("swiftshader");
     CHECK(!rr_quirks_can_widen(&other));
@@ -154,34 +160,63 @@ static void test_widen(void) {
 /* Every recorded device: its caps are what the table of today makes of what it reported. */
 static void test_recorded(void) {
     static const char *const names[] = {
-        "amd-polaris10", "amd-vega10", "amd-navi10", "amd-navi21", "amd-navi31", "amd-vangogh", "amd-raphael_mendocino",
-        "amd-renoir", "amd-gfx1150", "amd-gfx1200", "amd-gfx1201", "intel-tgl", "intel-adl", "intel-dg2", "intel-mtl", "intel-lnl",
-        "intel-bmg", "nvk-tu102", "nvk-ga102", "amd-rdna4", "intel-ptl", "nvk-tu102-mesa26", "nvk-ga102-mesa26", "llvmpipe-22.3.6",
-        "llvmpipe-25.0.7", "swiftshader",
+        "amd-polaris10",
+        "amd-vega10",
+        "amd-navi10",
+        "amd-navi21",
+        "amd-navi31",
+        "amd-vangogh",
+        "amd-raphael_mendocino",
+        "amd-renoir",
+        "amd-gfx1150",
+        "amd-gfx1200",
+        "amd-gfx1201",
+        "intel-tgl",
+        "intel-adl",
+        "intel-dg2",
+        "intel-mtl",
+        "intel-lnl",
+        "intel-bmg",
+        "nvk-tu102",
+        "nvk-ga102",
+        "amd-rdna4",
+        "intel-ptl",
+        "nvk-tu102-mesa26",
+        "nvk-ga102-mesa26",
+        "llvmpipe-22.3.6",
+        "llvmpipe-25.0.7",
+        "swiftshader",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         rr_device_info info = recorded(names[i]);
         const rr_device_info before = info;
         rr_quirks_apply(&info);
-        CHECK_MSG(info.caps == before.caps, "%s: caps 0x%x, recorded 0x%x", names[i], info.caps, before.caps);
-        CHECK_MSG(strcmp(info.quirks, before.quirks) == 0, "%s: quirks \"%s\", recorded \"%s\"", names[i], info.quirks,
-                  before.quirks);
-        CHECK_MSG(info.usable == (info.reason[0] == '\0'), "%s: reason \"%s\"", names[i], info.reason);
-        CHECK_MSG(!info.usable || (info.budget_bytes > 0 && info.budget_bytes <= info.device_memory_bytes),
-                  "%s: budget", names[i]);
-        CHECK_MSG(((info.caps & RR_CAP_CPU) != 0) == (info.type == RR_DEVICE_CPU), "%s: cpu", names[i]);
-        CHECK_MSG((info.caps_reported & RR_CAP_COOP) == 0 || info.coop_f16.n > 0 || info.quirks[0] != '\0',
-                  "%s: cooperative matrices of no shape", names[i]);
-        CHECK_MSG(info.subgroup_size_min <= info.subgroup_size && info.subgroup_size <= info.subgroup_size_max,
-                  "%s: subgroup sizes", names[i]);
+        CHECK_MSG(info.caps == before.caps, "%s: caps 0x%x, recorded 0x%x", names[i], info.caps,
+            before.caps);
+        CHECK_MSG(strcmp(info.quirks, before.quirks) == 0, "%s: quirks \"%s\", recorded \"%s\"",
+            names[i], info.quirks, before.quirks);
+        CHECK_MSG(
+            info.usable == (info.reason[0] == '\0'), "%s: reason \"%s\"", names[i], info.reason);
+        CHECK_MSG(!info.usable ||
+                (info.budget_bytes > 0 && info.budget_bytes <= info.device_memory_bytes),
+            "%s: budget", names[i]);
+        CHECK_MSG(
+            ((info.caps & RR_CAP_CPU) != 0) == (info.type == RR_DEVICE_CPU), "%s: cpu", names[i]);
+        CHECK_MSG((info.caps_reported & RR_CAP_COOP) == 0 || info.coop_f16.n > 0 ||
+                info.quirks[0] != '\0',
+            "%s: cooperative matrices of no shape", names[i]);
+        CHECK_MSG(info.subgroup_size_min <= info.subgroup_size &&
+                info.subgroup_size <= info.subgroup_size_max,
+            "%s: subgroup sizes", names[i]);
     }
 }
 
 static void check_shape(const rr_coop_shapes *shapes, const char *what, rr_coop_shape expected) {
     const rr_coop_shape found = shapes->at[0];
-    CHECK_MSG(shapes->n == 1 && found.m == expected.m && found.n == expected.n && found.k == expected.k,
-              "%s: %u shapes, the first %u×%u×%u, expected %u×%u×%u", what, shapes->n, found.m, found.n, found.k,
-              expected.m, expected.n, expected.k);
+    CHECK_MSG(
+        shapes->n == 1 && found.m == expected.m && found.n == expected.n && found.k == expected.k,
+        "%s: %u shapes, the first %u×%u×%u, expected %u×%u×%u", what, shapes->n, found.m, found.n,
+        found.k, expected.m, expected.n, expected.k);
 }
 
 /* Every maker's matrices have their own size: what drivers listed. */
@@ -190,11 +225,16 @@ static void test_shapes(void) {
         const char *name;
         rr_coop_shape f16, int8; /* k = 0: none */
     } rows[] = {
-        {"amd-navi31", {16, 16, 16}, {16, 16, 16}}, {"amd-gfx1150", {16, 16, 16}, {16, 16, 16}},
-        {"intel-dg2", {8, 8, 16}, {8, 8, 32}},      {"intel-lnl", {8, 16, 16}, {8, 16, 32}},
-        {"intel-bmg", {8, 16, 16}, {8, 16, 32}},    {"amd-navi21", {0}, {0}},
-        {"intel-tgl", {0}, {0}},                    {"nvk-ga102", {0}, {0}},
-        {"amd-rdna4", {16, 16, 16}, {16, 16, 16}},  {"intel-ptl", {8, 16, 16}, {8, 16, 32}},
+        {"amd-navi31", {16, 16, 16}, {16, 16, 16}},
+        {"amd-gfx1150", {16, 16, 16}, {16, 16, 16}},
+        {"intel-dg2", {8, 8, 16}, {8, 8, 32}},
+        {"intel-lnl", {8, 16, 16}, {8, 16, 32}},
+        {"intel-bmg", {8, 16, 16}, {8, 16, 32}},
+        {"amd-navi21", {0}, {0}},
+        {"intel-tgl", {0}, {0}},
+        {"nvk-ga102", {0}, {0}},
+        {"amd-rdna4", {16, 16, 16}, {16, 16, 16}},
+        {"intel-ptl", {8, 16, 16}, {8, 16, 32}},
         {"llvmpipe-25.0.7", {0}, {0}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -1,6 +1,7 @@
-/* An open device: memory, staging, kernels, barriers, copies, timestamps, timeouts, the pipeline cache on disk.
- * Runs on the device that rr_vk_pick gives, with validation where the layer is installed; any message fails.
- * `test_device --walk` checks no computed result: for pretended devices that execute nothing. */
+/* An open device: memory, staging, kernels, barriers, copies, timestamps, timeouts, the pipeline
+ * cache on disk. Runs on the device that rr_vk_pick gives, with validation where the layer is
+ * installed; any message fails. `test_device --walk` checks no computed result: for pretended
+ * devices that execute nothing. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -36,7 +37,11 @@ static rr_vk_kernel *mix_kernel(rr_vk_device *device, uint32_t group) {
     rr_vk_kernel *kernel = NULL;
     const uint32_t spec[] = {group, FACTOR};
     const rr_vk_kernel_params params = {
-        .label = "mix", .spirv = mix_spirv, .spirv_bytes = sizeof mix_spirv, .spec = spec, .n_spec = 2,
+        .label = "mix",
+        .spirv = mix_spirv,
+        .spirv_bytes = sizeof mix_spirv,
+        .spec = spec,
+        .n_spec = 2,
         .push_bytes = 28,
     };
     CHECK_OK(rr_vk_kernel_create(device, &params, &kernel, &diag), diag);
@@ -54,8 +59,10 @@ static rr_vk_buffer buffer_of(rr_vk_device *device, rr_vk_memory kind, uint64_t 
     return buffer;
 }
 
-/* Up and down again with the canaries beside the range untouched; `staged` hides the mapping, as on a discrete card. */
-static void check_transfer(rr_vk_device *device, rr_vk_memory kind, uint64_t bytes, uint64_t offset, bool staged) {
+/* Up and down again with the canaries beside the range untouched; `staged` hides the mapping, as on
+ * a discrete card. */
+static void check_transfer(
+    rr_vk_device *device, rr_vk_memory kind, uint64_t bytes, uint64_t offset, bool staged) {
     rr_diag diag = {0};
     const uint64_t whole = offset + bytes + 5;
     rr_vk_buffer buffer = buffer_of(device, kind, whole);
@@ -73,8 +80,9 @@ static void check_transfer(rr_vk_device *device, rr_vk_memory kind, uint64_t byt
     }
     CHECK_OK(rr_vk_upload(device, &view, offset, up + offset, bytes, &diag), diag);
     CHECK_OK(rr_vk_download(device, &view, 0, down, whole, &diag), diag);
-    CHECK_MSG(walking || memcmp(up, down, whole) == 0, "kind %d, %llu bytes at %llu, staged %d: not the same back",
-              (int)kind, (unsigned long long)bytes, (unsigned long long)offset, staged);
+    CHECK_MSG(walking || memcmp(up, down, whole) == 0,
+        "kind %d, %llu bytes at %llu, staged %d: not the same back", (int)kind,
+        (unsigned long long)bytes, (unsigned long long)offset, staged);
     CHECK_INT(rr_vk_upload(device, &view, whole, up, 1, &diag), RR_E_USAGE);
     CHECK_INT(rr_vk_download(device, &view, UINT64_MAX, down, 2, &diag), RR_E_USAGE);
     CHECK_OK(rr_vk_upload(device, &view, whole, up, 0, &diag), diag);
@@ -113,7 +121,8 @@ static void check_filling(rr_vk_device *device, uint64_t bytes, bool staged) {
     for (uint64_t i = 0; i < bytes; i++) {
         up[i] = pattern(i);
     }
-    filling whole = {.from = up, .fails_at = UINT64_MAX}, broken = {.from = up, .fails_at = parts ? 32 << 20 : 0};
+    filling whole = {.from = up, .fails_at = UINT64_MAX},
+            broken = {.from = up, .fails_at = parts ? 32 << 20 : 0};
     CHECK_OK(rr_vk_upload_from(device, &view, 0, bytes, fill, &whole, &diag), diag);
     CHECK_INT(whole.expected, bytes);
     CHECK_INT(whole.most, parts ? 16 << 20 : bytes);
@@ -146,25 +155,30 @@ static void test_memory_limits(rr_vk_device *device) {
     rr_diag diag = {0};
     rr_vk_buffer buffer = {.bytes = 99};
     const rr_device_info *info = rr_vk_info(device);
-    CHECK_INT(rr_vk_buffer_create(device, RR_VK_MEMORY_DEVICE, info->max_allocation_bytes + 1, "huge", &buffer, &diag),
-              RR_E_MEMORY);
+    CHECK_INT(rr_vk_buffer_create(device, RR_VK_MEMORY_DEVICE, info->max_allocation_bytes + 1,
+                  "huge", &buffer, &diag),
+        RR_E_MEMORY);
     CHECK_MSG(strstr(diag.text, "huge") != NULL, "\"%s\" does not name the buffer", diag.text);
-    CHECK_INT(rr_vk_buffer_create(device, RR_VK_MEMORY_DEVICE, UINT64_MAX, "huge", &buffer, &diag), RR_E_MEMORY);
-    CHECK_INT(rr_vk_buffer_create(device, RR_VK_MEMORY_DEVICE, 0, "none", &buffer, &diag), RR_E_USAGE);
+    CHECK_INT(rr_vk_buffer_create(device, RR_VK_MEMORY_DEVICE, UINT64_MAX, "huge", &buffer, &diag),
+        RR_E_MEMORY);
+    CHECK_INT(
+        rr_vk_buffer_create(device, RR_VK_MEMORY_DEVICE, 0, "none", &buffer, &diag), RR_E_USAGE);
     CHECK_INT(buffer.bytes, 99);
     CHECK(info->budget_bytes > 0 && info->budget_bytes <= info->device_memory_bytes);
     CHECK(rr_vk_budget_left(device) <= info->device_memory_bytes);
 
-    /* what is taken is counted until it is given back; where the budget is the machine's free memory that lags behind */
+    /* what is taken is counted until it is given back; where the budget is the machine's free
+     * memory that lags behind */
     const uint64_t bytes = 256u << 20;
-    bool lags = info->type == RR_DEVICE_CPU && info->budget_bytes != info->device_memory_bytes / 5 * 4;
+    bool lags =
+        info->type == RR_DEVICE_CPU && info->budget_bytes != info->device_memory_bytes / 5 * 4;
     if (!lags && rr_vk_budget_left(device) > 2 * bytes && bytes < info->max_allocation_bytes / 2) {
         buffer = buffer_of(device, RR_VK_MEMORY_DEVICE, bytes);
         uint64_t with = rr_vk_budget_left(device);
         rr_vk_buffer_destroy(device, &buffer);
         uint64_t after = rr_vk_budget_left(device);
-        CHECK_MSG(with + bytes / 4 < after, "budget %llu with the buffer, %llu without", (unsigned long long)with,
-                  (unsigned long long)after);
+        CHECK_MSG(with + bytes / 4 < after, "budget %llu with the buffer, %llu without",
+            (unsigned long long)with, (unsigned long long)after);
     }
 }
 
@@ -187,8 +201,8 @@ static void test_commands(rr_vk_device *device) {
     rr_vk_timestamp(commands, 1);
     rr_vk_copy(commands, &in, 0, &a, 0, N * 4);
     rr_vk_barrier(commands);
-    const mix_push steps[] = {
-        {a.address, b.address, N, ADD, 1}, {b.address, a.address, N, ADD, 2}, {a.address, b.address, N, ADD, 200}};
+    const mix_push steps[] = {{a.address, b.address, N, ADD, 1}, {b.address, a.address, N, ADD, 2},
+        {a.address, b.address, N, ADD, 200}};
     for (size_t i = 0; i < 3; i++) {
         rr_vk_dispatch(commands, kernel, &steps[i], rr_div_up(N, 64), 1, 1);
         rr_vk_barrier(commands);
@@ -214,9 +228,11 @@ static void test_commands(rr_vk_device *device) {
             n_wrong += results[i + 1] != expected;
         }
         CHECK_MSG(walking || n_wrong == 0, "run %u: %u of %d words are wrong", run, n_wrong, N - 1);
-        CHECK_MSG(walking || (results[0] == 0xeeeeeeeeu && results[1] == 0xeeeeeeeeu), "the copy wrote beside its range");
+        CHECK_MSG(walking || (results[0] == 0xeeeeeeeeu && results[1] == 0xeeeeeeeeu),
+            "the copy wrote beside its range");
     }
-    CHECK(walking || rr_vk_info(device)->timestamp_ns == 0.0f || rr_vk_elapsed_ns(commands, 1, 9) > 0);
+    CHECK(walking || rr_vk_info(device)->timestamp_ns == 0.0f ||
+        rr_vk_elapsed_ns(commands, 1, 9) > 0);
     CHECK_INT(rr_vk_elapsed_ns(commands, 1, 5), 0);
     CHECK_INT(rr_vk_elapsed_ns(commands, 1, 10), 0);
     CHECK_OK(rr_vk_begin(commands, &diag), diag);
@@ -241,7 +257,8 @@ static void test_two_lists(rr_vk_device *device) {
     rr_vk_commands *lists[2] = {NULL, NULL};
     CHECK_OK(rr_vk_upload(device, &a, 0, words, N * 4, &diag), diag);
     for (int i = 0; i < 2; i++) {
-        const mix_push push = {i == 0 ? a.address : b.address, i == 0 ? b.address : a.address, N, 5, 1};
+        const mix_push push = {
+            i == 0 ? a.address : b.address, i == 0 ? b.address : a.address, N, 5, 1};
         CHECK_OK(rr_vk_commands_create(device, &lists[i], &diag), diag);
         CHECK_OK(rr_vk_begin(lists[i], &diag), diag);
         rr_vk_dispatch(lists[i], kernel, &push, N / 256, 1, 1);
@@ -249,7 +266,8 @@ static void test_two_lists(rr_vk_device *device) {
     }
     CHECK_OK(rr_vk_wait(lists[1], 0, &diag), diag);
     CHECK_OK(rr_vk_download(device, &a, 0, words, N * 4, &diag), diag);
-    CHECK_MSG(walking || (words[0] == 20 && words[N - 1] == 20), "found %u and %u, expected 20", words[0], words[N - 1]);
+    CHECK_MSG(walking || (words[0] == 20 && words[N - 1] == 20), "found %u and %u, expected 20",
+        words[0], words[N - 1]);
     rr_vk_commands_destroy(device, &lists[0]); /* waits for it */
     rr_vk_commands_destroy(device, &lists[1]);
     rr_vk_buffer_destroy(device, &a);
@@ -284,7 +302,8 @@ static void test_bad_kernels(rr_vk_device *device) {
     rr_diag diag = {0};
     rr_vk_kernel *kernel = NULL;
     const uint32_t no_spirv[8] = {0x12345678u};
-    rr_vk_kernel_params params = {.label = "bad one", .spirv = no_spirv, .spirv_bytes = sizeof no_spirv};
+    rr_vk_kernel_params params = {
+        .label = "bad one", .spirv = no_spirv, .spirv_bytes = sizeof no_spirv};
     CHECK_INT(rr_vk_kernel_create(device, &params, &kernel, &diag), RR_E_INTERNAL);
     CHECK_MSG(strstr(diag.text, "bad one") != NULL, "\"%s\" does not name the kernel", diag.text);
     params.spirv = mix_spirv;
@@ -312,7 +331,10 @@ static void test_subgroups(rr_vk_device *device) {
         rr_vk_kernel *kernel = NULL;
         rr_vk_commands *commands = NULL;
         const rr_vk_kernel_params params = {
-            .label = "subgroup", .spirv = subgroup_spirv, .spirv_bytes = sizeof subgroup_spirv, .push_bytes = 8,
+            .label = "subgroup",
+            .spirv = subgroup_spirv,
+            .spirv_bytes = sizeof subgroup_spirv,
+            .push_bytes = 8,
             .subgroup_size = size,
         };
         CHECK_OK(rr_vk_kernel_create(device, &params, &kernel, &diag), diag);
@@ -333,7 +355,8 @@ static void test_subgroups(rr_vk_device *device) {
 }
 
 /* Pipeline cache: whether a file is taken, and that a new good one replaces what is not. */
-static void path_of_cache(const char *folder, const rr_device_info *info, char *out, size_t out_bytes) {
+static void path_of_cache(
+    const char *folder, const rr_device_info *info, char *out, size_t out_bytes) {
     int n = snprintf(out, out_bytes, "%s/pipelines/", folder);
     for (int i = 0; i < 16; i++) {
         n += snprintf(out + n, out_bytes - (size_t)n, "%02x", info->pipeline_cache_uuid[i]);
@@ -350,11 +373,13 @@ static bool use_cache(rr_vk_device *device, uint64_t hash) {
 }
 
 /* Whether a file of these bytes is taken; afterwards there must be a good one in any case. */
-static bool takes(rr_vk_device *device, const char *path, const void *data, size_t bytes, uint64_t hash) {
+static bool takes(
+    rr_vk_device *device, const char *path, const void *data, size_t bytes, uint64_t hash) {
     rr_diag diag = {0};
     CHECK_OK(rr_file_write_atomic(path, data, bytes, &diag), diag);
     bool taken = use_cache(device, hash);
-    CHECK_MSG(rr_vk_pipeline_cache_load(device, hash), "no good file stands there after %zu bytes", bytes);
+    CHECK_MSG(rr_vk_pipeline_cache_load(device, hash), "no good file stands there after %zu bytes",
+        bytes);
     return taken;
 }
 
@@ -372,7 +397,8 @@ static void test_damaged_caches(rr_vk_device *device, const char *path, rr_buf *
     CHECK_MSG(!takes(device, path, good->data, 0, 42), "an empty cache was taken");
     for (size_t at = 0; at < good->bytes; at += at < HEADER ? 1 : 1 + good->bytes / 13) {
         good->data[at] ^= 0x40;
-        CHECK_MSG(!takes(device, path, good->data, good->bytes, 42), "a cache damaged at %zu was taken", at);
+        CHECK_MSG(!takes(device, path, good->data, good->bytes, 42),
+            "a cache damaged at %zu was taken", at);
         good->data[at] ^= 0x40;
     }
 }
@@ -391,32 +417,40 @@ static void test_pipeline_cache(rr_vk_device *device) {
     CHECK(use_cache(device, 42));
     CHECK_INT(stat(path, &after), 0);
     /* a GPU's driver may give its data back in another form, then writing it again is right */
-    CHECK_MSG(rr_vk_info(device)->type != RR_DEVICE_CPU || before.st_ino == after.st_ino, "written again unchanged");
+    CHECK_MSG(rr_vk_info(device)->type != RR_DEVICE_CPU || before.st_ino == after.st_ino,
+        "written again unchanged");
     test_damaged_caches(device, path, &good);
     unlink(path);
     strrchr(path, '/')[0] = '\0';
     rmdir(path);
     CHECK_INT(rmdir(folder), 0);
-    setenv("REARANK_CACHE", "/dev/null/nowhere", 1); /* cannot be made, not even by root: only logged */
+    /* cannot be made, not even by root: only logged */
+    setenv("REARANK_CACHE", "/dev/null/nowhere", 1);
     CHECK(!use_cache(device, 42));
     rr_buf_destroy(&good);
 }
 
-/* Silence counts only if a fault is heard: a kernel whose push block is larger than its range must give a message. */
+/* Silence counts only if a fault is heard: a kernel whose push block is larger than its range must
+ * give a message. */
 static void test_validation_speaks(void) {
     rr_diag diag = {0};
     rr_vk_instance *instance = NULL;
     rr_vk_device *device = NULL;
     rr_vk_kernel *kernel = NULL;
     size_t index = 0;
-    CHECK_OK(rr_vk_instance_create(&(rr_vk_instance_params){.validation = true}, &instance, &diag), diag);
+    CHECK_OK(rr_vk_instance_create(&(rr_vk_instance_params){.validation = true}, &instance, &diag),
+        diag);
     if (instance == NULL) {
         return;
     }
-    CHECK_OK(rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), NULL, &index, &diag), diag);
+    CHECK_OK(rr_vk_pick(
+                 rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), NULL, &index, &diag),
+        diag);
     CHECK_OK(rr_vk_device_open(instance, index, 0, &device, &diag), diag);
-    const rr_vk_kernel_params params = {
-        .label = "too small a range", .spirv = mix_spirv, .spirv_bytes = sizeof mix_spirv, .push_bytes = 4};
+    const rr_vk_kernel_params params = {.label = "too small a range",
+        .spirv = mix_spirv,
+        .spirv_bytes = sizeof mix_spirv,
+        .push_bytes = 4};
     fprintf(stderr, "one validation message about push constants is wanted here:\n");
     (void)rr_vk_kernel_create(device, &params, &kernel, &diag);
     CHECK(rr_vk_n_validation_messages(instance) > 0);
@@ -429,11 +463,13 @@ static void test_open(rr_vk_instance *instance, size_t index) {
     rr_diag diag = {0};
     rr_vk_device *device = NULL;
     const rr_device_info *info = rr_vk_device_info_at(instance, index);
-    CHECK_INT(rr_vk_device_open(instance, rr_vk_n_devices(instance), 0, &device, &diag), RR_E_DEVICE);
+    CHECK_INT(
+        rr_vk_device_open(instance, rr_vk_n_devices(instance), 0, &device, &diag), RR_E_DEVICE);
     CHECK(rr_vk_device_info_at(instance, rr_vk_n_devices(instance)) == NULL);
     for (int bit = 0; bit < RR_CAP_COUNT; bit++) {
         if ((info->caps_reported >> bit & 1u) == 0) {
-            CHECK_INT(rr_vk_device_open(instance, index, 1u << bit, &device, &diag), RR_E_UNSUPPORTED);
+            CHECK_INT(
+                rr_vk_device_open(instance, index, 1u << bit, &device, &diag), RR_E_UNSUPPORTED);
             CHECK_MSG(strstr(diag.text, rr_cap_text((rr_cap_bit)bit)) != NULL, "\"%s\"", diag.text);
         }
     }
@@ -455,7 +491,8 @@ static void test_open(rr_vk_instance *instance, size_t index) {
     rr_vk_device_close(&second);
 }
 
-/* What the compiler says of a kernel, where the driver tells; a report is of what was compiled, not of a cache. */
+/* What the compiler says of a kernel, where the driver tells; a report is of what was compiled, not
+ * of a cache. */
 static void test_statistics(rr_vk_instance *instance, size_t index) {
     rr_diag diag = {0};
     rr_vk_device *device = NULL;
@@ -500,7 +537,8 @@ int main(int argc, char **argv) {
     walking = argc > 1 && strcmp(argv[1], "--walk") == 0;
     rr_diag diag = {0};
     rr_vk_instance *instance = NULL;
-    rr_status status = rr_vk_instance_create(&(rr_vk_instance_params){.validation = true}, &instance, &diag);
+    rr_status status =
+        rr_vk_instance_create(&(rr_vk_instance_params){.validation = true}, &instance, &diag);
     bool validated = status == RR_OK;
     if (status != RR_OK && strstr(diag.text, "validation") != NULL) {
         printf("without validation: %s\n", diag.text);
@@ -510,13 +548,15 @@ int main(int argc, char **argv) {
         CHECK_SKIP("%s", diag.text);
     }
     size_t index = 0;
-    if (rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), NULL, &index, &diag) != RR_OK) {
+    if (rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance), NULL, &index,
+            &diag) != RR_OK) {
         rr_vk_instance_destroy(&instance);
         CHECK_SKIP("%s", diag.text);
     }
     const rr_device_info *info = rr_vk_device_info_at(instance, index);
     printf("%s, %s\n", info->name, info->driver_info);
-    rr_vk_instance *plain = NULL; /* a later instance, without validation, leaves the one with it as it was */
+    /* a later instance, without validation, leaves the one with it as it was */
+    rr_vk_instance *plain = NULL;
     CHECK_OK(rr_vk_instance_create(NULL, &plain, &diag), diag);
     test_open(instance, index);
     test_statistics(instance, index);

@@ -1,4 +1,5 @@
-/* rr_vk_pick on made-up and recorded devices: order of types, index, UUID, names, and what the messages say. */
+/* rr_vk_pick on made-up and recorded devices: order of types, index, UUID, names, and what the
+ * messages say. */
 #include "tests/check.h"
 #include "tests/support/devices.h"
 
@@ -18,24 +19,29 @@ static void check_pick(const rr_device_info *devices, size_t n, const char *wish
     rr_diag diag = {0};
     size_t found = SIZE_MAX;
     CHECK_OK(rr_vk_pick(devices, n, wish, &found, &diag), diag);
-    CHECK_MSG(found == expected, "wish \"%s\": found %zu, expected %zu", wish != NULL ? wish : "NULL", found, expected);
+    CHECK_MSG(found == expected, "wish \"%s\": found %zu, expected %zu",
+        wish != NULL ? wish : "NULL", found, expected);
 }
 
-static void check_no_pick(const rr_device_info *devices, size_t n, const char *wish, rr_status expected, const char *says) {
+static void check_no_pick(const rr_device_info *devices, size_t n, const char *wish,
+    rr_status expected, const char *says) {
     rr_diag diag = {0};
     size_t found = 12345;
     rr_status status = rr_vk_pick(devices, n, wish, &found, &diag);
     CHECK_INT(status, expected);
     CHECK_INT(found, 12345);
-    CHECK_MSG(strstr(diag.text, says) != NULL, "wish \"%s\": \"%s\" does not say \"%s\"", wish != NULL ? wish : "NULL",
-              diag.text, says);
+    CHECK_MSG(strstr(diag.text, says) != NULL, "wish \"%s\": \"%s\" does not say \"%s\"",
+        wish != NULL ? wish : "NULL", diag.text, says);
 }
 
 static void test_order(void) {
     const rr_device_info all[] = {
-        device(0, "Soft", RR_DEVICE_CPU, true),           device(1, "Odd", RR_DEVICE_OTHER, true),
-        device(2, "Cloud", RR_DEVICE_VIRTUAL, true),      device(3, "Laptop", RR_DEVICE_INTEGRATED, true),
-        device(4, "Big old", RR_DEVICE_DISCRETE, false),  device(5, "Big new", RR_DEVICE_DISCRETE, true),
+        device(0, "Soft", RR_DEVICE_CPU, true),
+        device(1, "Odd", RR_DEVICE_OTHER, true),
+        device(2, "Cloud", RR_DEVICE_VIRTUAL, true),
+        device(3, "Laptop", RR_DEVICE_INTEGRATED, true),
+        device(4, "Big old", RR_DEVICE_DISCRETE, false),
+        device(5, "Big new", RR_DEVICE_DISCRETE, true),
         device(6, "Big other", RR_DEVICE_DISCRETE, true),
     };
     check_pick(all, 7, NULL, 5);
@@ -72,7 +78,8 @@ static void test_wishes(void) {
     check_no_pick(two, 3, "99999999999999999999999999", RR_E_USAGE, "matches 0 devices");
     check_no_pick(two, 3, "6800", RR_E_USAGE, "matches 2 devices");
     check_no_pick(two, 3, "maker", RR_E_USAGE, "0 = Maker Fast 6800 XT, 1 = Maker Slow 6800");
-    check_no_pick(two, 3, "nothing like it", RR_E_USAGE, "Broken One (not usable: no timeline semaphores)");
+    check_no_pick(
+        two, 3, "nothing like it", RR_E_USAGE, "Broken One (not usable: no timeline semaphores)");
     check_no_pick(two, 3, "2", RR_E_DEVICE, "is not usable");
     check_no_pick(two, 3, "broken", RR_E_DEVICE, "is not usable");
     check_no_pick(two, 3, "a1a2a3a4-a5a6-a7a8-a9aa-abacadaeafff", RR_E_USAGE, "matches 0 devices");
@@ -82,7 +89,8 @@ static void test_wishes(void) {
     check_pick(twins, 2, "1", 1);
 }
 
-/* A laptop with an integrated GPU, a discrete card and the software device, in the order that a loader lists them. */
+/* A laptop with an integrated GPU, a discrete card and the software device, in the order that a
+ * loader lists them. */
 static void test_recorded(void) {
     static const char *const files[] = {"llvmpipe-25.0.7", "intel-tgl", "amd-navi21"};
     rr_device_info machine[3];
