@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#include "rerank/clean.h"
+#include "rerank/data/clean.h"
+#include "rerank/data/digest.h"
 
 /* {Q} is the query, {N} the number of passages. The texts are the training data's own: do not mend
  * them. */
@@ -163,4 +164,23 @@ void rr_prompt_around_query(rr_prompt_style style, size_t *before, size_t *behin
 void rr_prompt_destroy(rr_prompt *prompt) {
     rr_arena_destroy(&prompt->arena);
     *prompt = (rr_prompt){0};
+}
+
+rr_status rr_prompt_fact(rr_prompt_style style, rr_buf *out, rr_diag *diag) {
+    const rr_passage passages[] = {{.id = "1", .title = {"Title", 5}, .text = {"Text", 4}},
+        {.id = "2", .title = {"", 0}, .text = {"Other", 5}}};
+    const rr_query query = {.qid = "1", .text = {"Query", 5}, .passages = passages, .n = 2};
+    rr_prompt prompt = {0};
+    uint64_t hash[2] = {0};
+    rr_status status =
+        rr_prompt_build(&(rr_prompt_form){.style = style}, &query, NULL, query.n, &prompt, diag);
+    for (size_t i = 0; i < prompt.n && status == RR_OK; i++) {
+        rr_digest_text(hash, (rr_text){prompt.messages[i].role, strlen(prompt.messages[i].role)});
+        rr_digest_text(
+            hash, (rr_text){prompt.messages[i].content, prompt.messages[i].content_bytes});
+    }
+    rr_buf_printf(out, "%s %016llx", style == RR_PROMPT_REARANK ? "rearank" : "rankgpt",
+        (unsigned long long)hash[0]);
+    rr_prompt_destroy(&prompt);
+    return status == RR_OK && out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : status;
 }

@@ -6,7 +6,7 @@
 #ifndef RR_RERANK_PROMPT_H
 #define RR_RERANK_PROMPT_H
 
-#include "rerank/query.h"
+#include "rerank/data/query.h"
 #include "runtime/base/memory.h"
 #include "runtime/model/chat.h"
 
@@ -47,6 +47,9 @@ rr_status rr_prompt_build_start(const rr_prompt_form *form, const rr_query *quer
     const uint32_t *order, size_t n_known, size_t n, rr_prompt *out, rr_diag *diag);
 /* Bytes of a prompt's closing message before its query and behind it. Pure. */
 void rr_prompt_around_query(rr_prompt_style style, size_t *before, size_t *behind);
+/* Appends a style's name and a digest of its wording to `out`: rankings and readouts that were made
+ * with other words are told apart by it. Errors: RR_E_MEMORY. */
+rr_status rr_prompt_fact(rr_prompt_style style, rr_buf *out, rr_diag *diag);
 void rr_prompt_destroy(rr_prompt *prompt); /* accepts a zeroed prompt */
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/clean.h"
+#include "rerank/data/clean.h"
 #include "rerank/sentences.h"
 #include "rerank/turn.h"
 #include "runtime/base/random.h"

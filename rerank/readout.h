@@ -1,7 +1,7 @@
 /* A readout: what to make of the numbers that are read of a prompt (rerank/read_features.h), so
  * that they say how relevant each passage is. Owns: the file format, which numbers are weighed, and
  * the score. A readout belongs to one model, maybe with one adapter, and to one prompt. How one is
- * made: rerank/readout_fit.h.
+ * made: rerank/learn/fit.h.
  *
  * The score of passage i of a window of n is a sum of weights × numbers:
  *   attention   log(mass + floor) of every layer, head and kind of row (RR_READ_KINDS)
@@ -30,7 +30,7 @@ typedef struct rr_readout {
     uint32_t n_layers;    /* of the model */
     rr_read_shape shape;
     rr_prompt_form form; /* of the prompt */
-    char prompt[64];     /* the digest of its wording (rr_journal_prompt_fact) */
+    char prompt[64];     /* the digest of its wording (rr_prompt_fact) */
     double *weights;     /* [rr_readout_n_weights]: attention, states, place, length */
     double first_stage;  /* weight */
     /* [layers][n_heads][RR_READ_KINDS]: which heads count for what draws attention */

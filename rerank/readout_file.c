@@ -6,8 +6,8 @@
 #include <string.h>
 #include <yyjson.h>
 
-#include "rerank/journal.h"
-#include "rerank/json_out.h"
+#include "rerank/data/json_out.h"
+#include "rerank/prompt.h"
 #include "rerank/readout.h"
 #include "rerank/readouts.h"
 #include "runtime/base/text_file.h"
@@ -387,7 +387,7 @@ rr_status rr_readout_check(
             (unsigned long long)rr_model_fingerprint(model));
     }
     rr_buf digest = {0};
-    RR_TRY(rr_journal_prompt_fact(RR_PROMPT_REARANK, &digest, diag));
+    RR_TRY(rr_prompt_fact(RR_PROMPT_REARANK, &digest, diag));
     rr_buf_append(&digest, "", 1);
     const bool same = !digest.failed && strcmp(digest.data, readout->prompt) == 0;
     rr_buf_destroy(&digest);

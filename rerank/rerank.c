@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/clean.h"
+#include "rerank/data/clean.h"
 #include "rerank/executor.h"
 
 rr_status rr_rank_params_check(const rr_rank_params *params, rr_rank_params *out, rr_diag *diag) {

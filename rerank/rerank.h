@@ -7,7 +7,7 @@
 #define RR_RERANK_RERANK_H
 
 #include "rerank/answer.h"
-#include "rerank/candidates.h"
+#include "rerank/data/candidates.h"
 #include "rerank/prompt.h"
 #include "rerank/schedule.h"
 

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/bright.h"
-#include "rerank/dataset.h"
-#include "rerank/eval_read.h"
+#include "rerank/data/bright.h"
+#include "rerank/data/dataset.h"
+#include "rerank/data/trec_read.h"
 #include "runtime/base/log.h"
 #include "tools/cli.h"
 #include "tools/eval_out.h"
@@ -14,11 +14,11 @@ enum { TEST_FIRST, TEST_ALL, TEST_NONE };
 static const char *const formats[] = {"table", "json", "tex", NULL};
 static const char *const tests[] = {"first", "all", "none", NULL};
 
-static rr_status evaluate(rr_eval_report *report, const rr_eval_table *qrels,
-    const rr_eval_table *excluded, size_t index, rr_diag *diag) {
-    rr_eval_table run = {0};
+static rr_status evaluate(rr_eval_report *report, const rr_trec_table *qrels,
+    const rr_trec_table *excluded, size_t index, rr_diag *diag) {
+    rr_trec_table run = {0};
     rr_eval *eval = &report->runs[index];
-    rr_status status = rr_eval_read_run(report->paths[index], &run, diag);
+    rr_status status = rr_trec_read_run(report->paths[index], &run, diag);
     if (status == RR_OK && excluded->label != NULL) {
         rr_bright_exclude(&run, excluded, RR_BRIGHT_CUT);
     }
@@ -36,7 +36,7 @@ static rr_status evaluate(rr_eval_report *report, const rr_eval_table *qrels,
             report->params.complete ? "they count as 0" : "left out; --complete counts them as 0");
     }
     eval->unjudged = (rr_text){0}; /* its text goes with the run */
-    rr_eval_table_destroy(&run);
+    rr_trec_table_destroy(&run);
     return status;
 }
 
@@ -58,7 +58,7 @@ static rr_status compare(rr_eval_report *report, int test, rr_diag *diag) {
                 return rr_fail(diag, RR_E_MEMORY, "out of memory");
             }
             for (size_t m = 0; m < report->measures.n; m++) {
-                RR_TRY(rr_eval_compare_runs(&report->runs[a], &report->runs[b], m,
+                RR_TRY(rr_trec_compare_runs(&report->runs[a], &report->runs[b], m,
                     &report->bootstrap, &pair->tests[m], &pair->intervals[m], diag));
             }
         }
@@ -81,13 +81,13 @@ static rr_status find_intervals(rr_eval_report *report, rr_diag *diag) {
 
 static rr_status report_all(rr_eval_report *report, int format, int test, rr_diag *diag) {
     rr_status status = RR_OK;
-    rr_eval_table qrels = {0}, excluded = {0};
+    rr_trec_table qrels = {0}, excluded = {0};
     report->runs = calloc(report->n_runs, sizeof *report->runs);
     if (report->runs == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
     rr_eval_report_name(report);
-    RR_TRY_GOTO(rr_eval_read_judgements(report->qrels, &qrels, &excluded, diag));
+    RR_TRY_GOTO(rr_trec_read_judgements(report->qrels, &qrels, &excluded, diag));
     for (size_t i = 0; i < report->n_runs; i++) {
         RR_TRY_GOTO(evaluate(report, &qrels, &excluded, i, diag));
     }
@@ -107,8 +107,8 @@ static rr_status report_all(rr_eval_report *report, int format, int test, rr_dia
         rr_eval_report_table(report);
     }
 fail:
-    rr_eval_table_destroy(&qrels);
-    rr_eval_table_destroy(&excluded);
+    rr_trec_table_destroy(&qrels);
+    rr_trec_table_destroy(&excluded);
     return status;
 }
 

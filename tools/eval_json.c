@@ -4,7 +4,7 @@
 #include <string.h>
 #include <yyjson.h>
 
-#include "rerank/json_out.h"
+#include "rerank/data/json_out.h"
 #include "tools/cli.h"
 #include "tools/eval_out.h"
 

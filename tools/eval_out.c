@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "rerank/clean.h"
+#include "rerank/data/clean.h"
 #include "tools/cli.h"
 
 static const double significant = 0.05;
@@ -127,7 +127,7 @@ static bool differs(const rr_eval_report *report, size_t run, size_t measure) {
 static void put_queries(const rr_eval_report *report, const widths *w) {
     size_t at[256] = {0};
     for (;;) {
-        const rr_eval_query *next = NULL; /* the lowest query that is not printed yet */
+        const rr_trec_query *next = NULL; /* the lowest query that is not printed yet */
         for (size_t r = 0; r < report->n_runs; r++) {
             const rr_eval *run = &report->runs[r];
             if (at[r] < run->n && (next == NULL || run->queries[at[r]] < next)) {

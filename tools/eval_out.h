@@ -3,7 +3,7 @@
 #ifndef RR_TOOLS_EVAL_OUT_H
 #define RR_TOOLS_EVAL_OUT_H
 
-#include "rerank/eval.h"
+#include "rerank/eval/eval.h"
 
 typedef struct rr_eval_pair { /* run b against run a */
     size_t a, b;

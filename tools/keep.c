@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "rerank/data/digest.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 
@@ -188,7 +189,7 @@ static rr_status add_machine(rr_keep *keep, rr_cli_engine *engine, rr_buf *value
     RR_TRY_GOTO(status);
     keep->model_name = rr_arena_copy(&keep->arena, model->name, strlen(model->name));
     rr_buf_printf(value, "%s ", model->name);
-    RR_TRY_GOTO(rr_journal_file_fact(engine->params.model_path, value, diag));
+    RR_TRY_GOTO(rr_digest_file(engine->params.model_path, value, diag));
     RR_TRY_GOTO(add_fact(keep, "model", value, diag));
     RR_TRY_GOTO(rr_cli_engine_device(&engine->params, model, value, &graph, diag));
     keep->device_name = rr_arena_copy(&keep->arena, value->data, value->bytes);
@@ -210,7 +211,7 @@ static rr_status add_facts(
     rr_buf_text(&value, REARANK_VERSION);
     RR_TRY_GOTO(add_fact(keep, "version", &value, diag));
     RR_TRY_GOTO(add_machine(keep, engine, &value, diag));
-    RR_TRY_GOTO(rr_journal_prompt_fact(input->params.style, &value, diag));
+    RR_TRY_GOTO(rr_prompt_fact(input->params.style, &value, diag));
     RR_TRY_GOTO(add_fact(keep, "prompt", &value, diag));
     rr_buf_text(&value, keep->way != NULL ? keep->way : "not chosen");
     RR_TRY_GOTO(add_fact(keep, "way", &value, diag));

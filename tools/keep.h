@@ -5,7 +5,7 @@
 #ifndef RR_TOOLS_KEEP_H
 #define RR_TOOLS_KEEP_H
 
-#include "rerank/journal.h"
+#include "rerank/keep/journal.h"
 #include "tools/ranking.h"
 
 enum { RR_KEEP_FACTS = 64 };

@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "rerank/clean.h"
+#include "rerank/data/clean.h"
 #include "runtime/base/thread.h"
 #include "tools/cli.h"
 

@@ -4,8 +4,8 @@
 #ifndef RR_TOOLS_RANKING_H
 #define RR_TOOLS_RANKING_H
 
-#include "rerank/report.h"
-#include "rerank/run_out.h"
+#include "rerank/report/report.h"
+#include "rerank/report/run_out.h"
 #include "tools/cli.h"
 #include "tools/source.h"
 

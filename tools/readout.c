@@ -1,16 +1,17 @@
 /* `rearank readout`: fits readouts, and tells what is in one.
  * Owns: the two sub-verbs, their options, the windows' way through the engine. What is fitted and
- * how: rerank/readout_fit.h. */
+ * how: rerank/learn/fit.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/clean.h"
-#include "rerank/eval_read.h"
-#include "rerank/fit_store.h"
-#include "rerank/journal.h"
-#include "rerank/json_out.h"
-#include "rerank/readout_fit.h"
+#include "rerank/data/clean.h"
+#include "rerank/data/digest.h"
+#include "rerank/data/json_out.h"
+#include "rerank/data/trec_read.h"
+#include "rerank/keep/journal.h"
+#include "rerank/learn/fit.h"
+#include "rerank/learn/fit_store.h"
 #include "runtime/base/file.h"
 #include "runtime/base/thread.h"
 #include "tools/cli.h"
@@ -41,7 +42,7 @@ static const char *const part_names[] = {
 typedef struct fit_job {
     const fit_options *options;
     rr_candidates candidates[RR_FIT_SETS];
-    rr_eval_table qrels[RR_FIT_SETS];
+    rr_trec_table qrels[RR_FIT_SETS];
     rr_fit_set sets[RR_FIT_SETS];
     size_t n_sets;
     rr_fit_windows windows;
@@ -60,7 +61,7 @@ typedef struct fit_job {
 } fit_job;
 
 /* Judgements that name relevant passages alone say of all others that they are not. */
-static bool names_relevant_alone(const rr_eval_table *qrels) {
+static bool names_relevant_alone(const rr_trec_table *qrels) {
     for (size_t i = 0; i < qrels->n_rows; i++) {
         if (qrels->rows[i].level <= 0) {
             return false;
@@ -74,7 +75,7 @@ static rr_status read_sets(fit_job *job, rr_diag *diag) {
     for (size_t i = 0; i < o->candidates.n; i++) {
         const char *limit = o->limits.n == 0 ? "0" : o->limits.items[o->limits.n == 1 ? 0 : i];
         RR_TRY(rr_candidates_read(o->candidates.items[i], &job->candidates[i], diag));
-        RR_TRY(rr_eval_read_qrels(o->qrels.items[i], &job->qrels[i], diag));
+        RR_TRY(rr_trec_read_qrels(o->qrels.items[i], &job->qrels[i], diag));
         job->sets[i] = (rr_fit_set){.candidates = &job->candidates[i],
             .qrels = &job->qrels[i],
             .unjudged_is_0 = names_relevant_alone(&job->qrels[i]),
@@ -140,7 +141,7 @@ static rr_status describe(
     }
     rr_buf_printf(out, " prompt %s exact %d caps %s model ", job->digest.data, params->exact,
         caps != NULL ? caps : "");
-    rr_status status = rr_journal_file_fact(params->model_path, out, diag);
+    rr_status status = rr_digest_file(params->model_path, out, diag);
     rr_buf_text(out, " device ");
     if (status == RR_OK) {
         status = rr_cli_engine_device(params, job->model, out, &graph, diag);
@@ -349,7 +350,7 @@ static rr_status fit(fit_job *job, rr_diag *diag) {
     RR_TRY(read_sets(job, diag));
     RR_TRY(rr_model_open(params.model_path, &job->model, diag));
     set_shape(job);
-    RR_TRY(rr_journal_prompt_fact(RR_PROMPT_REARANK, &job->digest, diag));
+    RR_TRY(rr_prompt_fact(RR_PROMPT_REARANK, &job->digest, diag));
     rr_buf_append(&job->digest, "", 1);
     rr_buf_printf(&job->store_path, "%s%s", o->store_path != NULL ? o->store_path : o->output,
         o->store_path != NULL ? "" : ".readings");
@@ -383,7 +384,7 @@ static void fit_job_destroy(fit_job *job) {
     rr_fit_windows_destroy(&job->windows);
     for (size_t i = 0; i < RR_FIT_SETS; i++) {
         rr_candidates_destroy(&job->candidates[i]);
-        rr_eval_table_destroy(&job->qrels[i]);
+        rr_trec_table_destroy(&job->qrels[i]);
     }
     rr_model_close(&job->model);
     rr_buf_destroy(&job->digest);

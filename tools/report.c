@@ -2,8 +2,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "rerank/eval_read.h"
-#include "rerank/report.h"
+#include "rerank/data/trec_read.h"
+#include "rerank/report/report.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text_file.h"
 #include "tools/cli.h"
@@ -18,7 +18,7 @@ typedef struct report_job {
     const report_options *options;
     rr_buf run;
     rr_candidates texts; /* --candidates or --passages */
-    rr_eval_table qrels;
+    rr_trec_table qrels;
     rr_report report;
     size_t n_queries, n_with_qid;
 } report_job;
@@ -83,7 +83,7 @@ static rr_status read_inputs(report_job *job, rr_diag *diag) {
     } else if (options->passages_path != NULL) {
         RR_TRY(rr_passages_read("1", "-", &options->passages_path, 1, &job->texts, diag));
     }
-    return options->qrels != NULL ? rr_eval_read_qrels(options->qrels, &job->qrels, diag) : RR_OK;
+    return options->qrels != NULL ? rr_trec_read_qrels(options->qrels, &job->qrels, diag) : RR_OK;
 }
 
 static const char *file_name(const char *path) {
@@ -132,7 +132,7 @@ static int report(const report_options *options) {
         rr_out_write(page.data, page.bytes);
     }
     rr_report_destroy(&job.report);
-    rr_eval_table_destroy(&job.qrels);
+    rr_trec_table_destroy(&job.qrels);
     rr_candidates_destroy(&job.texts);
     rr_buf_destroy(&job.run);
     rr_buf_destroy(&page);

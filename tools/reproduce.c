@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/dataset.h"
+#include "rerank/data/dataset.h"
 #include "runtime/base/file.h"
 #include "tools/cli.h"
 

@@ -35,7 +35,7 @@ typedef struct rr_reproduced {
 } rr_reproduced;
 
 /* The mean nDCG@10 of a run by itself, over the queries that are judged; BRIGHT's exclusions apply.
- * Errors: as rr_eval_read_run. */
+ * Errors: as rr_trec_read_run. */
 rr_status rr_reproduce_first_stage(
     const char *run, const char *qrels, double *ndcg, size_t *n_queries, rr_diag *diag);
 

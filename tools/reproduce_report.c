@@ -4,9 +4,9 @@
 #include <string.h>
 #include <yyjson.h>
 
-#include "rerank/bright.h"
-#include "rerank/eval.h"
-#include "rerank/eval_read.h"
+#include "rerank/data/bright.h"
+#include "rerank/data/trec_read.h"
+#include "rerank/eval/eval.h"
 #include "runtime/base/file.h"
 #include "tools/cli.h"
 
@@ -16,22 +16,22 @@ enum { N_RESAMPLES = 2000 };
 
 typedef struct judge {
     rr_measures measures;
-    rr_eval_table qrels, excluded;
+    rr_trec_table qrels, excluded;
 } judge;
 
 static rr_status start_judge(judge *j, const char *qrels, rr_diag *diag) {
     RR_TRY(rr_measures_parse("ndcg@10", &j->measures, diag));
-    return rr_eval_read_judgements(qrels, &j->qrels, &j->excluded, diag);
+    return rr_trec_read_judgements(qrels, &j->qrels, &j->excluded, diag);
 }
 
 static void end_judge(judge *j) {
-    rr_eval_table_destroy(&j->qrels);
-    rr_eval_table_destroy(&j->excluded);
+    rr_trec_table_destroy(&j->qrels);
+    rr_trec_table_destroy(&j->excluded);
 }
 
 static rr_status judge_run(
-    judge *j, const char *path, rr_eval_table *run, rr_eval *eval, rr_diag *diag) {
-    RR_TRY(rr_eval_read_run(path, run, diag));
+    judge *j, const char *path, rr_trec_table *run, rr_eval *eval, rr_diag *diag) {
+    RR_TRY(rr_trec_read_run(path, run, diag));
     if (j->excluded.label != NULL) {
         rr_bright_exclude(run, &j->excluded, RR_BRIGHT_CUT);
     }
@@ -41,7 +41,7 @@ static rr_status judge_run(
 rr_status rr_reproduce_first_stage(
     const char *run, const char *qrels, double *ndcg, size_t *n_queries, rr_diag *diag) {
     judge j = {0};
-    rr_eval_table table = {0};
+    rr_trec_table table = {0};
     rr_eval eval = {0};
     rr_status status = start_judge(&j, qrels, diag);
     if (status == RR_OK) {
@@ -52,7 +52,7 @@ rr_status rr_reproduce_first_stage(
         *n_queries = eval.n;
     }
     rr_eval_destroy(&eval);
-    rr_eval_table_destroy(&table);
+    rr_trec_table_destroy(&table);
     end_judge(&j);
     return status;
 }
@@ -167,7 +167,7 @@ static rr_status count(const char *path, rr_reproduced *out, rr_diag *diag) {
 rr_status rr_reproduce_measure(const char *ranked, const char *first_stage, const char *qrels,
     rr_reproduced *out, rr_diag *diag) {
     judge j = {0};
-    rr_eval_table first_run = {0}, our_run = {0};
+    rr_trec_table first_run = {0}, our_run = {0};
     rr_eval first = {0}, ours = {0};
     rr_status status = RR_OK;
     RR_TRY_GOTO(start_judge(&j, qrels, diag));
@@ -178,8 +178,8 @@ rr_status rr_reproduce_measure(const char *ranked, const char *first_stage, cons
 fail:
     rr_eval_destroy(&first);
     rr_eval_destroy(&ours);
-    rr_eval_table_destroy(&first_run);
-    rr_eval_table_destroy(&our_run);
+    rr_trec_table_destroy(&first_run);
+    rr_trec_table_destroy(&our_run);
     end_judge(&j);
     return status;
 }

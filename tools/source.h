@@ -3,8 +3,8 @@
 #ifndef RR_TOOLS_SOURCE_H
 #define RR_TOOLS_SOURCE_H
 
-#include "rerank/dataset.h"
-#include "rerank/run_in.h"
+#include "rerank/data/dataset.h"
+#include "rerank/data/run_in.h"
 #include "tools/cli.h"
 
 typedef struct rr_source {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/candidates.h"
+#include "rerank/data/candidates.h"
 #include "rerank/prompt.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/bright.h"
-#include "rerank/docs.h"
+#include "rerank/data/bright.h"
+#include "rerank/data/docs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static void read_bright(const char *text, size_t bytes) {
-    rr_eval_table gold = {0}, excluded = {0};
+    rr_trec_table gold = {0}, excluded = {0};
     rr_diag diag = {0};
     rr_status status = rr_bright_parse(text, bytes, "fuzz", &gold, &excluded, &diag);
     if (status == RR_OK ? gold.n_rows == 0 : diag.text[0] == '\0') {
@@ -26,8 +26,8 @@ static void read_bright(const char *text, size_t bytes) {
             abort();
         }
     }
-    rr_eval_table_destroy(&gold);
-    rr_eval_table_destroy(&excluded);
+    rr_trec_table_destroy(&gold);
+    rr_trec_table_destroy(&excluded);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {

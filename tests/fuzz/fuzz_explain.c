@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/explain.h"
+#include "rerank/report/explain.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/journal_code.h"
+#include "rerank/keep/journal_code.h"
 #include "runtime/base/hash.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/report.h"
+#include "rerank/report/report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

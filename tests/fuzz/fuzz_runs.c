@@ -5,16 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rerank/eval.h"
-#include "rerank/eval_read.h"
+#include "rerank/data/trec_read.h"
+#include "rerank/eval/eval.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-static void use(const rr_eval_table *table, rr_eval_order order) {
+static void use(const rr_trec_table *table, rr_trec_order order) {
     size_t n_rows = 0;
     for (size_t i = 0; i < table->n_queries; i++) {
-        const rr_eval_query *query = &table->queries[i];
-        if (query->n == 0 || rr_eval_table_find(table, query->qid) != query) {
+        const rr_trec_query *query = &table->queries[i];
+        if (query->n == 0 || rr_trec_table_find(table, query->qid) != query) {
             abort();
         }
         for (size_t k = 1; k < query->n; k++) {
@@ -29,7 +29,7 @@ static void use(const rr_eval_table *table, rr_eval_order order) {
     }
 }
 
-static void measure(const rr_eval_table *run, const rr_eval_table *qrels) {
+static void measure(const rr_trec_table *run, const rr_trec_table *qrels) {
     rr_measures measures;
     rr_eval eval;
     rr_diag diag = {0};
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     }
     static const char qrels_text[] = "1 0 a 2\n1 0 b 0\n1 0 c -1\n",
                       run_text[] = "1 Q0 a 1 2 t\n1 Q0 b 2 1 t\n1 Q0 z 3 0 t\n";
-    rr_eval_table read = {0}, other = {0};
+    rr_trec_table read = {0}, other = {0};
     rr_diag diag = {0};
     bool is_qrels = data[0] == 'q';
     const char *text = (const char *)data + 1;
@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         abort();
     }
     if (status == RR_OK) {
-        use(&read, is_qrels ? rr_eval_by_docid : rr_eval_by_score);
+        use(&read, is_qrels ? rr_trec_by_docid : rr_trec_by_score);
         status = is_qrels
             ? rr_eval_parse_run(run_text, sizeof run_text - 1, "run", &other, &diag)
             : rr_eval_parse_qrels(qrels_text, sizeof qrels_text - 1, "qrels", &other, &diag);
@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         }
         measure(is_qrels ? &other : &read, is_qrels ? &read : &other);
     }
-    rr_eval_table_destroy(&read);
-    rr_eval_table_destroy(&other);
+    rr_trec_table_destroy(&read);
+    rr_trec_table_destroy(&other);
     return 0;
 }

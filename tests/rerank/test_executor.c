@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "rerank/executor.h"
-#include "rerank/run_out.h"
+#include "rerank/report/run_out.h"
 #include "runtime/base/thread.h"
 
 enum { MAX_QUERIES = 16, MAX_PASSAGES = 60, MAX_WORKERS = 8, MAX_MESSAGES = 2 * MAX_PASSAGES + 4 };

@@ -4,7 +4,7 @@
 
 #include <yyjson.h>
 
-#include "rerank/clean.h"
+#include "rerank/data/clean.h"
 #include "rerank/prompt.h"
 #include "rerank/rerank.h"
 #include "runtime/base/file.h"

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "rerank/run_out.h"
+#include "rerank/report/run_out.h"
 #include "rerank/worker.h"
 #include "runtime/base/random.h"
 #include "runtime/model/utf8.h"

@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include <yyjson.h>
 
-#include "rerank/journal.h"
+#include "rerank/keep/journal.h"
 #include "rerank/readout.h"
 #include "rerank/readouts.h"
 #include "runtime/base/file.h"
@@ -444,7 +444,7 @@ static void check_belonging(void) {
     rr_model *model = open_synth(&(rr_synth){.seed = 6}, &storage);
     rr_readout r = made(), found;
     bool is_found = true;
-    CHECK_OK(rr_journal_prompt_fact(RR_PROMPT_REARANK, &digest, &diag), diag);
+    CHECK_OK(rr_prompt_fact(RR_PROMPT_REARANK, &digest, &diag), diag);
     CHECK(digest.bytes < sizeof r.prompt);
     memcpy(r.prompt, digest.data, digest.bytes + 1);
     r.fingerprint = rr_model_fingerprint(model);

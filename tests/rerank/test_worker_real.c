@@ -2,7 +2,7 @@
  * one. */
 #include "tests/check.h"
 
-#include "rerank/run_out.h"
+#include "rerank/report/run_out.h"
 #include "rerank/worker.h"
 #include "tests/support/real_model.h"
 

@@ -104,7 +104,7 @@ else
     check "a run was caught in the middle" false
 fi
 
-# Ctrl-C: what is finished is kept, and said to be. (A full disk: tests/rerank/test_journal.c.)
+# Ctrl-C: what is finished is kept, and said to be. (A full disk: tests/rerank/keep/test_journal.c.)
 begun
 code=0
 kill -INT "$child" 2>/dev/null || true

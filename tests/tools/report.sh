@@ -67,7 +67,7 @@ grep '^flowers ' "$data/qrels.txt" >one.qrels
 run 0 report one.jsonl --passages "$samples/passages.jsonl" --qrels one.qrels -o page.html
 check "the judgements' only query" page '0.5213 → 1.0000'
 
-# A run whose windows were read from the model (rerank/report_read.h); made by test_report.c's own reader.
+# A run whose windows were read from the model (rerank/report/read_back.h); made by test_report.c's own reader.
 run 0 report "$data/read.jsonl" -o page.html
 check "scores" page 'relevance <b>0.996</b>'
 check "words" page '>longer</mark>'

@@ -1,0 +1,19 @@
+/* What stands for a content in the keys of journals and stores: two digests side by side, of 128 bits together, so
+ * that no two contents meet by chance. They tell contents apart; they are no defence against
+ * forgery. */
+#ifndef RR_RERANK_DATA_DIGEST_H
+#define RR_RERANK_DATA_DIGEST_H
+
+#include "rerank/data/query.h"
+
+/* Each goes on from what `hash` holds. Pure. */
+void rr_digest(uint64_t hash[2], const void *data, size_t bytes);
+/* with its length: texts side by side cannot run into each other */
+void rr_digest_text(uint64_t hash[2], rr_text text);
+void rr_digest_query(uint64_t hash[2], const rr_query *query, bool with_ids);
+
+/* The digest of a file's every byte, such as a model's, appended to `out` as a short text. Errors:
+ * as rr_file_map, RR_E_MEMORY. Cost: reads the file, at some 10 GB/s from memory. */
+rr_status rr_digest_file(const char *path, rr_buf *out, rr_diag *diag);
+
+#endif

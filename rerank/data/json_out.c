@@ -1,0 +1,30 @@
+#include "rerank/data/json_out.h"
+
+#include "rerank/data/clean.h"
+
+yyjson_mut_val *rr_json_text(yyjson_mut_doc *doc, const char *text, size_t bytes) {
+    rr_buf clean = {0};
+    rr_clean_utf8(text, bytes, &clean);
+    yyjson_mut_val *value = clean.failed
+        ? NULL
+        : yyjson_mut_strncpy(doc, clean.data != NULL ? clean.data : "", clean.bytes);
+    rr_buf_destroy(&clean);
+    return value;
+}
+
+void rr_json_quote(const char *text, size_t bytes, rr_buf *out) {
+    rr_buf clean = {0};
+    rr_clean_utf8(text, bytes, &clean);
+    rr_buf_text(out, "\"");
+    for (size_t i = 0; i < clean.bytes; i++) {
+        const unsigned char c = (unsigned char)clean.data[i];
+        if (c < 0x20 || c == 0x7F) {
+            rr_buf_printf(out, "\\u%04x", c);
+        } else {
+            rr_buf_printf(out, "%s%c", c == '"' || c == '\\' ? "\\" : "", c);
+        }
+    }
+    rr_buf_text(out, "\"");
+    out->failed = out->failed || clean.failed;
+    rr_buf_destroy(&clean);
+}
