@@ -123,7 +123,7 @@ endif()
 # The rules of the tree, and proof that each can fail.
 rr_script_test(layers unit ${CMAKE_SOURCE_DIR}/tests/check_layers)
 rr_script_test(layers_self_test unit ${CMAKE_SOURCE_DIR}/tests/check_layers --self-test)
-rr_script_test(isa_gate_self_test unit ${CMAKE_SOURCE_DIR}/tools/isa-gate --self-test)
+rr_script_test(isa_gate_self_test unit ${CMAKE_SOURCE_DIR}/tools/dev/isa-gate --self-test)
 rr_script_test(format unit ${CMAKE_SOURCE_DIR}/tests/check_format)
 rr_script_test(scripts unit ${CMAKE_SOURCE_DIR}/tests/check_scripts)
 if(TARGET rearank_shared)

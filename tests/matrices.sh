@@ -2,12 +2,12 @@
 # The kernels for matrix units, executed: Mesa 26's software device has them, and takes any size. Every variant with that device's own
 # size, attention with those of AMD's, Intel's and NVIDIA's units too, and a whole model on the graph that a GPU with matrix units
 # runs, its bits with it, all with validation. The last line is `N passed, N failed, N skipped`.
-# Usage: matrices.sh BUILD_FOLDER        Needs tools/mesa-next fetch.
+# Usage: matrices.sh BUILD_FOLDER        Needs tools/dev/mesa-next fetch.
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 build=$(cd -- "$1" && pwd)
-mesa=$root/tools/mesa-next
+mesa=$root/tools/dev/mesa-next
 export REARANK_TEST_VALIDATION=1
 cd "$root"
 passed=0 failed=0

@@ -1,4 +1,4 @@
-/* The C reference model against vectors that tools/truth/make_vectors.py computed on its own in
+/* The C reference model against vectors that tools/dev/truth/make_vectors.py computed on its own in
  * float64, on the synthetic models; and what must not change its results. */
 #include "tests/ref/truth.h"
 #include "tests/support/synth.h"

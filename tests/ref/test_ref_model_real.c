@@ -1,4 +1,4 @@
-/* The C reference model against vectors that tools/truth/make_vectors.py computed on its own in
+/* The C reference model against vectors that tools/dev/truth/make_vectors.py computed on its own in
  * float64, on the real 0.5B file. */
 #include "tests/ref/truth.h"
 #include "tests/support/real_model.h"

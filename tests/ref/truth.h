@@ -1,4 +1,4 @@
-/* Comparing a forward of the reference with the vectors of tools/truth/make_vectors.py. */
+/* Comparing a forward of the reference with the vectors of tools/dev/truth/make_vectors.py. */
 #ifndef RR_TESTS_REF_TRUTH_H
 #define RR_TESTS_REF_TRUTH_H
 

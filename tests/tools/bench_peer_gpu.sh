@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# tools/bench-peer with a tiny synthetic model and a llama.cpp of our own making, whose times are known.
+# tools/dev/bench-peer with a tiny synthetic model and a llama.cpp of our own making, whose times are known.
 # Usage: bench_peer_gpu.sh REARANK     Exit 77 = skipped.
 set -euo pipefail
 
-bench_peer=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")/../../tools/bench-peer")
+bench_peer=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")/../../tools/dev/bench-peer")
 if ! command -v python3 >/dev/null; then
-    echo "skipped: tools/bench-peer needs python3"
+    echo "skipped: tools/dev/bench-peer needs python3"
     exit 77
 fi
 # shellcheck source=tests/tools/check.bash

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# tools/gpu-report on the tiny synthetic model: the report's parts, with and without a llama.cpp, and failing steps.
+# tools/dev/gpu-report on the tiny synthetic model: the report's parts, with and without a llama.cpp, and failing steps.
 # Usage: gpu_report_gpu.sh REARANK     Exit 77 = skipped.
 set -euo pipefail
 
-gpu_report=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")/../../tools/gpu-report")
+gpu_report=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")/../../tools/dev/gpu-report")
 if ! command -v python3 >/dev/null; then
-    echo "skipped: tools/gpu-report needs python3"
+    echo "skipped: tools/dev/gpu-report needs python3"
     exit 77
 fi
 # shellcheck source=tests/tools/check.bash

@@ -1,10 +1,10 @@
-"""Running programs on vendors' real drivers with pretended hardware, for tools/isa-gate and tools/dry-run.
+"""Running programs on vendors' real drivers with pretended hardware, for tools/dev/isa-gate and tools/dev/dry-run.
 
 Mesa's no-op kernel shims answer for a kernel driver: devices enumerate, kernels are compiled by the vendor's real compiler,
 command lists are recorded and submitted, but nothing is executed. There are two sets of drivers:
   - Installed: the machine's own Mesa, when it is of the version that the AMD and Intel shims were built from, and NVK
     with its wrapper;
-  - Mesa26: a newer one in a folder of its own, as `tools/mesa-next fetch` brings it (--mesa26 ROOT, else $REARANK_MESA, else
+  - Mesa26: a newer one in a folder of its own, as `tools/dev/mesa-next fetch` brings it (--mesa26 ROOT, else $REARANK_MESA, else
     mesa-next in the user's cache folder), which knows newer devices and more matrix units.
 The folder with the shims of both is given (--shims, else $REARANK_SHIMS, else ../shared/icd)."""
 import concurrent.futures
@@ -15,7 +15,7 @@ import re
 import subprocess
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class Target:
@@ -142,7 +142,7 @@ class Mesa26:
         if not os.path.exists(os.path.join(self.shims, self.shim[vendor])):
             return f'no {self.shim[vendor]} in {self.shims}'
         if not os.path.exists(self.driver_file(vendor)):
-            return f'no Mesa 26 in {self.root} (tools/mesa-next fetch brings it)'
+            return f'no Mesa 26 in {self.root} (tools/dev/mesa-next fetch brings it)'
         return None
 
     def prepare(self, target, command, env):
@@ -170,7 +170,7 @@ def drivers_of(options):
     shims = folder_of(options.shims, os.environ.get('REARANK_SHIMS'), os.path.join(ROOT, '..', 'shared', 'icd'))
     if options.mesa26 is None:
         return Installed(shims)
-    # as tools/mesa-next places it
+    # as tools/dev/mesa-next places it
     usual = os.path.join(os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'mesa-next')
     return Mesa26(shims, folder_of(options.mesa26, os.environ.get('REARANK_MESA'), usual))
 

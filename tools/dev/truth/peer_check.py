@@ -27,7 +27,7 @@ def options():
     here = os.path.dirname(os.path.abspath(__file__))
     parser.add_argument("--model", required=True)
     parser.add_argument("--candidates", required=True)
-    parser.add_argument("--rearank", default=os.path.join(here, "../../build/release/rearank"))
+    parser.add_argument("--rearank", default=os.path.join(here, "../../../build/release/rearank"))
     parser.add_argument("--device", help="as for `rearank rank`")
     parser.add_argument("--exact", action="store_true",
                         help="as for `rearank rank`; differences are judged with it in any case")
