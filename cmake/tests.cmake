@@ -36,6 +36,30 @@ if(REARANK_SANITIZE)
     endif()
 endif()
 
+# Tests that `tools/test` leaves to `tools/test --all`: what they try at length, others try once. They have the label
+# "long" besides.
+set(long_tests
+    "^(engine|compute)_(admission|packed|pages|read|scheduler|session|speculation|speculation_real|written)$"
+    "^(model|ref)_.*_real$"
+    "^rerank_(executor|eval_trec|grammar_real|read_places_real|strict_real|worker_real)$"
+    "^tools_(bench_peer_gpu|gpu_report_gpu|report_browser)$")
+
+# rr_label(TEST LABEL): gives a test its label, "long" too where it is one, and one device for all that need one.
+function(rr_label name label)
+    set(labels ${label})
+    foreach(long IN LISTS long_tests)
+        if(name MATCHES "${long}")
+            list(APPEND labels long)
+            break()
+        endif()
+    endforeach()
+    set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 1800 LABELS "${labels}")
+    # one at a time: one of them may want most of a device's memory or all of the processor
+    if(NOT label STREQUAL "unit")
+        set_tests_properties(${name} PROPERTIES RESOURCE_LOCK device)
+    endif()
+endfunction()
+
 # rr_test(SOURCE LABEL): builds and registers one test program.
 function(rr_test source label)
     get_filename_component(stem ${source} NAME_WE)
@@ -53,22 +77,13 @@ function(rr_test source label)
     target_include_directories(${name} PRIVATE ${CMAKE_BINARY_DIR})
     add_dependencies(${name} rr_test_shaders)
     add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-    set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 LABELS ${label} TIMEOUT 1800)
-    rr_test_lock(${name} ${label})
-endfunction()
-
-# Tests on a device run one at a time: one of them may want most of its memory or all of the processor.
-function(rr_test_lock name label)
-    if(NOT label STREQUAL "unit")
-        set_tests_properties(${name} PROPERTIES RESOURCE_LOCK device)
-    endif()
+    rr_label(${name} ${label})
 endfunction()
 
 # rr_script_test(NAME LABEL COMMAND…)
 function(rr_script_test name label)
     add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-    set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 LABELS ${label} TIMEOUT 1800)
-    rr_test_lock(${name} ${label})
+    rr_label(${name} ${label})
 endfunction()
 
 foreach(layer base quant model ref rerank rerank/data rerank/eval rerank/keep rerank/report rerank/learn)

@@ -32,7 +32,7 @@ rr_opt_group rr_source_group(rr_source *source) {
             .target = &source->data,
             .value = "FOLDER",
             .help =
-                "a folder with all of them: run.trec or bm25.trec, corpus.jsonl, queries.jsonl, ... (README)"},
+                "a folder with all of them: run.trec or bm25.trec, corpus.jsonl, queries.jsonl, ... (docs/data.md)"},
         {.name = "limit-queries",
             .kind = RR_OPT_U32,
             .target = &source->limit,
