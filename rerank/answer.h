@@ -5,7 +5,9 @@
 #ifndef RR_RERANK_ANSWER_H
 #define RR_RERANK_ANSWER_H
 
-#include "runtime/model/gguf.h"
+#include <stdint.h>
+
+#include "runtime/base/text.h"
 
 typedef struct rr_answer {
     uint32_t n_listed; /* ids that the answer itself gave: in range, each counted once */

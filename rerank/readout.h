@@ -18,7 +18,7 @@
 #define RR_RERANK_READOUT_H
 
 #include "rerank/read_features.h"
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 
 enum { RR_READOUT_PLACES = 6, RR_READOUT_EXTRAS = RR_READOUT_PLACES + 1 /* place, length */ };
 #define RR_READOUT_FLOOR 1e-6 /* of a mass, before its logarithm */

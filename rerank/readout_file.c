@@ -100,7 +100,7 @@ static void get_model(reader *r, yyjson_val *root, rr_readout *out) {
         fail(r, "fingerprint", "16 hexadecimal digits");
     }
     out->fingerprint = strtoull(fingerprint, NULL, 16);
-    out->n_layers = get_u32(r, model, "layers", 1, RR_QWEN2_MAX_LAYERS);
+    out->n_layers = get_u32(r, model, "layers", 1, RR_MODEL_MAX_LAYERS);
     out->shape.n_heads = get_u32(r, model, "heads", 1, 1024);
     out->shape.d_model = get_u32(r, model, "d_model", 1, 1 << 16);
 }
@@ -378,7 +378,7 @@ void rr_readout_destroy(rr_readout *readout) {
 
 rr_status rr_readout_check(
     const rr_readout *readout, const rr_model *model, const char *label, rr_diag *diag) {
-    const rr_qwen2_config *c = &model->config;
+    const rr_model_config *c = &model->config;
     if (readout->fingerprint != rr_model_fingerprint(model) || readout->n_layers != c->n_layers ||
         readout->shape.n_heads != c->n_heads || readout->shape.d_model != c->d_model) {
         return rr_fail(diag, RR_E_UNSUPPORTED,

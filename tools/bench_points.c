@@ -379,7 +379,7 @@ static rr_status measure_batches(bench_runner *r, const rr_engine_params *params
  * last. */
 static rr_status walk_reading(bench_runner *r, uint32_t n, rr_diag *diag) {
     enum { ROWS = 3 };
-    const rr_qwen2_config *c = &rr_engine_model(r->engine)->config;
+    const rr_model_config *c = &rr_engine_model(r->engine)->config;
     const uint32_t rows[ROWS] = {n - 9, n - 2, n - 1};
     const rr_token_span span = {1, n / 2};
     const size_t n_mass = (size_t)c->n_layers * ROWS * c->n_heads;

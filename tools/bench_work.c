@@ -13,7 +13,7 @@ static double matrix_weights(const rr_weight *w) {
 static double over_layers(const rr_model *model, double (*of)(const rr_weight *)) {
     double sum = 0.0;
     for (uint32_t l = 0; l < model->config.n_layers; l++) {
-        const rr_qwen2_layer *layer = &model->layers[l];
+        const rr_model_layer *layer = &model->layers[l];
         sum += of(&layer->q) + of(&layer->k) + of(&layer->v) + of(&layer->o) + of(&layer->gate) +
             of(&layer->up) + of(&layer->down);
     }
@@ -26,7 +26,7 @@ double rr_bench_pass_bytes(const rr_model *model) {
 }
 
 double rr_bench_pass_flops(const rr_model *model, double n, double before, double heads) {
-    const rr_qwen2_config *c = &model->config;
+    const rr_model_config *c = &model->config;
     /* pairs of a new token and a key that it sees */
     double keys = n * before + n * (n + 1.0) / 2.0;
     double attention = 4.0 * keys * c->n_heads * c->head_size * c->n_layers;

@@ -65,7 +65,7 @@ static rr_status print_plan(
     const char *path, const rr_device_info *device, const rr_engine_params *params, rr_diag *diag) {
     rr_model *model = NULL;
     RR_TRY(rr_model_open(path, &model, diag));
-    const rr_qwen2_config *c = &model->config;
+    const rr_model_config *c = &model->config;
     rr_out_printf("\nmodel          %s\n", model->name);
     rr_out_printf("file           %s, %.0f MiB of weights, %.2f billion parameters\n",
         rr_gguf_path(model->gguf), mib(rr_model_weight_bytes(model)),

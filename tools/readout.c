@@ -100,7 +100,7 @@ static rr_status read_sets(fit_job *job, rr_diag *diag) {
 /* What is read: attention in all layers, and the states behind four layers from two thirds of the
  * model on, of which one is chosen. */
 static void set_shape(fit_job *job) {
-    const rr_qwen2_config *c = &job->model->config;
+    const rr_model_config *c = &job->model->config;
     job->shape =
         (rr_read_shape){.end_layer = c->n_layers, .n_heads = c->n_heads, .d_model = c->d_model};
     for (uint32_t i = 0; i < STATE_LAYERS; i++) {

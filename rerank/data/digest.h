@@ -5,6 +5,7 @@
 #define RR_RERANK_DATA_DIGEST_H
 
 #include "rerank/data/query.h"
+#include "runtime/base/memory.h"
 
 /* Each goes on from what `hash` holds. Pure. */
 void rr_digest(uint64_t hash[2], const void *data, size_t bytes);

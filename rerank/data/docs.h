@@ -6,7 +6,7 @@
 #define RR_RERANK_DATA_DOCS_H
 
 #include "runtime/base/memory.h"
-#include "runtime/model/gguf.h"
+#include "runtime/base/text.h"
 
 typedef struct rr_doc {
     rr_text id;    /* the asker's */

@@ -6,7 +6,7 @@
 #include <yyjson.h>
 
 #include "runtime/base/memory.h"
-#include "runtime/model/gguf.h"
+#include "runtime/base/text.h"
 
 typedef struct rr_jsonl {
     const char *label; /* the file in messages */

@@ -2,7 +2,7 @@
 #ifndef RR_RERANK_DATA_QUERY_H
 #define RR_RERANK_DATA_QUERY_H
 
-#include "runtime/model/gguf.h"
+#include "runtime/base/text.h"
 
 typedef struct rr_passage {
     /* NUL-terminated, valid UTF-8, no control characters; unique within the query */

@@ -4,7 +4,7 @@
 #ifndef RR_RERANK_DATA_TABLE_HEAD_H
 #define RR_RERANK_DATA_TABLE_HEAD_H
 
-#include "runtime/model/gguf.h"
+#include "runtime/base/text.h"
 
 /* Whether the line consists of two or more names of columns as data of retrieval have them ("qid",
  * "docid", "text", "score", …, without regard to case, perhaps in quotation marks), with commas,

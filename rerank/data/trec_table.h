@@ -4,8 +4,8 @@
 #ifndef RR_RERANK_DATA_TREC_TABLE_H
 #define RR_RERANK_DATA_TREC_TABLE_H
 
+#include "runtime/base/text.h"
 #include "runtime/base/text_file.h"
-#include "runtime/model/gguf.h"
 
 typedef struct rr_trec_row {
     const char *docid; /* no NUL at its end */

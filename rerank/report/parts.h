@@ -5,7 +5,7 @@
 #define RR_RERANK_REPORT_PARTS_H
 
 #include "runtime/base/memory.h"
-#include "runtime/model/gguf.h"
+#include "runtime/base/text.h"
 
 enum { RR_PARTS_MAX = 96, RR_VALUES_MAX = 8 };
 

@@ -60,7 +60,7 @@ static rr_status open_device(rr_engine *engine, const rr_engine_params *params, 
 /* cos and sin of every angle, made in double on the host: the precision of the devices' own is not
  * enough. */
 static rr_status upload_rope_table(rr_engine *engine, rr_diag *diag) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     uint32_t half = c->head_size / 2;
     size_t n = (size_t)engine->limits.n_context * half * 2;
     float *table = malloc(n * sizeof *table);

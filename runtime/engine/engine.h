@@ -8,7 +8,7 @@
 #define RR_ENGINE_ENGINE_H
 
 #include "runtime/base/log.h"
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 #include "runtime/model/tokenizer.h"
 #include "runtime/vk/vk.h"
 

@@ -19,7 +19,7 @@ static bool lanes_hold(const rr_model *model) {
                    model->config.tied ? model->embedding.type : model->output.type, &format) &&
         model->config.head_size % (2 * RR_LANES_UNIT) == 0;
     for (uint32_t l = 0; l < model->config.n_layers && all; l++) {
-        const rr_qwen2_layer *layer = &model->layers[l];
+        const rr_model_layer *layer = &model->layers[l];
         const rr_weight *weights[] = {
             &layer->q, &layer->k, &layer->v, &layer->o, &layer->gate, &layer->up, &layer->down};
         for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
@@ -31,12 +31,12 @@ static bool lanes_hold(const rr_model *model) {
 
 /* All matrices must have groups; gate and up, which are one product, the same format. */
 static bool q8_holds(const rr_model *model) {
-    const rr_qwen2_config *c = &model->config;
+    const rr_model_config *c = &model->config;
     const rr_weight *output = c->tied ? &model->embedding : &model->output;
     bool all =
         c->head_size % 8 == 0 && c->d_ffn % 32 == 0 && rr_qtype_get(output->type)->scale_bytes != 0;
     for (uint32_t l = 0; l < c->n_layers && all; l++) {
-        const rr_qwen2_layer *layer = &model->layers[l];
+        const rr_model_layer *layer = &model->layers[l];
         const rr_weight *weights[] = {
             &layer->q, &layer->k, &layer->v, &layer->o, &layer->gate, &layer->up, &layer->down};
         all = layer->gate.type == layer->up.type;

@@ -34,7 +34,7 @@ extern const rr_graph rr_graph_lanes;
 
 /* Where a layer begins in a page of the KV cache. */
 static inline uint32_t rr_kv_offset(const rr_engine *engine, uint32_t layer) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     return layer * RR_KV_LAYER_BYTES(c->n_kv_heads, c->head_size);
 }
 

@@ -47,7 +47,7 @@ static void record_embed(rr_engine *engine, const rr_pass *pass) {
 }
 
 static rr_push_lanes_qkv push_qkv(const rr_engine *engine, uint32_t n_rows, uint32_t index) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const rr_device_layer *layer = &engine->weights.layers[index];
     const rr_lanes_matrix *w = &layer->lanes.qkv;
     const uint64_t base = engine->activations.address;
@@ -69,7 +69,7 @@ static rr_push_lanes_qkv push_qkv(const rr_engine *engine, uint32_t n_rows, uint
 
 static rr_push_lanes_attention push_attention(
     const rr_engine *engine, rr_range rows, uint32_t index) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
     /* values of q, and of the result */
     const uint64_t before = (uint64_t)rows.first * c->n_heads * c->head_size;
@@ -196,7 +196,7 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
 }
 
 static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const rr_lanes_matrix *w = &engine->weights.lanes_head;
     const uint64_t base = engine->activations.address;
     const uint32_t n_cols = rr_head_cols(engine, pass);

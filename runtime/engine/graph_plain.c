@@ -113,7 +113,7 @@ static void record_embed(rr_engine *engine, const rr_pass *pass) {
 }
 
 static void record_scores(rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
     const uint32_t q = c->n_heads * c->head_size, stride = q + 2 * c->n_kv_heads * c->head_size;
     rr_span spans[RR_N_FAMILIES];
@@ -140,7 +140,7 @@ static void record_scores(rr_engine *engine, const rr_pass *pass, rr_range rows,
 /* K and V of all rows, attention and its product of `rows`. */
 static void record_attention(
     rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const rr_device_layer *layer = &engine->weights.layers[index];
     const uint64_t base = engine->activations.address;
     const uint32_t q = c->n_heads * c->head_size;
@@ -185,7 +185,7 @@ static void record_attention(
 }
 
 static void record_ffn(rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const rr_device_layer *layer = &engine->weights.layers[index];
     const uint64_t base = engine->activations.address;
     const rr_matrix *matrices[2] = {&layer->gate, &layer->up};
@@ -228,7 +228,7 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
 
 /* Logits and arg max of head rows [begin, end). */
 static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
     const uint64_t head_in = base + engine->at.head_in + (uint64_t)begin * c->d_model * 4;
     const uint32_t n_cols = rr_head_cols(engine, pass);

@@ -111,7 +111,7 @@ static codes codes_at(codes c, uint32_t row, uint32_t cols) {
  * is row `first` of all. */
 static void record_heads(rr_engine *engine, const rr_span *span, uint32_t index, const rr_matrix *w,
     uint32_t first, codes x) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
     rr_push_matmul_q8 push = product(engine, w, codes_at(x, span->first, w->planes.cols), span->n);
     push.y_stride = c->n_heads * c->head_size;
@@ -144,7 +144,7 @@ static void record_qkv(rr_engine *engine, const rr_pass *pass, uint32_t index, c
 /* Attention of one family's rows. True when the kernel also quantized the result; else it is in
  * floats. */
 static bool record_scores(rr_engine *engine, const rr_span *span, uint32_t index, codes result) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
     const uint32_t q = c->n_heads * c->head_size;
     const rr_op op = attention_op[span->family];
@@ -171,7 +171,7 @@ static bool record_scores(rr_engine *engine, const rr_span *span, uint32_t index
 /* Also quantizes the result, in the same dispatch where the kernel can. */
 static void record_attention(
     rr_engine *engine, const rr_pass *pass, rr_range rows, uint32_t index, codes result) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const uint32_t q = c->n_heads * c->head_size;
     rr_span spans[RR_N_FAMILIES];
     bool quantized[RR_N_FAMILIES];
@@ -225,7 +225,7 @@ static void record_gate_up(
 }
 
 static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const rr_activations *at = &engine->at;
     const rr_device_layer *layer = &engine->weights.layers[index];
     const uint64_t base = engine->activations.address;
@@ -251,7 +251,7 @@ static void record_layer(rr_engine *engine, const rr_pass *pass, uint32_t index)
  * their own for the product, added up by the arg max. The second term's logits lie behind the
  * first's, where those of the next head rows will. */
 static void record_head(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const uint64_t base = engine->activations.address;
     const codes h = {engine->at.h_codes, engine->at.h_groups};
     const uint32_t n_cols = rr_head_cols(engine, pass);

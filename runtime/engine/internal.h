@@ -105,8 +105,8 @@ static inline uint64_t rr_pass_rows(const rr_engine_limits *limits) {
 rr_engine_limits rr_engine_limits_of(
     const rr_model *model, const rr_device_info *info, const rr_engine_params *params);
 rr_activations rr_activations_plan(
-    const rr_qwen2_config *config, rr_graph_kind graph, const rr_engine_limits *limits);
-uint64_t rr_kv_bytes_per_token(const rr_qwen2_config *config);
+    const rr_model_config *config, rr_graph_kind graph, const rr_engine_limits *limits);
+uint64_t rr_kv_bytes_per_token(const rr_model_config *config);
 
 /* engine.c: sets the counters of kernels that count workgroups to 0, as every pass must find
  * them. */

@@ -28,7 +28,7 @@ uint32_t rr_pages_of(size_t n_tokens) {
 }
 
 rr_pages_plan rr_pages_plan_make(
-    const rr_qwen2_config *config, const rr_engine_limits *limits, const rr_device_info *info) {
+    const rr_model_config *config, const rr_engine_limits *limits, const rr_device_info *info) {
     enum { ALIGNED = 256 }; /* what a buffer may take more than its bytes: vk.h */
     rr_pages_plan plan = {.page_bytes = rr_kv_bytes_per_token(config) * RR_KV_PAGE,
         .n_places = rr_pages_of(limits->n_context)};

@@ -25,7 +25,7 @@ typedef struct rr_pages_plan {
 } rr_pages_plan;
 /* limits->kv_tokens is a number. */
 rr_pages_plan rr_pages_plan_make(
-    const rr_qwen2_config *config, const rr_engine_limits *limits, const rr_device_info *info);
+    const rr_model_config *config, const rr_engine_limits *limits, const rr_device_info *info);
 
 /* Allocates engine->pages by a plan whose n_each is not 0. Errors: RR_E_MEMORY. */
 rr_status rr_pages_create(rr_engine *engine, const rr_pages_plan *plan, rr_diag *diag);

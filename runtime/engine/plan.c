@@ -32,7 +32,7 @@ rr_engine_limits rr_engine_limits_of(
 }
 
 rr_activations rr_activations_plan(
-    const rr_qwen2_config *config, rr_graph_kind graph, const rr_engine_limits *limits) {
+    const rr_model_config *config, rr_graph_kind graph, const rr_engine_limits *limits) {
     const uint64_t rows = rr_pass_rows(limits);
     const uint64_t lanes = graph == RR_GRAPH_LANES ? rows : 0;
     const uint64_t plain = graph == RR_GRAPH_PLAIN ? rows : 0;
@@ -83,13 +83,13 @@ rr_activations rr_activations_plan(
     return at;
 }
 
-uint64_t rr_kv_bytes_per_token(const rr_qwen2_config *config) {
+uint64_t rr_kv_bytes_per_token(const rr_model_config *config) {
     return (uint64_t)config->n_layers * 2 * config->n_kv_heads * config->head_size * 2;
 }
 
 /* The KV cache as it is wanted, or as much of it as fits beside `taken` bytes, at least a
  * session's. */
-static rr_pages_plan plan_pages(const rr_qwen2_config *config, const rr_engine_limits *limits,
+static rr_pages_plan plan_pages(const rr_model_config *config, const rr_engine_limits *limits,
     const rr_device_info *info, uint64_t taken) {
     rr_engine_limits some = *limits;
     some.kv_tokens = limits->kv_tokens == RR_KV_FIT ? all_tokens(limits) : limits->kv_tokens;

@@ -26,7 +26,7 @@ typedef struct sizes {
     uint64_t rows, spans, factors, weights, totals, mass, drawn, hidden;
 } sizes;
 
-static sizes sizes_of(const rr_qwen2_config *c, const rr_engine_limits *limits) {
+static sizes sizes_of(const rr_model_config *c, const rr_engine_limits *limits) {
     const uint64_t heads = c->n_heads;
     sizes s = {
         .rows = RR_READ_ROWS * 4,
@@ -46,7 +46,7 @@ static sizes sizes_of(const rr_qwen2_config *c, const rr_engine_limits *limits) 
     return s;
 }
 
-rr_reader_plan rr_reader_plan_make(const rr_qwen2_config *config, const rr_engine_limits *limits) {
+rr_reader_plan rr_reader_plan_make(const rr_model_config *config, const rr_engine_limits *limits) {
     if (!limits->readings) {
         return (rr_reader_plan){0};
     }
@@ -155,7 +155,7 @@ static uint64_t mass_bytes(const rr_engine *engine, const rr_read_pass *read, ui
 
 void rr_reader_record_attention(
     rr_engine *engine, const rr_read_pass *read, uint32_t layer, uint64_t q, uint32_t q_stride) {
-    const rr_qwen2_config *c = &engine->model->config;
+    const rr_model_config *c = &engine->model->config;
     const rr_reader *reader = engine->reader;
     const rr_reading *reading = read->reading;
     const uint32_t n_context = engine->limits.n_context;

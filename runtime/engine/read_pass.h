@@ -20,7 +20,7 @@ typedef struct rr_read_pass {
 typedef struct rr_reader_plan {
     uint64_t list_bytes, work_bytes, result_bytes;
 } rr_reader_plan;
-rr_reader_plan rr_reader_plan_make(const rr_qwen2_config *config, const rr_engine_limits *limits);
+rr_reader_plan rr_reader_plan_make(const rr_model_config *config, const rr_engine_limits *limits);
 
 rr_status rr_reader_create(rr_engine *engine, rr_diag *diag);
 void rr_reader_destroy(rr_engine *engine);

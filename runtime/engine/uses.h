@@ -3,7 +3,7 @@
 #define RR_ENGINE_USES_H
 
 #include "runtime/engine/kern.h"
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 
 /* Calls `fn` for every op and key that the passes of `model` use on the device: by the graph that
  * is chosen for it or, with `others`, by the other graphs that can run there. One may come several

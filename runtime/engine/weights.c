@@ -68,7 +68,7 @@ static void add_lanes(placement *p, const rr_weight *a, const rr_weight *b, cons
 }
 
 static void list_layer(
-    const rr_qwen2_layer *from, rr_graph_kind graph, rr_device_layer *to, placement *p) {
+    const rr_model_layer *from, rr_graph_kind graph, rr_device_layer *to, placement *p) {
     add_vector(p, &from->attn_norm, NULL, NULL, &to->attn_norm);
     add_vector(p, &from->q_bias, &from->k_bias, &from->v_bias, &to->qkv_bias);
     add_vector(p, &from->ffn_norm, NULL, NULL, &to->ffn_norm);

@@ -577,20 +577,6 @@ rr_status rr_gguf_string(const rr_gguf *gguf, const char *key, rr_text *out, rr_
     return RR_OK;
 }
 
-rr_shown rr_text_show(rr_text text) {
-    rr_shown out;
-    size_t n = text.bytes < sizeof out.text - 4 ? text.bytes : sizeof out.text - 4;
-    for (size_t i = 0; i < n; i++) {
-        out.text[i] = text.data[i] >= ' ' && text.data[i] <= '~' ? text.data[i] : '?';
-    }
-    strcpy(out.text + n, n < text.bytes ? "..." : "");
-    return out;
-}
-
-bool rr_text_is(rr_text text, const char *other) {
-    return text.bytes == strlen(other) && memcmp(text.data, other, text.bytes) == 0;
-}
-
 bool rr_gguf_next_string(const rr_gguf_value *array, uint64_t *cursor, rr_text *out) {
     if (array->type != RR_GGUF_ARRAY || array->item_type != RR_GGUF_STRING ||
         *cursor >= array->data_bytes) {

@@ -6,6 +6,7 @@
 #define RR_MODEL_GGUF_H
 
 #include "runtime/base/file.h"
+#include "runtime/base/text.h"
 
 typedef enum rr_gguf_type {
     RR_GGUF_U8,
@@ -23,20 +24,6 @@ typedef enum rr_gguf_type {
     RR_GGUF_F64,
     RR_GGUF_TYPE_COUNT
 } rr_gguf_type;
-
-/* Text inside the mapping; not NUL-terminated. */
-typedef struct rr_text {
-    const char *data;
-    size_t bytes;
-} rr_text;
-
-bool rr_text_is(rr_text text, const char *other);
-
-/* A text from a file for a message: printable ASCII (others as '?'), cut to 68 bytes. */
-typedef struct rr_shown {
-    char text[72];
-} rr_shown;
-rr_shown rr_text_show(rr_text text);
 
 typedef struct rr_gguf_value {
     rr_text key;

@@ -148,8 +148,8 @@ static void attention_task(void *user, size_t head) {
 }
 
 static rr_status attention_block(rr_ref_model *ref, uint32_t l, uint32_t n, rr_diag *diag) {
-    const rr_qwen2_config *config = &ref->model->config;
-    const rr_qwen2_layer *layer = &ref->model->layers[l];
+    const rr_model_config *config = &ref->model->config;
+    const rr_model_layer *layer = &ref->model->layers[l];
     uint32_t q_width = config->n_heads * config->head_size,
              kv_width = config->n_kv_heads * config->head_size;
     uint32_t stride = q_width + 2 * kv_width;
@@ -195,8 +195,8 @@ static rr_status attention_block(rr_ref_model *ref, uint32_t l, uint32_t n, rr_d
 }
 
 static rr_status ffn_block(rr_ref_model *ref, uint32_t l, uint32_t n, rr_diag *diag) {
-    const rr_qwen2_config *config = &ref->model->config;
-    const rr_qwen2_layer *layer = &ref->model->layers[l];
+    const rr_model_config *config = &ref->model->config;
+    const rr_model_layer *layer = &ref->model->layers[l];
     rr_ref_rmsnorm(
         ref->x, ref->layers[l].ffn_norm, n, config->d_model, config->rms_epsilon, ref->normed);
     const rr_weight *parts[2] = {&layer->gate, &layer->up};
@@ -231,7 +231,7 @@ static void show_hidden(const rr_ref_model *ref, uint32_t layer, size_t begin, u
 
 static rr_status show_logits(
     rr_ref_model *ref, size_t begin, uint32_t n, const rr_ref_observer *observer, rr_diag *diag) {
-    const rr_qwen2_config *config = &ref->model->config;
+    const rr_model_config *config = &ref->model->config;
     rr_ref_rmsnorm(ref->x, ref->output_norm, n, config->d_model, config->rms_epsilon, ref->normed);
     for (uint32_t t = 0; t < n; t += LOGITS_TOKENS) {
         uint32_t n_t = n - t < LOGITS_TOKENS ? n - t : LOGITS_TOKENS;
@@ -299,7 +299,7 @@ static float *floats(rr_ref_model *ref, size_t rows, size_t cols) {
 }
 
 static bool create_layers(rr_ref_model *ref, bool kv_f16) {
-    const rr_qwen2_config *config = &ref->model->config;
+    const rr_model_config *config = &ref->model->config;
     uint32_t q_width = config->n_heads * config->head_size,
              kv_width = config->n_kv_heads * config->head_size;
     ref->layers = rr_arena_alloc(&ref->arena, config->n_layers, sizeof *ref->layers);
@@ -308,7 +308,7 @@ static bool create_layers(rr_ref_model *ref, bool kv_f16) {
         return false;
     }
     for (uint32_t l = 0; l < config->n_layers; l++) {
-        const rr_qwen2_layer *from = &ref->model->layers[l];
+        const rr_model_layer *from = &ref->model->layers[l];
         ref_layer *to = &ref->layers[l];
         to->attn_norm = floats(ref, 1, config->d_model);
         to->ffn_norm = floats(ref, 1, config->d_model);
@@ -334,7 +334,7 @@ static bool create_layers(rr_ref_model *ref, bool kv_f16) {
 }
 
 static bool create_buffers(rr_ref_model *ref) {
-    const rr_qwen2_config *config = &ref->model->config;
+    const rr_model_config *config = &ref->model->config;
     size_t q_width = (size_t)config->n_heads * config->head_size;
     size_t kv_width = (size_t)config->n_kv_heads * config->head_size;
     size_t mixed = q_width > config->d_ffn ? q_width : config->d_ffn;

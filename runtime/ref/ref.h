@@ -7,7 +7,7 @@
 #define RR_REF_REF_H
 
 #include "quant/quant.h"
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 
 /* A weight matrix [rows][cols], as the file's blocks or as device planes. Borrows all it points
  * at. */

@@ -1,6 +1,6 @@
 /* GGUF reader, model check and the first steps of loading: whatever the bytes, a status and a text,
  * or a file whose every part can be read. */
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 
 #include <stdlib.h>
 #include <string.h>

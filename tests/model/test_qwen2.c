@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 #include "tests/check.h"
 #include "tests/support/folder.h"
 #include "tests/support/gguf_edit.h"
@@ -20,7 +20,7 @@ static void check_weight(
 
 /* The weights of a model are where the file has them, with the values that synth.h promises. */
 static void check_model(const rr_synth *p, const rr_model *model) {
-    const rr_qwen2_config *c = &model->config;
+    const rr_model_config *c = &model->config;
     CHECK(c->n_layers == p->n_layers && c->d_model == p->d_model && c->n_heads == p->n_heads);
     CHECK(c->n_kv_heads == p->n_kv_heads && c->head_size == p->head_size && c->d_ffn == p->d_ffn);
     CHECK(c->n_vocab == p->n_vocab && c->n_context == p->n_context && c->tied == p->tied);
@@ -33,7 +33,7 @@ static void check_model(const rr_synth *p, const rr_model *model) {
     CHECK(p->tied == (model->output.data == model->embedding.data));
     uint64_t n = (uint64_t)p->n_vocab * p->d_model * (p->tied ? 1 : 2) + p->d_model;
     for (uint32_t i = 0; i < p->n_layers; i++) {
-        const rr_qwen2_layer *l = &model->layers[i];
+        const rr_model_layer *l = &model->layers[i];
         const struct {
             const rr_weight *weight;
             const char *part;

@@ -1,6 +1,6 @@
 /* The default model's file: its configuration, and the last rows of some weights against hashes of
  * what the Python package gguf 0.19 computes from the same file. */
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 #include "tests/check.h"
 #include "tests/support/blocks.h"
 #include "tests/support/real_model.h"
@@ -65,7 +65,7 @@ int main(void) {
     if (rr_gguf_file_bytes(model->gguf) != 491400064) {
         CHECK_SKIP("%s is another model than the default one", rr_gguf_path(model->gguf));
     }
-    const rr_qwen2_config *c = &model->config;
+    const rr_model_config *c = &model->config;
     CHECK_INT(c->n_layers, 24);
     CHECK_INT(c->d_model, 896);
     CHECK_INT(c->n_heads, 14);

@@ -1,5 +1,5 @@
 /* The grammar of a ranking in a vocabulary of bytes. */
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 #include "tests/rerank/grammar_checks.h"
 #include "tests/support/synth.h"
 

@@ -1,6 +1,6 @@
 /* The grammar of a ranking in the real vocabulary, where brackets, spaces and tags are merged
  * tokens. */
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 #include "tests/rerank/grammar_checks.h"
 #include "tests/support/real_model.h"
 

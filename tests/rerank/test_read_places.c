@@ -1,5 +1,5 @@
 /* Where a prompt's parts stand, in a vocabulary of bytes. */
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 #include "tests/rerank/places_checks.h"
 #include "tests/support/synth.h"
 

@@ -1,6 +1,6 @@
 /* Where a prompt's parts stand in the real vocabulary, where a token may hold the end of one part
  * and the beginning of the next. */
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 #include "tests/rerank/places_checks.h"
 #include "tests/support/real_model.h"
 

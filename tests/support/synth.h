@@ -19,7 +19,7 @@
 #ifndef RR_TESTS_SYNTH_H
 #define RR_TESTS_SYNTH_H
 
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 
 /* Zero means the default, given behind each field. */
 typedef struct rr_synth {

@@ -1,4 +1,4 @@
-#include "runtime/model/qwen2.h"
+#include "runtime/model/model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,25 +11,25 @@
 /* The sizes that tensor shapes are made of. */
 typedef enum dimension { ONE, D_MODEL, Q_ROWS, KV_ROWS, D_FFN, N_VOCAB, DIMENSION_COUNT } dimension;
 
-/* What a tensor of the file must be: its shape, and where it goes in rr_qwen2_layer. Vectors have
+/* What a tensor of the file must be: its shape, and where it goes in rr_model_layer. Vectors have
  * rows ONE. */
 static const struct {
     const char *suffix;
     size_t place;
     dimension rows, cols;
 } layer_weights[] = {
-    {"attn_norm.weight", offsetof(rr_qwen2_layer, attn_norm), ONE, D_MODEL},
-    {"attn_q.weight", offsetof(rr_qwen2_layer, q), Q_ROWS, D_MODEL},
-    {"attn_k.weight", offsetof(rr_qwen2_layer, k), KV_ROWS, D_MODEL},
-    {"attn_v.weight", offsetof(rr_qwen2_layer, v), KV_ROWS, D_MODEL},
-    {"attn_q.bias", offsetof(rr_qwen2_layer, q_bias), ONE, Q_ROWS},
-    {"attn_k.bias", offsetof(rr_qwen2_layer, k_bias), ONE, KV_ROWS},
-    {"attn_v.bias", offsetof(rr_qwen2_layer, v_bias), ONE, KV_ROWS},
-    {"attn_output.weight", offsetof(rr_qwen2_layer, o), D_MODEL, Q_ROWS},
-    {"ffn_norm.weight", offsetof(rr_qwen2_layer, ffn_norm), ONE, D_MODEL},
-    {"ffn_gate.weight", offsetof(rr_qwen2_layer, gate), D_FFN, D_MODEL},
-    {"ffn_up.weight", offsetof(rr_qwen2_layer, up), D_FFN, D_MODEL},
-    {"ffn_down.weight", offsetof(rr_qwen2_layer, down), D_MODEL, D_FFN},
+    {"attn_norm.weight", offsetof(rr_model_layer, attn_norm), ONE, D_MODEL},
+    {"attn_q.weight", offsetof(rr_model_layer, q), Q_ROWS, D_MODEL},
+    {"attn_k.weight", offsetof(rr_model_layer, k), KV_ROWS, D_MODEL},
+    {"attn_v.weight", offsetof(rr_model_layer, v), KV_ROWS, D_MODEL},
+    {"attn_q.bias", offsetof(rr_model_layer, q_bias), ONE, Q_ROWS},
+    {"attn_k.bias", offsetof(rr_model_layer, k_bias), ONE, KV_ROWS},
+    {"attn_v.bias", offsetof(rr_model_layer, v_bias), ONE, KV_ROWS},
+    {"attn_output.weight", offsetof(rr_model_layer, o), D_MODEL, Q_ROWS},
+    {"ffn_norm.weight", offsetof(rr_model_layer, ffn_norm), ONE, D_MODEL},
+    {"ffn_gate.weight", offsetof(rr_model_layer, gate), D_FFN, D_MODEL},
+    {"ffn_up.weight", offsetof(rr_model_layer, up), D_FFN, D_MODEL},
+    {"ffn_down.weight", offsetof(rr_model_layer, down), D_MODEL, D_FFN},
 };
 enum { N_LAYER_WEIGHTS = sizeof layer_weights / sizeof layer_weights[0] };
 
@@ -39,12 +39,12 @@ static const struct {
     size_t place;
     uint32_t least, most;
 } config_keys[] = {
-    {"qwen2.block_count", offsetof(rr_qwen2_config, n_layers), 1, RR_QWEN2_MAX_LAYERS},
-    {"qwen2.embedding_length", offsetof(rr_qwen2_config, d_model), 32, 1u << 16},
-    {"qwen2.feed_forward_length", offsetof(rr_qwen2_config, d_ffn), 32, 1u << 20},
-    {"qwen2.attention.head_count", offsetof(rr_qwen2_config, n_heads), 1, 1024},
-    {"qwen2.attention.head_count_kv", offsetof(rr_qwen2_config, n_kv_heads), 1, 1024},
-    {"qwen2.context_length", offsetof(rr_qwen2_config, n_context), 1, 1u << 24},
+    {"qwen2.block_count", offsetof(rr_model_config, n_layers), 1, RR_MODEL_MAX_LAYERS},
+    {"qwen2.embedding_length", offsetof(rr_model_config, d_model), 32, 1u << 16},
+    {"qwen2.feed_forward_length", offsetof(rr_model_config, d_ffn), 32, 1u << 20},
+    {"qwen2.attention.head_count", offsetof(rr_model_config, n_heads), 1, 1024},
+    {"qwen2.attention.head_count_kv", offsetof(rr_model_config, n_kv_heads), 1, 1024},
+    {"qwen2.context_length", offsetof(rr_model_config, n_context), 1, 1u << 24},
 };
 enum { MAX_VOCAB = 1 << 24, MAX_HEADS_A_KV_HEAD = 8 };
 
@@ -149,7 +149,7 @@ static rr_status check_rope(const rr_gguf *gguf, uint32_t head_size, rr_diag *di
     return RR_OK;
 }
 
-static rr_status read_head_size(const rr_gguf *gguf, rr_qwen2_config *config, rr_diag *diag) {
+static rr_status read_head_size(const rr_gguf *gguf, rr_model_config *config, rr_diag *diag) {
     const char *path = rr_gguf_path(gguf);
     if (config->n_heads % config->n_kv_heads != 0 ||
         config->n_heads / config->n_kv_heads > MAX_HEADS_A_KV_HEAD) {
@@ -177,7 +177,7 @@ static rr_status read_head_size(const rr_gguf *gguf, rr_qwen2_config *config, rr
     return RR_OK;
 }
 
-static rr_status read_config(const rr_gguf *gguf, rr_qwen2_config *config, rr_diag *diag) {
+static rr_status read_config(const rr_gguf *gguf, rr_model_config *config, rr_diag *diag) {
     for (size_t i = 0; i < sizeof config_keys / sizeof config_keys[0]; i++) {
         uint32_t *to = (uint32_t *)(void *)((char *)config + config_keys[i].place);
         RR_TRY(read_u32(
@@ -199,7 +199,7 @@ static rr_status read_config(const rr_gguf *gguf, rr_qwen2_config *config, rr_di
 }
 
 /* The vocabulary's size stands in the embedding's shape alone. */
-static rr_status read_vocabulary_size(const rr_gguf *gguf, rr_qwen2_config *config, rr_diag *diag) {
+static rr_status read_vocabulary_size(const rr_gguf *gguf, rr_model_config *config, rr_diag *diag) {
     const rr_gguf_tensor *embedding = rr_gguf_tensor_find(gguf, "token_embd.weight");
     if (embedding == NULL) {
         return rr_fail(diag, RR_E_INPUT,
@@ -353,7 +353,7 @@ static void set_name(rr_model *model) {
 }
 
 static rr_status fill_model(rr_model *model, rr_diag *diag) {
-    rr_qwen2_config *config = &model->config;
+    rr_model_config *config = &model->config;
     RR_TRY(check_architecture(model->gguf, diag));
     RR_TRY(read_config(model->gguf, config, diag));
     RR_TRY(read_vocabulary_size(model->gguf, config, diag));
@@ -440,12 +440,12 @@ static uint64_t hash_vector(uint64_t hash, const rr_weight *vector) {
 }
 
 uint64_t rr_model_fingerprint(const rr_model *model) {
-    const rr_qwen2_config *c = &model->config;
+    const rr_model_config *c = &model->config;
     const uint32_t shape[] = {
         c->n_layers, c->d_model, c->n_heads, c->n_kv_heads, c->head_size, c->d_ffn, c->n_vocab};
     uint64_t hash = rr_hash(0, shape, sizeof shape);
     for (uint32_t l = 0; l < c->n_layers; l++) {
-        const rr_qwen2_layer *layer = &model->layers[l];
+        const rr_model_layer *layer = &model->layers[l];
         const rr_weight *vectors[] = {
             &layer->attn_norm, &layer->q_bias, &layer->k_bias, &layer->v_bias, &layer->ffn_norm};
         for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {

@@ -1,15 +1,15 @@
 /* The Qwen2 configuration and its tensors, verified against each other.
  * Owns: the model's file and the list of its weights. Does not own device memory. */
-#ifndef RR_MODEL_QWEN2_H
-#define RR_MODEL_QWEN2_H
+#ifndef RR_MODEL_MODEL_H
+#define RR_MODEL_MODEL_H
 
 #include "quant/quant.h"
 #include "runtime/base/memory.h"
 #include "runtime/model/gguf.h"
 
-enum { RR_QWEN2_MAX_LAYERS = 128 };
+enum { RR_MODEL_MAX_LAYERS = 128 };
 
-typedef struct rr_qwen2_config {
+typedef struct rr_model_config {
     uint32_t n_layers;
     uint32_t d_model;
     uint32_t n_heads;    /* query heads */
@@ -21,7 +21,7 @@ typedef struct rr_qwen2_config {
     float rope_theta;
     float rms_epsilon;
     bool tied; /* the output matrix is the embedding matrix */
-} rr_qwen2_config;
+} rr_model_config;
 
 /* A weight in the file. Vectors (norms, biases) have rows = 1 and are F32 or F16. */
 typedef struct rr_weight {
@@ -32,18 +32,18 @@ typedef struct rr_weight {
     uint64_t bytes;
 } rr_weight;
 
-typedef struct rr_qwen2_layer {
+typedef struct rr_model_layer {
     rr_weight attn_norm, q, k, v, q_bias, k_bias, v_bias, o;
     rr_weight ffn_norm, gate, up, down;
-} rr_qwen2_layer;
+} rr_model_layer;
 
 typedef struct rr_model {
     rr_gguf *gguf;
-    rr_qwen2_config config;
+    rr_model_config config;
     rr_weight embedding; /* [n_vocab][d_model] */
     rr_weight output_norm;
     rr_weight output;       /* [n_vocab][d_model]; equals `embedding` when tied */
-    rr_qwen2_layer *layers; /* [n_layers] */
+    rr_model_layer *layers; /* [n_layers] */
     char name[128];         /* general.name or the file's name */
 } rr_model;
 

@@ -1,0 +1,23 @@
+/* A run of bytes that somebody else owns: the text of a file that is mapped, a field of a line.
+ * Owns: nothing. Pure and thread safe. */
+#ifndef RR_BASE_TEXT_H
+#define RR_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Not NUL-terminated. */
+typedef struct rr_text {
+    const char *data;
+    size_t bytes;
+} rr_text;
+
+bool rr_text_is(rr_text text, const char *other);
+
+/* A text from a file for a message: printable ASCII (others as '?'), cut to 68 bytes. */
+typedef struct rr_shown {
+    char text[72];
+} rr_shown;
+rr_shown rr_text_show(rr_text text);
+
+#endif
