@@ -3,12 +3,12 @@
  * (rerank/api_view.h). */
 #include "rerank/rearank.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rerank/api_view.h"
 #include "rerank/responder.h"
+#include "runtime/base/thread.h"
 
 #define SAME(name) _Static_assert((int)REARANK_##name == (int)RR_##name, #name)
 SAME(OK);
@@ -34,7 +34,7 @@ struct rearank_engine {
     rr_session *session;
     rr_readout readout; /* where has_readout */
     bool has_readout;
-    pthread_mutex_t lock; /* held while ranking */
+    rr_mutex lock; /* held while ranking */
 };
 
 struct rearank_ranking {
@@ -86,7 +86,7 @@ rearank_status rearank_open(const rearank_open_options *options, rearank_engine 
                                   : "model_path"));
     }
     rearank_engine *engine = calloc(1, sizeof *engine);
-    if (engine == NULL || pthread_mutex_init(&engine->lock, NULL) != 0) {
+    if (engine == NULL || !rr_mutex_create(&engine->lock)) {
         free(engine);
         return leave(rr_fail(&last_error, RR_E_MEMORY, "out of memory"));
     }
@@ -118,7 +118,7 @@ void rearank_close(rearank_engine *engine) {
         rr_session_destroy(&engine->session);
         rr_engine_close(&engine->engine);
         rr_readout_destroy(&engine->readout);
-        pthread_mutex_destroy(&engine->lock);
+        rr_mutex_destroy(&engine->lock);
         free(engine);
     }
 }
@@ -231,9 +231,9 @@ static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_opt
     };
     rr_responder responder;
     RR_TRY(rr_model_responder_make(&model, &responder, &last_error));
-    pthread_mutex_lock(&engine->lock);
+    rr_mutex_lock(&engine->lock);
     rr_status status = rr_rank(query, &params, &responder, out, &last_error);
-    pthread_mutex_unlock(&engine->lock);
+    rr_mutex_unlock(&engine->lock);
     return status;
 }
 

@@ -75,7 +75,7 @@ static void advance(rr_run_state *executor, rr_job *job) {
             }
         }
     }
-    pthread_cond_broadcast(&executor->changed);
+    rr_cond_broadcast(&executor->changed);
 }
 
 /* Hears the answer while it is written. */
@@ -84,13 +84,13 @@ static bool on_text(void *listener, const char *text, size_t bytes) {
     rr_run_state *executor = worker->executor;
     rr_handover *handover = &worker->handover;
     if (handover->n_wanted > 0 && rr_handover_read(handover, text, bytes)) {
-        pthread_mutex_lock(&executor->lock);
+        rr_mutex_lock(&executor->lock);
         rr_place at = worker->now.at;
         if (!is_given_up(executor, at.job) && !rr_schedule_at(at.job->schedule, at.index)->stale) {
             rr_schedule_hint(at.job->schedule, at.index, handover->ids, handover->n_ids);
             advance(executor, at.job);
         }
-        pthread_mutex_unlock(&executor->lock);
+        rr_mutex_unlock(&executor->lock);
     }
     return !atomic_load(&worker->unwanted);
 }
@@ -132,7 +132,7 @@ static void begin_call(rr_worker_state *worker, rr_task what) {
     rr_schedule_begin(job->schedule, what.at.index);
     job->n_running++;
     if (worker->held.job != NULL && !rr_place_is_same(worker->held, what.at)) {
-        pthread_cond_broadcast(&executor->changed); /* what it had prepared is anybody's now */
+        rr_cond_broadcast(&executor->changed); /* what it had prepared is anybody's now */
     }
     worker->held = (rr_place){NULL, 0};
 }
@@ -213,7 +213,7 @@ static void run_call(rr_worker_state *worker, rr_task what) {
     bool may_be_cancelled = worker->may_start_cancelled;
     worker->may_start_cancelled = false;
     begin_call(worker, what);
-    pthread_mutex_unlock(&executor->lock);
+    rr_mutex_unlock(&executor->lock);
     uint64_t start_ns = rr_time_ns();
     rr_prompt prompt = {0};
     rr_reply reply = {0};
@@ -230,7 +230,7 @@ static void run_call(rr_worker_state *worker, rr_task what) {
         status = responder->respond(responder->user, &call, &reply, &diag);
     }
     rr_prompt_destroy(&prompt);
-    pthread_mutex_lock(&executor->lock);
+    rr_mutex_lock(&executor->lock);
     const call_end end = {
         &call, status, &reply, rr_time_ns() - start_ns, may_be_cancelled || worker->told, &diag};
     end_call(worker, what, &end);
@@ -243,7 +243,7 @@ static void run_prepare(rr_worker_state *worker, rr_task what) {
     rr_call call = call_of(worker, what);
     size_t n_known = rr_schedule_at(what.at.job->schedule, what.at.index)->n_sure;
     worker->held = what.at;
-    pthread_mutex_unlock(&executor->lock);
+    rr_mutex_unlock(&executor->lock);
     rr_prompt prompt = {0};
     rr_diag diag = {0};
     uint64_t n_computed = 0;
@@ -255,7 +255,7 @@ static void run_prepare(rr_worker_state *worker, rr_task what) {
         status = worker->means->prepare(worker->means->responder.user, &call, &n_computed, &diag);
     }
     rr_prompt_destroy(&prompt);
-    pthread_mutex_lock(&executor->lock);
+    rr_mutex_lock(&executor->lock);
     executor->counts.n_prepared += status == RR_OK;
     executor->counts.ahead_tokens += n_computed;
     if (is_stopped(executor)) {
@@ -273,9 +273,9 @@ static void announce(rr_run_state *executor) {
         }
         job->told = true;
         rr_diag diag = {0};
-        pthread_mutex_unlock(&executor->lock);
+        rr_mutex_unlock(&executor->lock);
         rr_status status = params->on_finished(params->user, i, &job->ranking, &diag);
-        pthread_mutex_lock(&executor->lock);
+        rr_mutex_lock(&executor->lock);
         if (status != RR_OK) {
             rr_executor_give_up(executor, 0, status, &diag);
         }
@@ -298,10 +298,10 @@ static void deliver(rr_run_state *executor) {
         rr_ranking ranking = executor->jobs[query].ranking;
         executor->jobs[query].ranking = (rr_ranking){0};
         rr_diag diag = {0};
-        pthread_mutex_unlock(&executor->lock);
+        rr_mutex_unlock(&executor->lock);
         rr_status status = params->on_ranking(params->user, query, &ranking, &diag);
         rr_ranking_destroy(&ranking);
-        pthread_mutex_lock(&executor->lock);
+        rr_mutex_lock(&executor->lock);
         if (status != RR_OK) {
             executor->n_delivered = params->n_queries;
             rr_executor_give_up(executor, 0, status, &diag);
@@ -346,75 +346,74 @@ static bool work_once(rr_worker_state *worker) {
     }
     worker->now.kind = RR_TASK_NONE;
     worker->may_start_cancelled = worker->may_start_cancelled || worker->told;
-    pthread_cond_broadcast(&executor->changed);
+    rr_cond_broadcast(&executor->changed);
     return true;
 }
 
-static void *work(void *user) {
+static void work(void *user) {
     rr_worker_state *worker = user;
     rr_run_state *executor = worker->executor;
-    pthread_mutex_lock(&executor->lock);
+    rr_mutex_lock(&executor->lock);
     while (!is_over(executor)) {
         if (!work_once(worker)) {
             if (is_over(executor)) {
                 break;
             }
-            pthread_cond_wait(&executor->changed, &executor->lock);
+            rr_cond_wait(&executor->changed, &executor->lock);
         }
     }
-    pthread_cond_broadcast(&executor->changed);
-    pthread_mutex_unlock(&executor->lock);
-    return NULL;
+    rr_cond_broadcast(&executor->changed);
+    rr_mutex_unlock(&executor->lock);
 }
 
 /* All on this thread. */
 static void run_alone(rr_run_state *executor) {
-    pthread_mutex_lock(&executor->lock);
+    rr_mutex_lock(&executor->lock);
     while (work_once(&executor->workers[0])) {
         deliver(executor);
     }
     deliver(executor);
-    pthread_mutex_unlock(&executor->lock);
+    rr_mutex_unlock(&executor->lock);
 }
 
 static void run_threads(rr_run_state *executor) {
     size_t n_started = 0;
-    pthread_mutex_lock(&executor->lock);
+    rr_mutex_lock(&executor->lock);
     for (size_t i = 0; i < executor->n_workers; i++) {
         rr_worker_state *worker = &executor->workers[i];
-        worker->has_thread = pthread_create(&worker->thread, NULL, work, worker) == 0;
+        worker->has_thread = rr_thread_start(&worker->thread, work, worker);
         n_started += worker->has_thread;
     }
     if (n_started == 0) {
         executor->n_workers = 1;
-        pthread_mutex_unlock(&executor->lock);
+        rr_mutex_unlock(&executor->lock);
         run_alone(executor);
         return;
     }
     while (!is_over(executor)) {
         deliver(executor);
         if (!is_over(executor)) {
-            pthread_cond_wait(&executor->changed, &executor->lock);
+            rr_cond_wait(&executor->changed, &executor->lock);
         }
     }
-    pthread_mutex_unlock(&executor->lock);
+    rr_mutex_unlock(&executor->lock);
     for (size_t i = 0; i < executor->n_workers; i++) {
         if (executor->workers[i].has_thread) {
-            pthread_join(executor->workers[i].thread, NULL);
+            rr_thread_join(&executor->workers[i].thread);
         }
     }
 }
 
 /* What finished behind a query that did not. */
 static void deliver_rest(rr_run_state *executor) {
-    pthread_mutex_lock(&executor->lock);
+    rr_mutex_lock(&executor->lock);
     for (; executor->n_delivered < executor->params->n_queries; executor->n_delivered++) {
         deliver(executor);
         if (executor->n_delivered >= executor->next) {
             break;
         }
     }
-    pthread_mutex_unlock(&executor->lock);
+    rr_mutex_unlock(&executor->lock);
 }
 
 /* Beginning and end */
@@ -457,12 +456,12 @@ rr_status rr_execute(const rr_execute_params *params, rr_diag *diag) {
     rr_run_state executor = {.params = params, .n_workers = params->n_workers, .limit = SIZE_MAX};
     rr_status status = RR_OK;
     RR_TRY_GOTO(prepare_executor(&executor, diag));
-    if (pthread_mutex_init(&executor.lock, NULL) != 0) {
+    if (!rr_mutex_create(&executor.lock)) {
         status = rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
         goto fail;
     }
-    if (pthread_cond_init(&executor.changed, NULL) != 0) {
-        pthread_mutex_destroy(&executor.lock);
+    if (!rr_cond_create(&executor.changed)) {
+        rr_mutex_destroy(&executor.lock);
         status = rr_fail(diag, RR_E_INTERNAL, "cannot make a condition");
         goto fail;
     }
@@ -472,8 +471,8 @@ rr_status rr_execute(const rr_execute_params *params, rr_diag *diag) {
         run_threads(&executor);
     }
     deliver_rest(&executor);
-    pthread_cond_destroy(&executor.changed);
-    pthread_mutex_destroy(&executor.lock);
+    rr_cond_destroy(&executor.changed);
+    rr_mutex_destroy(&executor.lock);
     executor.counts.time_ns = rr_time_ns() - start_ns;
     if (params->counts != NULL) {
         *params->counts = executor.counts;

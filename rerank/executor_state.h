@@ -3,10 +3,9 @@
 #ifndef RR_RERANK_EXECUTOR_STATE_H
 #define RR_RERANK_EXECUTOR_STATE_H
 
-#include <pthread.h>
-
 #include "rerank/handover.h"
 #include "rerank/job.h"
+#include "runtime/base/thread.h"
 
 /* A window of a job. */
 typedef struct rr_place {
@@ -27,7 +26,7 @@ struct rr_run_state;
 typedef struct rr_worker_state {
     struct rr_run_state *executor;
     const rr_worker *means;
-    pthread_t thread;
+    rr_thread thread;
     bool has_thread;
     rr_task now;
     rr_place held;            /* what it prepared and has not used */
@@ -44,8 +43,8 @@ typedef struct rr_run_state {
     rr_rank_params rank; /* filled in */
     rr_worker_state *workers;
     size_t n_workers;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
+    rr_mutex lock;
+    rr_cond changed;
     rr_job *jobs;       /* [n_queries] */
     size_t first_open;  /* all before are finished or given up */
     size_t next;        /* to be opened */

@@ -27,7 +27,7 @@ void rr_rank_view_start(rr_rank_view *view, const rr_query *queries, size_t n_qu
         .n_queries = n_queries,
         .n_jobs = n_jobs,
         .start_ns = rr_time_ns()};
-    view->has_lock = pthread_mutex_init(&view->lock, NULL) == 0;
+    view->has_lock = rr_mutex_create(&view->lock);
     view->live = view->has_lock && rr_cli_is_terminal(STDERR_FILENO) && term != NULL &&
         strcmp(term, "dumb") != 0;
     bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20;
@@ -184,14 +184,14 @@ static void on_prompt(void *user, const rr_call *call, size_t done, size_t total
     if (!view->live) {
         return;
     }
-    pthread_mutex_lock(&view->lock);
+    rr_mutex_lock(&view->lock);
     if (view->n_jobs > 1) {
         update_progress(view);
     } else {
         view->query = (size_t)(call->query - view->queries);
         show_prompt(view, call, done, total);
     }
-    pthread_mutex_unlock(&view->lock);
+    rr_mutex_unlock(&view->lock);
 }
 
 static void show_text(rr_rank_view *view, const char *text, size_t bytes) {
@@ -209,7 +209,7 @@ static bool on_text(
     if (!view->live) {
         return true;
     }
-    pthread_mutex_lock(&view->lock);
+    rr_mutex_lock(&view->lock);
     if (view->n_tokens == 0) {
         view->first_token_ns = rr_time_ns();
     }
@@ -221,7 +221,7 @@ static bool on_text(
         view->query = (size_t)(call->query - view->queries);
         show_text(view, text, bytes);
     }
-    pthread_mutex_unlock(&view->lock);
+    rr_mutex_unlock(&view->lock);
     return true;
 }
 
@@ -265,7 +265,7 @@ void rr_rank_view_window_done(void *user, const rr_call *call, const rr_window_r
     if (!view->live) {
         return;
     }
-    pthread_mutex_lock(&view->lock);
+    rr_mutex_lock(&view->lock);
     view->n_windows_done++;
     view->window_ns = rr_time_ns();
     /* top-down partitioning finds out as it goes */
@@ -278,7 +278,7 @@ void rr_rank_view_window_done(void *user, const rr_call *call, const rr_window_r
     } else {
         show_window(view, call, result);
     }
-    pthread_mutex_unlock(&view->lock);
+    rr_mutex_unlock(&view->lock);
 }
 
 static void hide(rr_rank_view *view) {
@@ -297,23 +297,23 @@ static void hide(rr_rank_view *view) {
 }
 
 void rr_rank_view_hide(rr_rank_view *view) {
-    pthread_mutex_lock(&view->lock);
+    rr_mutex_lock(&view->lock);
     hide(view);
     view->held = true;
-    pthread_mutex_unlock(&view->lock);
+    rr_mutex_unlock(&view->lock);
 }
 
 void rr_rank_view_query_done(rr_rank_view *view) {
-    pthread_mutex_lock(&view->lock);
+    rr_mutex_lock(&view->lock);
     view->n_queries_done++;
     view->held = false;
-    pthread_mutex_unlock(&view->lock);
+    rr_mutex_unlock(&view->lock);
 }
 
 void rr_rank_view_finish(rr_rank_view *view) {
     if (view->has_lock) {
         hide(view);
-        pthread_mutex_destroy(&view->lock);
+        rr_mutex_destroy(&view->lock);
         view->has_lock = false;
     }
     rr_buf_destroy(&view->partial);

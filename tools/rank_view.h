@@ -5,12 +5,11 @@
 #ifndef RR_TOOLS_RANK_VIEW_H
 #define RR_TOOLS_RANK_VIEW_H
 
-#include <pthread.h>
-
 #include "rerank/responder.h"
+#include "runtime/base/thread.h"
 
 typedef struct rr_rank_view {
-    pthread_mutex_t lock;
+    rr_mutex lock;
     bool has_lock, live, shown;
     bool held; /* nothing is drawn until it is resumed */
     size_t columns, n_jobs;

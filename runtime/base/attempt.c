@@ -3,10 +3,10 @@
  * middle of an attempt. */
 #define _GNU_SOURCE /* flock */
 #include "runtime/base/attempt.h"
+#include "runtime/base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@ enum { MOST = 9, MOST_OPEN = 16 };
 
 struct rr_attempt {
     int file;
-    pthread_mutex_t mutex; /* of changes of what follows and of writing */
+    rr_mutex mutex; /* of changes of what follows and of writing */
     atomic_uint n_died;
     atomic_bool begun;
 };
@@ -55,7 +55,7 @@ rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag) {
         return rr_fail(diag, RR_E_IO, "%s: %s", path, strerror(errno));
     }
     rr_attempt *attempt = calloc(1, sizeof *attempt);
-    if (attempt == NULL || pthread_mutex_init(&attempt->mutex, NULL) != 0) {
+    if (attempt == NULL || !rr_mutex_create(&attempt->mutex)) {
         const bool has_memory = attempt != NULL;
         free(attempt);
         close(file);
@@ -76,7 +76,7 @@ void rr_attempt_close(rr_attempt **attempt) {
         rr_attempt_end(*attempt);
         replace_opened(*attempt, NULL);
         close((*attempt)->file);
-        pthread_mutex_destroy(&(*attempt)->mutex);
+        rr_mutex_destroy(&(*attempt)->mutex);
         free(*attempt);
         *attempt = NULL;
     }
@@ -100,13 +100,13 @@ uint32_t rr_attempt_n_died(const rr_attempt *attempt) {
 }
 
 static void change(rr_attempt *attempt, bool begun) {
-    pthread_mutex_lock(&attempt->mutex);
+    rr_mutex_lock(&attempt->mutex);
     if (attempt->begun != begun) {
         attempt->begun = begun;
         attempt->n_died = begun ? attempt->n_died : 0;
         put(attempt, begun ? attempt->n_died + 1 : 0);
     }
-    pthread_mutex_unlock(&attempt->mutex);
+    rr_mutex_unlock(&attempt->mutex);
 }
 
 void rr_attempt_begin(rr_attempt *attempt) {

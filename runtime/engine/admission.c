@@ -17,7 +17,7 @@ static void give(rr_engine *engine) {
         a->first = hold->next;
         a->n_promised += hold->n_pages;
         hold->given = true;
-        pthread_cond_signal(&hold->session->wake);
+        rr_cond_signal(&hold->session->wake);
     }
 }
 
@@ -98,7 +98,7 @@ rr_status rr_session_hold(rr_session *session, size_t n, rr_diag *diag) {
         return RR_OK;
     }
     rr_hold hold = {.n_pages = rr_pages_of(n), .session = session};
-    pthread_mutex_lock(&engine->lock);
+    rr_mutex_lock(&engine->lock);
     *link_of(&engine->admission, NULL) = &hold;
     give(engine);
     rr_status status = wait_for(engine, &hold, diag);
@@ -106,12 +106,12 @@ rr_status rr_session_hold(rr_session *session, size_t n, rr_diag *diag) {
         session->n_most = n;
         cut(session, n);
     }
-    pthread_mutex_unlock(&engine->lock);
+    rr_mutex_unlock(&engine->lock);
     return status;
 }
 
 void rr_session_release(rr_session *session) {
-    pthread_mutex_lock(&session->engine->lock);
+    rr_mutex_lock(&session->engine->lock);
     rr_admission_leave(session);
-    pthread_mutex_unlock(&session->engine->lock);
+    rr_mutex_unlock(&session->engine->lock);
 }

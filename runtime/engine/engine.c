@@ -127,7 +127,7 @@ rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_dia
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the engine");
     }
     rr_status status = RR_OK;
-    if (pthread_mutex_init(&engine->lock, NULL) != 0) {
+    if (!rr_mutex_create(&engine->lock)) {
         status = rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
         goto fail;
     }
@@ -188,7 +188,7 @@ void rr_engine_close(rr_engine **pointer) {
     rr_tokenizer_destroy(&engine->tokenizer);
     rr_model_close(&engine->model);
     if (engine->lock_made) {
-        pthread_mutex_destroy(&engine->lock);
+        rr_mutex_destroy(&engine->lock);
     }
     free(engine);
     *pointer = NULL;

@@ -2,10 +2,10 @@
 #ifndef RR_ENGINE_INTERNAL_H
 #define RR_ENGINE_INTERNAL_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "quant/lanes.h"
+#include "runtime/base/thread.h"
 #include "runtime/engine/depth.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/kern.h"
@@ -157,7 +157,7 @@ struct rr_engine {
     rr_admission admission; /* who may fill it: admission.h */
     rr_session **sessions;  /* in each slot [n_sessions], NULL = free */
     /* guards sessions, pages, admission, the scheduler, and what rr_session says */
-    pthread_mutex_t lock;
+    rr_mutex lock;
     bool lock_made;
     rr_scheduler *scheduler; /* which thread may use the device: scheduler.h */
     rr_profile *profile;     /* NULL = off */
@@ -199,7 +199,7 @@ struct rr_session {
     rr_sync_progress_fn on_progress;
     void *on_progress_user;
     /* of the thread that waits for a pass over this session, or for room; by rr_time_ns */
-    pthread_cond_t wake;
+    rr_cond wake;
     bool wake_made;
     /* comes back for the next token soon; with `awaited` guarded by the engine's lock */
     bool generating;

@@ -231,7 +231,7 @@ rr_status rr_pages_own(rr_engine *engine, uint32_t slot, size_t begin, size_t en
     const uint32_t first = (uint32_t)(begin / RR_KV_PAGE);
     const bool keeps = begin % RR_KV_PAGE != 0; /* tokens of the first page */
     uint32_t old = NO_PAGE;
-    pthread_mutex_lock(&engine->lock);
+    rr_mutex_lock(&engine->lock);
     rr_pages_cut(engine, slot, end);
     for (uint32_t i = first + keeps; i < rr_pages_of(end); i++) {
         const uint32_t page = own_place(engine, slot, i);
@@ -242,16 +242,16 @@ rr_status rr_pages_own(rr_engine *engine, uint32_t slot, size_t begin, size_t en
     if (keeps) { /* last: until the copy is made there is one page more */
         old = own_place(engine, slot, first);
     }
-    pthread_mutex_unlock(&engine->lock);
+    rr_mutex_unlock(&engine->lock);
     if (old != NO_PAGE) {
         const uint32_t new = list_of(pages, slot)[first];
         const rr_status status = copy_page(engine, old, new, diag);
-        pthread_mutex_lock(&engine->lock);
+        rr_mutex_lock(&engine->lock);
         if (status != RR_OK) {
             put(pages, slot, first, old);
         }
         give_back(pages, status == RR_OK ? old : new);
-        pthread_mutex_unlock(&engine->lock);
+        rr_mutex_unlock(&engine->lock);
         RR_TRY(status);
     }
     return tell(engine, slot, diag);

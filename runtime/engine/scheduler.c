@@ -26,8 +26,8 @@ struct rr_scheduler {
     uint64_t n_prompts; /* have come so far */
     uint64_t round;     /* sessions whose `awaited` this is are waited for; never 0 */
     uint32_t n_awaited;
-    uint64_t patience_ns;  /* 0 = by the costs */
-    pthread_cond_t gather; /* nobody is awaited any more, or the pass is full */
+    uint64_t patience_ns; /* 0 = by the costs */
+    rr_cond gather;       /* nobody is awaited any more, or the pass is full */
     bool gather_made;
     rr_decode_costs costs[2]; /* of passes without a prompt's chunk, and with a whole one */
     rr_engine_stats stats;
@@ -77,7 +77,7 @@ void rr_scheduler_destroy(rr_scheduler **pointer) {
         return;
     }
     if (s->gather_made) {
-        pthread_cond_destroy(&s->gather);
+        rr_cond_destroy(&s->gather);
     }
     free(s);
     *pointer = NULL;
@@ -95,7 +95,7 @@ static void stop_expecting(rr_scheduler *s, rr_session *session) {
         session->awaited = 0;
         s->n_awaited--;
         if (s->n_awaited == 0) {
-            pthread_cond_signal(&s->gather);
+            rr_cond_signal(&s->gather);
         }
     }
 }
@@ -150,7 +150,7 @@ static void enqueue(rr_engine *engine, rr_request *request) {
     if (request->family == RR_DECODE) {
         s->n_rows += (uint32_t)request->n;
         if (s->n_rows >= RR_DECODE_ROWS) {
-            pthread_cond_signal(&s->gather);
+            rr_cond_signal(&s->gather);
         }
     }
     stop_expecting(s, session);
@@ -166,7 +166,7 @@ static void complete(rr_request *request, rr_status status, const rr_diag *diag)
             *failure->diag = *diag;
         }
     }
-    pthread_cond_signal(request->wake);
+    rr_cond_signal(request->wake);
 }
 
 /* Of a prompt's chunk; between tokens a cancel is looked at by the thread that generates. */
@@ -384,11 +384,11 @@ static void lead(rr_engine *engine) {
     rr_batch b = {0};
     collect(engine, &b);
     if (b.prompt != NULL || b.n > 0) {
-        pthread_mutex_unlock(&engine->lock);
+        rr_mutex_unlock(&engine->lock);
         uint64_t begin_ns = rr_time_ns();
         rr_batch_run(engine, &b);
         double took_ns = (double)(rr_time_ns() - begin_ns);
-        pthread_mutex_lock(&engine->lock);
+        rr_mutex_lock(&engine->lock);
         finish(engine, &b, took_ns);
     }
     s->is_led = false;
@@ -407,7 +407,7 @@ static bool all_done(const rr_request *requests, size_t n) {
 static void hand_on(rr_scheduler *s) {
     for (int f = 0; f < RR_N_FAMILIES && !s->is_led; f++) {
         if (s->waiting[f].first != NULL) {
-            pthread_cond_signal(s->waiting[f].first->wake);
+            rr_cond_signal(s->waiting[f].first->wake);
             return;
         }
     }
@@ -415,9 +415,9 @@ static void hand_on(rr_scheduler *s) {
 
 rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr_diag *diag) {
     rr_scheduler *s = engine->scheduler;
-    pthread_cond_t *wake = &requests[0].session->wake;
+    rr_cond *wake = &requests[0].session->wake;
     rr_failure failure = {.status = RR_OK, .diag = diag};
-    pthread_mutex_lock(&engine->lock);
+    rr_mutex_lock(&engine->lock);
     for (size_t i = 0; i < n; i++) {
         requests[i].wake = wake;
         requests[i].failure = &failure;
@@ -425,48 +425,48 @@ rr_status rr_scheduler_run(rr_engine *engine, rr_request *requests, size_t n, rr
     }
     while (!all_done(requests, n)) {
         if (s->is_led) {
-            pthread_cond_wait(wake, &engine->lock);
+            rr_cond_wait(wake, &engine->lock);
         } else {
             lead(engine);
         }
     }
     hand_on(s);
-    pthread_mutex_unlock(&engine->lock);
+    rr_mutex_unlock(&engine->lock);
     return failure.status;
 }
 
 void rr_scheduler_enter(rr_session *session) {
-    pthread_mutex_lock(&session->engine->lock);
+    rr_mutex_lock(&session->engine->lock);
     session->generating = true;
-    pthread_mutex_unlock(&session->engine->lock);
+    rr_mutex_unlock(&session->engine->lock);
 }
 
 void rr_scheduler_leave(rr_session *session, uint64_t n_drafted, uint64_t n_accepted) {
     rr_scheduler *s = session->engine->scheduler;
-    pthread_mutex_lock(&session->engine->lock);
+    rr_mutex_lock(&session->engine->lock);
     session->generating = false;
     stop_expecting(s, session);
     s->stats.drafted_tokens += n_drafted;
     s->stats.accepted_tokens += n_accepted;
-    pthread_mutex_unlock(&session->engine->lock);
+    rr_mutex_unlock(&session->engine->lock);
 }
 
 void rr_scheduler_costs(rr_engine *engine, rr_decode_costs *out) {
-    pthread_mutex_lock(&engine->lock);
+    rr_mutex_lock(&engine->lock);
     *out = *next_costs(engine->scheduler);
-    pthread_mutex_unlock(&engine->lock);
+    rr_mutex_unlock(&engine->lock);
 }
 
 void rr_scheduler_set_patience(rr_engine *engine, uint64_t ns) {
-    pthread_mutex_lock(&engine->lock);
+    rr_mutex_lock(&engine->lock);
     engine->scheduler->patience_ns = ns;
-    pthread_mutex_unlock(&engine->lock);
+    rr_mutex_unlock(&engine->lock);
 }
 
 void rr_engine_stats_get(rr_engine *engine, rr_engine_stats *out) {
-    pthread_mutex_lock(&engine->lock);
+    rr_mutex_lock(&engine->lock);
     *out = engine->scheduler->stats;
     out->evictions = engine->admission.n_evicted;
     rr_pages_count(engine, &out->pages_used, &out->pages_shared);
-    pthread_mutex_unlock(&engine->lock);
+    rr_mutex_unlock(&engine->lock);
 }

@@ -16,6 +16,7 @@
 #ifndef RR_ENGINE_SCHEDULER_H
 #define RR_ENGINE_SCHEDULER_H
 
+#include "runtime/base/thread.h"
 #include "runtime/engine/internal.h"
 #include "runtime/engine/read.h"
 
@@ -66,7 +67,7 @@ struct rr_request {
     /* Set by the scheduler. */
     bool done;
     rr_failure *failure;
-    pthread_cond_t *wake;
+    rr_cond *wake;
     rr_request *next;
 };
 

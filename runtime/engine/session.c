@@ -25,7 +25,7 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
         status = rr_fail(diag, RR_E_MEMORY, "out of memory for a session");
         goto fail;
     }
-    pthread_mutex_lock(&engine->lock);
+    rr_mutex_lock(&engine->lock);
     for (uint32_t i = 0; i < engine->limits.n_sessions && session->slot == UINT32_MAX; i++) {
         if (engine->sessions[i] == NULL) {
             engine->sessions[i] = session;
@@ -33,7 +33,7 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
             session->n_most = engine->plan.is_short ? 0 : engine->limits.n_context;
         }
     }
-    pthread_mutex_unlock(&engine->lock);
+    rr_mutex_unlock(&engine->lock);
     if (session->slot == UINT32_MAX) {
         status = rr_fail(diag, RR_E_MEMORY,
             "all %u sessions that this engine was opened for are there", engine->limits.n_sessions);
@@ -52,14 +52,14 @@ void rr_session_destroy(rr_session **pointer) {
         return;
     }
     if (session->slot != UINT32_MAX) {
-        pthread_mutex_lock(&session->engine->lock);
+        rr_mutex_lock(&session->engine->lock);
         session->engine->sessions[session->slot] = NULL;
         rr_pages_cut(session->engine, session->slot, 0);
         rr_admission_leave(session);
-        pthread_mutex_unlock(&session->engine->lock);
+        rr_mutex_unlock(&session->engine->lock);
     }
     if (session->wake_made) {
-        pthread_cond_destroy(&session->wake);
+        rr_cond_destroy(&session->wake);
     }
     free(session->tokens);
     free(session->logits);

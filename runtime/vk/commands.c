@@ -247,9 +247,9 @@ rr_status rr_vk_submit(rr_vk_commands *commands, rr_diag *diag) {
         .signalSemaphoreCount = 1,
         .pSignalSemaphores = &commands->timeline,
     };
-    pthread_mutex_lock(&device->queue_mutex);
+    rr_mutex_lock(&device->queue_mutex);
     VkResult result = device->vk.vkQueueSubmit(device->queue, 1, &submit, VK_NULL_HANDLE);
-    pthread_mutex_unlock(&device->queue_mutex);
+    rr_mutex_unlock(&device->queue_mutex);
     if (result != VK_SUCCESS) {
         return rr_vk_fail(device, diag, "vkQueueSubmit", result);
     }

@@ -176,13 +176,10 @@ rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index,
     atomic_init(&device->taken_bytes, 0);
     atomic_init(&device->pad_addresses, false);
     atomic_init(&device->cache_missed, false);
-    device->has_queue_mutex = pthread_mutex_init(&device->queue_mutex, NULL) == 0;
-    device->has_guard_mutex = pthread_mutex_init(&device->guard_mutex, NULL) == 0;
-    device->has_staging_mutex = pthread_mutex_init(&device->staging_mutex, NULL) == 0;
-    rr_status status =
-        device->has_queue_mutex && device->has_guard_mutex && device->has_staging_mutex
-        ? create_device(device, diag)
-        : rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
+    const bool has_locks = rr_mutex_create(&device->queue_mutex) &&
+        rr_mutex_create(&device->guard_mutex) && rr_mutex_create(&device->staging_mutex);
+    rr_status status = has_locks ? create_device(device, diag)
+                                 : rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
     if (status != RR_OK) {
         rr_vk_device_close(&device);
         return status;
@@ -209,24 +206,18 @@ void rr_vk_device_close(rr_vk_device **device) {
     if (gone->handle != VK_NULL_HANDLE) {
         /* what has no memory has run nothing, and its driver may not survive the wait */
         if (!atomic_load(&gone->lost) && gone->info.usable) {
-            pthread_mutex_lock(&gone->queue_mutex);
+            rr_mutex_lock(&gone->queue_mutex);
             gone->vk.vkDeviceWaitIdle(gone->handle);
-            pthread_mutex_unlock(&gone->queue_mutex);
+            rr_mutex_unlock(&gone->queue_mutex);
         }
         rr_vk_staging_destroy(gone);
         rr_vk_pipeline_cache_destroy(gone);
         gone->vk.vkDestroyDevice(gone->handle, NULL);
     }
     rr_vk_guards_close(gone);
-    if (gone->has_queue_mutex) {
-        pthread_mutex_destroy(&gone->queue_mutex);
-    }
-    if (gone->has_guard_mutex) {
-        pthread_mutex_destroy(&gone->guard_mutex);
-    }
-    if (gone->has_staging_mutex) {
-        pthread_mutex_destroy(&gone->staging_mutex);
-    }
+    rr_mutex_destroy(&gone->queue_mutex);
+    rr_mutex_destroy(&gone->guard_mutex);
+    rr_mutex_destroy(&gone->staging_mutex);
     free(gone);
     *device = NULL;
 }

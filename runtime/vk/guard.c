@@ -42,11 +42,11 @@ rr_attempt *rr_vk_guard(rr_vk_device *device, uint32_t caps) {
     if (i == RR_VK_GUARDS || (device->info.caps & RR_CAP_CPU) != 0) {
         return NULL;
     }
-    pthread_mutex_lock(&device->guard_mutex);
+    rr_mutex_lock(&device->guard_mutex);
     if (device->guards[i] == NULL) {
         device->guards[i] = guard_open(&device->info, i);
     }
-    pthread_mutex_unlock(&device->guard_mutex);
+    rr_mutex_unlock(&device->guard_mutex);
     return device->guards[i];
 }
 

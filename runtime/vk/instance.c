@@ -14,7 +14,12 @@ enum { MOST_DEATHS = 3, WIDE_LANES = 16 };
 
 /* volk's function pointers are global: loading them is serialised. Those of an extension that only
  * some instances enable are kept by the instance. */
-static pthread_mutex_t load_mutex = PTHREAD_MUTEX_INITIALIZER;
+static rr_once load_once;
+static rr_mutex load_mutex;
+
+static void make_load_mutex(void) {
+    rr_mutex_create(&load_mutex);
+}
 
 static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
     VkDebugUtilsMessageTypeFlagsEXT types, const VkDebugUtilsMessengerCallbackDataEXT *data,
@@ -306,13 +311,17 @@ static rr_status widen(rr_vk_instance **instance, rr_diag *diag) {
 rr_status rr_vk_instance_create(
     const rr_vk_instance_params *params, rr_vk_instance **out, rr_diag *diag) {
     rr_vk_instance *instance = NULL;
-    pthread_mutex_lock(&load_mutex);
+    rr_once_run(&load_once, make_load_mutex);
+    if (!load_mutex.is_made) {
+        return rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
+    }
+    rr_mutex_lock(&load_mutex);
     rr_status status =
         create(params != NULL ? params : &(rr_vk_instance_params){0}, &instance, diag);
     if (status == RR_OK) {
         status = widen(&instance, diag);
     }
-    pthread_mutex_unlock(&load_mutex);
+    rr_mutex_unlock(&load_mutex);
     *out = status == RR_OK ? instance : *out;
     return status;
 }

@@ -5,10 +5,10 @@
 #define RR_VK_INTERNAL_H
 
 #include "runtime/base/attempt.h"
+#include "runtime/base/thread.h"
 #include "runtime/vk/coop.h"
 #include "runtime/vk/vk.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 /* The newest version whose features are used; a device may be older (down to 1.2) or newer. */
@@ -89,11 +89,10 @@ struct rr_vk_device {
     VkQueue queue;
     struct VolkDeviceTable vk;
     atomic_bool lost;
-    pthread_mutex_t queue_mutex;
-    pthread_mutex_t guard_mutex;
+    rr_mutex queue_mutex;
+    rr_mutex guard_mutex;
     rr_attempt *guards[RR_VK_GUARDS]; /* opened with the first kernel of their capability */
-    pthread_mutex_t staging_mutex;
-    bool has_queue_mutex, has_guard_mutex, has_staging_mutex;
+    rr_mutex staging_mutex;
     rr_vk_staging staging[RR_VK_STAGING_COUNT];
     /* of the main heap when the device was opened, by its driver's count */
     uint64_t usage_before;

@@ -84,9 +84,9 @@ rr_status rr_vk_upload_from(rr_vk_device *device, rr_vk_buffer *buffer, uint64_t
     if (buffer->mapped != NULL) {
         return fill(user, 0, bytes, (char *)buffer->mapped + offset, diag);
     }
-    pthread_mutex_lock(&device->staging_mutex);
+    rr_mutex_lock(&device->staging_mutex);
     rr_status status = upload_pieces(device, buffer, offset, bytes, fill, user, diag);
-    pthread_mutex_unlock(&device->staging_mutex);
+    rr_mutex_unlock(&device->staging_mutex);
     return status;
 }
 
@@ -127,12 +127,12 @@ rr_status rr_vk_download(rr_vk_device *device, const rr_vk_buffer *buffer, uint6
         return RR_OK;
     }
     rr_status status = RR_OK;
-    pthread_mutex_lock(&device->staging_mutex);
+    rr_mutex_lock(&device->staging_mutex);
     for (uint64_t done = 0; done < bytes && status == RR_OK;) {
         uint64_t piece = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
         status = download_piece(device, buffer, offset + done, (char *)data + done, piece, diag);
         done += piece;
     }
-    pthread_mutex_unlock(&device->staging_mutex);
+    rr_mutex_unlock(&device->staging_mutex);
     return status;
 }

@@ -286,11 +286,11 @@ static void *run_waiter(void *user) {
 
 static int n_waiting(rr_engine *engine) {
     int n = 0;
-    pthread_mutex_lock(&engine->lock);
+    rr_mutex_lock(&engine->lock);
     for (const rr_hold *hold = engine->admission.first; hold != NULL; hold = hold->next) {
         n++;
     }
-    pthread_mutex_unlock(&engine->lock);
+    rr_mutex_unlock(&engine->lock);
     return n;
 }
 
