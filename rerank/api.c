@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "rerank/api_view.h"
+#include "rerank/executor.h"
 #include "rerank/responder.h"
 #include "runtime/base/thread.h"
 
@@ -197,16 +198,16 @@ static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_opt
         .engine = engine->engine,
         .session = engine->session,
         .style = form->style,
-        .mode = mode,
-        .readout = mode == RR_ANSWER_READ ? &engine->readout : NULL,
         .passage_chars = form->passage_chars,
-        .n_orders = options->orders,
-        .think_budget = options->think_budget,
-        .answer_depth = options->answer_depth,
-        .max_tokens = options->max_tokens,
-        .temperature = options->temperature,
-        .top_p = options->top_p,
-        .seed = options->seed,
+        .how = {.mode = mode,
+            .readout = mode == RR_ANSWER_READ ? &engine->readout : NULL,
+            .n_orders = options->orders,
+            .think_budget = options->think_budget,
+            .answer_depth = options->answer_depth,
+            .max_tokens = options->max_tokens,
+            .temperature = options->temperature,
+            .top_p = options->top_p,
+            .seed = options->seed},
     };
     if (options->on_text != NULL) {
         model.events = (rr_responder_events){.text = forward_text, .user = options};

@@ -485,3 +485,27 @@ fail:
     release(&executor);
     return status;
 }
+
+static rr_status take_ranking(void *user, size_t query, rr_ranking *ranking, rr_diag *diag) {
+    (void)query;
+    (void)diag;
+    *(rr_ranking *)user = *ranking;
+    *ranking = (rr_ranking){0};
+    return RR_OK;
+}
+
+rr_status rr_rank(const rr_query *query, const rr_rank_params *params,
+    const rr_responder *responder, rr_ranking *out, rr_diag *diag) {
+    *out = (rr_ranking){0};
+    const rr_worker worker = {.responder = *responder};
+    const rr_execute_params execute = {
+        .queries = query,
+        .n_queries = 1,
+        .rank = *params,
+        .workers = &worker,
+        .n_workers = 1,
+        .on_ranking = take_ranking,
+        .user = out,
+    };
+    return rr_execute(&execute, diag);
+}

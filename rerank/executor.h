@@ -20,34 +20,6 @@
 
 #include "rerank/rerank.h"
 
-/* Who answers: one thread each. All functions get responder.user. */
-typedef struct rr_worker {
-    rr_responder responder;
-    /* Makes ready for a window of which the first passages are known: call->prompt is its start
-     * (rr_prompt_build_start). It will be asked of this worker later, or not at all.
-     * call->deadline_ns holds here too. *n_computed gets the tokens that were computed. Errors end
-     * nothing. NULL = it cannot. */
-    rr_status (*prepare)(void *user, const rr_call *call, uint64_t *n_computed, rr_diag *diag);
-    /* Makes what runs return RR_E_CANCELLED soon, or else what runs next. From any thread. NULL =
-     * it cannot. */
-    void (*cancel)(void *user);
-} rr_worker;
-
-/* What was done, for people who want to know what working ahead is worth. */
-typedef struct rr_rank_counts {
-    uint64_t n_windows;         /* of the rankings */
-    uint64_t n_early, n_redone; /* begun on a forecast; of those, done again */
-    uint64_t n_prepared;
-    /* of the rankings' windows */
-    uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens;
-    /* prompt tokens computed for a window when there was nothing left to wait for */
-    uint64_t critical_tokens;
-    uint64_t early_tokens; /* … while the answer before was being written */
-    uint64_t ahead_tokens; /* … by preparing */
-    uint64_t lost_tokens;  /* computed and generated for windows that were done again */
-    uint64_t time_ns;
-} rr_rank_counts;
-
 typedef struct rr_execute_params {
     const rr_query *queries; /* [n_queries] */
     size_t n_queries;
@@ -76,5 +48,11 @@ typedef struct rr_execute_params {
  * all are given up. Either way on_ranking gets every query that was finished. Errors: as rr_rank's,
  * and of on_ranking. */
 rr_status rr_execute(const rr_execute_params *params, rr_diag *diag);
+
+/* Ranks, one window after another in the plain order, on the calling thread. 0 and 1 passages
+ * answer at once, without a call. `out` must be destroyed whatever happens; after an error it holds
+ * nothing. Errors: RR_E_USAGE, RR_E_MEMORY, and whatever the responder returns. */
+rr_status rr_rank(const rr_query *query, const rr_rank_params *params,
+    const rr_responder *responder, rr_ranking *out, rr_diag *diag);
 
 #endif

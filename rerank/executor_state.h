@@ -3,6 +3,7 @@
 #ifndef RR_RERANK_EXECUTOR_STATE_H
 #define RR_RERANK_EXECUTOR_STATE_H
 
+#include "rerank/executor.h"
 #include "rerank/handover.h"
 #include "rerank/job.h"
 #include "runtime/base/thread.h"

@@ -4,7 +4,7 @@
 #ifndef RR_RERANK_JOB_H
 #define RR_RERANK_JOB_H
 
-#include "rerank/executor.h"
+#include "rerank/rerank.h"
 
 typedef enum rr_job_state {
     RR_JOB_CLOSED,

@@ -1,13 +1,13 @@
-/* RR_ANSWER_READ: a window ranked by what is read of its prompt, without a generated token.
- * Owns: the orders in which a window is shown, and which words of a passage are told to have drawn
+/* Owns: the orders in which a window is shown, and which words of a passage are told to have drawn
  * attention. */
+#include "rerank/read.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rerank/data/clean.h"
 #include "rerank/sentences.h"
-#include "rerank/turn.h"
 #include "runtime/base/random.h"
 #include "runtime/base/thread.h"
 
@@ -353,13 +353,13 @@ static rr_status write_answer(const read_state *s, rr_diag *diag) {
 
 rr_status rr_turn_read(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
-    const uint32_t n_orders = model->n_orders == 0 ? 1 : model->n_orders;
+    const uint32_t n_orders = model->how.n_orders == 0 ? 1 : model->how.n_orders;
     if (turn->call->n > RR_READ_PASSAGES) {
         return rr_fail(diag, RR_E_INPUT,
             "a window of %u passages: at most %d can be read at once; make the window smaller",
             turn->call->n, RR_READ_PASSAGES);
     }
-    read_state s = {.turn = turn, .readout = model->readout, .n = turn->call->n};
+    read_state s = {.turn = turn, .readout = model->how.readout, .n = turn->call->n};
     s.reads = calloc(s.n, sizeof *s.reads);
     if (s.reads == NULL) {
         return out_of_memory(diag);
@@ -370,7 +370,7 @@ rr_status rr_turn_read(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
     }
     for (uint32_t i = 0; i < s.n; i++) {
         s.reads[i].score = s.sums[i] / n_orders;
-        s.reads[i].probability = rr_readout_probability(model->readout, s.reads[i].score);
+        s.reads[i].probability = rr_readout_probability(model->how.readout, s.reads[i].score);
     }
     return write_answer(&s, diag);
 }

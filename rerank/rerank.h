@@ -1,8 +1,7 @@
-/* From a query and its passages to a ranking with its reasoning.
+/* From a query and its passages to a ranking with its reasoning: the types of it.
  * Owns: what is asked about a window, what came of each, and a query's ranking. Does not own which
- * windows there are (rerank/schedule.h), who ranks them when several are at it (rerank/executor.h),
- * nor where answers come from: a responder does (a model: rerank/responder.h; recorded answers:
- * rr_replay below). */
+ * windows there are (rerank/schedule.h), who ranks them when (rerank/executor.h), nor where answers
+ * come from: a responder does (a model: rerank/responder.h; recorded answers: rerank/replay.h). */
 #ifndef RR_RERANK_RERANK_H
 #define RR_RERANK_RERANK_H
 
@@ -75,6 +74,19 @@ typedef struct rr_responder {
     void *user;
 } rr_responder;
 
+/* Who answers: one thread each. All functions get responder.user. */
+typedef struct rr_worker {
+    rr_responder responder;
+    /* Makes ready for a window of which the first passages are known: call->prompt is its start
+     * (rr_prompt_build_start). It will be asked of this worker later, or not at all.
+     * call->deadline_ns holds here too. *n_computed gets the tokens that were computed. Errors end
+     * nothing. NULL = it cannot. */
+    rr_status (*prepare)(void *user, const rr_call *call, uint64_t *n_computed, rr_diag *diag);
+    /* Makes what runs return RR_E_CANCELLED soon, or else what runs next. From any thread. NULL =
+     * it cannot. */
+    void (*cancel)(void *user);
+} rr_worker;
+
 typedef struct rr_window_result {
     rr_window window;
     const uint32_t *passages;    /* [n] which passages of the query were shown as [1], [2], … */
@@ -126,6 +138,21 @@ typedef struct rr_rank_params {
     void *user;
 } rr_rank_params;
 
+/* What was done, for people who want to know what working ahead is worth. */
+typedef struct rr_rank_counts {
+    uint64_t n_windows;         /* of the rankings */
+    uint64_t n_early, n_redone; /* begun on a forecast; of those, done again */
+    uint64_t n_prepared;
+    /* of the rankings' windows */
+    uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens;
+    /* prompt tokens computed for a window when there was nothing left to wait for */
+    uint64_t critical_tokens;
+    uint64_t early_tokens; /* … while the answer before was being written */
+    uint64_t ahead_tokens; /* … by preparing */
+    uint64_t lost_tokens;  /* computed and generated for windows that were done again */
+    uint64_t time_ns;
+} rr_rank_counts;
+
 /* Fills in the defaults and checks. Errors: as rr_windows_check and rr_schedule_check (but for a
  * query's passages). */
 rr_status rr_rank_params_check(const rr_rank_params *params, rr_rank_params *out, rr_diag *diag);
@@ -146,11 +173,6 @@ rr_schedule_params rr_rank_schedule(const rr_rank_params *params);
 rr_status rr_window_read(rr_arena *arena, const rr_call *call, const rr_reply *reply,
     rr_window_result *out, rr_diag *diag);
 
-/* Ranks, one window after another in the plain order, on the calling thread. 0 and 1 passages
- * answer at once, without a call. `out` must be destroyed whatever happens; after an error it holds
- * nothing. Errors: RR_E_USAGE, RR_E_MEMORY, and whatever the responder returns. */
-rr_status rr_rank(const rr_query *query, const rr_rank_params *params,
-    const rr_responder *responder, rr_ranking *out, rr_diag *diag);
 void rr_ranking_destroy(rr_ranking *ranking); /* accepts a zeroed one */
 
 /* Windows that are late; not 0 = the ranking is whole, and not what it would have been with more
@@ -166,20 +188,5 @@ double rr_ranking_score(const rr_ranking *ranking, size_t rank);
 /* Makes ranking->scores of what its windows read; leaves it NULL when they read nothing. Errors:
  * RR_E_MEMORY. */
 rr_status rr_ranking_score_all(rr_ranking *ranking, rr_diag *diag);
-
-/* Answers from a recording. Errors of its responder: RR_E_INPUT when an answer is missing. */
-typedef struct rr_replay {
-    const rr_recording *recording; /* borrowed */
-    const char *label;             /* the recording in messages */
-} rr_replay;
-rr_responder rr_replay_responder(rr_replay *replay);
-/* Fails with RR_E_INPUT when the recording holds more answers than the schedule of a query asks
- * for, as far as that is known before, or answers for a query that is not among the candidates. */
-rr_status rr_replay_check(const rr_replay *replay, const rr_candidates *candidates,
-    const rr_rank_params *params, rr_diag *diag);
-/* Fails with RR_E_INPUT when the recording holds more answers for a query than its ranking asked
- * for. */
-rr_status rr_replay_check_used(
-    const rr_replay *replay, const rr_query *query, const rr_ranking *ranking, rr_diag *diag);
 
 #endif

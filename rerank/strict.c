@@ -1,10 +1,10 @@
-/* Answers under a grammar, and rankings from logits alone. */
+#include "rerank/strict.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rerank/answer_text.h"
-#include "rerank/turn.h"
 #include "runtime/base/thread.h"
 
 /* Tokens that the tags before an answer may take: each of their bytes at most, and those of one
@@ -13,14 +13,6 @@ enum { TOKENS_OF_OPENING = 40 };
 
 static rr_status out_of_memory(rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "out of memory for an answer");
-}
-
-/* An <answer> that the thinking only mentions does not end it. The whole text is looked at when a
- * tag has just been written. */
-bool rr_turn_is_thought(const rr_turn *turn, size_t from) {
-    return rr_turn_wrote(turn, from, RR_THINK_CLOSE) ||
-        (rr_turn_wrote(turn, from, RR_ANSWER_OPEN) &&
-            !rr_answer_is_thinking(turn->text->data, turn->text->bytes));
 }
 
 /* The tokens of `text` behind the last token of the timeline, which they may replace: where the
@@ -97,14 +89,14 @@ static rr_status write_list(rr_turn *turn, rr_grammar *grammar, size_t n_new, rr
     uint64_t rng = rr_turn_seed(turn) ^ UINT64_C(0xA0761D6478BD642F);
     while ((n = rr_grammar_next(grammar, choices)) > 0) {
         size_t chosen = 0;
-        if (n > 1 || model->every_token) {
-            RR_TRY(model->every_token ? ask_plainly(turn, n_new, choices, n, logits, diag)
-                                      : rr_session_logits_of(model->session, turn->timeline.ids,
-                                            turn->timeline.n, choices, n, logits, diag));
+        if (n > 1 || model->how.every_token) {
+            RR_TRY(model->how.every_token ? ask_plainly(turn, n_new, choices, n, logits, diag)
+                                          : rr_session_logits_of(model->session, turn->timeline.ids,
+                                                turn->timeline.n, choices, n, logits, diag));
             n_new = 0;
         }
         if (n > 1) {
-            chosen = rr_choose(logits, n, model->temperature, model->top_p, &rng);
+            chosen = rr_choose(logits, n, model->how.temperature, model->how.top_p, &rng);
             turn->n_generated++;
         }
         rr_grammar_take(grammar, choices[chosen]);
@@ -124,10 +116,11 @@ static rr_status write_list(rr_turn *turn, rr_grammar *grammar, size_t n_new, rr
 /* Lets the model think. */
 static rr_status think(rr_turn *turn, size_t n_answer, rr_reply *reply, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
-    const size_t limit = model->max_tokens == 0 ? RR_RESPONDER_MAX_TOKENS : model->max_tokens;
-    size_t budget = model->think_budget == 0 ? RR_THINK_BUDGET
-        : model->think_budget < 0            ? 0
-                                             : (size_t)model->think_budget;
+    const size_t limit =
+        model->how.max_tokens == 0 ? RR_RESPONDER_MAX_TOKENS : model->how.max_tokens;
+    size_t budget = model->how.think_budget == 0 ? RR_THINK_BUDGET
+        : model->how.think_budget < 0            ? 0
+                                                 : (size_t)model->how.think_budget;
     rr_stop stop = RR_STOP_MAX_TOKENS;
     if (model->style != RR_PROMPT_REARANK) {
         budget = 0;
@@ -148,9 +141,10 @@ static rr_status think(rr_turn *turn, size_t n_answer, rr_reply *reply, rr_diag 
 rr_status rr_turn_strict(rr_turn *turn, rr_reply *reply, rr_diag *diag) {
     const rr_model_responder *model = turn->model;
     rr_grammar grammar;
-    rr_grammar_begin(&grammar, &model->answer, turn->call->n, model->answer_depth);
-    RR_TRY(think(turn, rr_answer_tokens_most(&model->answer, turn->call->n, model->answer_depth),
-        reply, diag));
+    rr_grammar_begin(&grammar, &model->answer, turn->call->n, model->how.answer_depth);
+    RR_TRY(
+        think(turn, rr_answer_tokens_most(&model->answer, turn->call->n, model->how.answer_depth),
+            reply, diag));
     uint64_t start_ns = rr_time_ns();
     const size_t n_thought = turn->timeline.n;
     RR_TRY(open_answer(turn, diag));

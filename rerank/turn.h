@@ -1,9 +1,9 @@
 /* One answer in progress, shared by the files that get answers out of a session: responder.c (free
- * text), strict.c, read.c. */
+ * text), strict.c, read.c. Owns: the text and the tokens of it, and who hears of them. */
 #ifndef RR_RERANK_TURN_H
 #define RR_RERANK_TURN_H
 
-#include "rerank/responder.h"
+#include "rerank/answer_params.h"
 
 typedef struct rr_turn {
     const rr_model_responder *model;
@@ -24,9 +24,8 @@ bool rr_turn_take(rr_turn *turn, const char *bytes, size_t n_bytes, bool flush);
 /* Whether `needle` was completed at or after byte `from` of the text. */
 bool rr_turn_wrote(const rr_turn *turn, size_t from, const char *needle);
 
-/* Whether what was written at or after byte `from` ended a free answer (responder.c), or the
- * thinking before a strict one (strict.c): what stands inside a <think> ends neither, but for its
- * </think>. */
+/* Whether what was written at or after byte `from` ended a free answer, or the thinking before a
+ * strict one: what stands inside a <think> ends neither, but for its </think>. */
 bool rr_turn_is_answered(const rr_turn *turn, size_t from);
 bool rr_turn_is_thought(const rr_turn *turn, size_t from);
 
@@ -49,14 +48,7 @@ rr_status rr_turn_room(
 
 /* A window's draws differ from other windows'. */
 static inline uint64_t rr_turn_seed(const rr_turn *turn) {
-    return turn->model->seed + turn->call->index * UINT64_C(0x9E3779B97F4A7C15);
+    return turn->model->how.seed + turn->call->index * UINT64_C(0x9E3779B97F4A7C15);
 }
-
-/* strict.c: the answer of a turn whose timeline holds the prompt. */
-rr_status rr_turn_strict(rr_turn *turn, rr_reply *reply, rr_diag *diag); /* RR_ANSWER_STRICT */
-rr_status rr_turn_scores(rr_turn *turn, rr_reply *reply, rr_diag *diag); /* RR_ANSWER_LOGITS */
-
-/* read.c: the same without a timeline, which it makes. RR_ANSWER_READ */
-rr_status rr_turn_read(rr_turn *turn, rr_reply *reply, rr_diag *diag);
 
 #endif

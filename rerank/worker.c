@@ -34,7 +34,7 @@ static void model_cancel(void *user) {
 
 rr_status rr_model_worker_make(rr_model_responder *model, rr_worker *out, rr_diag *diag) {
     rr_worker worker = {.prepare = model_prepare, .cancel = model_cancel};
-    if (rr_engine_plan(model->engine)->is_short || model->mode == RR_ANSWER_READ) {
+    if (rr_engine_plan(model->engine)->is_short || model->how.mode == RR_ANSWER_READ) {
         /* computed ahead, it takes the room of a window in progress; and what is read must be
          * computed then */
         worker.prepare = NULL;

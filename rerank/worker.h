@@ -3,7 +3,6 @@
 #ifndef RR_RERANK_WORKER_H
 #define RR_RERANK_WORKER_H
 
-#include "rerank/executor.h"
 #include "rerank/responder.h"
 
 /* The worker borrows `model`, whose session nobody else uses meanwhile. Where sessions may have to

@@ -253,17 +253,17 @@ rr_status rr_answering_decide(rr_answering *answering, const char *model_path, r
     return status;
 }
 
-void rr_answering_apply(const rr_answering *answering, rr_model_responder *model) {
-    model->mode = answering->mode;
-    model->then_mode = answering->then_reason ? answering->then_mode : answering->mode;
-    model->readout = answering->mode == RR_ANSWER_READ ? &answering->readout : NULL;
-    model->n_orders = answering->n_orders;
-    model->think_budget = answering->think_budget == not_given ? 0
-        : answering->think_budget == 0                         ? -1
-                                                               : (int32_t)answering->think_budget;
-    model->no_drafts = answering->no_drafts || answering->plain;
-    model->every_token = answering->plain;
-    model->answer_depth = answering->answer_depth == not_given ? 0 : answering->answer_depth;
+void rr_answering_apply(const rr_answering *answering, rr_answer_params *how) {
+    how->mode = answering->mode;
+    how->then_mode = answering->then_reason ? answering->then_mode : answering->mode;
+    how->readout = answering->mode == RR_ANSWER_READ ? &answering->readout : NULL;
+    how->n_orders = answering->n_orders;
+    how->think_budget = answering->think_budget == not_given ? 0
+        : answering->think_budget == 0                       ? -1
+                                                             : (int32_t)answering->think_budget;
+    how->no_drafts = answering->no_drafts || answering->plain;
+    how->every_token = answering->plain;
+    how->answer_depth = answering->answer_depth == not_given ? 0 : answering->answer_depth;
 }
 
 void rr_answering_release(rr_answering *answering) {

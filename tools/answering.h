@@ -40,8 +40,9 @@ rr_status rr_answering_decide(rr_answering *answering, const char *model_path, r
 /* "read", "reason", "strict" or "logits". */
 const char *rr_answering_way(const rr_answering *answering);
 
-/* Fills in `model`'s members that say how it answers; it borrows the readout. */
-void rr_answering_apply(const rr_answering *answering, rr_model_responder *model);
+/* How the model answers; `how` borrows the readout. Of its members `max_tokens`, `temperature`,
+ * `top_p` and `seed` are left alone. */
+void rr_answering_apply(const rr_answering *answering, rr_answer_params *how);
 void rr_answering_release(rr_answering *answering);
 
 #endif

@@ -1,6 +1,7 @@
 /* `rearank rank`: the main job, from a query and passages to a ranking with its reasoning. */
 #include <string.h>
 
+#include "rerank/executor.h"
 #include "rerank/worker.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
@@ -105,15 +106,15 @@ static rr_status make_worker(rank_job *job, size_t index, rr_diag *diag) {
         .drafting = worker->drafting,
         .style = options->input.params.style,
         .passage_chars = options->input.params.passage_chars,
-        .max_tokens = options->max_tokens,
-        .temperature = options->temperature,
-        .top_p = options->top_p,
-        .seed = options->seed,
+        .how = {.max_tokens = options->max_tokens,
+            .temperature = options->temperature,
+            .top_p = options->top_p,
+            .seed = options->seed},
         .earlier = worker->earlier,
         .earlier_room = RR_EARLIER_TOKENS,
         .events = rr_rank_view_events(&job->view),
     };
-    rr_answering_apply(&options->answering, &worker->model);
+    rr_answering_apply(&options->answering, &worker->model.how);
     return rr_model_worker_make(&worker->model, &job->means[index], diag);
 }
 

@@ -2,7 +2,7 @@
 #ifndef RR_TESTS_REPLAY_CHECKS_H
 #define RR_TESTS_REPLAY_CHECKS_H
 
-#include "rerank/rerank.h"
+#include "rerank/replay.h"
 
 /* A responder over an rr_replay (`user`): every number of an answer counts, in brackets or not. */
 static inline rr_status respond_with_numbers(

@@ -3,6 +3,8 @@
 #include "tests/check.h"
 
 #include "rerank/api_view.h"
+#include "rerank/executor.h"
+#include "rerank/replay.h"
 #include "tests/rerank/made_reads.h"
 
 #define T(text) \

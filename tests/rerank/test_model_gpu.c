@@ -6,6 +6,7 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "rerank/executor.h"
 #include "rerank/rearank.h"
 #include "rerank/responder.h"
 #include "runtime/base/thread.h"
@@ -110,7 +111,7 @@ static void check_deadlines(rr_model_responder *model) {
         rr_rank_params params = {.window = 2, .step = 1};
         rr_ranking whole, ranking;
         rr_diag diag = {0};
-        model->mode = modes[m];
+        model->how.mode = modes[m];
         CHECK_OK(rr_model_responder_make(model, &responder, &diag), diag);
         CHECK_OK(rr_rank(&query, &params, &responder, &whole, &diag), diag);
         for (uint64_t i = 0; i <= N; i++) {
@@ -136,7 +137,7 @@ static void check_deadlines(rr_model_responder *model) {
         rr_ranking_destroy(&whole);
     }
     CHECK(n_late >= 6);
-    model->mode = RR_ANSWER_FREE;
+    model->how.mode = RR_ANSWER_FREE;
 }
 
 static void check_model(const char *path) {
@@ -150,7 +151,7 @@ static void check_model(const char *path) {
         CHECK_OK(rr_session_create(engine, &session, &diag), diag);
         rr_model_responder model = {.engine = engine,
             .session = session,
-            .max_tokens = 6,
+            .how.max_tokens = 6,
             .events = {.prompt = on_prompt, .text = on_text, .user = &heard}};
         check_forced(&model, &heard);
         check_stops(&model, &heard);

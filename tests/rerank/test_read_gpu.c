@@ -7,6 +7,7 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "rerank/executor.h"
 #include "rerank/report/run_out.h"
 #include "rerank/worker.h"
 #include "runtime/base/random.h"
@@ -85,10 +86,10 @@ static void make_query(void) {
 static rr_model_responder model_of(size_t worker, uint32_t n_orders) {
     return (rr_model_responder){.engine = engine,
         .session = sessions[worker],
-        .mode = RR_ANSWER_READ,
-        .readout = &readout,
+        .how.mode = RR_ANSWER_READ,
+        .how.readout = &readout,
         .passage_chars = PASSAGE_CHARS,
-        .n_orders = n_orders};
+        .how.n_orders = n_orders};
 }
 
 static void rank_once(uint32_t n, uint32_t n_orders, rr_ranking *out) {
@@ -407,7 +408,7 @@ static void check_refusals(const char *path) {
     CHECK(memcmp(&model.answer, &none, sizeof none) == 0);
     check_fails(&model, 101, RR_E_INPUT,
         "a window of 101 passages: at most 100 can be read at once; make the window smaller");
-    model.readout = NULL;
+    model.how.readout = NULL;
     check_fails(&model, 3, RR_E_USAGE, "needs a readout");
     model = model_of(0, 1);
     model.style = RR_PROMPT_RANKGPT;

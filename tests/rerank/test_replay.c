@@ -8,6 +8,7 @@
 #include <yyjson.h>
 
 #include "rerank/executor.h"
+#include "rerank/replay.h"
 #include "runtime/base/file.h"
 #include "tests/rerank/replay_checks.h"
 

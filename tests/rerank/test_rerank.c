@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-#include "rerank/rerank.h"
+#include "rerank/executor.h"
+#include "rerank/replay.h"
 
 enum { MAX_PASSAGES = 300 };
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "rerank/executor.h"
 #include "rerank/responder.h"
 #include "tests/check.h"
 #include "tests/support/synth.h"
@@ -62,17 +63,17 @@ static void check_window(rr_model_responder model, uint32_t n) {
     if (ranking.n_windows == 1) {
         const rr_window_result *window = &ranking.windows[0];
         const uint32_t wanted =
-            model.answer_depth == 0 || model.answer_depth > n ? n : model.answer_depth;
-        const size_t budget = model.think_budget < 0 ? 0 : (size_t)model.think_budget;
+            model.how.answer_depth == 0 || model.how.answer_depth > n ? n : model.how.answer_depth;
+        const size_t budget = model.how.think_budget < 0 ? 0 : (size_t)model.how.think_budget;
         const bool whole = window->n_listed == wanted && !window->repaired;
         CHECK_MSG(whole, "%u passages, budget %d, depth %u: %u listed, repaired %d: %.*s", n,
-            model.think_budget, model.answer_depth, window->n_listed, window->repaired,
+            model.how.think_budget, model.how.answer_depth, window->n_listed, window->repaired,
             (int)window->answer.bytes, window->answer.data);
         CHECK(model.style == RR_PROMPT_RANKGPT ||
             rr_answer_is_closed(window->response.data, window->response.bytes));
         CHECK_MSG(
             window->truncated == (model.style == RR_PROMPT_REARANK && heard.n_thought == budget),
-            "budget %d, %zu thought: truncated %d", model.think_budget, heard.n_thought,
+            "budget %d, %zu thought: truncated %d", model.how.think_budget, heard.n_thought,
             window->truncated);
         CHECK(heard.text.bytes == window->response.bytes &&
             memcmp(heard.text.data, window->response.data, heard.text.bytes) == 0);
@@ -95,16 +96,16 @@ static void check_windows(bool fast) {
     static const uint32_t sizes[] = {
         2, 12, 3, 9, 20, 21, 4, 5, 7, 10, 11, 15, 19, 25, 30, 40, 50, 64, 99, 100};
     const rr_model_responder models[] = {
-        {.think_budget = -1},
-        {.think_budget = 1},
-        {.think_budget = 16},
-        {.think_budget = -1, .temperature = 1.0f, .seed = 1},
-        {.think_budget = -1, .temperature = 3.0f, .seed = 2},
-        {.think_budget = 1, .temperature = 1.0f, .top_p = 0.9f, .seed = 3},
-        {.think_budget = 16, .temperature = 1.5f, .seed = 4},
-        {.think_budget = 16, .temperature = 1.0f, .answer_depth = 10, .seed = 5},
-        {.think_budget = 1, .answer_depth = 3},
-        {.style = RR_PROMPT_RANKGPT, .temperature = 1.0f, .seed = 6},
+        {.how.think_budget = -1},
+        {.how.think_budget = 1},
+        {.how.think_budget = 16},
+        {.how.think_budget = -1, .how.temperature = 1.0f, .how.seed = 1},
+        {.how.think_budget = -1, .how.temperature = 3.0f, .how.seed = 2},
+        {.how.think_budget = 1, .how.temperature = 1.0f, .how.top_p = 0.9f, .how.seed = 3},
+        {.how.think_budget = 16, .how.temperature = 1.5f, .how.seed = 4},
+        {.how.think_budget = 16, .how.temperature = 1.0f, .how.answer_depth = 10, .how.seed = 5},
+        {.how.think_budget = 1, .how.answer_depth = 3},
+        {.style = RR_PROMPT_RANKGPT, .how.temperature = 1.0f, .how.seed = 6},
     };
     const size_t n_sizes = fast ? 2 : sizeof sizes / sizeof sizes[0];
     for (size_t s = 0; s < n_sizes; s++) {
@@ -112,7 +113,7 @@ static void check_windows(bool fast) {
             rr_model_responder model = models[m];
             model.engine = engine;
             model.session = session;
-            model.mode = RR_ANSWER_STRICT;
+            model.how.mode = RR_ANSWER_STRICT;
             check_window(model, sizes[s]);
         }
     }
@@ -150,7 +151,7 @@ static void put_encoded(const char *text, rr_tokens *out) {
 /* The answer without thinking, token by token with the whole head. */
 static void check_plain_loop(uint32_t n) {
     rr_model_responder model = {
-        .engine = engine, .session = session, .mode = RR_ANSWER_STRICT, .think_budget = -1};
+        .engine = engine, .session = session, .how.mode = RR_ANSWER_STRICT, .how.think_budget = -1};
     rr_ranking ranking;
     rr_tokens timeline = {0}, whole = {0};
     rr_diag diag = {0};
@@ -207,7 +208,7 @@ static double log_share(const float *logits, const int32_t *choices, uint32_t n,
 /* Every id written out on its own, with the whole head at each step. */
 static void check_scores(rr_prompt_style style, uint32_t n) {
     rr_model_responder model = {
-        .engine = engine, .session = session, .mode = RR_ANSWER_LOGITS, .style = style};
+        .engine = engine, .session = session, .how.mode = RR_ANSWER_LOGITS, .style = style};
     rr_ranking ranking;
     rr_tokens prompt = {0};
     rr_diag diag = {0};
@@ -255,7 +256,7 @@ static void check_scores(rr_prompt_style style, uint32_t n) {
 /* A model that is cancelled, or has no room, says so. */
 static void check_refusals(void) {
     rr_model_responder model = {
-        .engine = engine, .session = session, .mode = RR_ANSWER_STRICT, .think_budget = 4};
+        .engine = engine, .session = session, .how.mode = RR_ANSWER_STRICT, .how.think_budget = 4};
     rr_responder responder;
     rr_rank_params params = {.window = MOST};
     rr_ranking ranking;
@@ -288,7 +289,7 @@ static void check_room(const char *path) {
         .model_path = path, .n_context = (uint32_t)prompt.n + 75, .validation = validation()};
     CHECK_OK(rr_engine_open(&engine_params, &small, &diag), diag);
     CHECK_OK(rr_session_create(small, &tight, &diag), diag);
-    rr_model_responder model = {.engine = small, .session = tight, .mode = RR_ANSWER_STRICT};
+    rr_model_responder model = {.engine = small, .session = tight, .how.mode = RR_ANSWER_STRICT};
     rr_responder responder;
     CHECK_OK(rr_model_responder_make(&model, &responder, &diag), diag);
     query.n = 2;

@@ -1,6 +1,7 @@
 /* The real model on short windows of real queries: the share of whole rankings when it answers
  * freely and under the grammar, and that the strict response is written in the tokenizer's own
  * tokens. REARANK_TEST_WINDOWS says how many windows (4). */
+#include "rerank/executor.h"
 #include "rerank/responder.h"
 #include "tests/check.h"
 #include "tests/support/real_model.h"
@@ -20,7 +21,7 @@ typedef struct tally {
 static void rank_window(
     rr_answer_mode mode, const rr_query *query, size_t size, tally *out, rr_ranking *ranking) {
     rr_model_responder model = {
-        .engine = engine, .session = session, .mode = mode, .max_tokens = N_TOKENS};
+        .engine = engine, .session = session, .how.mode = mode, .how.max_tokens = N_TOKENS};
     rr_responder responder;
     rr_rank_params params = {.window = MOST};
     rr_diag diag = {0};

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "rerank/executor.h"
 #include "rerank/report/run_out.h"
 #include "rerank/worker.h"
 #include "tests/support/synth.h"
@@ -232,7 +233,8 @@ static void check_engine(const char *path, uint32_t kv_tokens) {
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     for (size_t i = 0; engine != NULL && i < MAX_WORKERS; i++) {
         CHECK_OK(rr_session_create(engine, &sessions[i], &diag), diag);
-        models[i] = (rr_model_responder){.engine = engine, .session = sessions[i], .max_tokens = 6};
+        models[i] =
+            (rr_model_responder){.engine = engine, .session = sessions[i], .how.max_tokens = 6};
     }
     if (engine != NULL) {
         const rr_tokenizer *tokenizer = NULL;

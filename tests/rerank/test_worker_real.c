@@ -2,6 +2,7 @@
  * one. */
 #include "tests/check.h"
 
+#include "rerank/executor.h"
 #include "rerank/report/run_out.h"
 #include "rerank/worker.h"
 #include "tests/support/real_model.h"
@@ -40,8 +41,10 @@ static void run(rr_engine *engine, rr_session **sessions, size_t n_workers, rr_b
     rr_diag diag = {0};
     rr_rank_counts counts = {0};
     for (size_t i = 0; i < n_workers; i++) {
-        models[i] = (rr_model_responder){
-            .engine = engine, .session = sessions[i], .style = RR_PROMPT_RANKGPT, .max_tokens = 60};
+        models[i] = (rr_model_responder){.engine = engine,
+            .session = sessions[i],
+            .style = RR_PROMPT_RANKGPT,
+            .how.max_tokens = 60};
         CHECK_OK(rr_model_worker_make(&models[i], &workers[i], &diag), diag);
     }
     rr_execute_params params = {.queries = &query,

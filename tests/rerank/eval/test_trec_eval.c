@@ -9,8 +9,9 @@
 #include "rerank/data/candidates.h"
 #include "rerank/data/trec_read.h"
 #include "rerank/eval/eval.h"
+#include "rerank/executor.h"
+#include "rerank/replay.h"
 #include "rerank/report/run_out.h"
-#include "rerank/rerank.h"
 #include "tests/rerank/replay_checks.h"
 
 /* Measures with parameters that have no name here, said with others: `scale[0] * value of name[0] +

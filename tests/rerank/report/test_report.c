@@ -3,6 +3,8 @@
 #include "tests/check.h"
 
 #include "rerank/data/trec_read.h"
+#include "rerank/executor.h"
+#include "rerank/replay.h"
 #include "rerank/report/query_part.h"
 #include "rerank/report/report.h"
 #include "rerank/report/run_out.h"

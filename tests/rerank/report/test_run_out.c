@@ -3,6 +3,8 @@
 #include <yyjson.h>
 
 #include "rerank/data/clean.h"
+#include "rerank/executor.h"
+#include "rerank/replay.h"
 #include "rerank/report/run_out.h"
 #include "tests/rerank/made_reads.h"
 
