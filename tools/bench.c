@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/file_out.h"
 #include "tools/bench.h"
 #include "tools/ranking.h"
 

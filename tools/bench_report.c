@@ -4,7 +4,7 @@
 #include <string.h>
 #include <yyjson.h>
 
-#include "runtime/base/file.h"
+#include "runtime/base/file_out.h"
 #include "tools/bench.h"
 
 static int by_value(const void *a, const void *b) {

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/base/folder.h"
 #include "runtime/base/thread.h"
 #include "tools/bench.h"
 

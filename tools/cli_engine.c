@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/cache.h"
 #include "tools/cli.h"
 
 rr_status rr_cli_model_path(const char *given, rr_buf *out, rr_diag *diag) {

@@ -1,13 +1,12 @@
-#define _POSIX_C_SOURCE 200809L
 #include "tools/keep.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "rerank/data/digest.h"
 #include "runtime/base/file.h"
+#include "runtime/base/folder.h"
 #include "runtime/base/log.h"
 
 rr_opt_group rr_keep_group(rr_keep *keep) {
@@ -234,8 +233,8 @@ fail:
 /* The journal of many queries that go to a file lies beside it. */
 static rr_status choose_journal(
     rr_keep *keep, const rr_ranking_input *input, const char *output_path, rr_diag *diag) {
-    struct stat st;
-    bool to_file = output_path != NULL && (stat(output_path, &st) != 0 || S_ISREG(st.st_mode));
+    const rr_file_kind kind = output_path != NULL ? rr_file_look(output_path, NULL) : RR_FILE_OTHER;
+    bool to_file = kind == RR_FILE_NONE || kind == RR_FILE_REGULAR;
     if (keep->journal_path != NULL || !to_file || (!input->many && !keep->resume)) {
         return RR_OK;
     }

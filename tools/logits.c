@@ -5,6 +5,7 @@
 
 #include <yyjson.h>
 
+#include "runtime/base/file_out.h"
 #include "runtime/base/text_file.h"
 #include "tools/cli.h"
 
@@ -168,7 +169,7 @@ static void on_interrupt(void *user) {
 
 static rr_status write_logits(const logits_request *request, rr_cli_engine *engine, rr_diag *diag) {
     rr_tokens tokens = {0};
-    rr_file_out raw = {.fd = -1};
+    rr_file_out raw = {0};
     rr_status status = RR_OK;
     RR_TRY_GOTO(rr_cli_engine_ready(engine, diag));
     RR_TRY_GOTO(read_tokens(request->tokens_path, &tokens, diag));

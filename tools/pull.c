@@ -1,11 +1,9 @@
 /* `rearank pull`: fetches a model of the manifest, whole and verified or not at all.
  * Owns: which source is tried when, and where the file goes. */
-#define _POSIX_C_SOURCE 200809L
 #include <curl/curl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "runtime/base/cache.h"
 #include "runtime/base/file.h"
 #include "tools/cli.h"
 #include "tools/pull_sources.h"
@@ -20,11 +18,10 @@ static rr_status make_path(
     const rr_model_entry *entry, const char *dest, rr_buf *out, rr_diag *diag) {
     rr_buf leaf = {0};
     rr_status status = RR_OK;
-    struct stat st;
     if (dest == NULL) {
         rr_buf_printf(&leaf, "models/%s.gguf", entry->name);
         status = leaf.failed ? RR_E_MEMORY : rr_cache_path(leaf.data, out, diag);
-    } else if (stat(dest, &st) == 0 && S_ISDIR(st.st_mode)) {
+    } else if (rr_file_look(dest, NULL) == RR_FILE_FOLDER) {
         rr_buf_printf(out, "%s/%s.gguf", dest, entry->name);
     } else {
         rr_buf_text(out, dest);
@@ -39,15 +36,16 @@ static rr_status make_path(
 /* A file under the final name is either the model or somebody else's: *is_there, or an error. */
 static rr_status check_existing(
     const rr_model_entry *entry, const char *path, bool *is_there, rr_diag *diag) {
-    struct stat st;
+    uint64_t bytes;
+    const rr_file_kind kind = rr_file_look(path, &bytes);
     *is_there = false;
-    if (stat(path, &st) != 0) {
+    if (kind == RR_FILE_NONE) {
         return RR_OK;
     }
-    if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != entry->bytes) {
+    if (kind != RR_FILE_REGULAR || bytes != entry->bytes) {
         return rr_fail(diag, RR_E_INPUT,
-            "%s: found something else (%lld bytes), expected %llu bytes; move it away, then pull again",
-            path, (long long)st.st_size, (unsigned long long)entry->bytes);
+            "%s: found something else (%llu bytes), expected %llu bytes; move it away, then pull again",
+            path, (unsigned long long)bytes, (unsigned long long)entry->bytes);
     }
     char found[65];
     RR_TRY(rr_file_sha256(path, found, diag));
@@ -129,7 +127,7 @@ static rr_status list(const rr_manifest *manifest, rr_diag *diag) {
         rr_buf path = {0};
         rr_status status = make_path(entry, NULL, &path, diag);
         if (status == RR_OK) {
-            const char *state = access(path.data, F_OK) == 0 ? "here" : "-";
+            const char *state = rr_file_look(path.data, NULL) != RR_FILE_NONE ? "here" : "-";
             rr_out_printf("%-40s %6.0f MiB  %-4s  %s%s\n", entry->name,
                 (double)entry->bytes / 1048576.0, state, entry->about, i == 0 ? " [default]" : "");
         }

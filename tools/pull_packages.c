@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "runtime/base/file.h"
+#include "runtime/base/folder.h"
 #include "tools/cli.h"
 #include "tools/pull_sources.h"
 

@@ -3,7 +3,7 @@
 
 #include "rerank/executor.h"
 #include "rerank/worker.h"
-#include "runtime/base/file.h"
+#include "runtime/base/file_out.h"
 #include "runtime/base/log.h"
 #include "tools/answering.h"
 #include "tools/keep.h"

@@ -5,7 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "runtime/base/file.h"
+#include "runtime/base/file_out.h"
 #include "runtime/base/log.h"
 
 enum { DEPTH = 100 };

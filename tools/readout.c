@@ -12,7 +12,7 @@
 #include "rerank/keep/journal.h"
 #include "rerank/learn/fit.h"
 #include "rerank/learn/fit_store.h"
-#include "runtime/base/file.h"
+#include "runtime/base/file_out.h"
 #include "runtime/base/thread.h"
 #include "tools/cli.h"
 

@@ -4,6 +4,7 @@
 
 #include "rerank/data/trec_read.h"
 #include "rerank/report/report.h"
+#include "runtime/base/file_out.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text_file.h"
 #include "tools/cli.h"

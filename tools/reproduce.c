@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "rerank/data/dataset.h"
-#include "runtime/base/file.h"
+#include "runtime/base/folder.h"
 #include "tools/cli.h"
 
 int rr_verb_rank(int argc, char **argv);

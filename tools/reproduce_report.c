@@ -1,3 +1,4 @@
+#include "runtime/base/file_out.h"
 #include "tools/reproduce.h"
 
 #include <stdlib.h>

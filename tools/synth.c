@@ -1,13 +1,11 @@
 /* `rearank synth`: writes a GGUF file in the exact shape of a Qwen2.5 model, with random weights
  * and a made-up vocabulary. Owns: the options and the writing. What stands in the file:
  * tools/synthetic.h. */
-#define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
-#include "runtime/base/file.h"
+#include "runtime/base/file_out.h"
 #include "tools/cli.h"
 #include "tools/synthetic.h"
 
@@ -76,13 +74,10 @@ static rr_status write_tensor(synth_job *job, const rr_synthetic_tensor *tensor,
 
 static rr_status check_space(
     const synth_job *job, const char *path, uint64_t head_bytes, rr_diag *diag) {
-    struct statvfs fs;
-    if (job->hollow || fstatvfs(job->file.fd, &fs) != 0) {
-        return RR_OK; /* the write will tell */
-    }
-    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize, needed = job->total + head_bytes;
-    if (free_bytes >= needed) {
-        return RR_OK;
+    const uint64_t needed = job->total + head_bytes;
+    uint64_t free_bytes;
+    if (job->hollow || !rr_file_out_room(&job->file, &free_bytes) || free_bytes >= needed) {
+        return RR_OK; /* where it cannot be told, the write will tell */
     }
     return rr_fail(diag, RR_E_IO,
         "%s: %llu MiB are free there, %llu MiB are needed; free some space, name another place with -o, or make "
@@ -137,7 +132,7 @@ static int size_index(const char *text) {
 }
 
 int rr_verb_synth(int argc, char **argv) {
-    synth_job job = {.file = {.fd = -1}};
+    synth_job job = {0};
     const char *type_names[MAX_NAMES] = {0};
     char path[256] = "";
     const char *given = NULL;

@@ -1,10 +1,9 @@
-#define _POSIX_C_SOURCE 200809L
 #include "rerank/data/dataset.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "runtime/base/file.h"
+#include "runtime/base/folder.h"
 
 enum { MAX_NAMES = 8 };
 
@@ -18,8 +17,7 @@ static const char *const names[][MAX_NAMES] = {
 };
 
 bool rr_dataset_is_folder(const char *path) {
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return rr_file_look(path, NULL) == RR_FILE_FOLDER;
 }
 
 void rr_dataset_names(rr_dataset_part part, rr_buf *out) {
@@ -40,11 +38,11 @@ static rr_status find_part(
     for (size_t i = 0; i < MAX_NAMES * N_ENDINGS && names[part][i / N_ENDINGS] != NULL &&
          *out == NULL && status == RR_OK;
          i++) {
-        struct stat st;
         rr_buf_clear(&path);
         rr_buf_printf(&path, "%s%s%s%s", folder, folder[strlen(folder) - 1] == '/' ? "" : "/",
             names[part][i / N_ENDINGS], endings[i % N_ENDINGS]);
-        if (!path.failed && stat(path.data, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        const rr_file_kind kind = path.failed ? RR_FILE_NONE : rr_file_look(path.data, NULL);
+        if (kind == RR_FILE_REGULAR || kind == RR_FILE_OTHER) {
             *out = rr_arena_copy(arena, path.data, path.bytes);
             path.failed = *out == NULL;
         }
@@ -60,10 +58,7 @@ rr_status rr_dataset_find(const char *folder, rr_dataset *out, rr_diag *diag) {
         return rr_fail(diag, RR_E_IO,
             "%s: found no folder of this name, expected one that holds a data set", folder);
     }
-    if (access(folder, X_OK) != 0) {
-        return rr_fail(
-            diag, RR_E_IO, "%s: cannot look into this folder: %s", folder, strerror(errno));
-    }
+    RR_TRY(rr_folder_check(folder, diag));
     RR_TRY(find_part(folder, RR_DATASET_CORPUS, &out->arena, &out->corpus, diag));
     RR_TRY(find_part(folder, RR_DATASET_QUERIES, &out->arena, &out->queries, diag));
     RR_TRY(find_part(folder, RR_DATASET_QRELS, &out->arena, &out->qrels, diag));

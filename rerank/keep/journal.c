@@ -1,16 +1,13 @@
-#define _POSIX_C_SOURCE 200809L
 #include "rerank/keep/journal.h"
 
-#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "rerank/data/digest.h"
 #include "rerank/keep/journal_code.h"
+#include "runtime/base/file.h"
 
 enum { APPLICATION_ID = 0x52524A31, CACHE_WAIT_MS = 30000, KEY_BYTES = 16 };
 
@@ -285,7 +282,7 @@ static rr_status open_file(
     const rr_journal_params *params, bool is_cache, rr_journal **out, rr_diag *diag) {
     rr_journal *journal = calloc(1, sizeof *journal);
     rr_journal_fact *facts = calloc(params->n_facts + 2, sizeof *facts);
-    char *path = params->path[0] != '\0' ? strdup(params->path) : NULL;
+    char *path = params->path[0] != '\0' ? rr_text_copy(params->path) : NULL;
     if (journal == NULL || facts == NULL || path == NULL) {
         free(journal);
         free(facts);
@@ -397,13 +394,13 @@ size_t rr_journal_n_kept(const rr_journal *journal) {
 }
 
 /* Removes the file and what SQLite leaves beside it. */
-static bool remove_file(const char *path) {
+static rr_status remove_file(const char *path, rr_diag *diag) {
     rr_buf beside = {0};
     rr_buf_printf(&beside, "%s-journal", path);
-    bool ok = !beside.failed && (unlink(beside.data) == 0 || errno == ENOENT) &&
-        (unlink(path) == 0 || errno == ENOENT);
+    rr_status status = beside.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory")
+                                     : rr_file_remove(beside.data, diag);
     rr_buf_destroy(&beside);
-    return ok;
+    return status == RR_OK ? rr_file_remove(path, diag) : status;
 }
 
 void rr_journal_close(rr_journal **journal) {
@@ -417,13 +414,13 @@ void rr_journal_close(rr_journal **journal) {
     sqlite3_finalize(old->store);
     sqlite3_close(old->db);
     if (old->is_ours && !old->is_cache && old->n_found + old->n_stored == 0) {
-        remove_file(old->path);
+        (void)remove_file(old->path, NULL);
     } else if (old->is_ours && !old->is_cache) { /* of a cache it may be another process's */
         rr_buf beside = {0};                     /* empty: what was to be undone was undone */
-        struct stat st;
+        uint64_t bytes = 0;
         rr_buf_printf(&beside, "%s-journal", old->path);
-        if (!beside.failed && stat(beside.data, &st) == 0 && st.st_size == 0) {
-            unlink(beside.data);
+        if (!beside.failed && rr_file_look(beside.data, &bytes) == RR_FILE_REGULAR && bytes == 0) {
+            (void)rr_file_remove(beside.data, NULL);
         }
         rr_buf_destroy(&beside);
     }
@@ -433,12 +430,10 @@ void rr_journal_close(rr_journal **journal) {
 
 rr_status rr_journal_finish(rr_journal **journal, rr_diag *diag) {
     rr_journal *old = *journal;
-    char *path = strdup(old->path);
+    char *path = rr_text_copy(old->path);
     rr_journal_close(journal);
-    rr_status status = path == NULL ? rr_fail(diag, RR_E_MEMORY, "out of memory")
-        : remove_file(path)
-        ? RR_OK
-        : rr_fail(diag, RR_E_IO, "%s: cannot remove: %s", path, strerror(errno));
+    rr_status status =
+        path == NULL ? rr_fail(diag, RR_E_MEMORY, "out of memory") : remove_file(path, diag);
     free(path);
     return status;
 }

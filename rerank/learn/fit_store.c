@@ -1,4 +1,3 @@
-#define _POSIX_C_SOURCE 200809L /* strdup */
 #include "rerank/learn/fit_store.h"
 
 #include <sqlite3.h>
@@ -113,7 +112,7 @@ static rr_status open_db(rr_fit_store *store, rr_diag *diag) {
 rr_status rr_fit_store_open(const char *path, const char *about, const rr_read_shape *shape,
     rr_fit_store **out, rr_diag *diag) {
     rr_fit_store *store = calloc(1, sizeof *store);
-    char *copy = strdup(path);
+    char *copy = rr_text_copy(path);
     if (store == NULL || copy == NULL) {
         free(store);
         free(copy);

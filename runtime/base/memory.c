@@ -64,6 +64,12 @@ void rr_arena_destroy(rr_arena *arena) {
     *arena = (rr_arena){0};
 }
 
+char *rr_text_copy(const char *text) {
+    const size_t bytes = strlen(text) + 1;
+    char *copy = malloc(bytes);
+    return copy != NULL ? memcpy(copy, text, bytes) : NULL;
+}
+
 /* Makes room for `count` more items of `size` and one spare; false when memory is exhausted. */
 static bool grow(void **data, size_t *capacity, size_t used, size_t count, size_t size) {
     if (count >= SIZE_MAX / 2 / size - used) {

@@ -45,6 +45,9 @@ char *rr_arena_copy(rr_arena *arena, const char *text, size_t bytes); /* adds a 
 void rr_arena_take(rr_arena *to, rr_arena *from);
 void rr_arena_destroy(rr_arena *arena); /* accepts a zeroed arena */
 
+/* A copy of a text, to be freed with free(); NULL when memory is exhausted. */
+char *rr_text_copy(const char *text);
+
 /* A growable byte buffer, always NUL-terminated once it holds something. Zero-initialise.
  * A failed growth sets `failed` and drops later writes, so a writer checks once at its end. */
 typedef struct rr_buf {

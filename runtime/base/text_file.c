@@ -1,11 +1,7 @@
-#define _POSIX_C_SOURCE 200809L
 #include "runtime/base/text_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
 enum {
@@ -99,7 +95,7 @@ static rr_status check_nul(
 
 struct rr_text_stream {
     const char *label;
-    int fd;
+    rr_stream_in file;
     bool file_ended, packed;
     bool between; /* packed: behind the end of a member */
     bool padded;  /* zeros were found there */
@@ -118,21 +114,12 @@ static rr_status need(rr_text_stream *s, size_t n, rr_diag *diag) {
     s->end -= s->begin;
     s->begin = 0;
     while (s->end < n && !s->file_ended) {
-        ssize_t got = read(s->fd, s->piece + s->end, sizeof s->piece - s->end);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0 && errno == EBADF) {
-            return rr_fail(diag, RR_E_IO, "%s: is closed, expected something to read", s->label);
-        }
-        if (got < 0) {
-            return errno == EISDIR
-                ? rr_fail(diag, RR_E_INPUT, "%s: found a folder, expected a file", s->label)
-                : rr_fail(diag, RR_E_IO, "%s: cannot read: %s", s->label, strerror(errno));
-        }
+        size_t got;
+        RR_TRY(rr_stream_in_read(
+            &s->file, s->label, s->piece + s->end, sizeof s->piece - s->end, &got, diag));
         s->file_ended = got == 0;
-        s->end += (size_t)got;
-        s->n_read += (uint64_t)got;
+        s->end += got;
+        s->n_read += got;
     }
     return RR_OK;
 }
@@ -227,15 +214,6 @@ rr_status rr_text_stream_read(rr_text_stream *s, void *to, size_t room, size_t *
     return RR_OK;
 }
 
-static rr_status open_fd(const char *path, int *fd, rr_diag *diag) {
-    if (path[0] == '\0') {
-        return rr_fail(
-            diag, RR_E_USAGE, "found an empty name, expected the name of a file to read");
-    }
-    *fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    return *fd >= 0 ? RR_OK : rr_fail(diag, RR_E_IO, "%s: cannot open: %s", path, strerror(errno));
-}
-
 rr_status rr_text_stream_open(const char *path, rr_text_stream **out, rr_diag *diag) {
     rr_text_stream *s = calloc(1, sizeof *s);
     if (s == NULL) {
@@ -243,8 +221,7 @@ rr_status rr_text_stream_open(const char *path, rr_text_stream **out, rr_diag *d
     }
     rr_status status = RR_OK;
     s->label = rr_text_label(path);
-    s->fd = -1;
-    RR_TRY_GOTO(open_fd(path, &s->fd, diag));
+    RR_TRY_GOTO(rr_stream_in_open(path, &s->file, diag));
     RR_TRY_GOTO(need(s, HEAD_BYTES, diag));
     if (rr_text_packing(s->piece + s->begin, s->end - s->begin) == gzip) {
         s->packed = inflateInit2(&s->z, 15 + 16) == Z_OK; /* any window, gzip alone */
@@ -266,9 +243,7 @@ void rr_text_stream_close(rr_text_stream **stream) {
     if (s->packed) {
         inflateEnd(&s->z);
     }
-    if (s->fd >= 0 && s->fd != STDIN_FILENO) {
-        close(s->fd);
-    }
+    rr_stream_in_close(&s->file);
     free(s);
     *stream = NULL;
 }

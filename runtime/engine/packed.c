@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "quant/quant.h"
 #include "runtime/base/file.h"
@@ -138,7 +137,6 @@ rr_packed *rr_packed_open(const rr_packed_wish *wish) {
     if (packed == NULL) {
         return NULL;
     }
-    packed->file.fd = -1;
     rr_packed_path(rr_gguf_path(wish->gguf), wish->layout, &packed->path);
     if (packed->path.failed || rr_file_in_open(packed->path.data, &packed->file, &diag) != RR_OK) {
         rr_log(RR_LOG_DEBUG, "packed weights: none: %s", diag.text);
@@ -216,7 +214,7 @@ void rr_packed_close(rr_packed **pointer, bool damaged) {
         return;
     }
     if (damaged) {
-        (void)unlink(packed->path.data);
+        (void)rr_file_remove(packed->path.data, NULL);
     }
     rr_file_in_close(&packed->file);
     rr_buf_destroy(&packed->path);

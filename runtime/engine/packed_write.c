@@ -2,13 +2,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/file_out.h"
+#include "runtime/base/folder.h"
 #include "runtime/base/log.h"
 #include "runtime/base/thread.h"
 #include "runtime/engine/packed_format.h"
 
 struct rr_packed_writer {
     rr_buf path;
-    rr_file_out file; /* fd < 0: none */
+    rr_file_out file;
     rr_packed_head head;
     rr_packed_entry *table;
     uint64_t file_bytes, at;
@@ -51,7 +53,6 @@ rr_packed_writer *rr_packed_begin(const rr_packed_wish *wish) {
     if (writer == NULL) {
         return NULL;
     }
-    writer->file.fd = -1;
     writer->table = calloc(wish->n + 1, sizeof *writer->table);
     rr_packed_path(rr_gguf_path(wish->gguf), wish->layout, &writer->path);
     if (writer->table == NULL || writer->path.failed ||
@@ -150,9 +151,7 @@ void rr_packed_discard(rr_packed_writer **pointer) {
     if (writer == NULL) {
         return;
     }
-    if (writer->file.fd >= 0) {
-        rr_file_out_discard(&writer->file);
-    }
+    rr_file_out_discard(&writer->file);
     rr_buf_destroy(&writer->path);
     free(writer->table);
     free(writer);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "runtime/base/cache.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 

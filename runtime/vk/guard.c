@@ -1,9 +1,8 @@
 /* What a process died of while a driver made a kernel: a file a device and capability counts
  * before, so that the next start knows. Owns: these files' names. Not for software devices, whose
  * kernels the tests run. */
+#include "runtime/base/cache.h"
 #include "runtime/vk/internal.h"
-
-#include "runtime/base/file.h"
 
 /* The capabilities that drivers get wrong, those that need most of a driver first; a kernel counts
  * for the first that it needs. */

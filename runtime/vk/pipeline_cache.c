@@ -3,6 +3,7 @@
  * data. The driver trusts its data, so nothing reaches it that is not whole and of this device,
  * driver version and shader code. Failing is never an error: the cost is a slower start, of which
  * -v tells where the file cannot be written. */
+#include "runtime/base/cache.h"
 #include "runtime/vk/internal.h"
 
 #include "runtime/base/file.h"

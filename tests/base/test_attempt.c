@@ -2,13 +2,13 @@
  * broken files are not. */
 #define _POSIX_C_SOURCE 200809L
 #include "runtime/base/attempt.h"
+#include "runtime/base/file_out.h"
 #include "tests/check.h"
 
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "runtime/base/file.h"
 #include "tests/support/folder.h"
 
 static char path[256];

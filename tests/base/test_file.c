@@ -1,5 +1,8 @@
 #define _GNU_SOURCE
+#include "runtime/base/cache.h"
 #include "runtime/base/file.h"
+#include "runtime/base/file_out.h"
+#include "runtime/base/folder.h"
 #include "tests/check.h"
 #include "tests/support/folder.h"
 
@@ -78,7 +81,7 @@ static void writes_atomically(void) {
     CHECK_INT(st.st_mode & 0777, 0666 & ~mask);
     char hollow[600]; /* the writer borrows its path until the end */
     snprintf(hollow, sizeof hollow, "%s", in_folder("hollow.bin"));
-    rr_file_out file = {.fd = -1};
+    rr_file_out file = {0};
     rr_buf zeros = {0};
     CHECK_OK(rr_file_out_open(hollow, &file, &diag), diag);
     CHECK_OK(rr_file_out_write(&file, "a", 1, &diag), diag);
@@ -274,11 +277,57 @@ static void reads_here_and_there(void) {
     CHECK(rr_file_in_read(&file, 8, bytes, 0));
     CHECK(!rr_file_in_read(&file, 7, bytes, 2) && !rr_file_in_read(&file, 8, bytes, 1));
     rr_file_in_close(&file);
-    CHECK_INT(file.fd, -1);
+    CHECK(!file.is_open);
     rr_file_in_close(&file);
     CHECK_INT(rr_file_in_open(in_folder("absent"), &file, &diag), RR_E_IO);
-    CHECK_INT(file.fd, -1);
+    CHECK(!file.is_open);
     CHECK_INT(rr_file_in_open(folder, &file, &diag), RR_E_INPUT);
+}
+
+static bool count_entry(void *user, const char *name) {
+    ++*(int *)user;
+    return strcmp(name, "last") != 0;
+}
+
+static void looks_and_moves(void) {
+    rr_diag diag = {0};
+    rr_buf made = {0};
+    char path[512], other[512];
+    uint64_t bytes = 99;
+    CHECK_OK(rr_temp_folder_make("rearank-test", &made, &diag), diag);
+    CHECK(strstr(made.data, "/rearank-test-") != NULL);
+    CHECK_INT(rr_file_look(made.data, NULL), RR_FILE_FOLDER);
+    snprintf(path, sizeof path, "%s/a", made.data);
+    snprintf(other, sizeof other, "%s/b", made.data);
+    CHECK_INT(rr_file_look(path, &bytes), RR_FILE_NONE);
+    CHECK_INT(bytes, 0);
+    CHECK_OK(rr_file_write_atomic(path, "four", 4, &diag), diag);
+    CHECK_INT(rr_file_look(path, &bytes), RR_FILE_REGULAR);
+    CHECK_INT(bytes, 4);
+    CHECK_INT(rr_file_look("/dev/null", NULL), RR_FILE_OTHER);
+    rr_file_forget(path);
+    CHECK_OK(rr_file_write_atomic(other, "old", 3, &diag), diag);
+    CHECK_OK(rr_file_rename(path, other, &diag), diag);
+    CHECK_INT(rr_file_look(path, NULL), RR_FILE_NONE);
+    CHECK_INT(rr_file_look(other, &bytes), RR_FILE_REGULAR);
+    CHECK_INT(bytes, 4);
+    CHECK_INT(rr_file_rename(path, other, &diag), RR_E_IO);
+    CHECK(strstr(diag.text, path) != NULL);
+    CHECK_OK(rr_file_remove(path, &diag), diag); /* there is none */
+    CHECK_INT(rr_file_remove(made.data, &diag), RR_E_IO);
+
+    int n = 0;
+    CHECK_OK(rr_folder_list(made.data, count_entry, &n, &diag), diag);
+    CHECK_INT(n, 1);
+    snprintf(path, sizeof path, "%s/inner/last", made.data);
+    CHECK_OK(rr_folder_make(path, &diag), diag);
+    CHECK_OK(rr_folder_check(path, &diag), diag);
+    CHECK_INT(rr_folder_list(other, count_entry, &n, &diag), RR_E_IO);
+    rr_folder_remove(made.data);
+    CHECK_INT(rr_file_look(made.data, NULL), RR_FILE_NONE);
+    CHECK_INT(rr_folder_list(made.data, count_entry, &n, &diag), RR_E_IO);
+    CHECK_INT(rr_folder_check(made.data, &diag), RR_E_IO);
+    rr_buf_destroy(&made);
 }
 
 static void refuses_what_is_no_file(void) {
@@ -412,6 +461,7 @@ int main(void) {
     refuses_what_cannot_be_written();
     maps_and_reads();
     reads_here_and_there();
+    looks_and_moves();
     refuses_what_is_no_file();
     reads_standard_input();
     tells_one_file_from_two();

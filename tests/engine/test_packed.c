@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/base/file_out.h"
 #include "runtime/engine/packed.h"
 #include "tests/engine/small.h"
 #include "tests/support/blocks.h"

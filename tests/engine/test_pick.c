@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/file_out.h"
 #include "runtime/engine/pages.h"
 #include "shaders/matmul_q8.h"
 #include "tests/check.h"

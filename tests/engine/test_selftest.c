@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/file_out.h"
 #include "runtime/base/log.h"
 #include "runtime/engine/selftest.h"
 #include "tests/check.h"

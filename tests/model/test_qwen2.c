@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include "runtime/base/file_out.h"
 #include "runtime/model/model.h"
 #include "tests/check.h"
 #include "tests/support/folder.h"

@@ -1,6 +1,7 @@
 /* Readouts: what is written comes back; every wrong value is refused by name; scores against sums
  * by hand; whose model one is. */
 #define _POSIX_C_SOURCE 200809L
+#include "runtime/base/file_out.h"
 #include "tests/check.h"
 
 #include <math.h>
@@ -10,7 +11,6 @@
 #include "rerank/keep/journal.h"
 #include "rerank/readout.h"
 #include "rerank/readouts.h"
-#include "runtime/base/file.h"
 #include "tests/support/folder.h"
 #include "tests/support/synth.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "runtime/base/file.h"
+#include "runtime/base/folder.h"
 
 static bool name(char *path, size_t room) {
     int length = snprintf(path, room, "%s/rearank_test_XXXXXX", rr_temp_folder());

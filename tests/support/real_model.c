@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "runtime/base/file.h"
+#include "runtime/base/cache.h"
 
 static bool can_read(const char *path) {
     FILE *file = fopen(path, "rb");

@@ -1,5 +1,6 @@
 #include "tests/support/synth.h"
 
+#include "runtime/base/file_out.h"
 #include "runtime/model/gguf_writer.h"
 #include "tests/support/folder.h"
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/file_out.h"
 #include "runtime/vk/vk.h"
 #include "tests/check.h"
 #include "tests/support/folder.h"

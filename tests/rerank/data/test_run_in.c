@@ -1,6 +1,7 @@
 /* Candidates from runs, corpora and lists of queries: each format, what is kept, BRIGHT's
  * exclusions, and what is said of missing texts and malformed files. */
 #define _GNU_SOURCE
+#include "runtime/base/file_out.h"
 #include "tests/check.h"
 #include "tests/support/folder.h"
 
@@ -12,7 +13,6 @@
 #include "rerank/data/docs.h"
 #include "rerank/data/run_in.h"
 #include "rerank/data/trec_read.h"
-#include "runtime/base/file.h"
 
 static char folder[200];
 

@@ -2,6 +2,7 @@
  * at random moments ends with the bytes of one that was not; other runs, damage and full disks are
  * refused with nothing lost. */
 #define _GNU_SOURCE
+#include "runtime/base/file_out.h"
 #include "tests/check.h"
 #include "tests/support/folder.h"
 

@@ -1,5 +1,6 @@
 /* What a readout is fitted with: minima of known functions; windows drawn from judged lists;
  * features of which it is known what tells. */
+#include "runtime/base/file_out.h"
 #include "tests/check.h"
 
 #include <math.h>

@@ -1,6 +1,7 @@
 /* The store of what was read: found again by content, by another process too; damage is read anew;
  * other files stay as they are. */
 #define _POSIX_C_SOURCE 200809L
+#include "runtime/base/file_out.h"
 #include "tests/check.h"
 
 #include <signal.h>

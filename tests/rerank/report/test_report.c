@@ -8,7 +8,6 @@
 #include "rerank/report/query_part.h"
 #include "rerank/report/report.h"
 #include "rerank/report/run_out.h"
-#include "runtime/base/file.h"
 #include "tests/rerank/made_reads.h"
 
 #define DATA "tests/data/report/"
