@@ -2,7 +2,7 @@
 # Exit 77 = skipped (said so on standard output). Labels: unit (no GPU driver), gpu (any Vulkan driver; all of vk
 # and engine, and test_<thing>_gpu.c of any layer), model (the real model; test_<thing>_real.c of any layer).
 set(test_layers)
-foreach(layer checkgpu support learn report keep rerank eval data engine vk ref model quant base)
+foreach(layer checkgpu support serve learn report keep rerank eval data engine vk ref model quant base)
     if(TARGET rr_${layer})
         list(APPEND test_layers rr_${layer})
     endif()
@@ -86,7 +86,7 @@ function(rr_script_test name label)
     rr_label(${name} ${label})
 endfunction()
 
-foreach(layer base quant model ref rerank rerank/data rerank/eval rerank/keep rerank/report rerank/learn)
+foreach(layer base quant model ref rerank rerank/data rerank/eval rerank/keep rerank/report rerank/learn rerank/serve)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${layer}/test_*.c)
     foreach(source IN LISTS sources)
         rr_test(${source} unit)
