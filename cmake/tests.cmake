@@ -96,7 +96,7 @@ foreach(layer vk engine)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${layer}/test_*.c)
     foreach(source IN LISTS sources)
         # what looks at recorded devices or made-up times needs no driver
-        if(source MATCHES "(vk/test_(pick|caps)|engine/test_two_ways)\\.c$")
+        if(source MATCHES "(vk/test_(pick|caps)|engine/test_(fast_path|plan))\\.c$")
             rr_test(${source} unit)
         else()
             rr_test(${source} gpu)

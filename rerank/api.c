@@ -93,12 +93,12 @@ rearank_status rearank_open(const rearank_open_options *options, rearank_engine 
     }
     rr_status status = find_readout(engine, options);
     rr_engine_params params = {
-        .model_path = options->model_path,
-        .device = options->device,
-        .n_context = options->n_context,
-        .progress = options->progress,
-        .progress_user = options->user,
-        .readings = engine->has_readout,
+        .compute.model_path = options->model_path,
+        .compute.device = options->device,
+        .compute.n_context = options->n_context,
+        .compute.progress = options->progress,
+        .compute.progress_user = options->user,
+        .compute.readings = engine->has_readout,
     };
     if (status == RR_OK) {
         status = rr_engine_open(&params, &engine->engine, &last_error);

@@ -119,7 +119,7 @@ enum { TOKENS_TO_SPARE = 64 };
 
 rr_status rr_turn_room(
     const rr_turn *turn, size_t wanted, size_t n_answer, size_t *out, rr_diag *diag) {
-    size_t n_context = rr_engine_plan(turn->model->engine)->n_context;
+    size_t n_context = rr_engine_plan(turn->model->engine)->compute.limits.n_context;
     size_t needed = turn->timeline.n + n_answer + 1;
     if (needed > n_context) {
         return rr_fail(diag, RR_E_INPUT,

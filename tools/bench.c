@@ -161,7 +161,7 @@ static void make_plan(rr_bench *bench, const bench_options *options, const rr_be
 static rr_status run(
     rr_bench *bench, const bench_options *options, const rr_bench_plan *named, rr_diag *diag) {
     const rr_engine_params *params = &options->engine.params;
-    bench->model_path = params->model_path;
+    bench->model_path = params->compute.model_path;
     RR_TRY(options->json != NULL ? rr_file_out_check(options->json, diag) : RR_OK);
     RR_TRY(options->csv != NULL ? rr_file_out_check(options->csv, diag) : RR_OK);
     RR_TRY(rr_bench_look(bench, params, options->dry, diag));
@@ -170,7 +170,7 @@ static rr_status run(
         RR_TRY(rr_bench_start(bench, params, diag));
     }
     if (bench->plan.roofs) {
-        RR_TRY(rr_bench_roofs(bench, params->validation, diag));
+        RR_TRY(rr_bench_roofs(bench, params->compute.validation, diag));
     }
     RR_TRY(rr_bench_points(bench, params, diag));
     if (bench->plan.dry) {
@@ -290,7 +290,7 @@ int rr_verb_bench(int argc, char **argv) {
         .groups = {{"Points", points, sizeof points / sizeof points[0]},
             {"How", how, sizeof how / sizeof how[0]}, rr_cli_engine_group(&options.engine)},
     };
-    options.engine.params.lift = true;
+    options.engine.params.compute.lift = true;
     rr_cli_args args;
     int code = rr_cli_parse(&spec, argc, argv, &args);
     if (code == RR_CLI_GO_ON) {

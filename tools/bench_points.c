@@ -10,7 +10,7 @@
 #include "runtime/engine/read.h"
 #include "tools/bench.h"
 
-/* The first passes of one token find out which way is faster (runtime/engine/two_ways.h). */
+/* The first passes of one token find out which way is faster (runtime/engine/fast_path.h). */
 enum { WARM_TOKENS = 4, WARM_PASSES = WARM_TOKENS - 1 };
 
 /* One engine at work. */
@@ -36,10 +36,10 @@ static double now_ns(void) {
 static rr_status open_runner(bench_runner *r, const rr_engine_params *params, uint32_t n_sessions,
     uint32_t n_context, rr_diag *diag) {
     rr_engine_params sized = *params;
-    sized.n_context = n_context;
+    sized.compute.n_context = n_context;
     sized.n_sessions = n_sessions;
     RR_TRY(rr_engine_open(&sized, &r->engine, diag));
-    r->n_context = rr_engine_plan(r->engine)->n_context;
+    r->n_context = rr_engine_plan(r->engine)->compute.limits.n_context;
     r->tokens = malloc(r->n_context * sizeof *r->tokens);
     if (r->tokens == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory");
@@ -110,7 +110,7 @@ static rr_status sync(bench_runner *r, rr_session *session, uint32_t n, bool fre
 /* A whole chunk and what is left behind the last whole one: the sizes of every pass of a prompt of
  * `n` tokens. */
 static rr_status warm_prefill(bench_runner *r, uint32_t n, rr_diag *diag) {
-    const uint32_t chunk = rr_engine_plan(r->engine)->prompt_chunk;
+    const uint32_t chunk = rr_engine_plan(r->engine)->compute.limits.prompt_chunk;
     return sync(r, r->sessions[0], n <= chunk ? n : chunk + n % chunk, true, diag);
 }
 
@@ -124,7 +124,7 @@ static rr_status generate(bench_runner *r, uint32_t n, rr_diag *diag) {
 
 static rr_status measure_prefill(bench_runner *r, uint32_t n, rr_diag *diag) {
     const rr_model *model = rr_engine_model(r->engine);
-    const uint32_t chunk = rr_engine_plan(r->engine)->prompt_chunk;
+    const uint32_t chunk = rr_engine_plan(r->engine)->compute.limits.prompt_chunk;
     rr_bench_point *point = rr_bench_add(r->bench, RR_BENCH_PREFILL);
     point->prompt = n;
     point->rows = 1;
@@ -217,7 +217,7 @@ static rr_status measure_window(bench_runner *r, rr_diag *diag) {
     const rr_bench_plan *plan = &r->bench->plan;
     const rr_model *model = rr_engine_model(r->engine);
     const uint32_t prompt = plan->window_prompt, answer = plan->window_answer;
-    const uint32_t chunk = rr_engine_plan(r->engine)->prompt_chunk;
+    const uint32_t chunk = rr_engine_plan(r->engine)->compute.limits.prompt_chunk;
     rr_bench_point *point = rr_bench_add(r->bench, RR_BENCH_WINDOW);
     point->prompt = prompt;
     point->gen = answer;
@@ -298,19 +298,19 @@ static rr_status choose_context(
     rr_model *model = NULL;
     rr_engine_params sized = *params;
     rr_memory_plan memory;
-    RR_TRY(rr_model_open(params->model_path, &model, diag));
+    RR_TRY(rr_model_open(params->compute.model_path, &model, diag));
     uint32_t most = context_below(plan, UINT32_MAX);
-    sized.n_context = most < model->config.n_context ? most : model->config.n_context;
+    sized.compute.n_context = most < model->config.n_context ? most : model->config.n_context;
     sized.n_sessions = 1;
     while (rr_memory_plan_make(model, &r->bench->device, &sized, &memory, NULL) == RR_E_MEMORY) {
-        uint32_t next = context_below(plan, sized.n_context);
+        uint32_t next = context_below(plan, sized.compute.n_context);
         if (next == 0) {
             break;
         }
-        sized.n_context = next;
+        sized.compute.n_context = next;
     }
     rr_model_close(&model);
-    *out = sized.n_context;
+    *out = sized.compute.n_context;
     return RR_OK;
 }
 
@@ -319,7 +319,7 @@ static rr_status measure_single(bench_runner *r, const rr_engine_params *params,
     if (plan->prompts.n + plan->depths.n + plan->window_prompt == 0) {
         return RR_OK;
     }
-    uint32_t n_context = params->n_context;
+    uint32_t n_context = params->compute.n_context;
     if (n_context == 0) {
         RR_TRY(choose_context(r, params, &n_context, diag));
     }
@@ -343,8 +343,8 @@ static rr_status choose_sessions(const bench_runner *r, const rr_engine_params *
     rr_model *model = NULL;
     rr_engine_params sized = *params;
     rr_memory_plan memory;
-    RR_TRY(rr_model_open(params->model_path, &model, diag));
-    sized.n_context = n_context;
+    RR_TRY(rr_model_open(params->compute.model_path, &model, diag));
+    sized.compute.n_context = n_context;
     *out = 0;
     for (size_t i = 0; i < batches->n; i++) {
         sized.n_sessions = batches->items[i];
@@ -409,10 +409,10 @@ static rr_status walk_reading(bench_runner *r, uint32_t n, rr_diag *diag) {
  * 32 rows, which take every tile, and a prompt that is read. No weight is read and no value is
  * looked at. */
 static rr_status walk(bench_runner *r, const rr_engine_params *params, rr_diag *diag) {
-    const uint32_t chunk = r->bench->memory.prompt_chunk;
+    const uint32_t chunk = r->bench->memory.compute.limits.prompt_chunk;
     rr_engine_params empty = *params;
-    empty.no_weights = true;
-    empty.readings = true;
+    empty.compute.no_weights = true;
+    empty.compute.readings = true;
     RR_TRY(open_runner(r, &empty, RR_DECODE_ROWS, chunk + 16, diag));
     RR_TRY(sync(r, r->sessions[0], chunk + 9, false, diag));
     for (uint32_t rows = 1; rows <= RR_DECODE_ROWS; rows *= 2) {

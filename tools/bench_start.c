@@ -144,8 +144,8 @@ static rr_status start_once(
 static void make_args(const rr_engine_params *params, char *args[MAX_ARGS], char numbers[2][16]) {
     const struct {
         const char *option, *value;
-    } texts[] = {
-        {"--model", params->model_path}, {"--device", params->device}, {"--caps", params->caps}};
+    } texts[] = {{"--model", params->compute.model_path}, {"--device", params->compute.device},
+        {"--caps", params->compute.caps}};
     int n = 0;
     /* posix_spawn takes pointers to what it does not change */
 #define WORD(text) (char *)(uintptr_t)(text)
@@ -158,17 +158,17 @@ static void make_args(const rr_engine_params *params, char *args[MAX_ARGS], char
             args[n++] = WORD(texts[i].value);
         }
     }
-    snprintf(numbers[0], sizeof numbers[0], "%u", params->n_context);
-    snprintf(numbers[1], sizeof numbers[1], "%u", params->prompt_chunk);
-    if (params->n_context != 0) {
+    snprintf(numbers[0], sizeof numbers[0], "%u", params->compute.n_context);
+    snprintf(numbers[1], sizeof numbers[1], "%u", params->compute.prompt_chunk);
+    if (params->compute.n_context != 0) {
         args[n++] = WORD("--context");
         args[n++] = numbers[0];
     }
-    if (params->prompt_chunk != 0) {
+    if (params->compute.prompt_chunk != 0) {
         args[n++] = WORD("--chunk");
         args[n++] = numbers[1];
     }
-    if (params->no_packed_cache) {
+    if (params->compute.no_packed_cache) {
         args[n++] = WORD("--no-packed-cache");
     }
 #undef WORD
@@ -193,7 +193,7 @@ static rr_status measure(
             snprintf(point->note, sizeof point->note, "%s", i == 0 ? "cold" : "again");
         }
         if (i == 0) {
-            forget_file(params->model_path);
+            forget_file(params->compute.model_path);
         }
         status = start_once(args, environment, &point->times_ns[point->n], diag);
         point->n += status == RR_OK;

@@ -36,48 +36,48 @@ rr_status rr_cli_model_path(const char *given, rr_buf *out, rr_diag *diag) {
 
 rr_opt_group rr_cli_engine_group(rr_cli_engine *engine) {
     memset(engine, 0, sizeof *engine);
-    engine->params.progress = rr_cli_progress;
+    engine->params.compute.progress = rr_cli_progress;
     rr_engine_params *params = &engine->params;
     const rr_opt options[] = {
         RR_CLI_OPT_MODEL(&engine->model),
         {.name = "device",
             .letter = 'd',
             .kind = RR_OPT_TEXT,
-            .target = &params->device,
+            .target = &params->compute.device,
             .value = "DEVICE",
             .help =
                 "index, UUID or part of the name of a device of `rearank devices` (default: the best)"},
         {.name = "caps",
             .kind = RR_OPT_TEXT,
-            .target = &params->caps,
+            .target = &params->compute.caps,
             .value = "MASK",
             .help = "capabilities not to use, such as -coop,-dot or none (default: $REARANK_CAPS)"},
         {.name = "context",
             .kind = RR_OPT_U32,
-            .target = &params->n_context,
+            .target = &params->compute.n_context,
             .value = "N",
             .help = "tokens a session can hold (default: 8192, or the model's own limit)",
             .min = 1,
             .max = 1 << 20},
         {.name = "chunk",
             .kind = RR_OPT_U32,
-            .target = &params->prompt_chunk,
+            .target = &params->compute.prompt_chunk,
             .value = "N",
             .help = "prompt tokens computed in one pass (default: 256; 64 on software devices)",
             .min = 1,
             .max = 4096},
         {.name = "exact",
             .kind = RR_OPT_FLAG,
-            .target = &params->exact,
+            .target = &params->compute.exact,
             .help =
                 "keep activations in float, slower (default: quantized where the device has kernels for it)"},
         {.name = "no-packed-cache",
             .kind = RR_OPT_FLAG,
-            .target = &params->no_packed_cache,
+            .target = &params->compute.no_packed_cache,
             .help = "neither read nor leave the packed weights in a file beside the model"},
         {.name = "validation",
             .kind = RR_OPT_FLAG,
-            .target = &params->validation,
+            .target = &params->compute.validation,
             .help = "turn on the Vulkan validation layers (must be installed)"},
     };
     _Static_assert(sizeof options <= sizeof engine->options, "rr_cli_engine.options is too small");
@@ -88,7 +88,7 @@ rr_opt_group rr_cli_engine_group(rr_cli_engine *engine) {
 rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag) {
     rr_buf_clear(&engine->path);
     RR_TRY(rr_cli_model_path(engine->model, &engine->path, diag));
-    engine->params.model_path = engine->path.data;
+    engine->params.compute.model_path = engine->path.data;
     return RR_OK;
 }
 
@@ -103,17 +103,17 @@ void rr_cli_engine_files(rr_cli_engine *engine, rr_cli_files *files) {
 rr_status rr_cli_engine_device(const rr_engine_params *params, const rr_model *model, rr_buf *name,
     rr_buf *graph, rr_diag *diag) {
     rr_vk_instance *instance = NULL;
-    const rr_vk_instance_params instance_params = {.validation = params->validation};
+    const rr_vk_instance_params instance_params = {.validation = params->compute.validation};
     size_t index;
     rr_status status = rr_vk_instance_create(&instance_params, &instance, diag);
     if (status == RR_OK) {
         status = rr_vk_pick(rr_vk_device_info_at(instance, 0), rr_vk_n_devices(instance),
-            params->device, &index, diag);
+            params->compute.device, &index, diag);
     }
     if (status == RR_OK) {
         const rr_device_info *info = rr_vk_device_info_at(instance, index);
         rr_buf_text(name, info->name);
-        rr_buf_text(graph, rr_graph_name(model, info, params));
+        rr_buf_text(graph, rr_graph_name(model, info, &params->compute));
     }
     rr_vk_instance_destroy(&instance);
     return status;
@@ -121,5 +121,5 @@ rr_status rr_cli_engine_device(const rr_engine_params *params, const rr_model *m
 
 void rr_cli_engine_release(rr_cli_engine *engine) {
     rr_buf_destroy(&engine->path);
-    engine->params.model_path = NULL;
+    engine->params.compute.model_path = NULL;
 }

@@ -74,18 +74,18 @@ static rr_status print_plan(
         "shape          %u layers, d %u, %u query heads / %u KV heads × %u, FFN %u, vocabulary %u%s\n",
         c->n_layers, c->d_model, c->n_heads, c->n_kv_heads, c->head_size, c->d_ffn, c->n_vocab,
         c->tied ? ", tied output" : "");
-    rr_out_printf("graph          %s\n", rr_graph_name(model, device, params));
+    rr_out_printf("graph          %s\n", rr_graph_name(model, device, &params->compute));
     rr_memory_plan plan = {0};
     rr_status status = rr_memory_plan_make(model, device, params, &plan, diag);
     if (plan.total_bytes != 0) {
         rr_out_text("\nmemory plan\n");
-        rr_out_printf("  weights      %9.1f MiB\n", mib(plan.weights_bytes));
+        rr_out_printf("  weights      %9.1f MiB\n", mib(plan.compute.weights_bytes));
         rr_out_printf("  KV           %9.1f MiB  %u sessions × %u tokens × %llu bytes\n",
-            mib(plan.kv_bytes), plan.n_sessions, plan.n_context,
+            mib(plan.kv_bytes), plan.n_sessions, plan.compute.limits.n_context,
             (unsigned long long)plan.kv_bytes_per_token);
         rr_out_printf("  activations  %9.1f MiB  prompt chunks of %u tokens\n",
-            mib(plan.activations_bytes), plan.prompt_chunk);
-        rr_out_printf("  staging      %9.1f MiB\n", mib(plan.staging_bytes));
+            mib(plan.compute.activations_bytes), plan.compute.limits.prompt_chunk);
+        rr_out_printf("  staging      %9.1f MiB\n", mib(plan.compute.staging_bytes));
         rr_out_printf("  total        %9.1f MiB of %.1f MiB: %s\n", mib(plan.total_bytes),
             mib(plan.budget_bytes), plan.fits ? "fits" : "does not fit");
     }
@@ -98,7 +98,7 @@ static rr_status run(rr_cli_engine *cli, bool model_wanted, rr_diag *diag) {
     rr_vk_instance *instance = NULL;
     rr_device_info *devices = NULL;
     rr_status status = RR_OK;
-    const rr_vk_instance_params instance_params = {.validation = params->validation};
+    const rr_vk_instance_params instance_params = {.validation = params->compute.validation};
     RR_TRY_GOTO(rr_vk_instance_create(&instance_params, &instance, diag));
     size_t n = rr_vk_n_devices(instance);
     devices = malloc((n + 1) * sizeof *devices);
@@ -110,10 +110,10 @@ static rr_status run(rr_cli_engine *cli, bool model_wanted, rr_diag *diag) {
         devices[i] = *rr_vk_device_info_at(instance, i);
     }
     size_t index = 0;
-    RR_TRY_GOTO(rr_vk_pick(devices, n, params->device, &index, diag));
+    RR_TRY_GOTO(rr_vk_pick(devices, n, params->compute.device, &index, diag));
     rr_device_info *device = &devices[index];
     print_device(device);
-    const char *mask = params->caps != NULL ? params->caps : getenv("REARANK_CAPS");
+    const char *mask = params->compute.caps != NULL ? params->compute.caps : getenv("REARANK_CAPS");
     RR_TRY_GOTO(rr_caps_mask(device->caps, mask, &device->caps, diag));
     const uint32_t dropped = rr_selftest_remembered(device);
     if (dropped != 0) {
@@ -123,7 +123,7 @@ static rr_status run(rr_cli_engine *cli, bool model_wanted, rr_diag *diag) {
     print_caps("used", device->caps);
     print_variants(device);
     if (model_wanted) {
-        RR_TRY_GOTO(print_plan(params->model_path, device, params, diag));
+        RR_TRY_GOTO(print_plan(params->compute.model_path, device, params, diag));
     } else {
         rr_out_text("\nno model: name one with -m for its memory plan\n");
     }

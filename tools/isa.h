@@ -15,7 +15,6 @@ typedef struct rr_isa_use {
 typedef struct rr_isa_uses { /* zero-initialise; items are the owner's to free() */
     rr_isa_use *items;
     size_t n, capacity;
-    bool failed;
 } rr_isa_uses;
 
 /* Adds, each once, what the passes of models in the shapes of 0.5B (heads of 64) and 7B (heads of

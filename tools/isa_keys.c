@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/engine/uses.h"
+#include "runtime/engine/kernel_list.h"
 #include "tools/isa.h"
 #include "tools/synthetic.h"
 
@@ -16,26 +16,26 @@ typedef struct collector {
     bool by_default;
 } collector;
 
-static void collect(void *user, rr_op op, const rr_kern_key *key) {
+static rr_status collect(void *user, rr_op op, const rr_kern_key *key, rr_diag *diag) {
     const collector *c = user;
     rr_isa_uses *uses = c->uses;
     for (size_t i = 0; i < uses->n; i++) {
         if (uses->items[i].op == op && memcmp(&uses->items[i].key, key, sizeof *key) == 0) {
             uses->items[i].by_default |= c->by_default;
-            return;
+            return RR_OK;
         }
     }
     if (uses->n == uses->capacity) {
         size_t capacity = uses->capacity == 0 ? 64 : uses->capacity * 2;
         rr_isa_use *moved = realloc(uses->items, capacity * sizeof *moved);
         if (moved == NULL) {
-            uses->failed = true;
-            return;
+            return rr_fail(diag, RR_E_MEMORY, "out of memory for the list of kernels");
         }
         uses->items = moved;
         uses->capacity = capacity;
     }
     uses->items[uses->n++] = (rr_isa_use){op, *key, c->by_default};
+    return RR_OK;
 }
 
 /* A file of one layer in memory that the caller frees: its head, and pages of zeros that stay
@@ -87,10 +87,8 @@ static rr_status add_model(rr_vk_device *device, const rr_synthetic_shape *shape
     RR_TRY_GOTO(rr_model_from_gguf(&gguf, &model, diag));
     for (int others = 0; others < 2; others++) {
         collector c = {.uses = uses, .by_default = others == 0};
-        RR_TRY_GOTO(rr_kern_uses(model, device, others == 1, collect, &c, diag));
-    }
-    if (uses->failed) {
-        status = rr_fail(diag, RR_E_MEMORY, "out of memory for the list of kernels");
+        const rr_kern_use use = {.fn = collect, .user = &c};
+        RR_TRY_GOTO(rr_kernel_list(model, rr_vk_info(device), others == 1, &use, diag));
     }
 fail:
     rr_model_close(&model);

@@ -141,8 +141,8 @@ static rr_status run(const logits_request *request, const rr_engine_params *para
     rr_session *session = NULL;
     writer w = {.tokens = tokens, .raw = raw};
     rr_engine_params sized = *params;
-    if (sized.n_context == 0) {
-        sized.n_context = tokens->n < 16 ? 16 : (uint32_t)tokens->n;
+    if (sized.compute.n_context == 0) {
+        sized.compute.n_context = tokens->n < 16 ? 16 : (uint32_t)tokens->n;
     }
     rr_status status = RR_OK;
     RR_TRY_GOTO(rr_engine_open(&sized, &engine, diag));

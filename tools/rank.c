@@ -87,7 +87,7 @@ static rr_status open_draft_model(rank_job *job, uint32_t n_sessions, rr_diag *d
         return RR_OK;
     }
     rr_engine_params params = job->options->engine.params;
-    params.model_path = path;
+    params.compute.model_path = path;
     params.n_sessions = n_sessions;
     params.kv_tokens = 0; /* its sessions hold nothing */
     RR_TRY(rr_engine_open(&params, &job->drafting, diag));
@@ -213,7 +213,7 @@ static void tell_counts(const rank_job *job) {
             rr_log(RR_LOG_INFO,
                 "room for %llu tokens instead of %llu: windows wait for each other, nothing is begun ahead",
                 (unsigned long long)plan->kv_tokens,
-                (unsigned long long)plan->n_context * plan->n_sessions);
+                (unsigned long long)plan->compute.limits.n_context * plan->n_sessions);
         }
     }
 }
@@ -236,7 +236,7 @@ static rr_status choose_way(rank_options *options, rr_diag *diag) {
     }
     RR_TRY(rr_cli_engine_ready(&options->engine, diag));
     answering->no_think = params->style != RR_PROMPT_REARANK;
-    RR_TRY(rr_answering_decide(answering, options->engine.params.model_path, diag));
+    RR_TRY(rr_answering_decide(answering, options->engine.params.compute.model_path, diag));
     if (answering->mode == RR_ANSWER_READ) {
         if (params->style != RR_PROMPT_REARANK) {
             return rr_fail(diag, RR_E_USAGE,
@@ -245,7 +245,7 @@ static rr_status choose_way(rank_options *options, rr_diag *diag) {
         params->passage_chars = answering->passage_chars != 0
             ? answering->passage_chars
             : answering->readout.form.passage_chars;
-        options->engine.params.readings = true;
+        options->engine.params.compute.readings = true;
         params->then_reason = answering->then_reason;
         rr_schedule_params schedule = rr_rank_schedule(params);
         RR_TRY(rr_schedule_check(&schedule, 0, diag));

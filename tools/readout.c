@@ -120,7 +120,7 @@ static void cancel(void *user) {
 }
 
 static rr_status open_engine(fit_job *job, rr_engine_params *params, rr_diag *diag) {
-    params->readings = true;
+    params->compute.readings = true;
     RR_TRY(rr_engine_open(params, &job->engine, diag));
     RR_TRY(rr_session_create(job->engine, &job->session, diag));
     RR_TRY(rr_engine_tokenizer(job->engine, &job->tokenizer, diag));
@@ -132,16 +132,16 @@ static rr_status open_engine(fit_job *job, rr_engine_params *params, rr_diag *di
  * the same whatever it was quantized to. */
 static rr_status describe(
     const fit_job *job, const rr_engine_params *params, rr_buf *out, rr_diag *diag) {
-    const char *caps = params->caps != NULL ? params->caps : getenv("REARANK_CAPS");
+    const char *caps = params->compute.caps != NULL ? params->compute.caps : getenv("REARANK_CAPS");
     rr_buf graph = {0};
     rr_buf_printf(out, "rearank %s chars %u layers %u-%u states", REARANK_VERSION,
         job->form.passage_chars, job->shape.first_layer, job->shape.end_layer);
     for (uint32_t i = 0; i < job->shape.n_state_layers; i++) {
         rr_buf_printf(out, " %u", job->shape.state_layers[i]);
     }
-    rr_buf_printf(out, " prompt %s exact %d caps %s model ", job->digest.data, params->exact,
-        caps != NULL ? caps : "");
-    rr_status status = rr_digest_file(params->model_path, out, diag);
+    rr_buf_printf(out, " prompt %s exact %d caps %s model ", job->digest.data,
+        params->compute.exact, caps != NULL ? caps : "");
+    rr_status status = rr_digest_file(params->compute.model_path, out, diag);
     rr_buf_text(out, " device ");
     if (status == RR_OK) {
         status = rr_cli_engine_device(params, job->model, out, &graph, diag);
@@ -348,7 +348,7 @@ static rr_status fit(fit_job *job, rr_diag *diag) {
         RR_TRY(rr_file_out_check(o->output, diag));
     }
     RR_TRY(read_sets(job, diag));
-    RR_TRY(rr_model_open(params.model_path, &job->model, diag));
+    RR_TRY(rr_model_open(params.compute.model_path, &job->model, diag));
     set_shape(job);
     RR_TRY(rr_prompt_fact(RR_PROMPT_REARANK, &job->digest, diag));
     rr_buf_append(&job->digest, "", 1);

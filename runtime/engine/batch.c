@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-#include "runtime/engine/pages.h"
-#include "runtime/engine/read_pass.h"
+#include "runtime/engine/reader.h"
 
 /* Behind the rows that the pass has. */
 static void put_row(
@@ -14,20 +13,20 @@ static void put_row(
     uint32_t *n_keys = &pass->n_keys[family];
     *n_keys = position >= *n_keys ? (uint32_t)position + 1 : *n_keys;
     pass->n_rows[family]++;
-    ((rr_row *)engine->rows.mapped)[index] = (rr_row){.token = (uint32_t)token,
+    ((rr_row *)engine->compute->rows.mapped)[index] = (rr_row){.token = (uint32_t)token,
         .position = (uint32_t)position,
-        .page = rr_pages_page(engine, session->slot, position),
-        .pages = rr_pages_table(engine, session->slot)};
+        .page = rr_pages_page(engine->pages, session->slot, position),
+        .pages = rr_pages_table(engine->pages, session->slot)};
 }
 
 /* Keeps what the last head found for head row `row`. */
 static void take_results(rr_session *session, uint32_t row, bool with_logits) {
-    session->best = rr_graph_best(session->engine, row);
+    session->best = rr_pass_best(session->engine->compute, row);
     session->best_ready = true;
     session->logits_ready = with_logits;
     if (with_logits) {
-        memcpy(session->logits, rr_graph_logits(session->engine, row),
-            session->engine->model->config.n_vocab * sizeof *session->logits);
+        memcpy(session->logits, rr_pass_logits(session->engine->compute, row),
+            session->engine->compute->model->config.n_vocab * sizeof *session->logits);
     }
 }
 
@@ -37,13 +36,14 @@ static rr_status give_each(
     for (uint32_t at = 0; at < pass->n_rows[RR_PREFILL]; at += pass->head_rows) {
         uint32_t left = pass->n_rows[RR_PREFILL] - at;
         pass->head_first = at;
-        pass->head_rows = left < engine->limits.logits_rows ? left : engine->limits.logits_rows;
+        pass->head_rows =
+            left < engine->compute->limits.logits_rows ? left : engine->compute->limits.logits_rows;
         pass->head_family = RR_PREFILL;
         pass->read_logits = true;
-        RR_TRY(rr_graph_head(engine, pass, diag));
+        RR_TRY(rr_pass_run_head(engine->compute, pass, diag));
         for (uint32_t i = 0; i < pass->head_rows; i++) {
             RR_TRY(request->each(
-                request->each_user, begin + at + i, rr_graph_logits(engine, i), diag));
+                request->each_user, begin + at + i, rr_pass_logits(engine->compute, i), diag));
         }
     }
     return RR_OK;
@@ -112,7 +112,7 @@ static void take_rows(rr_engine *engine, const rr_batch *b, uint32_t row) {
         const rr_request *request = b->rows[i];
         if (request->given) {
             if (request->head_cols > 0) {
-                memcpy(request->session->logits, rr_graph_logits(engine, row++),
+                memcpy(request->session->logits, rr_pass_logits(engine->compute, row++),
                     request->head_cols * sizeof *request->session->logits);
             }
             continue;
@@ -120,7 +120,7 @@ static void take_rows(rr_engine *engine, const rr_batch *b, uint32_t row) {
         take_results(request->session, row, request->with_logits);
         for (size_t k = 0; k < request->n; k++, row++) {
             if (request->best != NULL) {
-                request->best[k] = rr_graph_best(engine, row);
+                request->best[k] = rr_pass_best(engine->compute, row);
             }
         }
     }
@@ -129,12 +129,12 @@ static void take_rows(rr_engine *engine, const rr_batch *b, uint32_t row) {
 /* Gives every session pages of its own for what it is about to write. */
 static rr_status own_pages(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
     if (b->prompt != NULL) {
-        RR_TRY(rr_pages_own(engine, b->prompt->session->slot, b->begin, b->prompt->n, diag));
+        RR_TRY(rr_pages_own(engine->pages, b->prompt->session->slot, b->begin, b->prompt->n, diag));
     }
     for (uint32_t i = 0; i < b->n; i++) {
         const rr_session *session = b->rows[i]->session;
-        RR_TRY(rr_pages_own(
-            engine, session->slot, session->n_tokens, session->n_tokens + b->rows[i]->n, diag));
+        RR_TRY(rr_pages_own(engine->pages, session->slot, session->n_tokens,
+            session->n_tokens + b->rows[i]->n, diag));
     }
     return RR_OK;
 }
@@ -149,7 +149,7 @@ static rr_status run_pass(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
         put_prompt(&pass, b);
     }
     if (b->prompt != NULL && b->prompt->reading != NULL) {
-        read = rr_reader_begin(engine, b->prompt->reading, b->begin, b->end);
+        read = rr_reader_begin(engine->compute, b->prompt->reading, b->begin, b->end);
         pass.read = &read;
     }
     const bool ends = pass.head_rows > 0;
@@ -157,9 +157,9 @@ static rr_status run_pass(rr_engine *engine, const rr_batch *b, rr_diag *diag) {
         first = put_rows(&pass, b);
         want_of_head(&pass, b);
     }
-    RR_TRY(rr_graph_run(engine, &pass, diag));
+    RR_TRY(rr_pass_run(engine->compute, &pass, diag));
     if (pass.read != NULL) {
-        rr_reader_take(engine, pass.read);
+        rr_reader_take(engine->compute, pass.read);
     }
     if (ends) {
         take_results(b->prompt->session, 0, true);

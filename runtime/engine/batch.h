@@ -2,7 +2,7 @@
 #ifndef RR_ENGINE_BATCH_H
 #define RR_ENGINE_BATCH_H
 
-#include "runtime/engine/scheduler.h"
+#include "runtime/engine/request.h"
 
 typedef struct rr_batch {
     rr_request *rows[RR_DECODE_ROWS]; /* decode requests [n] */

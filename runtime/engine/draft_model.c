@@ -34,7 +34,7 @@ uint32_t rr_draft_by_model(
     }
     const rr_engine *engine = model->session->engine;
     for (size_t i = 0; i < n; i++) {
-        if ((uint32_t)tokens[i] >= engine->model->config.n_vocab) {
+        if ((uint32_t)tokens[i] >= engine->compute->model->config.n_vocab) {
             return 0;
         }
     }

@@ -1,5 +1,6 @@
 /* One engine = one model on one device. A session = one token timeline with its KV cache.
- * Owns: device, kernels, device memory, sessions. Knows nothing of ranking.
+ * Owns: sessions, their keys and values, who shares a pass with whom. Passes are rr_compute's
+ * business (compute.h). Knows nothing of ranking.
  * Several sessions may be used from several threads, whose calls share passes: what one session
  * computes has the same bits alone and in company, and a call that fails, is cancelled or meets its
  * deadline changes nothing for the others (a lost device fails all). One session is used by one
@@ -7,10 +8,9 @@
 #ifndef RR_ENGINE_ENGINE_H
 #define RR_ENGINE_ENGINE_H
 
-#include "runtime/base/log.h"
-#include "runtime/model/model.h"
+#include "runtime/engine/graph_choice.h"
+#include "runtime/engine/profile.h"
 #include "runtime/model/tokenizer.h"
-#include "runtime/vk/vk.h"
 
 typedef struct rr_engine rr_engine;
 typedef struct rr_session rr_session;
@@ -18,40 +18,22 @@ typedef struct rr_session rr_session;
 #define RR_KV_FIT UINT32_MAX
 
 typedef struct rr_engine_params {
-    const char *model_path; /* GGUF file */
-    const char *device;     /* rr_vk_pick's wish */
-    const char *caps;       /* rr_caps_mask's mask; NULL = $REARANK_CAPS */
-    bool lift;              /* it is one of rr_caps_lift; for tests and benches */
-    uint32_t n_context;     /* tokens a session can hold; 0 = min(8192, the model's) */
-    uint32_t n_sessions;    /* at once; 0 = 1 */
+    rr_compute_params compute; /* model, device, passes; n_context: tokens a session can hold */
+    uint32_t n_sessions;       /* at once; 0 = 1 */
     /* Tokens whose KV is kept, of all sessions together, at least n_context; 0 = as many as they
      * can have, RR_KV_FIT = as many of these as memory allows. Where it is fewer, sessions take
      * turns: rr_session_hold. */
     uint32_t kv_tokens;
-    uint32_t prompt_chunk; /* prompt tokens a pass; 0 = 256 (64 on software devices) */
-    uint32_t logits_rows;  /* prompt rows a pass whose logits can be asked for; 0 = 32 */
-    /* rr_session_read (read.h) will be called: memory and kernels for it */
-    bool readings;
-    bool exact;        /* keep activations in float, whatever it costs */
-    const char *graph; /* "plain", "q8" or "lanes" where it can run; for tests. NULL = the best */
-    bool validation;
-    /* allocate the weights and leave them as they are: for walking through a driver that executes
-     * nothing. Everything is planned, compiled, recorded and submitted; results mean nothing */
-    bool no_weights;
-    /* neither read nor leave the packed weights beside the model (packed.h) */
-    bool no_packed_cache;
-    uint64_t packed_min_bytes; /* fewer bytes of weights are not kept; 0 = 256 MiB */
-    rr_progress_fn progress;   /* packing and compiling; may be NULL */
-    void *progress_user;
 } rr_engine_params;
 
 /* What an engine takes of the device, planned before anything is allocated. */
 typedef struct rr_memory_plan {
-    uint64_t weights_bytes, kv_bytes, activations_bytes, staging_bytes;
+    rr_compute_plan compute;
+    uint64_t kv_bytes;
     uint64_t total_bytes, budget_bytes;
     uint64_t kv_bytes_per_token;
     uint64_t kv_tokens; /* that the KV cache holds, of all sessions together */
-    uint32_t n_context, n_sessions, prompt_chunk;
+    uint32_t n_sessions;
     bool fits;
     bool is_short; /* sessions may have to wait for room: rr_session_hold */
 } rr_memory_plan;
@@ -60,12 +42,6 @@ typedef struct rr_memory_plan {
  * *out is still filled), RR_E_USAGE for impossible parameters. */
 rr_status rr_memory_plan_make(const rr_model *model, const rr_device_info *info,
     const rr_engine_params *params, rr_memory_plan *out, rr_diag *diag);
-
-/* The graph that an engine would run: "plain" (float activations, one op a dispatch), "q8" (int8
- * activations, fused, for GPUs with integer dot products) or "lanes" (the like for software
- * devices). Pure. */
-const char *rr_graph_name(
-    const rr_model *model, const rr_device_info *info, const rr_engine_params *params);
 
 /* Opens model and device, packs the weights, compiles the kernels. Cold cost: reads the whole file
  * once, and leaves the packed weights beside it, which later starts read instead (packed.h). */
@@ -127,8 +103,6 @@ void rr_session_on_sync_progress(rr_session *session, rr_sync_progress_fn fn, vo
  * Costs nothing after a sync or rr_engine_decode; after a greedy generate the last token is
  * computed once more. Errors: as sync; the timeline may then lack its last token: sync again. */
 rr_status rr_session_logits(rr_session *session, const float **out, rr_diag *diag);
-
-enum { RR_DECODE_ROWS = 32 }; /* of a decode pass, at most */
 
 typedef enum rr_stop { RR_STOP_END, RR_STOP_MAX_TOKENS, RR_STOP_CONTEXT, RR_STOP_CALLER } rr_stop;
 
@@ -225,25 +199,9 @@ typedef struct rr_engine_stats {
 /* Any thread. Passes that failed are not counted. */
 void rr_engine_stats_get(rr_engine *engine, rr_engine_stats *out);
 
-/* Where the device's time goes: the dispatches of one variant of an op with operands of one
- * shape. */
-typedef struct rr_profile_row {
-    const char *op, *variant; /* as in variants.def */
-    char format[16];          /* of the weights: "Q4_K", "int4/32"; "" = none */
-    uint32_t n_out, cols;     /* of a matrix product, else 0 */
-    uint64_t n_dispatches;
-    double time_ns;
-    /* that these dispatches must move and do; 0 where that is not known */
-    double bytes, flops;
-} rr_profile_row;
-
-/* Turns the profile on (forgetting an earlier one) or off. While it is on, every dispatch is timed
- * by the device, which takes the overlap of neighbours away. Errors: RR_E_UNSUPPORTED (the device
- * has no timestamps), RR_E_MEMORY. Costs nothing while off. Not while another thread uses the
- * engine. */
+/* The profile of the engine's passes: as rr_compute_profile and rr_compute_profile_rows (profile.h).
+ * Not while another thread uses the engine. */
 rr_status rr_engine_profile(rr_engine *engine, bool on, rr_diag *diag);
-/* What was found since it was turned on, in the order of first use; borrowed until it is turned
- * off. */
 const rr_profile_row *rr_engine_profile_rows(const rr_engine *engine, size_t *n);
 
 #endif

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 #include "runtime/base/thread.h"
+#include "runtime/engine/sample.h"
 #include "runtime/engine/scheduler.h"
+#include "runtime/engine/session_call.h"
 
 /* One call in progress. */
 typedef struct generation {
@@ -33,7 +35,7 @@ static int32_t choose_next(generation *g) {
     if (!g->sampled) {
         return session->best;
     }
-    return rr_sample(session->logits, session->engine->model->config.n_vocab,
+    return rr_sample(session->logits, session->engine->compute->model->config.n_vocab,
         g->params->temperature, g->params->top_p, &g->rng, g->scratch);
 }
 
@@ -58,7 +60,7 @@ static uint32_t depth_of_drafts(const generation *g) {
     rr_decode_costs costs;
     rr_scheduler_costs(session->engine, &costs);
     uint32_t n_others = costs.last_rows > g->n_rows ? costs.last_rows - g->n_rows : 0;
-    return rr_depth_choose(&session->depth, costs.pass_ns, RR_DECODE_ROWS, n_others, max);
+    return rr_draft_depth_choose(&session->depth, costs.pass_ns, RR_DECODE_ROWS, n_others, max);
 }
 
 /* Drafted tokens into rows 1 …; returns how many. */
@@ -74,11 +76,11 @@ static uint32_t draft(generation *g) {
         g->params->draft_user, session->tokens, session->n_tokens + 1, g->rows + 1, max);
     n = n < max ? n : max;
     if (n > 0) {
-        rr_depth_learn_cost(&session->depth, n, (double)(rr_time_ns() - begin_ns));
+        rr_draft_depth_learn_cost(&session->depth, n, (double)(rr_time_ns() - begin_ns));
     }
     for (uint32_t i = 0; i < n; i++) {
         if (g->rows[1 + i] < 0 ||
-            (uint32_t)g->rows[1 + i] >= session->engine->model->config.n_vocab) {
+            (uint32_t)g->rows[1 + i] >= session->engine->compute->model->config.n_vocab) {
             return i;
         }
     }
@@ -88,7 +90,7 @@ static uint32_t draft(generation *g) {
 /* The last pass is used up. */
 static void learn(generation *g) {
     if (g->n_rows > 0) {
-        rr_depth_learn(&g->session->depth, g->n_rows - 1, g->used - 1);
+        rr_draft_depth_learn(&g->session->depth, g->n_rows - 1, g->used - 1);
     }
 }
 
@@ -168,7 +170,7 @@ rr_status rr_session_generate(rr_session *session, const rr_generate_params *par
         .rng = params->seed};
     g.found.stop = RR_STOP_MAX_TOKENS;
     if (g.sampled) {
-        g.scratch = malloc(session->engine->model->config.n_vocab * sizeof *g.scratch);
+        g.scratch = malloc(session->engine->compute->model->config.n_vocab * sizeof *g.scratch);
         if (g.scratch == NULL) {
             return rr_fail(diag, RR_E_MEMORY, "out of memory for sampling");
         }

@@ -1,66 +1,58 @@
-/* What a graph is: the ops of a Qwen2 pass as one tier of devices runs them. graph.c cuts passes
- * into submits and asks the engine's graph for the ops; graph_plain.c and its siblings record them.
- * Shared by the files of this folder only. */
+/* What a graph is: the ops of a forward pass as one tier of devices runs them. pass_run.c cuts
+ * passes into submits and asks the graph for the ops; graph_plain.c and its siblings record
+ * them. */
 #ifndef RR_ENGINE_GRAPH_H
 #define RR_ENGINE_GRAPH_H
 
-#include "runtime/engine/internal.h"
-#include "shaders/kv.h"
+#include "runtime/engine/record.h"
 
 struct rr_graph {
-    const char *name;
-    /* Compiles every pipeline that the model's passes use. */
-    rr_status (*prepare)(rr_engine *engine, rr_diag *diag);
+    /* Names every kernel that passes over a model with these weights use; one may come several
+     * times. Needs layouts alone, no buffers. Ends with the first error of `use`. */
+    rr_status (*list_kernels)(const rr_model_config *config, const rr_weights *weights,
+        const rr_kern_use *use, rr_diag *diag);
     /* What needs the device once, before the first pass. May be NULL. */
-    rr_status (*start)(rr_engine *engine, rr_diag *diag);
+    rr_status (*start)(rr_compute *compute, rr_diag *diag);
     /* Before anything of a pass is recorded, and after its results are there. May be NULL. */
-    void (*begin_pass)(rr_engine *engine, const rr_pass *pass);
-    void (*end_pass)(rr_engine *engine);
+    void (*begin_pass)(rr_compute *compute, const rr_pass *pass);
+    void (*end_pass)(rr_compute *compute);
     /* Each records ops that begin where the one before ended, a barrier last. Recording cannot fail
-     * after prepare. */
-    void (*record_embed)(rr_engine *engine, const rr_pass *pass);
-    void (*record_layer)(rr_engine *engine, const rr_pass *pass, uint32_t index);
+     * after the kernels were prepared. */
+    void (*record_embed)(rr_compute *compute, const rr_pass *pass);
+    void (*record_layer)(rr_compute *compute, const rr_pass *pass, uint32_t index);
     /* Logits [end − begin][rr_head_cols] and arg max of head rows [begin, end). A row's bits do not
      * depend on head_cols. */
-    void (*record_head)(rr_engine *engine, const rr_pass *pass, uint32_t begin, uint32_t end);
+    void (*record_head)(rr_compute *compute, const rr_pass *pass, uint32_t begin, uint32_t end);
     /* After a pass: true when its results are void and it must be run once more, which then will
      * not fail in this way. May be NULL. */
-    bool (*must_repeat)(rr_engine *engine);
+    bool (*must_repeat)(rr_compute *compute);
 };
 
 extern const rr_graph rr_graph_plain;
 extern const rr_graph rr_graph_q8;
 extern const rr_graph rr_graph_lanes;
 
-/* Where a layer begins in a page of the KV cache. */
-static inline uint32_t rr_kv_offset(const rr_engine *engine, uint32_t layer) {
-    const rr_model_config *c = &engine->model->config;
-    return layer * RR_KV_LAYER_BYTES(c->n_kv_heads, c->head_size);
-}
+const rr_graph *rr_graph_of(rr_graph_kind kind);
 
-static inline bool rr_is_last_layer(const rr_engine *engine, uint32_t layer) {
-    return layer + 1 == engine->model->config.n_layers;
-}
+/* Every kernel of a graph, with those of readings where `readings`: rr_graph.list_kernels. */
+rr_status rr_graph_list_kernels(rr_graph_kind kind, const rr_model_config *config,
+    const rr_weights *weights, bool readings, const rr_kern_use *use, rr_diag *diag);
 
 /* Layers that a pass runs. */
-uint32_t rr_pass_n_layers(const rr_engine *engine, const rr_pass *pass);
+uint32_t rr_pass_n_layers(const rr_compute *compute, const rr_pass *pass);
 
 /* The rows that a layer takes further than K and V: of the pass's last layer only those with a
  * head, or whose hidden states are read, maybe none. */
-rr_range rr_rows_beyond_kv(const rr_engine *engine, const rr_pass *pass, uint32_t layer);
+rr_range rr_rows_beyond_kv(const rr_compute *compute, const rr_pass *pass, uint32_t layer);
 
-/* What a layer does between K and V and attention where the pass is read (read_pass.h). `q` is the
+/* What a layer does between K and V and attention where the pass is read (reader.h). `q` is the
  * address of row 0's. */
 void rr_graph_record_reading(
-    rr_engine *engine, const rr_pass *pass, uint32_t layer, uint64_t q, uint32_t q_stride);
+    rr_compute *compute, const rr_pass *pass, uint32_t layer, uint64_t q, uint32_t q_stride);
 
 /* Logits a head row of this pass. */
-static inline uint32_t rr_head_cols(const rr_engine *engine, const rr_pass *pass) {
-    return pass->head_cols != 0 ? pass->head_cols : engine->model->config.n_vocab;
+static inline uint32_t rr_head_cols(const rr_compute *compute, const rr_pass *pass) {
+    return pass->head_cols != 0 ? pass->head_cols : compute->model->config.n_vocab;
 }
-
-/* Records rr_pick's variant of an op; every dispatch of every graph goes through here. */
-void rr_graph_record(rr_engine *engine, rr_op op, rr_kern_key key, const void *push);
-void rr_graph_barrier(rr_engine *engine);
 
 #endif

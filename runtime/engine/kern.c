@@ -1,11 +1,12 @@
 /* The kernel table. Owns pipelines; grids and specialization constants of every variant stand in
  * the code tables. */
-#include "runtime/engine/kern_rows.h"
+#include "runtime/engine/kern.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/engine/kern_rows.h"
 #include "runtime/engine/variants.h"
 #include "shaders/argmax.h"
 #include "shaders/attention.h"
@@ -137,8 +138,6 @@ struct rr_kern {
     rr_vk_device *device;
     kern_entry *entries;
     size_t n, capacity;
-    rr_kern_use_fn on_prepare; /* not NULL: nothing is compiled */
-    void *on_prepare_user;
     rr_kern_fn on_record; /* may be NULL */
     void *on_record_user;
 };
@@ -154,17 +153,6 @@ rr_status rr_kern_create(rr_vk_device *device, rr_kern **out, rr_diag *diag) {
     return RR_OK;
 }
 
-rr_status rr_kern_create_list(rr_kern_use_fn fn, void *user, rr_kern **out, rr_diag *diag) {
-    rr_kern *kern = calloc(1, sizeof *kern);
-    if (kern == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "out of memory for the kernel table");
-    }
-    kern->on_prepare = fn;
-    kern->on_prepare_user = user;
-    *out = kern;
-    return RR_OK;
-}
-
 static void entry_destroy(rr_kern *kern, kern_entry *entry) {
     for (size_t t = 0; t < RR_MAX_TILES; t++) {
         rr_vk_kernel_destroy(kern->device, &entry->tiles[t]);
@@ -175,9 +163,7 @@ void rr_kern_destroy(rr_kern **kern) {
     if (*kern == NULL) {
         return;
     }
-    if ((*kern)->device != NULL) {
-        rr_vk_pipeline_cache_save((*kern)->device);
-    }
+    rr_vk_pipeline_cache_save((*kern)->device);
     for (size_t i = 0; i < (*kern)->n; i++) {
         entry_destroy(*kern, &(*kern)->entries[i]);
     }
@@ -210,10 +196,6 @@ static rr_site site_of(const rr_kern *kern, const rr_code_table *table, const rr
 
 rr_status rr_kern_prepare(
     rr_kern *kern, rr_op op, const rr_kern_key *key, const rr_variant *variant, rr_diag *diag) {
-    if (kern->on_prepare != NULL) {
-        kern->on_prepare(kern->on_prepare_user, op, key);
-        return RR_OK;
-    }
     if (variant == NULL) {
         variant = rr_pick(op, key, rr_vk_info(kern->device));
     }

@@ -3,7 +3,7 @@
 #ifndef RR_ENGINE_KERN_ROWS_H
 #define RR_ENGINE_KERN_ROWS_H
 
-#include "runtime/engine/kern.h"
+#include "runtime/engine/op.h"
 
 enum {
     RR_MAX_TILES = 8, /* pipelines of one (op, key, variant), by number of tokens */

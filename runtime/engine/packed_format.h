@@ -1,4 +1,5 @@
-/* The bytes of a file of packed weights, shared by its reader and its writer. */
+/* The bytes of a file of packed weights: the key, and where things lie; shared by its reader and its
+ * writer. */
 #ifndef RR_ENGINE_PACKED_FORMAT_H
 #define RR_ENGINE_PACKED_FORMAT_H
 

@@ -1,12 +1,13 @@
-/* The profile: a timestamp in front of every dispatch of the engine's command list and one at its
+/* The profile: a timestamp in front of every dispatch of the command list and one at its
  * end; after the wait the differences are added up by op, variant and shape. Neighbours without a
  * barrier between them (q, k and v) may overlap: then the last of them gets the shared time. */
+#include "runtime/engine/profile.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/engine/internal.h"
-#include "runtime/engine/resident.h"
-#include "runtime/engine/work.h"
+#include "runtime/engine/op_cost.h"
+#include "runtime/engine/state.h"
 
 enum { MAX_ROWS = 256 };
 
@@ -38,8 +39,8 @@ static size_t row_of(rr_profile *profile, const rr_profile_row *like) {
 
 static void on_record(void *user, rr_vk_commands *commands, const rr_variant *variant,
     const rr_kern_key *key, const void *push) {
-    rr_engine *engine = user;
-    rr_profile *profile = engine->profile;
+    rr_compute *compute = user;
+    rr_profile *profile = compute->profile;
     if (profile->is_closed) {
         profile->is_closed = false;
         profile->n_marks = 0;
@@ -47,9 +48,11 @@ static void on_record(void *user, rr_vk_commands *commands, const rr_variant *va
     if (profile->n_marks + 1 >= RR_VK_TIMESTAMPS) {
         return; /* the last mark's row takes the time of what follows */
     }
-    rr_work_memory memory = {.rows = engine->rows.mapped, .rows_at = engine->rows.address};
-    rr_resident_layers(engine, &memory.layers, &memory.layers_at);
-    rr_work work = rr_work_of(variant->op, key, push, &memory);
+    const rr_op_memory memory = {.rows = compute->rows.mapped,
+        .rows_at = compute->rows.address,
+        .layers = compute->layer_table.mapped,
+        .layers_at = compute->layer_table.address};
+    rr_op_cost work = rr_op_cost_of(variant->op, key, push, &memory);
     rr_profile_row like = {.op = rr_op_name(variant->op),
         .variant = variant->name,
         .n_out = work.n_out,
@@ -65,53 +68,49 @@ static void on_record(void *user, rr_vk_commands *commands, const rr_variant *va
     }
 }
 
-void rr_profile_close(rr_engine *engine) {
-    rr_profile *profile = engine->profile;
+void rr_profile_close(rr_compute *compute) {
+    rr_profile *profile = compute->profile;
     if (profile != NULL && !profile->is_closed && profile->n_marks > 0) {
-        rr_vk_timestamp(engine->commands, profile->n_marks);
+        rr_vk_timestamp(compute->commands, profile->n_marks);
         profile->is_closed = true;
     }
 }
 
-void rr_profile_collect(rr_engine *engine) {
-    rr_profile *profile = engine->profile;
+void rr_profile_collect(rr_compute *compute) {
+    rr_profile *profile = compute->profile;
     if (profile == NULL || !profile->is_closed) {
         return;
     }
     for (uint32_t i = 0; i < profile->n_marks; i++) {
         if (profile->marks[i] < MAX_ROWS) {
             profile->rows[profile->marks[i]].time_ns +=
-                (double)rr_vk_elapsed_ns(engine->commands, i, i + 1);
+                (double)rr_vk_elapsed_ns(compute->commands, i, i + 1);
         }
     }
     profile->n_marks = 0;
 }
 
-void rr_profile_destroy(rr_profile **profile) {
-    free(*profile);
-    *profile = NULL;
-}
-
-rr_status rr_engine_profile(rr_engine *engine, bool on, rr_diag *diag) {
-    rr_kern_on_record(engine->kern, NULL, NULL);
-    rr_profile_destroy(&engine->profile);
+rr_status rr_compute_profile(rr_compute *compute, bool on, rr_diag *diag) {
+    rr_kern_on_record(compute->kern, NULL, NULL);
+    free(compute->profile);
+    compute->profile = NULL;
     if (!on) {
         return RR_OK;
     }
-    const rr_device_info *info = rr_vk_info(engine->device);
+    const rr_device_info *info = rr_vk_info(compute->device);
     if (info->timestamp_ns <= 0.0f) {
         return rr_fail(diag, RR_E_UNSUPPORTED,
             "%s has no timestamps: its time cannot be told apart by kernels", info->name);
     }
-    engine->profile = calloc(1, sizeof *engine->profile);
-    if (engine->profile == NULL) {
+    compute->profile = calloc(1, sizeof *compute->profile);
+    if (compute->profile == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the profile");
     }
-    rr_kern_on_record(engine->kern, on_record, engine);
+    rr_kern_on_record(compute->kern, on_record, compute);
     return RR_OK;
 }
 
-const rr_profile_row *rr_engine_profile_rows(const rr_engine *engine, size_t *n) {
-    *n = engine->profile != NULL ? engine->profile->n_rows : 0;
-    return engine->profile != NULL ? engine->profile->rows : NULL;
+const rr_profile_row *rr_compute_profile_rows(const rr_compute *compute, size_t *n) {
+    *n = compute->profile != NULL ? compute->profile->n_rows : 0;
+    return compute->profile != NULL ? compute->profile->rows : NULL;
 }

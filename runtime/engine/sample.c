@@ -1,11 +1,13 @@
 /* Sampling on the host. Owns: the draw. Sums in double, ids in order, so that a seed gives the same
  * text everywhere. */
+#include "runtime/engine/sample.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "runtime/base/random.h"
-#include "runtime/engine/internal.h"
+#include "runtime/engine/engine.h"
 
 int32_t rr_argmax(const float *logits, uint32_t n_vocab) {
     int32_t best = -1;

@@ -6,8 +6,7 @@
 
 #include "runtime/base/thread.h"
 #include "runtime/engine/batch.h"
-#include "runtime/engine/pages.h"
-#include "runtime/engine/share.h"
+#include "runtime/engine/shared_prefix.h"
 
 /* How long a pass waits for generating sessions: a part of what it will take itself, within these
  * bounds. */
@@ -114,7 +113,7 @@ static const rr_session *find_shared(
     const size_t n = request->reading != NULL && request->n_shareable < request->n
         ? request->n_shareable + 1
         : request->n;
-    return rr_share_find(engine, request->session, request->tokens, n, end);
+    return rr_shared_prefix_find(engine, request->session, request->tokens, n, end);
 }
 
 /* Whoever waits for its first chunk gets its turn. */
@@ -127,7 +126,7 @@ static void give_turn(rr_engine *engine, rr_request *request) {
     find_shared(engine, request, &there);
     if (there < request->n) { /* a fork takes no time */
         const uint32_t n_chunks =
-            rr_div_up((uint32_t)(request->n - there), engine->limits.prompt_chunk);
+            rr_div_up((uint32_t)(request->n - there), engine->compute->limits.prompt_chunk);
         request->turn.due =
             s->stats.n_prompt_passes + (uint64_t)n_chunks * engine->limits.n_sessions;
     }
@@ -137,7 +136,8 @@ static void give_turn(rr_engine *engine, rr_request *request) {
 static void enqueue(rr_engine *engine, rr_request *request) {
     rr_scheduler *s = engine->scheduler;
     rr_session *session = request->session;
-    session->n_layers = request->n_layers != 0 ? request->n_layers : engine->model->config.n_layers;
+    session->n_layers =
+        request->n_layers != 0 ? request->n_layers : engine->compute->model->config.n_layers;
     append(&s->waiting[request->family], request);
     if (request->family == RR_PREFILL) {
         give_turn(engine, request);
@@ -259,7 +259,7 @@ static void share(rr_engine *engine, const rr_request *request) {
     if (from == NULL) {
         return;
     }
-    rr_pages_share(engine, session->slot, from->slot, end);
+    rr_pages_share(engine->pages, session->slot, from->slot, end);
     extend(request, end);
     session->n_shared += end - begin;
     engine->scheduler->stats.shared_tokens += end - begin;
@@ -287,7 +287,7 @@ static void collect_prompt(rr_engine *engine, rr_batch *b) {
             complete(request, RR_OK, NULL);
             continue;
         }
-        const size_t chunk = engine->limits.prompt_chunk;
+        const size_t chunk = engine->compute->limits.prompt_chunk;
         b->prompt = request;
         b->begin = session->n_tokens;
         b->end = request->n - b->begin < chunk ? request->n : b->begin + chunk;
@@ -308,7 +308,7 @@ static void finish_prompt(rr_scheduler *s, const rr_batch *b) {
  * somebody else's doing. */
 static void learn_cost(rr_engine *engine, const rr_batch *b, bool is_whole, double took_ns) {
     const bool with_prompt = b->prompt != NULL;
-    if (!is_whole || (with_prompt && b->end - b->begin < engine->limits.prompt_chunk)) {
+    if (!is_whole || (with_prompt && b->end - b->begin < engine->compute->limits.prompt_chunk)) {
         return;
     }
     rr_decode_costs *costs = &engine->scheduler->costs[with_prompt];
@@ -466,7 +466,7 @@ void rr_scheduler_set_patience(rr_engine *engine, uint64_t ns) {
 void rr_engine_stats_get(rr_engine *engine, rr_engine_stats *out) {
     rr_mutex_lock(&engine->lock);
     *out = engine->scheduler->stats;
-    out->evictions = engine->admission.n_evicted;
-    rr_pages_count(engine, &out->pages_used, &out->pages_shared);
+    out->evictions = engine->n_evicted;
+    rr_pages_count(engine->pages, &out->pages_used, &out->pages_shared);
     rr_mutex_unlock(&engine->lock);
 }

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "runtime/base/thread.h"
-#include "runtime/engine/admission.h"
-#include "runtime/engine/pages.h"
 #include "runtime/engine/scheduler.h"
+#include "runtime/engine/session_call.h"
+#include "runtime/engine/session_hold.h"
 
 rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) {
     rr_session *session = calloc(1, sizeof *session);
@@ -16,9 +16,9 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
     }
     session->engine = engine;
     session->slot = UINT32_MAX;
-    session->n_layers = engine->model->config.n_layers;
-    session->tokens = malloc(engine->limits.n_context * sizeof *session->tokens);
-    session->logits = malloc(engine->model->config.n_vocab * sizeof *session->logits);
+    session->n_layers = engine->compute->model->config.n_layers;
+    session->tokens = malloc(engine->compute->limits.n_context * sizeof *session->tokens);
+    session->logits = malloc(engine->compute->model->config.n_vocab * sizeof *session->logits);
     session->wake_made = rr_cond_create(&session->wake);
     rr_status status = RR_OK;
     if (session->tokens == NULL || session->logits == NULL || !session->wake_made) {
@@ -30,7 +30,7 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
         if (engine->sessions[i] == NULL) {
             engine->sessions[i] = session;
             session->slot = i;
-            session->n_most = engine->plan.is_short ? 0 : engine->limits.n_context;
+            session->n_most = engine->plan.is_short ? 0 : engine->compute->limits.n_context;
         }
     }
     rr_mutex_unlock(&engine->lock);
@@ -54,8 +54,8 @@ void rr_session_destroy(rr_session **pointer) {
     if (session->slot != UINT32_MAX) {
         rr_mutex_lock(&session->engine->lock);
         session->engine->sessions[session->slot] = NULL;
-        rr_pages_cut(session->engine, session->slot, 0);
-        rr_admission_leave(session);
+        rr_pages_cut(session->engine->pages, session->slot, 0);
+        rr_session_end_hold(session);
         rr_mutex_unlock(&session->engine->lock);
     }
     if (session->wake_made) {
@@ -88,99 +88,12 @@ void rr_session_cancel(rr_session *session) {
     atomic_store(&session->cancelled, true);
 }
 
-rr_status rr_session_is_ready(const rr_session *session, rr_diag *diag) {
-    if (session->n_most == 0) {
-        return rr_fail(
-            diag, RR_E_USAGE, "a session that holds no room: rr_session_hold comes first");
-    }
-    if (session->n_tokens == 0 || session->is_cut ||
-        session->n_layers < session->engine->model->config.n_layers) {
-        return rr_fail(diag, RR_E_USAGE, "no whole timeline to go on from: sync first");
-    }
-    return RR_OK;
-}
-
-bool rr_session_take_cancel(rr_session *session) {
-    return atomic_exchange(&session->cancelled, false);
-}
-
 void rr_session_deadline(rr_session *session, uint64_t time_ns) {
     session->deadline_ns = time_ns;
 }
 
-rr_status rr_deadline_check(uint64_t deadline_ns, rr_diag *diag) {
-    return deadline_ns != 0 && rr_time_ns() >= deadline_ns
-        ? rr_fail(diag, RR_E_DEADLINE, "the deadline is over")
-        : RR_OK;
-}
-
-rr_status rr_session_check(rr_session *session, rr_diag *diag) {
-    if (rr_session_take_cancel(session)) {
-        return rr_fail(diag, RR_E_CANCELLED, "cancelled");
-    }
-    return rr_deadline_check(session->deadline_ns, diag);
-}
-
-rr_status rr_session_check_tokens(
-    const rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
-    const rr_engine *engine = session->engine;
-    if (n == 0) {
-        return rr_fail(diag, RR_E_USAGE, "an empty token list: at least one token is needed");
-    }
-    if (n > engine->limits.n_context) {
-        return rr_fail(diag, RR_E_USAGE,
-            "%zu tokens do not fit a context of %u: use a larger --context or a shorter prompt", n,
-            engine->limits.n_context);
-    }
-    if (n > session->n_most) {
-        return rr_fail(diag, RR_E_USAGE,
-            "%zu tokens in a session that holds room for %zu: rr_session_hold comes first", n,
-            session->n_most);
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (tokens[i] < 0 || (uint32_t)tokens[i] >= engine->model->config.n_vocab) {
-            return rr_fail(diag, RR_E_USAGE, "token %zu is %d, expected an id from 0 to %u", i,
-                tokens[i], engine->model->config.n_vocab - 1);
-        }
-    }
-    return RR_OK;
-}
-
-size_t rr_session_common(
-    const rr_session *session, const int32_t *tokens, size_t n, uint32_t n_layers) {
-    size_t common = 0;
-    while (session->n_layers >= n_layers && common < n && common < session->n_tokens &&
-        session->tokens[common] == tokens[common]) {
-        common++;
-    }
-    return common;
-}
-
 static uint32_t all_layers(const rr_session *session) {
-    return session->engine->model->config.n_layers;
-}
-
-rr_status rr_session_run_prompt(
-    rr_session *session, const int32_t *tokens, size_t n, const rr_request *like, rr_diag *diag) {
-    rr_request base = *like;
-    const size_t begin = session->n_tokens;
-    while (session->n_tokens < n) {
-        rr_request request = base;
-        request.session = session;
-        request.family = RR_PREFILL;
-        request.tokens = tokens;
-        request.n = n;
-        rr_status status = rr_scheduler_run(session->engine, &request, 1, diag);
-        if (status == RR_E_CANCELLED) {
-            rr_session_take_cancel(session);
-        }
-        RR_TRY(status);
-        if (session->on_progress != NULL) {
-            session->on_progress(session->on_progress_user, session->n_tokens - begin, n - begin);
-        }
-        base.turn = request.turn;
-    }
-    return RR_OK;
+    return session->engine->compute->model->config.n_layers;
 }
 
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag) {
@@ -256,7 +169,7 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
         }
         if (sessions[i]->engine != engine || sessions[i]->n_most == 0 || sessions[i]->is_cut ||
             sessions[i]->n_tokens >= sessions[i]->n_most || tokens[i] < 0 ||
-            (uint32_t)tokens[i] >= engine->model->config.n_vocab) {
+            (uint32_t)tokens[i] >= engine->compute->model->config.n_vocab) {
             return rr_fail(diag, RR_E_USAGE,
                 "row %zu of a decode pass: another engine's session, a full context, no room or a bad id",
                 i);
@@ -278,7 +191,7 @@ rr_status rr_engine_decode(rr_engine *engine, rr_session *const *sessions, const
 
 rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_t n,
     const int32_t *ids, size_t n_ids, float *out, rr_diag *diag) {
-    const uint32_t n_vocab = session->engine->model->config.n_vocab;
+    const uint32_t n_vocab = session->engine->compute->model->config.n_vocab;
     RR_TRY(rr_session_check_tokens(session, tokens, n, diag));
     int32_t most = -1;
     for (size_t i = 0; i < n_ids; i++) {

@@ -3,7 +3,7 @@
 #ifndef RR_ENGINE_VARIANTS_H
 #define RR_ENGINE_VARIANTS_H
 
-#include "runtime/engine/kern.h"
+#include "runtime/engine/op.h"
 
 extern const rr_variant rr_variant_table[];
 extern const size_t rr_variant_table_n;

@@ -1,11 +1,12 @@
 /* The weights arena: places every tensor, packs it into planes, brings it to the device. */
+#include "runtime/engine/weights.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/hash.h"
 #include "runtime/base/thread.h"
-#include "runtime/engine/internal.h"
 #include "runtime/engine/packed.h"
 
 enum { PACK_ROWS = 64 };
@@ -313,7 +314,7 @@ static uint64_t recipe_of(const placement *p) {
 
 /* Reads what an earlier start left, or begins to leave it. */
 static void open_cache(const rr_model *model, rr_graph_kind graph, const rr_device_info *info,
-    const rr_engine_params *params, const placement *p, packed_cache *out) {
+    const rr_compute_params *params, const placement *p, packed_cache *out) {
     uint64_t least = params->packed_min_bytes != 0 ? params->packed_min_bytes : RR_PACKED_MIN_BYTES;
     uint64_t *item_bytes = NULL;
     if (params->no_weights || params->no_packed_cache || p->total_bytes < least ||
@@ -382,7 +383,7 @@ static rr_status load_item(rr_vk_device *device, packed_cache *cache, const item
     return status;
 }
 
-static rr_status load_all(rr_vk_device *device, const rr_engine_params *params, const placement *p,
+static rr_status load_all(rr_vk_device *device, const rr_compute_params *params, const placement *p,
     packed_cache *cache, rr_vk_buffer *buffers, rr_diag *diag) {
     uint64_t done = 0;
     for (size_t i = 0; i < p->n; i++) {
@@ -397,7 +398,7 @@ static rr_status load_all(rr_vk_device *device, const rr_engine_params *params, 
 }
 
 rr_status rr_weights_load(const rr_model *model, rr_graph_kind graph, rr_vk_device *device,
-    const rr_engine_params *params, rr_weights *out, rr_diag *diag) {
+    const rr_compute_params *params, rr_weights *out, rr_diag *diag) {
     rr_weights weights = {0};
     placement p = {0};
     packed_cache cache = {0};

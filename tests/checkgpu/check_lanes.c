@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/engine/work.h"
+#include "runtime/engine/op_cost.h"
 #include "shaders/lanes.h"
 
 /* the cache holds more than what the op may touch */
@@ -761,7 +761,7 @@ static rr_status bench_case(rr_cg *cg, const lanes_case *c, rr_diag *diag) {
     }
     lanes_push push = push_make(cg, c, &data, 0, c->n_tokens);
     rr_kern_key key = key_of(c, &data);
-    rr_work work = rr_work_of(cg->variant->op, &key, &push, &(rr_work_memory){0});
+    rr_op_cost work = rr_op_cost_of(cg->variant->op, &key, &push, &(rr_op_memory){0});
     RR_TRY_GOTO(rr_cg_report(cg, &key, &push, work.bytes, work.flops, diag));
 fail:
     data_free(&data);

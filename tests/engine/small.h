@@ -26,8 +26,8 @@ static inline rr_engine *small_open(const rr_engine_params *params) {
     rr_diag diag = {0};
     rr_engine *engine = NULL;
     rr_engine_params validated = *params;
-    validated.validation = getenv("REARANK_TEST_VALIDATION") != NULL;
-    validated.lift = true;
+    validated.compute.validation = getenv("REARANK_TEST_VALIDATION") != NULL;
+    validated.compute.lift = true;
     rr_status status = rr_engine_open(&validated, &engine, &diag);
     if (status == RR_E_DEVICE) {
         CHECK_SKIP("%s", diag.text);
@@ -51,9 +51,9 @@ static inline void small_close(rr_engine **engine) {
 static inline void small_on_graphs(const char *model_path, const char **graph, void (*test)(void)) {
     static const char *const names[] = {"lanes", "plain", "q8"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        rr_engine *engine = small_open(
-            &(rr_engine_params){.model_path = model_path, .n_context = 64, .graph = names[i]});
-        const bool runs = strcmp(rr_graph_kind_name(engine->graph_kind), names[i]) == 0 &&
+        rr_engine *engine = small_open(&(rr_engine_params){
+            .compute.model_path = model_path, .compute.n_context = 64, .compute.graph = names[i]});
+        const bool runs = strcmp(rr_graph_kind_name(engine->compute->graph_kind), names[i]) == 0 &&
             !(check_is_fast() && strcmp(names[i], "q8") == 0);
         small_close(&engine);
         printf("graph: %s%s\n", names[i], runs ? "" : ", not here");

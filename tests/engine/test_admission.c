@@ -5,8 +5,7 @@
 #include <unistd.h>
 
 #include "runtime/base/thread.h"
-#include "runtime/engine/admission.h"
-#include "runtime/engine/pages.h"
+#include "runtime/engine/session_hold.h"
 #include "tests/engine/small.h"
 
 enum {
@@ -23,12 +22,12 @@ static char model_path[256];
 static const char *graph; /* under test */
 
 static rr_engine *open_engine(uint32_t kv_tokens) {
-    const rr_engine_params params = {.model_path = model_path,
-        .n_context = N_CONTEXT,
+    const rr_engine_params params = {.compute.model_path = model_path,
+        .compute.n_context = N_CONTEXT,
         .n_sessions = N_THREADS,
-        .prompt_chunk = 64,
+        .compute.prompt_chunk = 64,
         .kv_tokens = kv_tokens,
-        .graph = graph};
+        .compute.graph = graph};
     return small_open(&params);
 }
 
@@ -212,10 +211,10 @@ static void test_one_after_another(void) {
     /* may be lost at any time */
     CHECK_INT(rr_session_fork(sessions[0], sessions[1], b->n, &diag), RR_E_USAGE);
     rr_session_release(sessions[0]);
-    CHECK_INT(engine->admission.n_evicted, 0);
+    CHECK_INT(engine->n_evicted, 0);
     /* one page is free: the second, which let go first, loses both of its, the first one of two */
     run_held(sessions[2], c, "third");
-    CHECK_INT(engine->admission.n_evicted, 3);
+    CHECK_INT(engine->n_evicted, 3);
     hold(sessions[0], a->n);
     /* of what is left of its timeline */
     CHECK_INT(rr_session_logits(sessions[0], &logits, &diag), RR_E_USAGE);
@@ -349,8 +348,8 @@ static void test_waiting(void) {
 static void test_plan(void) {
     rr_diag diag = {0};
     rr_engine *engine = NULL;
-    rr_engine_params params = {.model_path = model_path,
-        .n_context = N_CONTEXT,
+    rr_engine_params params = {.compute.model_path = model_path,
+        .compute.n_context = N_CONTEXT,
         .n_sessions = N_THREADS,
         .kv_tokens = N_CONTEXT - 1};
     CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_USAGE);

@@ -1,6 +1,6 @@
 /* Suffix lookup against a plain search, and the choice of depth. */
-#include "runtime/engine/depth.h"
 #include "runtime/engine/draft.h"
+#include "runtime/engine/draft_depth.h"
 #include "tests/check.h"
 
 static uint64_t state = 3;
@@ -106,52 +106,53 @@ static void test_cases(void) {
 static void test_depth(void) {
     enum { ROWS = 32 };
     double ns[ROWS + 1] = {0};
-    rr_depth good = {0}, bad = {0};
-    CHECK_INT(rr_depth_choose(&good, ns, ROWS, 0, 15), 0); /* nothing measured */
+    rr_draft_depth good = {0}, bad = {0};
+    CHECK_INT(rr_draft_depth_choose(&good, ns, ROWS, 0, 15), 0); /* nothing measured */
     ns[1] = 10.0;
-    CHECK(rr_depth_choose(&good, ns, ROWS, 0, 15) > 0); /* tried once a pass of one row is known */
+    CHECK(rr_draft_depth_choose(&good, ns, ROWS, 0, 15) >
+        0); /* tried once a pass of one row is known */
     for (int i = 0; i < 20; i++) {
-        rr_depth_learn(&good, 8, 8);
-        rr_depth_learn(&bad, 8, 0);
+        rr_draft_depth_learn(&good, 8, 8);
+        rr_draft_depth_learn(&bad, 8, 0);
     }
-    CHECK(rr_depth_chance(&good) > 0.95 && rr_depth_chance(&bad) < 0.2);
+    CHECK(rr_draft_depth_chance(&good) > 0.95 && rr_draft_depth_chance(&bad) < 0.2);
     /* a device that computes: each row half as much again; one that reads: rows for nothing */
     double dear[ROWS + 1] = {0}, cheap[ROWS + 1] = {0};
     for (int n = 1; n <= ROWS; n++) {
         dear[n] = 5.0 + 5.0 * n;
         cheap[n] = 10.0 + 0.01 * n;
     }
-    CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 0, 15), 15);
-    CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 0, 3), 3);
-    CHECK_INT(rr_depth_choose(&bad, dear, ROWS, 0, 15), 0);
-    CHECK(rr_depth_choose(&good, dear, ROWS, 0, 15) > 3);
+    CHECK_INT(rr_draft_depth_choose(&good, cheap, ROWS, 0, 15), 15);
+    CHECK_INT(rr_draft_depth_choose(&good, cheap, ROWS, 0, 3), 3);
+    CHECK_INT(rr_draft_depth_choose(&bad, dear, ROWS, 0, 15), 0);
+    CHECK(rr_draft_depth_choose(&good, dear, ROWS, 0, 15) > 3);
     /* as many as the pass has room for */
-    CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 30, 15), 1);
-    CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 31, 15), 0);
-    rr_depth slow = good; /* a drafter that takes as long as a pass for each token */
-    rr_depth_learn_cost(&slow, 4, 40.0);
+    CHECK_INT(rr_draft_depth_choose(&good, cheap, ROWS, 30, 15), 1);
+    CHECK_INT(rr_draft_depth_choose(&good, cheap, ROWS, 31, 15), 0);
+    rr_draft_depth slow = good; /* a drafter that takes as long as a pass for each token */
+    rr_draft_depth_learn_cost(&slow, 4, 40.0);
     CHECK(slow.draft_ns == 10.0);
-    CHECK_INT(rr_depth_choose(&slow, cheap, ROWS, 0, 15), 0);
-    rr_depth_learn_cost(&good, 4, 0.04);
-    CHECK_INT(rr_depth_choose(&good, cheap, ROWS, 0, 15), 15);
-    for (int i = 0; i < RR_DEPTH_IDLE; i++) {
-        CHECK_INT(rr_depth_choose(&bad, dear, ROWS, 0, 15), 0);
-        rr_depth_learn(&bad, 0, 0);
+    CHECK_INT(rr_draft_depth_choose(&slow, cheap, ROWS, 0, 15), 0);
+    rr_draft_depth_learn_cost(&good, 4, 0.04);
+    CHECK_INT(rr_draft_depth_choose(&good, cheap, ROWS, 0, 15), 15);
+    for (int i = 0; i < RR_DRAFT_DEPTH_IDLE; i++) {
+        CHECK_INT(rr_draft_depth_choose(&bad, dear, ROWS, 0, 15), 0);
+        rr_draft_depth_learn(&bad, 0, 0);
     }
-    CHECK_INT(rr_depth_choose(&bad, dear, ROWS, 0, 15), 2); /* once in a while */
-    CHECK_INT(rr_depth_choose(&bad, dear, ROWS, 0, 1), 1);
-    rr_depth_learn(&bad, 2, 0);
-    CHECK_INT(rr_depth_choose(&bad, dear, ROWS, 0, 15), 0);
+    CHECK_INT(rr_draft_depth_choose(&bad, dear, ROWS, 0, 15), 2); /* once in a while */
+    CHECK_INT(rr_draft_depth_choose(&bad, dear, ROWS, 0, 1), 1);
+    rr_draft_depth_learn(&bad, 2, 0);
+    CHECK_INT(rr_draft_depth_choose(&bad, dear, ROWS, 0, 15), 0);
     /* what is not measured lies on the line of what is */
     double some[ROWS + 1] = {0};
     some[2] = 20.0;
     some[6] = 40.0;
-    CHECK(rr_depth_pass_ns(some, ROWS, 4) == 30.0);
-    CHECK(rr_depth_pass_ns(some, ROWS, 8) == 50.0);
-    CHECK(rr_depth_pass_ns(some, ROWS, 1) == 20.0);
-    CHECK(rr_depth_pass_ns(some, ROWS, 6) == 40.0);
+    CHECK(rr_draft_depth_pass_ns(some, ROWS, 4) == 30.0);
+    CHECK(rr_draft_depth_pass_ns(some, ROWS, 8) == 50.0);
+    CHECK(rr_draft_depth_pass_ns(some, ROWS, 1) == 20.0);
+    CHECK(rr_draft_depth_pass_ns(some, ROWS, 6) == 40.0);
     some[6] = 15.0; /* noise: more rows take no less */
-    CHECK(rr_depth_pass_ns(some, ROWS, 8) == 15.0);
+    CHECK(rr_draft_depth_pass_ns(some, ROWS, 8) == 15.0);
 }
 
 int main(void) {

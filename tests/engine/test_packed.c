@@ -33,12 +33,12 @@ static void see_progress(void *user, const char *what, uint64_t done, uint64_t t
 }
 
 static rr_engine_params params_for(outcome *out) {
-    return (rr_engine_params){.model_path = model_path,
-        .n_context = 64,
-        .exact = exact,
-        .packed_min_bytes = 1,
-        .progress = see_progress,
-        .progress_user = out};
+    return (rr_engine_params){.compute.model_path = model_path,
+        .compute.n_context = 64,
+        .compute.exact = exact,
+        .compute.packed_min_bytes = 1,
+        .compute.progress = see_progress,
+        .compute.progress_user = out};
 }
 
 /* One start, a prompt and an answer. */
@@ -125,8 +125,8 @@ static outcome test_starts(void) {
     char packed[512] = "";
     outcome plain = {0};
     rr_engine_params off = params_for(&plain);
-    off.no_packed_cache = !exact;
-    off.packed_min_bytes = exact ? 0 : 1; /* a little model is not kept by default */
+    off.compute.no_packed_cache = !exact;
+    off.compute.packed_min_bytes = exact ? 0 : 1; /* a little model is not kept by default */
     start_with(&off, &plain);
     CHECK(plain.packed && !plain.read);
     CHECK_INT(find_packed(packed), 1);
@@ -158,7 +158,7 @@ static void test_damage(const outcome *plain) {
     rr_diag diag = {0};
     rr_engine *engine = NULL;
     rr_engine_params dry = params_for(&damaged);
-    dry.no_weights = true; /* does not touch it */
+    dry.compute.no_weights = true; /* does not touch it */
     CHECK_OK(rr_engine_open(&dry, &engine, &diag), diag);
     rr_engine_close(&engine);
     CHECK_INT(find_packed(packed), 1);

@@ -2,7 +2,7 @@
  * and nobody's bits change by it; timelines that end before, at and behind a page's end. */
 #include <unistd.h>
 
-#include "runtime/engine/pages.h"
+#include "runtime/engine/session_hold.h"
 #include "tests/engine/small.h"
 
 enum {
@@ -265,21 +265,28 @@ static void test_cancelled(rr_engine *engine) {
 /* As where a device allocates two pages at once and no more. */
 static void deal_over_buffers(rr_engine *engine) {
     rr_diag diag = {0};
+    const rr_pages_size size = {
+        .n_context = N_CONTEXT, .n_lists = N_SESSIONS, .n_tokens = engine->limits.kv_tokens};
     rr_pages_plan plan =
-        rr_pages_plan_make(&engine->model->config, &engine->limits, rr_engine_device(engine));
+        rr_pages_plan_make(&rr_engine_model(engine)->config, &size, rr_engine_device(engine));
     CHECK_INT(plan.n_pages, N_SESSIONS * N_CONTEXT / P);
     CHECK_INT(plan.n_each, plan.n_pages);
     plan.n_each = 2;
-    rr_pages_destroy(engine);
-    CHECK_OK(rr_pages_create(engine, &plan, &diag), diag);
+    rr_pages_destroy(&engine->pages);
+    const rr_pages_params params = {.plan = plan,
+        .compute = engine->compute,
+        .lock = &engine->lock,
+        .evict = rr_session_evict_one,
+        .user = engine};
+    CHECK_OK(rr_pages_create(&params, &engine->pages, &diag), diag);
 }
 
 static void test_graph(void) {
-    const rr_engine_params params = {.model_path = model_path,
-        .n_context = N_CONTEXT,
+    const rr_engine_params params = {.compute.model_path = model_path,
+        .compute.n_context = N_CONTEXT,
         .n_sessions = N_SESSIONS,
-        .prompt_chunk = CHUNK,
-        .graph = graph};
+        .compute.prompt_chunk = CHUNK,
+        .compute.graph = graph};
     rr_engine *engine = small_open(&params);
     deal_over_buffers(engine);
     test_prompts(engine);

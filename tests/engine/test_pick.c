@@ -1,23 +1,22 @@
-/* pick() and the memory plan on recorded devices: pure functions, no GPU. Every op has a row that
- * needs nothing; the choices on every device, with and without masks, are those of
- * tests/data/choices.txt (`engine_pick --update` writes that file anew: what a change of rows
- * changes is then seen in its difference); plans fit or say with figures why not. */
-#include <dirent.h>
+/* pick() on recorded devices: pure functions, no GPU. Every op has a row that needs nothing; the
+ * choices on every device, with and without masks, are those of tests/data/choices.txt
+ * (`engine_pick --update` writes that file anew: what a change of rows changes is then seen in its
+ * difference). */
 #include <stdlib.h>
 
 #include "runtime/base/file.h"
 #include "runtime/base/file_out.h"
-#include "runtime/engine/pages.h"
+#include "runtime/engine/graph_choice.h"
+#include "runtime/engine/kern.h"
 #include "shaders/matmul_q8.h"
 #include "tests/check.h"
 #include "tests/support/devices.h"
 #include "tests/support/synth.h"
 
-static const char *folder = "tests/data/devices";
 static const char *choices_path = "tests/data/choices.txt";
 static const char *const masks[] = {
     NULL, "-coop", "-coop,-coop-int8", "-coop,-coop-int8,-dot", "none"};
-enum { N_MASKS = sizeof masks / sizeof masks[0], MAX_FILES = 64 };
+enum { N_MASKS = sizeof masks / sizeof masks[0] };
 
 /* "none" for an op that has no row for the device. */
 static const char *picked(rr_op op, const rr_device_info *device) {
@@ -189,8 +188,8 @@ static rr_graph_kind expected_graph(const graph_model *m, const rr_device_info *
  * capability taken away. */
 static void test_graph(
     const graph_model *m, const rr_model *model, const rr_device_info *device, const char *name) {
-    static const rr_engine_params by_itself = {0}, exact = {.exact = true},
-                                  exact_lanes = {.exact = true, .graph = "lanes"};
+    static const rr_compute_params by_itself = {0}, exact = {.exact = true},
+                                   exact_lanes = {.exact = true, .graph = "lanes"};
     const uint32_t widths[] = {device->subgroup_size, 4, 8, 16, 32, 64};
     for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
         rr_device_info as = *device;
@@ -226,70 +225,11 @@ static void test_graphs(const rr_device_info *device, const char *name) {
 /* Of the software devices recorded, lavapipe (8 lanes) runs lanes and SwiftShader (4) plain. */
 static void test_graph_of(
     const rr_model *quantized, const rr_device_info *device, const char *name) {
-    const char *found = rr_graph_name(quantized, device, &(rr_engine_params){0});
+    const char *found = rr_graph_name(quantized, device, &(rr_compute_params){0});
     if (device->type == RR_DEVICE_CPU) {
         CHECK_TEXT(found, strncmp(name, "llvmpipe", 8) == 0 ? "lanes" : "plain");
     } else {
         CHECK_MSG(strcmp(found, "lanes") != 0, "%s runs the graph of software devices", name);
-    }
-}
-
-/* A budget just large enough and one byte too small. */
-static void test_plan(const rr_model *model, const rr_device_info *device) {
-    rr_diag diag = {0};
-    rr_memory_plan plan = {0};
-    const rr_engine_params params = {.n_context = 256};
-    rr_device_info sized = *device;
-    sized.budget_bytes = UINT64_MAX;
-    sized.max_allocation_bytes = UINT64_MAX;
-    CHECK_OK(rr_memory_plan_make(model, &sized, &params, &plan, &diag), diag);
-    CHECK_INT(plan.total_bytes,
-        plan.weights_bytes + plan.kv_bytes + plan.activations_bytes + plan.staging_bytes);
-    sized.budget_bytes = plan.total_bytes;
-    CHECK_OK(rr_memory_plan_make(model, &sized, &params, &plan, &diag), diag);
-    sized.budget_bytes--;
-    CHECK_INT(rr_memory_plan_make(model, &sized, &params, &plan, &diag), RR_E_MEMORY);
-    CHECK(!plan.fits && plan.total_bytes > sized.budget_bytes);
-    CHECK_MSG(strstr(diag.text, "--context") != NULL, "no advice in: %s", diag.text);
-    sized.budget_bytes = UINT64_MAX;
-    sized.max_allocation_bytes = plan.activations_bytes - 1;
-    CHECK_INT(rr_memory_plan_make(model, &sized, &params, &plan, &diag), RR_E_MEMORY);
-    sized.max_allocation_bytes = 1024;
-    CHECK_INT(rr_memory_plan_make(model, &sized, &params, &plan, &diag), RR_E_MEMORY);
-    const rr_engine_params absurd = {.n_context = model->config.n_context + 1};
-    CHECK_INT(rr_memory_plan_make(model, device, &absurd, &plan, &diag), RR_E_USAGE);
-    const rr_engine_params odd = {.n_context = 257, .n_sessions = 3}; /* ends within a page */
-    sized.max_allocation_bytes = UINT64_MAX;
-    CHECK_OK(rr_memory_plan_make(model, &sized, &odd, &plan, &diag), diag);
-    CHECK(!plan.is_short);
-}
-
-/* Pages of the KV cache: whole ones for each session, in as few buffers as the device allows. */
-static void test_pages(const rr_model *model, const rr_device_info *device) {
-    const rr_engine_limits limits = {
-        .n_context = 2 * RR_KV_PAGE + 1, .n_sessions = 3, .kv_tokens = 9 * RR_KV_PAGE};
-    rr_device_info sized = *device;
-    sized.max_allocation_bytes = UINT64_MAX;
-    rr_pages_plan plan = rr_pages_plan_make(&model->config, &limits, &sized);
-    const uint64_t page = plan.page_bytes;
-    CHECK_INT(page, rr_kv_bytes_per_token(&model->config) * RR_KV_PAGE);
-    CHECK_INT(plan.n_places, 3);
-    CHECK_INT(plan.n_pages, 9);
-    CHECK_INT(plan.n_each, 9);
-    CHECK_INT(plan.bytes, 9 * (page + sizeof(uint64_t)));
-    rr_engine_limits fewer = limits;
-    fewer.kv_tokens = 4 * RR_KV_PAGE + 1;
-    plan = rr_pages_plan_make(&model->config, &fewer, &sized);
-    CHECK_INT(plan.n_pages, 5);
-    CHECK_INT(plan.bytes, 5 * page + 9 * sizeof(uint64_t));
-    const struct {
-        uint64_t most_bytes;
-        uint32_t n_each;
-    } cases[] = {{0, 0}, {page, 0}, {page + 255, 0}, {page + 256, 1}, {2 * page + 255, 1},
-        {2 * page + 256, 2}, {10 * page, 9}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        sized.max_allocation_bytes = cases[i].most_bytes;
-        CHECK_INT(rr_pages_plan_make(&model->config, &limits, &sized).n_each, cases[i].n_each);
     }
 }
 
@@ -377,61 +317,27 @@ static void test_matrices(void) {
     }
 }
 
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
+typedef struct visitor {
+    const rr_model *quantized;
+    const char *file; /* NULL: written to `out` */
+    rr_buf out;
+} visitor;
 
-/* Names of the recorded devices, sorted, without ".json"; the caller frees them. */
-static size_t list_devices(char *names[MAX_FILES]) {
-    DIR *listing = opendir(folder);
-    CHECK_MSG(listing != NULL, "%s: cannot list; run this test from the project's folder", folder);
-    size_t n = 0;
-    for (struct dirent *entry;
-         listing != NULL && n < MAX_FILES && (entry = readdir(listing)) != NULL;) {
-        const char *end = strstr(entry->d_name, ".json");
-        if (end != NULL) {
-            names[n] = calloc(1, (size_t)(end - entry->d_name) + 1);
-            CHECK(names[n] != NULL);
-            memcpy(names[n++], entry->d_name, (size_t)(end - entry->d_name));
-        }
-    }
-    if (listing != NULL) {
-        closedir(listing);
-    }
-    qsort(names, n, sizeof *names, by_name);
-    return n;
-}
-
-/* One recorded device: checked against `file`, or (NULL) written to `out`. */
-static void visit(const char *name, const rr_model *model, const rr_model *quantized,
-    const char *file, rr_buf *out) {
-    char path[512];
+static void visit(void *user, const char *name, const rr_device_info *device) {
+    visitor *v = user;
     rr_diag diag = {0};
-    rr_device_info *devices = NULL;
-    size_t n = 0;
-    snprintf(path, sizeof path, "%s/%s.json", folder, name);
-    CHECK_OK(rr_devices_read(path, &devices, &n, &diag), diag);
-    CHECK_INT(n, 1);
-    if (n != 1) {
-        free(devices);
-        return;
-    }
-    test_device(&devices[0], name);
-    test_graphs(&devices[0], name);
-    test_graph_of(quantized, &devices[0], name);
-    test_pages(model, &devices[0]);
-    test_plan(model, &devices[0]);
-    test_plan(quantized, &devices[0]);
+    test_device(device, name);
+    test_graphs(device, name);
+    test_graph_of(v->quantized, device, name);
     for (int m = 0; m < N_MASKS; m++) {
-        rr_device_info masked = devices[0];
-        CHECK_OK(rr_caps_mask(devices[0].caps, masks[m], &masked.caps, &diag), diag);
-        if (file == NULL) {
-            write_choices(out, name, &masked, masks[m]);
+        rr_device_info masked = *device;
+        CHECK_OK(rr_caps_mask(device->caps, masks[m], &masked.caps, &diag), diag);
+        if (v->file == NULL) {
+            write_choices(&v->out, name, &masked, masks[m]);
         } else {
-            check_choices(file, name, &masked, masks[m]);
+            check_choices(v->file, name, &masked, masks[m]);
         }
     }
-    free(devices);
 }
 
 /* SPIR-V: the first word of an instruction is its length and its opcode. */
@@ -490,10 +396,10 @@ static void test_coherence(void) {
 int main(int argc, char **argv) {
     const bool update = argc > 1 && strcmp(argv[1], "--update") == 0;
     rr_diag diag = {0};
-    rr_buf storage = {0}, quantized_storage = {0}, file = {0}, written = {0};
-    rr_model *model = NULL, *quantized = NULL;
-    char *names[MAX_FILES] = {0};
-    const rr_synth synth = {.n_context = 512};
+    rr_buf quantized_storage = {0}, file = {0};
+    rr_model *quantized = NULL;
+    visitor v = {0};
+    size_t n_devices = 0;
     const rr_synth quantized_synth = {.n_context = 512,
         .head_size = 64,
         .embedding = RR_Q_Q8_0,
@@ -502,34 +408,25 @@ int main(int argc, char **argv) {
         .o = RR_Q_Q4_0,
         .gate_up = RR_Q_Q4_1,
         .down = RR_Q_Q8_0};
-    CHECK_OK(rr_synth_open(&synth, &storage, &model, &diag), diag);
     CHECK_OK(rr_synth_open(&quantized_synth, &quantized_storage, &quantized, &diag), diag);
     if (!update) {
         CHECK_OK(rr_file_read(choices_path, 1 << 20, &file, &diag), diag);
+        v.file = file.data != NULL ? file.data : "";
     }
-    rr_buf_text(&written,
+    v.quantized = quantized;
+    rr_buf_text(&v.out,
         "# The rows of variants.def that pick() chooses on recorded devices where it is not base, by "
         "capability mask (Q4_0, heads of 128).\n# Written by `engine_pick --update`.\n");
     test_coherence();
     test_matrices();
-    size_t n_files = list_devices(names);
-    CHECK_MSG(n_files >= 20, "%zu recorded devices, expected at least 20", n_files);
-    for (size_t i = 0; i < n_files; i++) {
-        visit(names[i], model, quantized,
-            update                  ? NULL
-                : file.data != NULL ? file.data
-                                    : "",
-            &written);
-        free(names[i]);
-    }
+    CHECK_OK(rr_devices_visit(visit, &v, &n_devices, &diag), diag);
+    CHECK_MSG(n_devices >= 20, "%zu recorded devices, expected at least 20", n_devices);
     if (update) {
-        CHECK_OK(rr_file_write_atomic(choices_path, written.data, written.bytes, &diag), diag);
+        CHECK_OK(rr_file_write_atomic(choices_path, v.out.data, v.out.bytes, &diag), diag);
     }
-    rr_model_close(&model);
     rr_model_close(&quantized);
-    rr_buf_destroy(&storage);
     rr_buf_destroy(&quantized_storage);
     rr_buf_destroy(&file);
-    rr_buf_destroy(&written);
+    rr_buf_destroy(&v.out);
     return CHECK_END();
 }

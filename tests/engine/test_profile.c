@@ -36,11 +36,12 @@ static void check_graph(const char *caps) {
     rr_diag diag = {0};
     rr_synth_file(&shape, path, sizeof path);
     rr_engine *engine = NULL;
-    rr_status status = rr_engine_open(&(rr_engine_params){.model_path = path,
-                                          .caps = caps,
-                                          .n_sessions = 2,
-                                          .validation = getenv("REARANK_TEST_VALIDATION") != NULL},
-        &engine, &diag);
+    rr_status status =
+        rr_engine_open(&(rr_engine_params){.compute.model_path = path,
+                           .compute.caps = caps,
+                           .n_sessions = 2,
+                           .compute.validation = getenv("REARANK_TEST_VALIDATION") != NULL},
+            &engine, &diag);
     remove(path);
     if (status == RR_E_DEVICE) {
         CHECK_SKIP("%s", diag.text);

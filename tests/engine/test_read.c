@@ -50,12 +50,12 @@ static rr_reading reading_of(result *out) {
 }
 
 static rr_engine *open_engine(uint32_t chunk, uint32_t n_sessions) {
-    const rr_engine_params params = {.model_path = model_path,
-        .n_context = N_CONTEXT,
+    const rr_engine_params params = {.compute.model_path = model_path,
+        .compute.n_context = N_CONTEXT,
         .n_sessions = n_sessions,
-        .prompt_chunk = chunk,
-        .graph = graph,
-        .readings = true};
+        .compute.prompt_chunk = chunk,
+        .compute.graph = graph,
+        .compute.readings = true};
     return small_open(&params);
 }
 
@@ -342,8 +342,8 @@ static void test_refused(void) {
     CHECK_OK(rr_session_read(session, prompt, N, &reading, &diag), diag);
     rr_session_destroy(&session);
     small_close(&engine);
-    engine = small_open(
-        &(rr_engine_params){.model_path = model_path, .n_context = N_CONTEXT, .graph = graph});
+    engine = small_open(&(rr_engine_params){
+        .compute.model_path = model_path, .compute.n_context = N_CONTEXT, .compute.graph = graph});
     session = new_session(engine);
     refuse(session, reading_of(&r), "an engine without readings");
     rr_session_destroy(&session);

@@ -2,7 +2,8 @@
  * cut. */
 #include <math.h>
 
-#include "runtime/engine/internal.h"
+#include "runtime/engine/engine.h"
+#include "runtime/engine/sample.h"
 #include "tests/check.h"
 
 static void test_argmax(void) {

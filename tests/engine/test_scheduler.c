@@ -26,11 +26,11 @@ enum {
 enum { PATIENCE_NS = 1000000000 };
 
 static rr_engine *open_engine(uint32_t n_sessions) {
-    const rr_engine_params params = {.model_path = model_path,
-        .n_context = N_CONTEXT,
+    const rr_engine_params params = {.compute.model_path = model_path,
+        .compute.n_context = N_CONTEXT,
         .n_sessions = n_sessions,
-        .prompt_chunk = CHUNK,
-        .graph = graph};
+        .compute.prompt_chunk = CHUNK,
+        .compute.graph = graph};
     return small_open(&params);
 }
 
@@ -534,15 +534,16 @@ static void test_failure(void) {
     rr_diag diag = {0};
     rr_engine *engine = open_engine(N_THREADS);
     worker workers[N_THREADS];
-    CHECK_OK(rr_vk_begin(engine->commands, &diag), diag);
-    CHECK_OK(rr_vk_submit(engine->commands, &diag), diag); /* a list in flight cannot be begun */
+    CHECK_OK(rr_vk_begin(engine->compute->commands, &diag), diag);
+    CHECK_OK(rr_vk_submit(engine->compute->commands, &diag),
+        diag); /* a list in flight cannot be begun */
     start(engine, workers);
     finish(workers);
     for (int t = 0; t < N_THREADS; t++) {
         CHECK_INT(workers[t].outcomes[0].status, RR_E_INTERNAL);
         CHECK(strstr(workers[t].outcomes[0].diag.text, "not waited for") != NULL);
     }
-    CHECK_OK(rr_vk_wait(engine->commands, 0, &diag), diag);
+    CHECK_OK(rr_vk_wait(engine->compute->commands, 0, &diag), diag);
     start(engine, workers);
     finish(workers);
     for (int t = 0; t < N_THREADS; t++) {

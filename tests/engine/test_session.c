@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "runtime/base/thread.h"
-#include "runtime/engine/resident.h"
+#include "runtime/engine/fused_layer.h"
 #include "tests/engine/small.h"
 
 static char model_path[256];
@@ -14,11 +14,11 @@ enum { N_PROMPT = 150, N_LONG = 2100, N_CONTEXT = 256 };
 static int32_t prompt[N_LONG];
 
 static rr_engine *open_engine_for(uint32_t n_context, uint32_t n_sessions, uint32_t chunk) {
-    const rr_engine_params params = {.model_path = model_path,
-        .n_context = n_context,
+    const rr_engine_params params = {.compute.model_path = model_path,
+        .compute.n_context = n_context,
         .n_sessions = n_sessions,
-        .prompt_chunk = chunk,
-        .graph = graph};
+        .compute.prompt_chunk = chunk,
+        .compute.graph = graph};
     return small_open(&params);
 }
 
@@ -148,14 +148,14 @@ static void test_meeting(void) {
     rr_session *session = new_session(engine);
     float *before = malloc((size_t)STEPS * n_vocab * sizeof *before),
           *found = malloc(n_vocab * sizeof *found);
-    bool met = rr_resident_is_on(engine);
+    bool met = rr_fused_layer_is_on(engine->compute);
     if (!met) {
         puts("workgroups do not meet here: nothing to lose");
     }
     for (int run = 0; met && run < 2; run++) {
         sync_logits(session, 40, found);
         if (run == 1) {
-            rr_resident_set_groups(engine, too_many);
+            rr_fused_layer_set_groups(engine->compute, too_many);
         }
         for (int s = 0; s < STEPS; s++) {
             const float *logits = NULL;
@@ -167,7 +167,7 @@ static void test_meeting(void) {
                 check_same("after workgroups did not meet", before + (size_t)s * n_vocab, logits);
             }
         }
-        CHECK(run == 0 || !rr_resident_is_on(engine) || n_cpus >= MOST);
+        CHECK(run == 0 || !rr_fused_layer_is_on(engine->compute) || n_cpus >= MOST);
     }
     free(before);
     free(found);
@@ -435,13 +435,13 @@ static void test_deadline_in_a_pass(const float *expected) {
     uint64_t begin_ns = rr_time_ns();
     CHECK_OK(rr_session_sync(session, prompt + 1, N_PROMPT, &diag), diag);
     const uint64_t took_ns = rr_time_ns() - begin_ns;
-    engine->layer_row_ns[RR_PREFILL] = 1e9; /* a layer a submit again */
+    engine->compute->times.layer_row_ns[RR_PREFILL] = 1e9; /* a layer a submit again */
     for (uint64_t i = 1; i < 8; i++) {
         rr_session_deadline(session, rr_time_ns() + took_ns * i / 8);
         rr_status status = rr_session_sync(session, prompt + i % 2, N_PROMPT, &diag);
         CHECK(status == RR_OK ||
             (status == RR_E_DEADLINE && rr_session_n_tokens(session) % N_PROMPT == 0));
-        engine->layer_row_ns[RR_PREFILL] = 1e9;
+        engine->compute->times.layer_row_ns[RR_PREFILL] = 1e9;
     }
     rr_session_deadline(session, 0);
     sync_logits(session, 1, found);
@@ -470,16 +470,16 @@ static void test_errors(void) {
     CHECK(session == NULL);
     small_close(&engine);
 
-    rr_engine_params params = {.model_path = "/nonexistent/model.gguf"};
+    rr_engine_params params = {.compute.model_path = "/nonexistent/model.gguf"};
     CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_IO);
-    params.model_path = model_path;
-    params.n_context = 1 << 20;
+    params.compute.model_path = model_path;
+    params.compute.n_context = 1 << 20;
     CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_USAGE);
-    params.n_context = 256;
-    params.device = "no such device";
+    params.compute.n_context = 256;
+    params.compute.device = "no such device";
     CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_USAGE);
-    params.device = NULL;
-    params.caps = "-warp-drive";
+    params.compute.device = NULL;
+    params.compute.caps = "-warp-drive";
     CHECK_INT(rr_engine_open(&params, &engine, &diag), RR_E_USAGE);
 }
 

@@ -160,11 +160,11 @@ static void check_outcome(size_t w, drafter who, const outcome *o) {
 }
 
 static rr_engine *open_model(const char *path, uint32_t n_sessions) {
-    const rr_engine_params params = {.model_path = path,
-        .n_context = N_CONTEXT,
+    const rr_engine_params params = {.compute.model_path = path,
+        .compute.n_context = N_CONTEXT,
         .n_sessions = n_sessions,
-        .prompt_chunk = 64,
-        .graph = graph};
+        .compute.prompt_chunk = 64,
+        .compute.graph = graph};
     return small_open(&params);
 }
 

@@ -94,7 +94,7 @@ int main(void) {
     }
     const size_t n = check_is_fast() ? 1 : N_PROMPTS;
     const rr_engine_params params = {
-        .model_path = path.data, .n_context = N_CONTEXT, .n_sessions = N_PROMPTS};
+        .compute.model_path = path.data, .compute.n_context = N_CONTEXT, .n_sessions = N_PROMPTS};
     rr_engine *engine = NULL;
     rr_status status = rr_engine_open(&params, &engine, &diag);
     if (status == RR_E_DEVICE || status == RR_E_MEMORY) {

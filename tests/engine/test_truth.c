@@ -35,12 +35,12 @@ static void check_graphs(const char *name, const char *path, const int32_t *toke
         truth_comparison truth =
             truth_reference(ref, tokens, n, rr_engine_model(exact)->config.n_vocab);
         snprintf(label, sizeof label, "%s, %s cache", name, f16 ? "f16" : "float");
-        CHECK(exact->graph_kind == RR_GRAPH_PLAIN);
+        CHECK(exact->compute->graph_kind == RR_GRAPH_PLAIN);
         truth_check(label, exact, tokens, &truth, f16 ? &f16_cache : &float_cache);
-        if (f16 && fast->graph_kind != RR_GRAPH_PLAIN) {
+        if (f16 && fast->compute->graph_kind != RR_GRAPH_PLAIN) {
             snprintf(label, sizeof label, "%s, f16 cache, quantized", name);
-            truth_check(
-                label, fast, tokens, &truth, fast->graph_kind == RR_GRAPH_Q8 ? &bits8 : &bits12);
+            truth_check(label, fast, tokens, &truth,
+                fast->compute->graph_kind == RR_GRAPH_Q8 ? &bits8 : &bits12);
         }
         truth_forget(&truth);
         rr_ref_model_destroy(&ref);

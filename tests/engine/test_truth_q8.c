@@ -14,16 +14,18 @@ static int32_t tokens[N_LONG];
 static rr_engine *open_q8(const char *path, uint32_t chunk) {
     rr_engine *engine = NULL;
     rr_diag diag = {0};
-    const rr_engine_params params = {.model_path = path,
-        .n_context = N_LONG,
+    const rr_engine_params params = {.compute.model_path = path,
+        .compute.n_context = N_LONG,
         .n_sessions = 4,
-        .prompt_chunk = chunk,
-        .graph = "q8",
-        .lift = true,
-        .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
+        .compute.prompt_chunk = chunk,
+        .compute.graph = "q8",
+        .compute.lift = true,
+        .compute.validation = getenv("REARANK_TEST_VALIDATION") != NULL};
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     if (engine != NULL) {
-        CHECK_TEXT(rr_graph_name(rr_engine_model(engine), rr_engine_device(engine), &params), "q8");
+        CHECK_TEXT(
+            rr_graph_name(rr_engine_model(engine), rr_engine_device(engine), &params.compute),
+            "q8");
     }
     return engine;
 }

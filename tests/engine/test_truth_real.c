@@ -98,7 +98,7 @@ static void check_real_prompt(
     for (size_t i = 0; i < N_QUANTIZED; i++) {
         rr_engine *engine = on->quantized[i].engine;
         if (engine != NULL) {
-            const bool int8 = engine->graph_kind == RR_GRAPH_Q8;
+            const bool int8 = engine->compute->graph_kind == RR_GRAPH_Q8;
             char label[64];
             snprintf(label, sizeof label, "%s, %s", name, int8 ? "8 bits" : "12 bits");
             truth_check(label, engine, tokens.ids, &c, int8 ? &int8_limits : &exact_limits);
@@ -127,13 +127,13 @@ static void check_real(const char *path) {
         return;
     }
     const rr_model *model = rr_engine_model(on.exact);
-    const char *graph = rr_graph_name(model, rr_engine_device(on.exact), &(rr_engine_params){0});
+    const char *graph = rr_graph_name(model, rr_engine_device(on.exact), &(rr_compute_params){0});
     if (strcmp(graph,
-            rr_graph_name(model, rr_engine_device(on.exact), &(rr_engine_params){.exact = true})) !=
-        0) {
+            rr_graph_name(
+                model, rr_engine_device(on.exact), &(rr_compute_params){.exact = true})) != 0) {
         on.quantized[0].engine = truth_open_engine(path, MAX_TOKENS, 0, false);
     }
-    const rr_engine_params q8 = {.graph = "q8"};
+    const rr_compute_params q8 = {.graph = "q8"};
     bool holds = strcmp(rr_graph_name(model, rr_engine_device(on.exact), &q8), "q8") == 0;
     if (holds && strcmp(graph, "q8") != 0 && !check_is_fast()) {
         on.quantized[1].engine = truth_open_graph(path, MAX_TOKENS, 0, false, "q8");
@@ -151,10 +151,10 @@ static void check_real(const char *path) {
         if (engine != NULL) {
             const double agree = (double)on.quantized[i].n_agree / (double)on.quantized[i].n;
             printf("%s, all prompts: top-1 agreement %.2f %%\n",
-                rr_graph_kind_name(engine->graph_kind), 100 * agree);
+                rr_graph_kind_name(engine->compute->graph_kind), 100 * agree);
             CHECK_MSG(agree >= int8_agree_in_all,
                 "%s: top-1 agreement over all prompts: %.4f, at least %.4f",
-                rr_graph_kind_name(engine->graph_kind), agree, int8_agree_in_all);
+                rr_graph_kind_name(engine->compute->graph_kind), agree, int8_agree_in_all);
             CHECK_INT(rr_engine_n_validation_messages(engine), 0);
             rr_engine_close(&on.quantized[i].engine);
         }

@@ -51,8 +51,10 @@ static void *run(void *user) {
 static void test_graph(void) {
     rr_diag diag = {0};
     pthread_t threads[N_THREADS];
-    const rr_engine_params params = {
-        .model_path = model_path, .n_context = N_CONTEXT, .n_sessions = N_THREADS, .graph = graph};
+    const rr_engine_params params = {.compute.model_path = model_path,
+        .compute.n_context = N_CONTEXT,
+        .n_sessions = N_THREADS,
+        .compute.graph = graph};
     rr_engine *engine = small_open(&params);
     memset(jobs, 0, sizeof jobs);
     for (int i = 0; i < N_THREADS; i++) {

@@ -124,13 +124,13 @@ static inline rr_engine *truth_open_graph(
     const char *path, uint32_t n_context, uint32_t chunk, bool exact, const char *graph) {
     rr_engine *engine = NULL;
     rr_diag diag = {0};
-    const rr_engine_params params = {.model_path = path,
-        .n_context = n_context,
-        .prompt_chunk = chunk,
-        .exact = exact,
-        .graph = graph,
-        .lift = true,
-        .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
+    const rr_engine_params params = {.compute.model_path = path,
+        .compute.n_context = n_context,
+        .compute.prompt_chunk = chunk,
+        .compute.exact = exact,
+        .compute.graph = graph,
+        .compute.lift = true,
+        .compute.validation = getenv("REARANK_TEST_VALIDATION") != NULL};
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     return engine;
 }

@@ -145,7 +145,7 @@ static void check_model(const char *path) {
     rr_engine *engine = NULL;
     rr_session *session = NULL;
     heard_text heard = {0};
-    rr_engine_params params = {.model_path = path, .n_context = 2048};
+    rr_engine_params params = {.compute.model_path = path, .compute.n_context = 2048};
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     if (engine != NULL) {
         CHECK_OK(rr_session_create(engine, &session, &diag), diag);

@@ -413,7 +413,7 @@ static void check_refusals(const char *path) {
     model = model_of(0, 1);
     model.style = RR_PROMPT_RANKGPT;
     check_fails(&model, 3, RR_E_USAGE, "the prompt that lets the model reason");
-    rr_engine_params params = {.model_path = path, .n_context = 2048};
+    rr_engine_params params = {.compute.model_path = path, .compute.n_context = 2048};
     CHECK_OK(rr_engine_open(&params, &other, &diag), diag);
     CHECK_OK(rr_session_create(other, &session, &diag), diag);
     model = model_of(0, 1);
@@ -422,8 +422,8 @@ static void check_refusals(const char *path) {
     check_fails(&model, 3, RR_E_USAGE, "opened without readings");
     rr_session_destroy(&session);
     rr_engine_close(&other);
-    params.readings = true;
-    params.n_context = 900;
+    params.compute.readings = true;
+    params.compute.n_context = 900;
     CHECK_OK(rr_engine_open(&params, &other, &diag), diag);
     CHECK_OK(rr_session_create(other, &session, &diag), diag);
     model.engine = other;
@@ -444,11 +444,11 @@ int main(void) {
         .seed = 3};
     rr_synth_file(&synth, path, sizeof path);
     make_query();
-    const rr_engine_params params = {.model_path = path,
-        .n_context = 16384,
+    const rr_engine_params params = {.compute.model_path = path,
+        .compute.n_context = 16384,
         .n_sessions = N_WORKERS,
-        .readings = true,
-        .validation = getenv("REARANK_TEST_VALIDATION") != NULL};
+        .compute.readings = true,
+        .compute.validation = getenv("REARANK_TEST_VALIDATION") != NULL};
     const rr_status status = rr_engine_open(&params, &engine, &diag);
     if (status == RR_E_DEVICE) {
         unlink(path);

@@ -285,8 +285,9 @@ static void check_room(const char *path) {
     rr_rank_params params = {.window = MOST};
     put_prompt(RR_PROMPT_REARANK, 2, &prompt);
     /* the answer, its tags and 10 tokens of thinking fit */
-    rr_engine_params engine_params = {
-        .model_path = path, .n_context = (uint32_t)prompt.n + 75, .validation = validation()};
+    rr_engine_params engine_params = {.compute.model_path = path,
+        .compute.n_context = (uint32_t)prompt.n + 75,
+        .compute.validation = validation()};
     CHECK_OK(rr_engine_open(&engine_params, &small, &diag), diag);
     CHECK_OK(rr_session_create(small, &tight, &diag), diag);
     rr_model_responder model = {.engine = small, .session = tight, .how.mode = RR_ANSWER_STRICT};
@@ -315,8 +316,9 @@ int main(void) {
         snprintf(texts[i], sizeof texts[i], "t%u", i * 37 % 100);
         passages[i] = (rr_passage){.id = "", .text = {texts[i], strlen(texts[i])}};
     }
-    rr_engine_params params = {
-        .model_path = path, .n_context = N_CONTEXT, .validation = validation()};
+    rr_engine_params params = {.compute.model_path = path,
+        .compute.n_context = N_CONTEXT,
+        .compute.validation = validation()};
     rr_status status = rr_engine_open(&params, &engine, &diag);
     if (status == RR_E_DEVICE) {
         unlink(path);

@@ -109,7 +109,7 @@ int main(void) {
     char path[4096];
     snprintf(path, sizeof path, "%s/data/dl19.bm25.jsonl", shared);
     CHECK_OK(rr_candidates_read(path, &candidates, &diag), diag);
-    rr_engine_params params = {.model_path = model.data, .n_context = 2048};
+    rr_engine_params params = {.compute.model_path = model.data, .compute.n_context = 2048};
     rr_status status = rr_engine_open(&params, &engine, &diag);
     if (status == RR_E_DEVICE) {
         CHECK_SKIP("%s", diag.text);

@@ -227,8 +227,10 @@ static void check_engine(const char *path, uint32_t kv_tokens) {
     rr_engine *engine = NULL;
     rr_session *sessions[MAX_WORKERS] = {0};
     rr_model_responder models[MAX_WORKERS];
-    rr_engine_params params = {
-        .model_path = path, .n_context = 2048, .n_sessions = MAX_WORKERS, .kv_tokens = kv_tokens};
+    rr_engine_params params = {.compute.model_path = path,
+        .compute.n_context = 2048,
+        .n_sessions = MAX_WORKERS,
+        .kv_tokens = kv_tokens};
     is_short = kv_tokens != 0;
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     for (size_t i = 0; engine != NULL && i < MAX_WORKERS; i++) {

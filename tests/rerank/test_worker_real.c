@@ -76,7 +76,8 @@ int main(void) {
     for (size_t i = 0; i < N_PASSAGES; i++) {
         passages[i] = (rr_passage){.id = texts[i], .text = {texts[i], strlen(texts[i])}};
     }
-    rr_engine_params params = {.model_path = path.data, .n_context = 1024, .n_sessions = 2};
+    rr_engine_params params = {
+        .compute.model_path = path.data, .compute.n_context = 1024, .n_sessions = 2};
     CHECK_OK(rr_engine_open(&params, &engine, &diag), diag);
     for (size_t i = 0; engine != NULL && i < 2; i++) {
         CHECK_OK(rr_session_create(engine, &sessions[i], &diag), diag);

@@ -1,5 +1,6 @@
 #include "tests/support/devices.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,4 +189,50 @@ rr_status rr_devices_read(const char *path, rr_device_info **out, size_t *n, rr_
     yyjson_doc_free(doc);
     rr_buf_destroy(&text);
     return status;
+}
+
+static const char *const folder = "tests/data/devices";
+enum { MAX_FILES = 64, MAX_NAME = 256 };
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(a, b);
+}
+
+/* Names of the files without ".json", sorted. */
+static rr_status list_names(char names[MAX_FILES][MAX_NAME], size_t *n, rr_diag *diag) {
+    DIR *listing = opendir(folder);
+    if (listing == NULL) {
+        return rr_fail(
+            diag, RR_E_IO, "%s: cannot list; run this test from the project's folder", folder);
+    }
+    *n = 0;
+    for (struct dirent *entry; *n < MAX_FILES && (entry = readdir(listing)) != NULL;) {
+        const char *end = strstr(entry->d_name, ".json");
+        if (end != NULL) {
+            snprintf(names[(*n)++], MAX_NAME, "%.*s", (int)(end - entry->d_name), entry->d_name);
+        }
+    }
+    closedir(listing);
+    qsort(names, *n, sizeof *names, by_name);
+    return RR_OK;
+}
+
+rr_status rr_devices_visit(rr_devices_fn visit, void *user, size_t *n, rr_diag *diag) {
+    char names[MAX_FILES][MAX_NAME];
+    RR_TRY(list_names(names, n, diag));
+    for (size_t i = 0; i < *n; i++) {
+        char path[512];
+        rr_device_info *devices = NULL;
+        size_t n_devices = 0;
+        snprintf(path, sizeof path, "%s/%s.json", folder, names[i]);
+        RR_TRY(rr_devices_read(path, &devices, &n_devices, diag));
+        if (n_devices == 1) {
+            visit(user, names[i], &devices[0]);
+        }
+        free(devices);
+        if (n_devices != 1) {
+            return rr_fail(diag, RR_E_INPUT, "%s: %zu devices, expected 1", path, n_devices);
+        }
+    }
+    return RR_OK;
 }

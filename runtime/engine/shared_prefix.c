@@ -1,12 +1,12 @@
 /* Owns: the choice of the session whose KV another one shares. */
-#include "runtime/engine/share.h"
+#include "runtime/engine/shared_prefix.h"
 
 #include <string.h>
 
 /* Fewer tokens than this are computed with the rest of their chunk. */
 enum { WORTH_TOKENS = 16 };
 
-const rr_session *rr_share_find(const rr_engine *engine, const rr_session *session,
+const rr_session *rr_shared_prefix_find(const rr_engine *engine, const rr_session *session,
     const int32_t *tokens, size_t n, size_t *end) {
     const size_t begin = session->n_tokens;
     if (session->n_prompt != begin) {

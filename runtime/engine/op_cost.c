@@ -1,5 +1,5 @@
 /* Work of every op, by its push block. Weights count as they are stored, vectors as f32. */
-#include "runtime/engine/work.h"
+#include "runtime/engine/op_cost.h"
 
 #include <stdio.h>
 
@@ -24,24 +24,24 @@
 #include "shaders/token_mass.h"
 
 /* `n` vectors of `values` each. */
-static rr_work elementwise(double n, double values, double bytes_each, double flops_each) {
-    return (rr_work){.bytes = n * values * bytes_each, .flops = n * values * flops_each};
+static rr_op_cost elementwise(double n, double values, double bytes_each, double flops_each) {
+    return (rr_op_cost){.bytes = n * values * bytes_each, .flops = n * values * flops_each};
 }
 
 /* n_rows rows of a matrix are read as floats. */
-static rr_work embed(const rr_kern_key *key, uint32_t cols, uint32_t n_rows) {
+static rr_op_cost embed(const rr_kern_key *key, uint32_t cols, uint32_t n_rows) {
     const rr_qtype_info *info = rr_qtype_get((uint32_t)key->format);
-    rr_work work =
+    rr_op_cost work =
         elementwise(n_rows, cols, 4 + (double)info->block_bytes / info->block_weights, 1);
     snprintf(work.format, sizeof work.format, "%s", info->name);
     return work;
 }
 
 /* A matrix of `weight_bytes` a weight times n_tokens vectors. */
-static rr_work product(
+static rr_op_cost product(
     const char *format, double weight_bytes, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
     double weights = (double)n_out * cols;
-    rr_work work = {.n_out = n_out,
+    rr_op_cost work = {.n_out = n_out,
         .cols = cols,
         .bytes = weights * weight_bytes + 4.0 * n_tokens * ((double)n_out + cols),
         .flops = 2.0 * weights * n_tokens};
@@ -49,14 +49,14 @@ static rr_work product(
     return work;
 }
 
-static rr_work planes_product(
+static rr_op_cost planes_product(
     const rr_kern_key *key, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
     const rr_qtype_info *info = rr_qtype_get((uint32_t)key->format);
     return product(
         info->name, (double)info->block_bytes / info->block_weights, n_out, cols, n_tokens);
 }
 
-static rr_work lanes_product(uint32_t code, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
+static rr_op_cost lanes_product(uint32_t code, uint32_t n_out, uint32_t cols, uint32_t n_tokens) {
     static const double scale_bytes[] = {
         [RR_LANES_F16] = 2, [RR_LANES_F32] = 4, [RR_LANES_AFFINE] = 8};
     const rr_lanes_format format = rr_lanes_decode(code);
@@ -67,8 +67,8 @@ static rr_work lanes_product(uint32_t code, uint32_t n_out, uint32_t cols, uint3
 }
 
 /* Each row sees the keys up to its own position; rows of one session read its keys together. */
-static rr_work attention(uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size,
-    const rr_row *rows) {
+static rr_op_cost attention(uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads,
+    uint32_t head_size, const rr_row *rows) {
     double pairs = 0.0, keys = 0.0, width = (double)n_heads * head_size;
     for (uint32_t i = 0; i < n_rows; i++) {
         pairs += rows[i].position + 1.0;
@@ -76,40 +76,40 @@ static rr_work attention(uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads,
             keys += rows[i].position + 1.0;
         }
     }
-    return (rr_work){.bytes = keys * 2 * n_kv_heads * head_size * 2 + 8.0 * n_rows * width,
+    return (rr_op_cost){.bytes = keys * 2 * n_kv_heads * head_size * 2 + 8.0 * n_rows * width,
         .flops = 4 * pairs * width};
 }
 
-static rr_work sum(rr_work a, rr_work b) {
-    return (rr_work){.bytes = a.bytes + b.bytes, .flops = a.flops + b.flops};
+static rr_op_cost sum(rr_op_cost a, rr_op_cost b) {
+    return (rr_op_cost){.bytes = a.bytes + b.bytes, .flops = a.flops + b.flops};
 }
 
 /* Attention over the rows at device address `at`. */
-static rr_work attention_at(const rr_work_memory *memory, uint64_t at, uint32_t n_rows,
+static rr_op_cost attention_at(const rr_op_memory *memory, uint64_t at, uint32_t n_rows,
     uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size) {
     return attention(n_rows, n_heads, n_kv_heads, head_size,
         memory->rows + (at - memory->rows_at) / sizeof(rr_row));
 }
 
 /* The five ops of a layer for one token. */
-static rr_work layer(
-    const rr_kern_key *key, const rr_push_lanes_layer *push, const rr_work_memory *memory) {
+static rr_op_cost layer(
+    const rr_kern_key *key, const rr_push_lanes_layer *push, const rr_op_memory *memory) {
     if (memory->layers == NULL || push->layer == 0) {
-        return (rr_work){0};
+        return (rr_op_cost){0};
     }
     const struct rr_layer *l =
         (const struct rr_layer *)(const void *)((const char *)memory->layers +
             (push->layer - memory->layers_at));
     uint32_t heads = l->qkv.n_heads + 2 * l->qkv.n_kv_heads;
-    rr_work work = lanes_product(key->lanes, heads * key->head_size, l->qkv.cols, 1);
+    rr_op_cost work = lanes_product(key->lanes, heads * key->head_size, l->qkv.cols, 1);
     work = sum(work, attention(1, l->qkv.n_heads, l->qkv.n_kv_heads, key->head_size, memory->rows));
     work = sum(work, lanes_product(key->o, l->o.n_rows, l->o.cols, 1));
     work = sum(work, lanes_product(key->gate_up, 2 * l->gate_up.d_ffn, l->gate_up.cols, 1));
     return sum(work, lanes_product(key->down, l->down.n_rows, l->down.cols, 1));
 }
 
-rr_work rr_work_of(
-    rr_op op, const rr_kern_key *key, const void *push, const rr_work_memory *memory) {
+rr_op_cost rr_op_cost_of(
+    rr_op op, const rr_kern_key *key, const void *push, const rr_op_memory *memory) {
     switch (op) {
     case RR_OP_embed: {
         const rr_push_embed *p = push;
@@ -136,7 +136,8 @@ rr_work rr_work_of(
     case RR_OP_rope: { /* q in place; k and v read as f32, written as f16 */
         const rr_push_rope *p = push;
         double q = (double)p->n_heads * key->head_size, kv = (double)p->n_kv_heads * key->head_size;
-        return (rr_work){.bytes = p->n_rows * (8 * q + 12 * kv), .flops = 3 * p->n_rows * (q + kv)};
+        return (rr_op_cost){
+            .bytes = p->n_rows * (8 * q + 12 * kv), .flops = 3 * p->n_rows * (q + kv)};
     }
     case RR_OP_attention_prefill:
     case RR_OP_attention_decode: {
@@ -148,7 +149,7 @@ rr_work rr_work_of(
         const rr_push_attention_mass *p = push;
         const double pairs = (double)p->n_listed * p->n_heads * p->n_keys,
                      keys = (double)p->n_keys * p->n_kv_heads;
-        return (rr_work){
+        return (rr_op_cost){
             .bytes = keys * key->head_size * 2 + 4 * pairs, .flops = 2 * pairs * key->head_size};
     }
     case RR_OP_token_mass: { /* factors and totals are next to nothing */
@@ -193,6 +194,6 @@ rr_work rr_work_of(
     case RR_OP_lanes_layer:
         return layer(key, push, memory);
     default:
-        return (rr_work){0};
+        return (rr_op_cost){0};
     }
 }

@@ -12,11 +12,11 @@ enum { N_PROMPT = 150, N_ANSWER = 24, N_CONTEXT = 256, CHUNK = 32 };
 static int32_t prompt[N_PROMPT];
 
 static rr_engine *open_engine(void) {
-    const rr_engine_params params = {.model_path = model_path,
-        .n_context = N_CONTEXT,
+    const rr_engine_params params = {.compute.model_path = model_path,
+        .compute.n_context = N_CONTEXT,
         .n_sessions = 3,
-        .prompt_chunk = CHUNK,
-        .graph = graph};
+        .compute.prompt_chunk = CHUNK,
+        .compute.graph = graph};
     return small_open(&params);
 }
 

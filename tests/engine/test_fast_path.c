@@ -1,15 +1,15 @@
 /* The choice between a risky and a safe way, on times that are made up. */
-#include "runtime/engine/two_ways.h"
+#include "runtime/engine/fast_path.h"
 #include "tests/check.h"
 
 /* Runs once: how long each way would take. True when the risky one was taken. */
-static bool run(rr_two_ways *ways, double risky_ns, double safe_ns) {
-    const bool risk = rr_two_ways_risk(ways);
-    rr_two_ways_took(ways, risk ? risky_ns : safe_ns);
+static bool run(rr_fast_path *ways, double risky_ns, double safe_ns) {
+    const bool risk = rr_fast_path_is_taken(ways);
+    rr_fast_path_took(ways, risk ? risky_ns : safe_ns);
     return risk;
 }
 
-static int n_risky(rr_two_ways *ways, int n, double risky_ns, double safe_ns) {
+static int n_risky(rr_fast_path *ways, int n, double risky_ns, double safe_ns) {
     int found = 0;
     for (int i = 0; i < n; i++) {
         found += run(ways, risky_ns, safe_ns);
@@ -19,7 +19,7 @@ static int n_risky(rr_two_ways *ways, int n, double risky_ns, double safe_ns) {
 
 /* A quiet machine: all but the runs that time the safe way. The first of them may be slow. */
 static void test_quiet(void) {
-    rr_two_ways ways = {0};
+    rr_fast_path ways = {0};
     CHECK(!run(&ways, 30, 500));
     CHECK(!run(&ways, 30, 40));
     CHECK_INT(n_risky(&ways, 1000, 30, 40), 1000);
@@ -27,7 +27,7 @@ static void test_quiet(void) {
 
 /* One slow run alone changes nothing. */
 static void test_hiccup(void) {
-    rr_two_ways ways = {0};
+    rr_fast_path ways = {0};
     n_risky(&ways, 10, 30, 40);
     for (int i = 0; i < 100; i++) {
         CHECK(run(&ways, 300, 40));
@@ -38,7 +38,7 @@ static void test_hiccup(void) {
 /* A busy machine: few runs are lost to trying, and when it is quiet again, the risky way is back
  * within 128 runs. */
 static void test_busy(void) {
-    rr_two_ways ways = {0};
+    rr_fast_path ways = {0};
     n_risky(&ways, 10, 30, 40);
     const int tried = n_risky(&ways, 1000, 300, 60);
     CHECK(tried >= 2 && tried <= 12);
@@ -49,7 +49,7 @@ static void test_busy(void) {
 
 /* Both grow with the context: the safe way's time is looked at again, and the better way stays. */
 static void test_growth(void) {
-    rr_two_ways ways = {0};
+    rr_fast_path ways = {0};
     int found = 0;
     for (int i = 0; i < 4000; i++) {
         found += run(&ways, 30 + i * 0.02, 40 + i * 0.02);

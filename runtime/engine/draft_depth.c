@@ -1,5 +1,5 @@
 /* The depth of drafts. */
-#include "runtime/engine/depth.h"
+#include "runtime/engine/draft_depth.h"
 
 /* Before anything is known: half of the tokens are right, by the weight of three. */
 static const double PRIOR_TRIED = 3.0, PRIOR_ACCEPTED = 1.5;
@@ -8,7 +8,7 @@ static const double KEPT = 0.9;
 /* A row more, in passes of one row, where no pass of several was measured yet. */
 static const double ROW_SHARE = 0.25;
 
-void rr_depth_learn(rr_depth *depth, uint32_t n_drafted, uint32_t n_accepted) {
+void rr_draft_depth_learn(rr_draft_depth *depth, uint32_t n_drafted, uint32_t n_accepted) {
     if (n_drafted == 0) {
         depth->n_idle++;
         return;
@@ -20,16 +20,16 @@ void rr_depth_learn(rr_depth *depth, uint32_t n_drafted, uint32_t n_accepted) {
     depth->accepted = KEPT * depth->accepted + n_accepted;
 }
 
-void rr_depth_learn_cost(rr_depth *depth, uint32_t n, double took_ns) {
+void rr_draft_depth_learn_cost(rr_draft_depth *depth, uint32_t n, double took_ns) {
     double each = took_ns / n;
     depth->draft_ns = depth->draft_ns <= 0.0 ? each : KEPT * depth->draft_ns + (1.0 - KEPT) * each;
 }
 
-double rr_depth_chance(const rr_depth *depth) {
+double rr_draft_depth_chance(const rr_draft_depth *depth) {
     return (depth->accepted + PRIOR_ACCEPTED) / (depth->tried + PRIOR_TRIED);
 }
 
-double rr_depth_pass_ns(const double *pass_ns, uint32_t n_rows, uint32_t n) {
+double rr_draft_depth_pass_ns(const double *pass_ns, uint32_t n_rows, uint32_t n) {
     uint32_t below = 0, before = 0, above = 0; /* the two measured ones up to n, the one behind */
     for (uint32_t i = 1; i <= n_rows; i++) {
         if (pass_ns[i] <= 0.0) {
@@ -57,13 +57,13 @@ double rr_depth_pass_ns(const double *pass_ns, uint32_t n_rows, uint32_t n) {
     return pass_ns[below] + (slope > 0.0 ? slope : 0.0) * (n - below);
 }
 
-uint32_t rr_depth_choose(const rr_depth *depth, const double *pass_ns, uint32_t n_rows,
+uint32_t rr_draft_depth_choose(const rr_draft_depth *depth, const double *pass_ns, uint32_t n_rows,
     uint32_t n_others, uint32_t max) {
-    const double chance = rr_depth_chance(depth);
+    const double chance = rr_draft_depth_chance(depth);
     double best = 0.0, tokens = 1.0, likely = 1.0;
     uint32_t choice = 0;
     for (uint32_t n = 0; n <= max && n_others + 1 + n <= n_rows; n++) {
-        double ns = rr_depth_pass_ns(pass_ns, n_rows, n_others + 1 + n);
+        double ns = rr_draft_depth_pass_ns(pass_ns, n_rows, n_others + 1 + n);
         double rate = ns > 0.0 ? (n_others + tokens) / (ns + n * depth->draft_ns) : 0.0;
         if (rate > best) {
             best = rate;
@@ -72,6 +72,6 @@ uint32_t rr_depth_choose(const rr_depth *depth, const double *pass_ns, uint32_t 
         likely *= chance;
         tokens += likely;
     }
-    return choice < 2 && depth->n_idle >= RR_DEPTH_IDLE && best > 0.0 ? (max < 2 ? max : 2)
-                                                                      : choice;
+    return choice < 2 && depth->n_idle >= RR_DRAFT_DEPTH_IDLE && best > 0.0 ? (max < 2 ? max : 2)
+                                                                            : choice;
 }

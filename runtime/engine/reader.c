@@ -2,12 +2,13 @@
  * [weights][totals][mass][drawn], results = [mass][drawn][hidden]. Mass is f32
  * [layer][row][head][span], drawn f32 [row][n_context], hidden f32 [state layer][state][d_model];
  * layers, rows and states are those of the pass. */
-#include "runtime/engine/read_pass.h"
+#include "runtime/engine/reader.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/engine/record.h"
 #include "shaders/attention_mass.h"
 #include "shaders/token_mass.h"
 
@@ -26,7 +27,7 @@ typedef struct sizes {
     uint64_t rows, spans, factors, weights, totals, mass, drawn, hidden;
 } sizes;
 
-static sizes sizes_of(const rr_model_config *c, const rr_engine_limits *limits) {
+static sizes sizes_of(const rr_model_config *c, const rr_compute_limits *limits) {
     const uint64_t heads = c->n_heads;
     sizes s = {
         .rows = RR_READ_ROWS * 4,
@@ -46,7 +47,7 @@ static sizes sizes_of(const rr_model_config *c, const rr_engine_limits *limits) 
     return s;
 }
 
-rr_reader_plan rr_reader_plan_make(const rr_model_config *config, const rr_engine_limits *limits) {
+rr_reader_plan rr_reader_plan_make(const rr_model_config *config, const rr_compute_limits *limits) {
     if (!limits->readings) {
         return (rr_reader_plan){0};
     }
@@ -56,8 +57,8 @@ rr_reader_plan rr_reader_plan_make(const rr_model_config *config, const rr_engin
         .result_bytes = s.mass + s.drawn + s.hidden};
 }
 
-rr_status rr_reader_create(rr_engine *engine, rr_diag *diag) {
-    const rr_reader_plan plan = rr_reader_plan_make(&engine->model->config, &engine->limits);
+rr_status rr_reader_create(rr_compute *compute, rr_diag *diag) {
+    const rr_reader_plan plan = rr_reader_plan_make(&compute->model->config, &compute->limits);
     if (plan.list_bytes == 0) {
         return RR_OK;
     }
@@ -65,8 +66,8 @@ rr_status rr_reader_create(rr_engine *engine, rr_diag *diag) {
     if (reader == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for readings");
     }
-    engine->reader = reader;
-    const sizes s = sizes_of(&engine->model->config, &engine->limits);
+    compute->reader = reader;
+    const sizes s = sizes_of(&compute->model->config, &compute->limits);
     reader->spans_at = s.rows;
     reader->factors_at = s.rows + s.spans;
     reader->totals_at = s.weights;
@@ -74,35 +75,32 @@ rr_status rr_reader_create(rr_engine *engine, rr_diag *diag) {
     reader->drawn_at = s.weights + s.totals + s.mass;
     reader->drawn_result_at = s.mass;
     reader->hidden_result_at = s.mass + s.drawn;
-    RR_TRY(rr_vk_buffer_create(engine->device, RR_VK_MEMORY_UPLOAD, plan.list_bytes,
+    RR_TRY(rr_vk_buffer_create(compute->device, RR_VK_MEMORY_UPLOAD, plan.list_bytes,
         "lists of readings", &reader->lists, diag));
     RR_TRY(rr_vk_buffer_create(
-        engine->device, RR_VK_MEMORY_DEVICE, plan.work_bytes, "readings", &reader->work, diag));
-    return rr_vk_buffer_create(engine->device, RR_VK_MEMORY_READBACK, plan.result_bytes,
+        compute->device, RR_VK_MEMORY_DEVICE, plan.work_bytes, "readings", &reader->work, diag));
+    return rr_vk_buffer_create(compute->device, RR_VK_MEMORY_READBACK, plan.result_bytes,
         "results of readings", &reader->results, diag);
 }
 
-void rr_reader_destroy(rr_engine *engine) {
-    if (engine->reader != NULL) {
-        rr_vk_buffer_destroy(engine->device, &engine->reader->lists);
-        rr_vk_buffer_destroy(engine->device, &engine->reader->work);
-        rr_vk_buffer_destroy(engine->device, &engine->reader->results);
-        free(engine->reader);
-        engine->reader = NULL;
+void rr_reader_destroy(rr_compute *compute) {
+    if (compute->reader != NULL) {
+        rr_vk_buffer_destroy(compute->device, &compute->reader->lists);
+        rr_vk_buffer_destroy(compute->device, &compute->reader->work);
+        rr_vk_buffer_destroy(compute->device, &compute->reader->results);
+        free(compute->reader);
+        compute->reader = NULL;
     }
 }
 
-static rr_kern_key mass_key(const rr_engine *engine) {
-    return (rr_kern_key){.head_size = engine->model->config.head_size};
+static rr_kern_key mass_key(const rr_model_config *config) {
+    return (rr_kern_key){.head_size = config->head_size};
 }
 
-rr_status rr_reader_prepare(rr_engine *engine, rr_diag *diag) {
-    if (!engine->limits.readings) {
-        return RR_OK;
-    }
-    const rr_kern_key mass = mass_key(engine), none = {0};
-    RR_TRY(rr_kern_prepare(engine->kern, RR_OP_attention_mass, &mass, NULL, diag));
-    return rr_kern_prepare(engine->kern, RR_OP_token_mass, &none, NULL, diag);
+rr_status rr_reader_list_kernels(
+    const rr_model_config *config, const rr_kern_use *use, rr_diag *diag) {
+    RR_TRY(rr_kern_use_one(use, RR_OP_attention_mass, mass_key(config), diag));
+    return rr_kern_use_one(use, RR_OP_token_mass, (rr_kern_key){0}, diag);
 }
 
 /* Which of ascending positions [n] lie in [begin, end): *first, and how many. */
@@ -121,10 +119,10 @@ static uint32_t find(
 }
 
 rr_read_pass rr_reader_begin(
-    rr_engine *engine, const rr_reading *reading, size_t begin, size_t end) {
-    const uint32_t n_heads = engine->model->config.n_heads,
+    rr_compute *compute, const rr_reading *reading, size_t begin, size_t end) {
+    const uint32_t n_heads = compute->model->config.n_heads,
                    n_layers = reading->end_layer - reading->first_layer;
-    rr_reader *reader = engine->reader;
+    rr_reader *reader = compute->reader;
     char *lists = reader->lists.mapped;
     rr_read_pass read = {
         .reading = reading, .n_layers = rr_reading_n_layers(reading), .begin = (uint32_t)begin};
@@ -149,16 +147,16 @@ rr_read_pass rr_reader_begin(
 }
 
 /* Bytes of the masses of `rows` rows of a layer. */
-static uint64_t mass_bytes(const rr_engine *engine, const rr_read_pass *read, uint64_t rows) {
-    return rows * engine->model->config.n_heads * read->reading->n_spans * 4;
+static uint64_t mass_bytes(const rr_compute *compute, const rr_read_pass *read, uint64_t rows) {
+    return rows * compute->model->config.n_heads * read->reading->n_spans * 4;
 }
 
 void rr_reader_record_attention(
-    rr_engine *engine, const rr_read_pass *read, uint32_t layer, uint64_t q, uint32_t q_stride) {
-    const rr_model_config *c = &engine->model->config;
-    const rr_reader *reader = engine->reader;
+    rr_compute *compute, const rr_read_pass *read, uint32_t layer, uint64_t q, uint32_t q_stride) {
+    const rr_model_config *c = &compute->model->config;
+    const rr_reader *reader = compute->reader;
     const rr_reading *reading = read->reading;
-    const uint32_t n_context = engine->limits.n_context;
+    const uint32_t n_context = compute->limits.n_context;
     if (layer < reading->first_layer || layer >= reading->end_layer) {
         return;
     }
@@ -167,13 +165,13 @@ void rr_reader_record_attention(
         const uint32_t n = read->n_rows - at < SLICE ? read->n_rows - at : SLICE;
         const uint64_t before = (uint64_t)index * read->n_rows + at; /* rows */
         rr_push_attention_mass mass = {.q = q,
-            .rows = engine->rows.address,
+            .rows = compute->rows.address,
             .list = reader->lists.address + (uint64_t)at * 4,
             .spans = reader->lists.address + reader->spans_at,
             .weights = reader->work.address,
             .totals = reader->work.address + reader->totals_at,
-            .mass = reader->work.address + reader->mass_at + mass_bytes(engine, read, before),
-            .kv_offset = rr_kv_offset(engine, layer),
+            .mass = reader->work.address + reader->mass_at + mass_bytes(compute, read, before),
+            .kv_offset = rr_kv_offset(compute, layer),
             .n_listed = n,
             .n_heads = c->n_heads,
             .n_kv_heads = c->n_kv_heads,
@@ -182,8 +180,8 @@ void rr_reader_record_attention(
             .n_spans = reading->n_spans,
             .n_keys = reading->rows[read->first_row + at + n - 1] + 1,
             .scale = 1.0f / sqrtf((float)c->head_size)};
-        rr_graph_record(engine, RR_OP_attention_mass, mass_key(engine), &mass);
-        rr_graph_barrier(engine);
+        rr_record_op(compute, RR_OP_attention_mass, mass_key(c), &mass);
+        rr_record_barrier(compute);
         if (reading->factors == NULL) {
             continue;
         }
@@ -197,37 +195,38 @@ void rr_reader_record_attention(
             .w_stride = n_context,
             .y_stride = n_context,
             .adds = index > 0};
-        rr_graph_record(engine, RR_OP_token_mass, (rr_kern_key){0}, &drawn);
-        rr_graph_barrier(engine);
+        rr_record_op(compute, RR_OP_token_mass, (rr_kern_key){0}, &drawn);
+        rr_record_barrier(compute);
     }
 }
 
 /* Where a state layer's hidden states begin in the results. */
-static uint64_t hidden_at(const rr_engine *engine, const rr_read_pass *read, uint32_t state_layer) {
-    return engine->reader->hidden_result_at +
-        (uint64_t)state_layer * read->n_states * engine->model->config.d_model * 4;
+static uint64_t hidden_at(
+    const rr_compute *compute, const rr_read_pass *read, uint32_t state_layer) {
+    return compute->reader->hidden_result_at +
+        (uint64_t)state_layer * read->n_states * compute->model->config.d_model * 4;
 }
 
-void rr_reader_record_layer(rr_engine *engine, const rr_read_pass *read, uint32_t layer) {
-    const rr_reader *reader = engine->reader;
+void rr_reader_record_layer(rr_compute *compute, const rr_read_pass *read, uint32_t layer) {
+    const rr_reader *reader = compute->reader;
     const rr_reading *reading = read->reading;
-    const uint64_t row_bytes = (uint64_t)engine->model->config.d_model * 4;
+    const uint64_t row_bytes = (uint64_t)compute->model->config.d_model * 4;
     for (uint32_t k = 0; k < reading->n_state_layers; k++) {
         for (uint32_t i = 0; reading->state_layers[k] == layer + 1 && i < read->n_states; i++) {
             const uint64_t row = reading->states[read->first_state + i] - read->begin;
-            rr_vk_copy(engine->commands, &engine->activations, engine->at.x + row * row_bytes,
-                &reader->results, hidden_at(engine, read, k) + i * row_bytes, row_bytes);
+            rr_vk_copy(compute->commands, &compute->activations, compute->at.x + row * row_bytes,
+                &reader->results, hidden_at(compute, read, k) + i * row_bytes, row_bytes);
         }
     }
     if (layer + 1 < read->n_layers || read->n_rows == 0) {
         return;
     }
     const uint32_t n_layers = reading->end_layer - reading->first_layer;
-    const uint64_t drawn_bytes = (uint64_t)read->n_rows * engine->limits.n_context * 4;
-    rr_vk_copy(engine->commands, &reader->work, reader->mass_at, &reader->results, 0,
-        mass_bytes(engine, read, (uint64_t)n_layers * read->n_rows));
+    const uint64_t drawn_bytes = (uint64_t)read->n_rows * compute->limits.n_context * 4;
+    rr_vk_copy(compute->commands, &reader->work, reader->mass_at, &reader->results, 0,
+        mass_bytes(compute, read, (uint64_t)n_layers * read->n_rows));
     if (reading->factors != NULL) {
-        rr_vk_copy(engine->commands, &reader->work, reader->drawn_at, &reader->results,
+        rr_vk_copy(compute->commands, &reader->work, reader->drawn_at, &reader->results,
             reader->drawn_result_at, drawn_bytes);
     }
 }
@@ -245,32 +244,32 @@ rr_range rr_reader_last_rows(const rr_read_pass *read) {
 
 /* Adds what the pass's rows drew, one row after another, so that the sum is the same whatever the
  * chunks. */
-static void take_drawn(const rr_engine *engine, const rr_read_pass *read) {
+static void take_drawn(const rr_compute *compute, const rr_read_pass *read) {
     const rr_reading *reading = read->reading;
-    const char *results = engine->reader->results.mapped;
-    const float *drawn = (const float *)(const void *)(results + engine->reader->drawn_result_at);
+    const char *results = compute->reader->results.mapped;
+    const float *drawn = (const float *)(const void *)(results + compute->reader->drawn_result_at);
     for (uint32_t r = 0; r < read->n_rows && reading->factors != NULL; r++) {
         const uint32_t n_keys = reading->rows[read->first_row + r] + 1;
         for (uint32_t j = 0; j < n_keys; j++) {
-            reading->drawn[j] += drawn[(size_t)r * engine->limits.n_context + j];
+            reading->drawn[j] += drawn[(size_t)r * compute->limits.n_context + j];
         }
     }
 }
 
-void rr_reader_take(rr_engine *engine, const rr_read_pass *read) {
+void rr_reader_take(rr_compute *compute, const rr_read_pass *read) {
     const rr_reading *reading = read->reading;
-    const char *results = engine->reader->results.mapped;
-    const size_t row = (size_t)engine->model->config.n_heads * reading->n_spans,
-                 d_model = engine->model->config.d_model;
+    const char *results = compute->reader->results.mapped;
+    const size_t row = (size_t)compute->model->config.n_heads * reading->n_spans,
+                 d_model = compute->model->config.d_model;
     const uint32_t n_layers = reading->end_layer - reading->first_layer;
     for (uint32_t l = 0; l < n_layers && read->n_rows > 0; l++) {
         memcpy(reading->mass + ((size_t)l * reading->n_rows + read->first_row) * row,
             (const float *)(const void *)results + (size_t)l * read->n_rows * row,
             read->n_rows * row * sizeof(float));
     }
-    take_drawn(engine, read);
+    take_drawn(compute, read);
     for (uint32_t k = 0; k < reading->n_state_layers && read->n_states > 0; k++) {
         memcpy(reading->hidden + ((size_t)k * reading->n_states + read->first_state) * d_model,
-            results + hidden_at(engine, read, k), read->n_states * d_model * sizeof(float));
+            results + hidden_at(compute, read, k), read->n_states * d_model * sizeof(float));
     }
 }
