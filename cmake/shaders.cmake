@@ -105,7 +105,7 @@ endforeach()
 
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/shaders/variants_gen.c CONTENT
 "/* Made from shaders/variants.def; do not edit. */
-#include \"runtime/engine/variants.h\"
+#include \"runtime/compute/variants.h\"
 
 @variant_arrays@
 const rr_variant rr_variant_table[] = {

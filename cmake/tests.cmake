@@ -1,8 +1,8 @@
 # Tests mirror the tree: tests/<layer>/test_<thing>.c is a program of its own, linked with the layers that exist.
-# Exit 77 = skipped (said so on standard output). Labels: unit (no GPU driver), gpu (any Vulkan driver; all of vk
-# and engine, and test_<thing>_gpu.c of any layer), model (the real model; test_<thing>_real.c of any layer).
+# Exit 77 = skipped (said so on standard output). Labels: unit (no GPU driver), gpu (any Vulkan driver; all of vk,
+# compute and engine, and test_<thing>_gpu.c of any layer), model (the real model; test_<thing>_real.c of any layer).
 set(test_layers)
-foreach(layer checkgpu support serve learn report keep rerank eval data engine vk ref model quant base)
+foreach(layer checkgpu support serve learn report keep rerank eval data engine compute vk ref model quant base)
     if(TARGET rr_${layer})
         list(APPEND test_layers rr_${layer})
     endif()
@@ -92,19 +92,19 @@ foreach(layer base quant model ref rerank rerank/data rerank/eval rerank/keep re
         rr_test(${source} unit)
     endforeach()
 endforeach()
-foreach(layer vk engine)
+foreach(layer vk compute engine)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${layer}/test_*.c)
     foreach(source IN LISTS sources)
         # what looks at recorded devices or made-up times needs no driver
-        if(source MATCHES "(vk/test_(pick|caps)|engine/test_(fast_path|plan))\\.c$")
+        if(source MATCHES "(vk/test_(pick|caps)|compute/test_(fast_path|pick)|engine/test_plan)\\.c$")
             rr_test(${source} unit)
         else()
             rr_test(${source} gpu)
         endif()
     endforeach()
 endforeach()
-if(TEST engine_checkgpu)
-    set_tests_properties(engine_checkgpu PROPERTIES TIMEOUT 3600) # compiles some hundred kernels, on a software device on one core
+if(TEST compute_checkgpu)
+    set_tests_properties(compute_checkgpu PROPERTIES TIMEOUT 3600) # compiles some hundred kernels, on a software device on one core
 endif()
 
 # A little model for scripts that run the program.

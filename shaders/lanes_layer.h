@@ -1,7 +1,7 @@
 /* A whole layer for one generated token in one dispatch: the five lanes_ ops, each over its items
  * by workgroups that all run at the same time and wait for each other in between. A software device
  * runs as many workgroups at once as it has threads, which a trial shows
- * (runtime/engine/fused_layer.c); a dispatch costs it some 0.1 ms, a meeting far less. Waiting is
+ * (runtime/compute/fused_layer.c); a dispatch costs it some 0.1 ms, a meeting far less. Waiting is
  * bounded: who waits too long says so in `meeting` and goes on, and the host does the pass again
  * without. */
 #ifndef RR_SHADERS_LANES_LAYER_H

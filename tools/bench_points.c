@@ -10,7 +10,7 @@
 #include "runtime/engine/read.h"
 #include "tools/bench.h"
 
-/* The first passes of one token find out which way is faster (runtime/engine/fast_path.h). */
+/* The first passes of one token find out which way is faster (runtime/compute/fast_path.h). */
 enum { WARM_TOKENS = 4, WARM_PASSES = WARM_TOKENS - 1 };
 
 /* One engine at work. */

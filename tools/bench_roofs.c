@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "runtime/base/thread.h"
-#include "runtime/engine/roof.h"
+#include "runtime/compute/roof.h"
 #include "tools/bench.h"
 
 enum { REPEATS = 5, MAX_COPY_BYTES = 256 << 20, SOFTWARE_COPY_BYTES = 64 << 20 };

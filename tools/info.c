@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/engine/kern.h"
-#include "runtime/engine/selftest.h"
+#include "runtime/compute/kern.h"
+#include "runtime/compute/selftest.h"
 #include "tools/cli.h"
 
 static void print_caps(const char *label, uint32_t caps) {

@@ -3,7 +3,7 @@
 #ifndef RR_TOOLS_ISA_H
 #define RR_TOOLS_ISA_H
 
-#include "runtime/engine/kern.h"
+#include "runtime/compute/kern.h"
 
 /* One specialization. */
 typedef struct rr_isa_use {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/engine/kernel_list.h"
+#include "runtime/compute/kernel_list.h"
 #include "tools/isa.h"
 #include "tools/synthetic.h"
 

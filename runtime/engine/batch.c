@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "runtime/engine/reader.h"
+#include "runtime/compute/reader.h"
 
 /* Behind the rows that the pass has. */
 static void put_row(

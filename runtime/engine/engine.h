@@ -8,8 +8,8 @@
 #ifndef RR_ENGINE_ENGINE_H
 #define RR_ENGINE_ENGINE_H
 
-#include "runtime/engine/graph_choice.h"
-#include "runtime/engine/profile.h"
+#include "runtime/compute/graph_choice.h"
+#include "runtime/compute/profile.h"
 #include "runtime/model/tokenizer.h"
 
 typedef struct rr_engine rr_engine;

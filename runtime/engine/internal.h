@@ -3,11 +3,11 @@
 #define RR_ENGINE_INTERNAL_H
 
 #include "runtime/base/thread.h"
+#include "runtime/compute/state.h"
 #include "runtime/engine/admission.h"
 #include "runtime/engine/draft_depth.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/pages.h"
-#include "runtime/engine/state.h"
 
 /* The sizes among the parameters with every default filled in. */
 typedef struct rr_engine_limits {

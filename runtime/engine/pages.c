@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "runtime/engine/record.h"
+#include "runtime/compute/record.h"
 
 static const uint32_t NO_PAGE = UINT32_MAX;
 

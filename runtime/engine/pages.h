@@ -13,7 +13,7 @@
 #define RR_ENGINE_PAGES_H
 
 #include "runtime/base/thread.h"
-#include "runtime/engine/state.h"
+#include "runtime/compute/state.h"
 
 /* What lists may hold. */
 typedef struct rr_pages_size {

@@ -5,8 +5,8 @@
 #ifndef RR_ENGINE_READ_H
 #define RR_ENGINE_READ_H
 
+#include "runtime/compute/reading.h"
 #include "runtime/engine/engine.h"
-#include "runtime/engine/reading.h"
 
 /* Computes the prompt `tokens` [n] up to the last token that is looked at, and no layer that is not
  * needed; the head is not run. The engine must have been opened with `readings`. Tokens before the

@@ -3,8 +3,8 @@
 #ifndef RR_ENGINE_REQUEST_H
 #define RR_ENGINE_REQUEST_H
 
+#include "runtime/compute/reading.h"
 #include "runtime/engine/internal.h"
-#include "runtime/engine/reading.h"
 
 typedef struct rr_request rr_request;
 

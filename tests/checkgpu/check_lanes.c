@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/engine/op_cost.h"
+#include "runtime/compute/op_cost.h"
 #include "shaders/lanes.h"
 
 /* the cache holds more than what the op may touch */

@@ -3,7 +3,7 @@
 #ifndef RR_TESTS_CHECKGPU_INTERNAL_H
 #define RR_TESTS_CHECKGPU_INTERNAL_H
 
-#include "runtime/engine/kern.h"
+#include "runtime/compute/kern.h"
 #include "runtime/ref/lanes.h"
 #include "runtime/ref/ref.h"
 #include "shaders/kv.h"

@@ -2,7 +2,7 @@
  * own end. */
 #include <unistd.h>
 
-#include "runtime/engine/graph.h"
+#include "runtime/compute/graph.h"
 #include "runtime/engine/scheduler.h"
 #include "runtime/engine/session_call.h"
 #include "tests/engine/small.h"

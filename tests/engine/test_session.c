@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "runtime/base/thread.h"
-#include "runtime/engine/fused_layer.h"
+#include "runtime/compute/fused_layer.h"
 #include "tests/engine/small.h"
 
 static char model_path[256];

@@ -1,0 +1,58 @@
+/* What a graph is: the ops of a forward pass as one tier of devices runs them. pass_run.c cuts
+ * passes into submits and asks the graph for the ops; graph_plain.c and its siblings record
+ * them. */
+#ifndef RR_COMPUTE_GRAPH_H
+#define RR_COMPUTE_GRAPH_H
+
+#include "runtime/compute/record.h"
+
+struct rr_graph {
+    /* Names every kernel that passes over a model with these weights use; one may come several
+     * times. Needs layouts alone, no buffers. Ends with the first error of `use`. */
+    rr_status (*list_kernels)(const rr_model_config *config, const rr_weights *weights,
+        const rr_kern_use *use, rr_diag *diag);
+    /* What needs the device once, before the first pass. May be NULL. */
+    rr_status (*start)(rr_compute *compute, rr_diag *diag);
+    /* Before anything of a pass is recorded, and after its results are there. May be NULL. */
+    void (*begin_pass)(rr_compute *compute, const rr_pass *pass);
+    void (*end_pass)(rr_compute *compute);
+    /* Each records ops that begin where the one before ended, a barrier last. Recording cannot fail
+     * after the kernels were prepared. */
+    void (*record_embed)(rr_compute *compute, const rr_pass *pass);
+    void (*record_layer)(rr_compute *compute, const rr_pass *pass, uint32_t index);
+    /* Logits [end − begin][rr_head_cols] and arg max of head rows [begin, end). A row's bits do not
+     * depend on head_cols. */
+    void (*record_head)(rr_compute *compute, const rr_pass *pass, uint32_t begin, uint32_t end);
+    /* After a pass: true when its results are void and it must be run once more, which then will
+     * not fail in this way. May be NULL. */
+    bool (*must_repeat)(rr_compute *compute);
+};
+
+extern const rr_graph rr_graph_plain;
+extern const rr_graph rr_graph_q8;
+extern const rr_graph rr_graph_lanes;
+
+const rr_graph *rr_graph_of(rr_graph_kind kind);
+
+/* Every kernel of a graph, with those of readings where `readings`: rr_graph.list_kernels. */
+rr_status rr_graph_list_kernels(rr_graph_kind kind, const rr_model_config *config,
+    const rr_weights *weights, bool readings, const rr_kern_use *use, rr_diag *diag);
+
+/* Layers that a pass runs. */
+uint32_t rr_pass_n_layers(const rr_compute *compute, const rr_pass *pass);
+
+/* The rows that a layer takes further than K and V: of the pass's last layer only those with a
+ * head, or whose hidden states are read, maybe none. */
+rr_range rr_rows_beyond_kv(const rr_compute *compute, const rr_pass *pass, uint32_t layer);
+
+/* What a layer does between K and V and attention where the pass is read (reader.h). `q` is the
+ * address of row 0's. */
+void rr_graph_record_reading(
+    rr_compute *compute, const rr_pass *pass, uint32_t layer, uint64_t q, uint32_t q_stride);
+
+/* Logits a head row of this pass. */
+static inline uint32_t rr_head_cols(const rr_compute *compute, const rr_pass *pass) {
+    return pass->head_cols != 0 ? pass->head_cols : compute->model->config.n_vocab;
+}
+
+#endif
