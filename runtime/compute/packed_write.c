@@ -17,7 +17,8 @@ struct rr_packed_writer {
     size_t n_added;
 };
 
-/* A file that begins with other bytes than ours is somebody's. */
+/* Whether the file is one of ours: it begins with our magic number. Any other file belongs to
+ * someone else and is never replaced. */
 static rr_status check_name(const char *path, rr_diag *diag) {
     rr_mapping map = {0};
     rr_diag absent = {0};

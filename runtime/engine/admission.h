@@ -1,8 +1,8 @@
-/* Who may fill how much of the KV cache, where it is smaller than all sessions together could fill:
- * sessions hold room for the timelines that they are about to have (rr_session_hold), first come
- * first served, never more than there are pages. Owns: what is promised, who waits for a promise.
- * Not the pages (pages.h), nor whose go when they are needed (session_hold.h). Guarded by the
- * caller's lock. Shared by the files of this folder only. */
+/* Admission control of a KV cache that is smaller than all sessions together could fill: sessions
+ * reserve pages before they are used (rr_session_hold), first come first served, never more than
+ * there are. Owns: the reservations and their queue. Does not own the pages (pages.h), nor which
+ * pages are evicted (session_hold.h). Guarded by the caller's lock. Shared by the files of this
+ * folder only. */
 #ifndef RR_ENGINE_ADMISSION_H
 #define RR_ENGINE_ADMISSION_H
 
@@ -26,11 +26,11 @@ typedef struct rr_admission {
     uint64_t n_left;     /* holds that ended */
 } rr_admission;
 
-/* The last in the queue; given at once where nobody waits before it and there is room. */
+/* Joins the queue at its end. Granted at once where the queue is empty and there are pages. */
 void rr_admission_join(rr_admission *admission, rr_hold *hold);
-/* A hold that was not given waits no longer. */
+/* Takes a hold that was not granted out of the queue. */
 void rr_admission_cancel(rr_admission *admission, rr_hold *hold);
-/* Ends a hold of so many pages that was given. */
+/* Ends a granted hold of so many pages. */
 void rr_admission_leave(rr_admission *admission, uint32_t n_pages);
 
 #endif

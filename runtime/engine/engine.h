@@ -3,7 +3,7 @@
  * business (compute.h). Knows nothing of ranking.
  * Several sessions may be used from several threads, whose calls share passes: what one session
  * computes has the same bits alone and in company, and a call that fails, is cancelled or meets its
- * deadline changes nothing for the others (a lost device fails all). One session is used by one
+ * deadline changes nothing for the others (a lost device fails all calls). One session is used by one
  * thread at a time, except rr_session_cancel. */
 #ifndef RR_ENGINE_ENGINE_H
 #define RR_ENGINE_ENGINE_H
@@ -21,8 +21,8 @@ typedef struct rr_engine_params {
     rr_compute_params compute; /* model, device, passes; n_context: tokens a session can hold */
     uint32_t n_sessions;       /* at once; 0 = 1 */
     /* Tokens whose KV is kept, of all sessions together, at least n_context; 0 = as many as they
-     * can have, RR_KV_FIT = as many of these as memory allows. Where it is fewer, sessions take
-     * turns: rr_session_hold. */
+     * can have, RR_KV_FIT = as many of these as memory allows. Where it is fewer, sessions must
+     * reserve pages: rr_session_hold. */
     uint32_t kv_tokens;
 } rr_engine_params;
 
@@ -35,7 +35,7 @@ typedef struct rr_memory_plan {
     uint64_t kv_tokens; /* that the KV cache holds, of all sessions together */
     uint32_t n_sessions;
     bool fits;
-    bool is_short; /* sessions may have to wait for room: rr_session_hold */
+    bool is_short; /* sessions may have to wait for pages: rr_session_hold */
 } rr_memory_plan;
 
 /* Pure. Errors: RR_E_MEMORY when it does not fit (the message gives the figures and what to change;
@@ -60,27 +60,29 @@ uint64_t rr_engine_n_validation_messages(const rr_engine *engine);
 rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag);
 void rr_session_destroy(rr_session **session);
 
-/* Where the engine keeps fewer tokens than its sessions could have (kv_tokens), a session is given
- * room before it is used: ends an earlier hold of the session, then waits, in the order of calls,
- * until a timeline of `n` tokens has room. Until the release its calls take timelines up to n
- * tokens, and none waits for room or fails for it; without a hold they return RR_E_USAGE. A longer
- * timeline is cut to n. After the release it stays until others need the room, who take it from its
- * end: then a sync must come first, which computes what is gone (what was generated too, by the
- * prompt's kernels). Who waits with one session must not hold another: nobody might ever let go.
- * Where all sessions have room at any time nothing is waited for. Errors: RR_E_USAGE (n is 0 or
- * above n_context), RR_E_CANCELLED, RR_E_DEADLINE; then the session holds nothing. */
+/* Reserves KV pages for a timeline of `n` tokens. Needed where the engine keeps fewer tokens than
+ * its sessions could have (kv_tokens); without a reservation the session's calls then return
+ * RR_E_USAGE. Reservations are granted in the order of the calls; the call waits for its own. It
+ * ends an earlier reservation of the session first, and cuts a longer timeline to n.
+ * Until rr_session_release, calls take timelines of up to n tokens and neither wait for pages nor
+ * fail for want of them. After it the timeline stays until other sessions need its pages, which are
+ * evicted from its end. Then a sync must come first: it computes what is gone, generated tokens too,
+ * by the prompt's kernels.
+ * A thread that waits here must hold no reservation of another session, or it may deadlock. Where
+ * there are pages for all sessions nothing waits. Errors: RR_E_USAGE (n is 0 or above n_context),
+ * RR_E_CANCELLED, RR_E_DEADLINE; then the session has no reservation. */
 rr_status rr_session_hold(rr_session *session, size_t n, rr_diag *diag);
 void rr_session_release(rr_session *session);
 
 /* Makes the session's timeline equal `tokens`: keeps the longest common prefix, computes the rest
  * in chunks, or shares what another session of the engine has computed of the same prompt (the same
- * bits). Where several threads call, one prompt after another goes on, short ones first
- * (scheduler.h), and sessions that generate share its passes. After it the logits of the last token
- * can be sampled. Errors: RR_E_USAGE (n == 0, n > n_context, id out of range), RR_E_CANCELLED,
+ * bits). Prompts of several threads are computed one after another, short ones first (scheduler.h),
+ * and generating sessions share their passes. After it the logits of the last token can be
+ * sampled. Errors: RR_E_USAGE (n == 0, n > n_context, id out of range), RR_E_CANCELLED,
  * RR_E_DEADLINE, RR_E_DEVICE. After an error the session is still valid and holds a prefix of
  * `tokens`. */
 rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, rr_diag *diag);
-/* not while it holds no room (rr_session_hold) */
+/* where reservations are needed, only with one (rr_session_hold) */
 size_t rr_session_n_tokens(const rr_session *session);
 /* of the last sync: what the session itself had */
 size_t rr_session_n_reused(const rr_session *session);

@@ -1,14 +1,12 @@
 /* The KV cache: pages (shaders/kv.h) from one arena for all sessions. A session has a list of
  * pages, each for the next RR_KV_PAGE tokens of its timeline. Timelines that begin alike list the
  * same pages, which are then only read: a session that is about to write into one gets a page of
- * its own first, with what the old one held (copy on write). There is a page for every place in the
- * lists of all sessions that may be used at once: of all there are, or, in a smaller arena, of
- * those that hold room (admission.h), while the others lose theirs when they are needed. A page
- * stands in one list at least and a shared one in two, so whoever may list one more, or lists one
- * that others list too, finds a free one, or one that it takes from a session without room: the
- * arena cannot run out. Owns: the arena, the lists, the tables that the device reads. Nothing is
- * allocated after the start. Knows no sessions: a list has a number. Shared by the files of this
- * folder only. */
+ * its own first, with what the old one held (copy on write).
+ * The arena cannot run out. It has a page for every place in the lists of all sessions that may be
+ * used at once: of all sessions, or, in a smaller arena, of those with a reservation (admission.h);
+ * the pages of the others are evicted when they are needed. Owns: the arena, the lists, the tables
+ * that the device reads. Nothing is allocated after the start. Knows no sessions: a list has a
+ * number. Shared by the files of this folder only. */
 #ifndef RR_ENGINE_PAGES_H
 #define RR_ENGINE_PAGES_H
 

@@ -1,18 +1,18 @@
-/* Which rows the next pass takes. Calls of many threads hand their rows in as requests and wait;
- * one of the waiting threads at a time, the leader, collects what fits into a pass, runs it for all
- * and hands the lead on. No thread of its own, nothing is allocated for a pass.
- * - Decode rows of all who wait share a pass (up to RR_DECODE_ROWS). Sessions that were just given
- *   a token or a chunk, and will come back for the next, are waited for a moment, once, so that
- *   sessions in step stay so; one that is alone waits for nobody.
- * - A prompt goes chunk by chunk. Of several, the one goes on that would end first if, from when
- *   each came, all sessions of the engine took turns with it. So equal ones end one after another,
- *   answers begin early and ride along with the prompts that follow; short ones overtake a long
- *   one, but only those that come while it could not have ended in turns. Where decode rows wait
- *   too, they and a chunk share a pass.
- * - A prompt's tokens that another session of the engine holds already are shared instead of
- *   computed (share.h).
- * Which rows meet in a pass changes no bit of any of them. Shared by the files of this folder
- * only. */
+/* The scheduler: which rows the next pass computes. Calls of many threads queue their rows as
+ * requests and wait. One of the waiting threads at a time, the leader, collects what fits into a
+ * pass, runs it for all, and hands the lead on. The scheduler has no thread of its own and allocates
+ * nothing for a pass.
+ * - Decode: the rows of all waiting requests share a pass, up to RR_DECODE_ROWS. The leader waits
+ *   once, for a moment, for sessions that were just given a token or a chunk and will ask for the
+ *   next. So sessions that run in step stay in step. A single session waits for nothing.
+ * - Prefill: a prompt is computed chunk by chunk. Of several prompts, the one with the earliest
+ *   virtual finish time goes first: the time at which it would end if all sessions of the engine
+ *   shared the device evenly from its arrival on (fair queueing). So equal prompts end one after
+ *   another and their answers start early, and a short prompt overtakes a long one, but cannot delay
+ *   it beyond its virtual finish time.
+ * - Where decode rows wait too, they share the pass with a chunk.
+ * - Prompt tokens that another session of the engine holds are shared, not computed (share.h).
+ * Which rows share a pass changes no bit of any of them. Shared by the files of this folder only. */
 #ifndef RR_ENGINE_SCHEDULER_H
 #define RR_ENGINE_SCHEDULER_H
 
