@@ -68,7 +68,7 @@ static rr_status print_plan(
     const rr_model_config *c = &model->config;
     rr_out_printf("\nmodel          %s\n", model->name);
     rr_out_printf("file           %s, %.0f MiB of weights, %.2f billion parameters\n",
-        rr_gguf_path(model->gguf), mib(rr_model_weight_bytes(model)),
+        rr_source_path(model->source), mib(rr_model_weight_bytes(model)),
         (double)rr_model_n_parameters(model) / 1e9);
     rr_out_printf(
         "shape          %u layers, d %u, %u query heads / %u KV heads × %u, FFN %u, vocabulary %u%s\n",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/compute/kernel_list.h"
+#include "runtime/model/gguf_source.h"
 #include "tools/isa.h"
 #include "tools/synthetic.h"
 
@@ -79,12 +80,12 @@ static rr_status add_model(rr_vk_device *device, const rr_synthetic_shape *shape
     small.n_layers = 1; /* the others use the same */
     void *file = NULL;
     uint64_t bytes = 0;
-    rr_gguf *gguf = NULL;
+    rr_source *source = NULL;
     rr_model *model = NULL;
     rr_status status = RR_OK;
     RR_TRY(make_file(&small, type, &file, &bytes, diag));
-    RR_TRY_GOTO(rr_gguf_parse(file, bytes, "made-up model", &gguf, diag));
-    RR_TRY_GOTO(rr_model_from_gguf(&gguf, &model, diag));
+    RR_TRY_GOTO(rr_source_parse_gguf(file, bytes, "made-up model", &source, diag));
+    RR_TRY_GOTO(rr_model_from_source(&source, &model, diag));
     for (int others = 0; others < 2; others++) {
         collector c = {.uses = uses, .by_default = others == 0};
         const rr_kern_use use = {.fn = collect, .user = &c};

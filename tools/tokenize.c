@@ -89,18 +89,18 @@ static void print_tokens(const rr_tokenizer *tokenizer, const rr_tokens *tokens,
 static rr_status tokenize(const tokenize_request *request, rr_diag *diag) {
     rr_status status = RR_OK;
     rr_buf path = {0};
-    rr_gguf *gguf = NULL;
+    rr_source *source = NULL;
     rr_tokenizer *tokenizer = NULL;
     rr_tokens tokens = {0};
     RR_TRY_GOTO(rr_cli_model_path(request->model, &path, diag));
-    RR_TRY_GOTO(rr_gguf_open(path.data, &gguf, diag));
-    RR_TRY_GOTO(rr_tokenizer_create(gguf, &tokenizer, diag));
+    RR_TRY_GOTO(rr_source_open(path.data, &source, diag));
+    RR_TRY_GOTO(rr_tokenizer_create(source, &tokenizer, diag));
     RR_TRY_GOTO(encode(request, tokenizer, &tokens, diag));
     print_tokens(tokenizer, &tokens, request->format);
 fail:
     rr_tokens_destroy(&tokens);
     rr_tokenizer_destroy(&tokenizer);
-    rr_gguf_close(&gguf);
+    rr_source_close(&source);
     rr_buf_destroy(&path);
     return status;
 }

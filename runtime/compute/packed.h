@@ -11,22 +11,23 @@
 #ifndef RR_COMPUTE_PACKED_H
 #define RR_COMPUTE_PACKED_H
 
-#include "runtime/model/gguf.h"
+#include "runtime/model/source.h"
 
 /* Below this, packing takes no time worth the space. */
 enum { RR_PACKED_MIN_BYTES = 256 << 20 };
 
 /* What a file must hold to be of use. All borrowed. */
 typedef struct rr_packed_wish {
-    const rr_gguf *gguf;
+    const rr_source *source;
     const char *layout;         /* "plain", "q8", "lanes16": part of the name and of the key */
     uint64_t recipe;            /* a hash of what each item is made of: part of the key */
     const uint64_t *item_bytes; /* [n] */
     size_t n;
 } rr_packed_wish;
 
-/* The key of content: layout, recipe, RR_PACKED_VERSION, the model's metadata and tensor table, its
- * size and time of change, and of each tensor 4 KiB at its start, at each 16 MiB and at its end. */
+/* The key of content: layout, recipe, RR_PACKED_VERSION, of each of the model's files its size, its
+ * time of change and what stands before the weights, and of each tensor 4 KiB at its start, at each
+ * 16 MiB and at its end. */
 uint64_t rr_packed_key(const rr_packed_wish *wish);
 /* Appends the path of the file. */
 void rr_packed_path(const char *model_path, const char *layout, rr_buf *out);

@@ -8,27 +8,33 @@
 
 enum { SAMPLE_BYTES = 4096, SAMPLE_STEP = 16 << 20, DATA_ALIGN = 4096, ITEM_ALIGN = 256 };
 
-static uint64_t hash_tensor(uint64_t hash, const rr_gguf_tensor *tensor) {
+static uint64_t hash_tensor(uint64_t hash, const uint8_t *data, uint64_t bytes) {
     uint64_t at = 0;
-    while (tensor->bytes - at > SAMPLE_BYTES) {
-        hash = rr_hash(hash, tensor->data + at, SAMPLE_BYTES);
-        at += tensor->bytes - at > SAMPLE_STEP ? SAMPLE_STEP : tensor->bytes - at;
+    while (bytes - at > SAMPLE_BYTES) {
+        hash = rr_hash(hash, data + at, SAMPLE_BYTES);
+        at += bytes - at > SAMPLE_STEP ? SAMPLE_STEP : bytes - at;
     }
-    uint64_t last = tensor->bytes < SAMPLE_BYTES ? tensor->bytes : SAMPLE_BYTES;
-    return rr_hash(hash, tensor->data + tensor->bytes - last, last);
+    uint64_t last = bytes < SAMPLE_BYTES ? bytes : SAMPLE_BYTES;
+    return rr_hash(hash, data + bytes - last, last);
 }
 
 uint64_t rr_packed_key(const rr_packed_wish *wish) {
-    const uint64_t numbers[] = {RR_PACKED_VERSION, wish->recipe, rr_gguf_file_bytes(wish->gguf),
-        (uint64_t)rr_gguf_modified_ns(wish->gguf)};
-    uint64_t head_bytes;
-    const void *head = rr_gguf_head(wish->gguf, &head_bytes);
+    rr_source_file file = {0};
+    (void)rr_source_file_at(wish->source, 0, &file);
+    const uint64_t numbers[] = {
+        RR_PACKED_VERSION, wish->recipe, file.bytes, (uint64_t)file.modified_ns};
     uint64_t hash = rr_hash(0, numbers, sizeof numbers);
     hash = rr_hash(hash, wish->layout, strlen(wish->layout));
-    hash = rr_hash(hash, head, head_bytes);
-    for (size_t i = 0; i < rr_gguf_n_tensors(wish->gguf); i++) {
-        const rr_gguf_tensor *tensor = rr_gguf_tensor_at(wish->gguf, i);
-        hash = tensor->bytes > 0 ? hash_tensor(hash, tensor) : hash;
+    hash = rr_hash(hash, file.head, file.head_bytes);
+    for (size_t i = 1; rr_source_file_at(wish->source, i, &file); i++) {
+        const uint64_t more[] = {file.bytes, (uint64_t)file.modified_ns};
+        hash = rr_hash(hash, more, sizeof more);
+        hash = rr_hash(hash, file.head, file.head_bytes);
+    }
+    const uint8_t *data;
+    uint64_t bytes;
+    for (size_t i = 0; rr_source_tensor_at(wish->source, i, &data, &bytes); i++) {
+        hash = bytes > 0 ? hash_tensor(hash, data, bytes) : hash;
     }
     return hash;
 }

@@ -275,8 +275,7 @@ static void make_bytes(const item *it, void *to) {
     memset(to, 0, (size_t)it->bytes);
     float *values = to;
     for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
-        rr_blocks_unpack(
-            it->parts[part]->type, it->parts[part]->data, it->parts[part]->cols, values);
+        rr_weight_unpack(it->parts[part], 0, 1, values);
         values += it->parts[part]->cols;
     }
 }
@@ -329,7 +328,7 @@ static void open_cache(const rr_model *model, rr_graph_kind graph, const rr_devi
     if (graph == RR_GRAPH_LANES) { /* its units are as wide as the subgroup */
         snprintf(layout + used, sizeof layout - (size_t)used, "%u", info->subgroup_size);
     }
-    const rr_packed_wish wish = {.gguf = model->gguf,
+    const rr_packed_wish wish = {.source = model->source,
         .layout = layout,
         .recipe = recipe_of(p),
         .item_bytes = item_bytes,

@@ -56,7 +56,7 @@ rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_dia
     RR_TRY_GOTO(rr_compute_open(&params->compute, &engine->compute, diag));
     /* a model without a usable vocabulary still runs on token ids */
     (void)rr_tokenizer_create(
-        engine->compute->model->gguf, &engine->tokenizer, &engine->tokenizer_diag);
+        engine->compute->model->source, &engine->tokenizer, &engine->tokenizer_diag);
     RR_TRY_GOTO(make_plan(engine, params, diag));
     RR_TRY_GOTO(allocate(engine, diag));
     RR_TRY_GOTO(rr_compute_load(engine->compute, &params->compute, diag));

@@ -20,35 +20,22 @@ struct rr_tokenizer {
 
 /* Creation */
 
-static rr_status check_kind(
-    const rr_gguf *gguf, const char *key, const char *expected, rr_diag *diag) {
-    rr_text found;
-    RR_TRY(rr_gguf_string(gguf, key, &found, diag));
-    if (found.bytes != strlen(expected) || memcmp(found.data, expected, found.bytes) != 0) {
-        int shown = found.bytes < 64 ? (int)found.bytes : 64;
-        return rr_fail(diag, RR_E_UNSUPPORTED,
-            "%s: %s: found \"%.*s\", supported is \"%s\" (Qwen2 and Qwen2.5)", rr_gguf_path(gguf),
-            key, shown, found.data, expected);
-    }
-    return RR_OK;
-}
-
-static rr_status find_byte_tokens(const rr_gguf *gguf, rr_tokenizer *tokenizer, rr_diag *diag) {
+static rr_status find_byte_tokens(
+    const rr_token_list *list, rr_tokenizer *tokenizer, rr_diag *diag) {
     for (int byte = 0; byte < 256; byte++) {
         char one = (char)byte;
         int32_t id = rr_vocabulary_find(&tokenizer->vocabulary, &one, 1);
         if (id < 0) {
             return rr_fail(diag, RR_E_INPUT,
-                "%s: tokenizer.ggml.tokens: no token for byte 0x%02X, so not every text "
-                "could be encoded",
-                rr_gguf_path(gguf), (unsigned)byte);
+                "%s: %s: no token for byte 0x%02X, so not every text could be encoded", list->label,
+                list->tokens_label, (unsigned)byte);
         }
         tokenizer->bpe.byte_ids[byte] = id;
     }
     return RR_OK;
 }
 
-/* One line "left right" of tokenizer.ggml.merges. */
+/* One line "left right". */
 static bool read_merge(
     const rr_vocabulary *vocabulary, rr_text line, rr_buf *scratch, rr_bpe_merge *out) {
     const char *space = line.bytes > 1 ? memchr(line.data + 1, ' ', line.bytes - 1) : NULL;
@@ -72,30 +59,19 @@ static bool read_merge(
     return out->left >= 0 && out->right >= 0 && out->merged >= 0;
 }
 
-static rr_status read_merges(const rr_gguf *gguf, rr_tokenizer *tokenizer, rr_diag *diag) {
-    const char *key = "tokenizer.ggml.merges";
-    const rr_gguf_value *merges = rr_gguf_find(gguf, key);
-    if (merges == NULL || merges->type != RR_GGUF_ARRAY || merges->item_type != RR_GGUF_STRING ||
-        merges->n_items > INT32_MAX / 4) {
-        return rr_fail(diag, RR_E_INPUT, "%s: %s: %s, expected an array of strings",
-            rr_gguf_path(gguf), key, merges == NULL ? "missing" : "of another type or too long");
-    }
-    RR_TRY(rr_bpe_init(&tokenizer->bpe, (size_t)merges->n_items, diag));
+static rr_status read_merges(const rr_token_list *list, rr_tokenizer *tokenizer, rr_diag *diag) {
+    RR_TRY(rr_bpe_init(&tokenizer->bpe, list->n_merges, diag));
     rr_status status = RR_OK;
     rr_buf scratch = {0};
-    rr_text line;
-    uint64_t cursor = 0;
-    for (uint32_t rank = 0; status == RR_OK && rr_gguf_next_string(merges, &cursor, &line);
-         rank++) {
+    for (uint32_t rank = 0; status == RR_OK && rank < list->n_merges; rank++) {
         rr_bpe_merge merge = {.rank = rank};
-        if (read_merge(&tokenizer->vocabulary, line, &scratch, &merge)) {
+        if (read_merge(&tokenizer->vocabulary, list->merges[rank], &scratch, &merge)) {
             rr_bpe_add(&tokenizer->bpe, merge);
         } else {
-            int shown = line.bytes < 64 ? (int)line.bytes : 64;
             status = rr_fail(diag, RR_E_INPUT,
-                "%s: %s: merge %u: found \"%.*s\", expected two tokens whose joined text "
+                "%s: %s: merge %u: found \"%s\", expected two tokens whose joined text "
                 "is a token too",
-                rr_gguf_path(gguf), key, rank, shown, line.data);
+                list->label, list->merges_label, rank, rr_text_show(list->merges[rank]).text);
         }
     }
     rr_buf_destroy(&scratch);
@@ -153,25 +129,26 @@ static rr_status list_specials(rr_tokenizer *tokenizer, rr_diag *diag) {
     return status;
 }
 
-rr_status rr_tokenizer_create(const rr_gguf *gguf, rr_tokenizer **out, rr_diag *diag) {
-    RR_TRY(check_kind(gguf, "tokenizer.ggml.model", "gpt2", diag));
-    RR_TRY(check_kind(gguf, "tokenizer.ggml.pre", "qwen2", diag));
+rr_status rr_tokenizer_create(const rr_source *source, rr_tokenizer **out, rr_diag *diag) {
     rr_status status = RR_OK;
+    rr_token_list list = {0};
     rr_tokenizer *made = calloc(1, sizeof *made);
     if (made == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the tokenizer");
     }
-    RR_TRY_GOTO(rr_vocabulary_read(gguf, &made->vocabulary, diag));
-    RR_TRY_GOTO(find_byte_tokens(gguf, made, diag));
-    RR_TRY_GOTO(read_merges(gguf, made, diag));
+    RR_TRY_GOTO(rr_source_tokens(source, &list, diag));
+    RR_TRY_GOTO(rr_vocabulary_read(&list, &made->vocabulary, diag));
+    RR_TRY_GOTO(find_byte_tokens(&list, made, diag));
+    RR_TRY_GOTO(read_merges(&list, made, diag));
     RR_TRY_GOTO(list_specials(made, diag));
     RR_TRY_GOTO(rr_pretokenizer_create(&made->pretokenizer, diag));
     made->im_start = rr_tokenizer_special_id(made, "<|im_start|>");
     made->im_end = rr_tokenizer_special_id(made, "<|im_end|>");
     made->end_of_text = rr_tokenizer_special_id(made, "<|endoftext|>");
     *out = made;
-    return RR_OK;
+    made = NULL;
 fail:
+    rr_token_list_destroy(&list);
     rr_tokenizer_destroy(&made);
     return status;
 }

@@ -5,14 +5,14 @@
 #define RR_MODEL_TOKENIZER_H
 
 #include "runtime/base/memory.h"
-#include "runtime/model/gguf.h"
+#include "runtime/model/source.h"
 
 typedef struct rr_tokenizer rr_tokenizer;
 
-/* Builds from tokenizer.ggml.{model=gpt2, pre=qwen2, tokens, token_type, merges}; borrows nothing
- * after return. Errors: RR_E_INPUT (missing or inconsistent tables), RR_E_UNSUPPORTED (another
- * tokenizer), RR_E_MEMORY. */
-rr_status rr_tokenizer_create(const rr_gguf *gguf, rr_tokenizer **out, rr_diag *diag);
+/* Builds from the source's tokens and merges (rr_source_tokens); borrows nothing after return.
+ * Errors: RR_E_INPUT (missing or inconsistent tables), RR_E_UNSUPPORTED (another tokenizer),
+ * RR_E_MEMORY. */
+rr_status rr_tokenizer_create(const rr_source *source, rr_tokenizer **out, rr_diag *diag);
 void rr_tokenizer_destroy(rr_tokenizer **tokenizer);
 
 /* Appends the ids of `text` (any bytes; what is not UTF-8 becomes U+FFFD) as plain text: special

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/base/log.h"
 #include "runtime/model/utf8.h"
 
 enum { ALPHABET_END = 0x100 + 68 }; /* 68 bytes are not printable Latin-1 */
@@ -79,76 +78,16 @@ static rr_status allocate(rr_vocabulary *vocabulary, uint32_t n, rr_diag *diag) 
     return RR_OK;
 }
 
-/* Exporters leave out the type of chat tokens (unslothai/unsloth#5070). As content they would end
- * no answer, so they are control tokens whatever the file says, as in llama.cpp. */
-static bool is_chat_token(rr_text text) {
-    return rr_text_is(text, "<|im_start|>") || rr_text_is(text, "<|im_end|>") ||
-        rr_text_is(text, "<|endoftext|>");
-}
-
-static rr_status read_kinds(
-    const rr_gguf *gguf, const rr_gguf_value *tokens, rr_vocabulary *vocabulary, rr_diag *diag) {
-    static const char *const names[] = {
-        "", "normal", "unknown", "control", "user defined", "unused", "byte"};
-    static const uint32_t control = 3;
-    const char *key = "tokenizer.ggml.token_type";
-    const rr_gguf_value *types = rr_gguf_find(gguf, key);
-    if (types == NULL || types->type != RR_GGUF_ARRAY ||
-        (types->item_type != RR_GGUF_I32 && types->item_type != RR_GGUF_U32)) {
-        return rr_fail(diag, RR_E_INPUT, "%s: %s: %s, expected an array of 32-bit integers",
-            rr_gguf_path(gguf), key, types == NULL ? "missing" : "of another type");
+rr_status rr_vocabulary_read(const rr_token_list *list, rr_vocabulary *vocabulary, rr_diag *diag) {
+    if (list->n == 0) {
+        return rr_fail(diag, RR_E_INPUT, "%s: %s: found no tokens, expected a vocabulary",
+            list->label, list->tokens_label);
     }
-    if (types->n_items != vocabulary->n) {
-        return rr_fail(diag, RR_E_INPUT,
-            "%s: %s: found %llu entries, expected one for each of the %u tokens",
-            rr_gguf_path(gguf), key, (unsigned long long)types->n_items, vocabulary->n);
-    }
-    static const uint8_t kinds[] = {[1] = RR_TOKEN_NORMAL,
-        [2] = RR_TOKEN_NORMAL,
-        [3] = RR_TOKEN_CONTROL,
-        [4] = RR_TOKEN_USER,
-        [5] = RR_TOKEN_UNUSED,
-        [6] = RR_TOKEN_NORMAL};
-    rr_text text;
-    uint64_t cursor = 0;
-    for (uint32_t id = 0; id < vocabulary->n && rr_gguf_next_string(tokens, &cursor, &text); id++) {
-        const uint8_t *at = types->data + 4 * (size_t)id;
-        uint32_t type =
-            (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-        if (type < 1 || type > 6) {
-            return rr_fail(diag, RR_E_INPUT, "%s: %s: token %u has type %u, expected 1 to 6",
-                rr_gguf_path(gguf), key, id, type);
-        }
-        if (type != control && is_chat_token(text)) {
-            rr_log(RR_LOG_WARN,
-                "%s: %s: %s is token %u but has type %u (%s), expected %u (control): the converter left its type out; "
-                "it is taken for a control token",
-                rr_gguf_path(gguf), key, rr_text_show(text).text, id, type, names[type], control);
-            type = control;
-        }
-        vocabulary->kinds[id] = kinds[type];
-    }
-    return RR_OK;
-}
-
-rr_status rr_vocabulary_read(const rr_gguf *gguf, rr_vocabulary *vocabulary, rr_diag *diag) {
-    const char *key = "tokenizer.ggml.tokens";
-    const rr_gguf_value *tokens = rr_gguf_find(gguf, key);
-    if (tokens == NULL || tokens->type != RR_GGUF_ARRAY || tokens->item_type != RR_GGUF_STRING) {
-        return rr_fail(diag, RR_E_INPUT, "%s: %s: %s, expected an array of strings",
-            rr_gguf_path(gguf), key, tokens == NULL ? "missing" : "of another type");
-    }
-    if (tokens->n_items == 0 || tokens->n_items > INT32_MAX / 4) {
-        return rr_fail(diag, RR_E_INPUT, "%s: %s: found %llu tokens, expected 1 to %d",
-            rr_gguf_path(gguf), key, (unsigned long long)tokens->n_items, INT32_MAX / 4);
-    }
-    RR_TRY(allocate(vocabulary, (uint32_t)tokens->n_items, diag));
-    RR_TRY(read_kinds(gguf, tokens, vocabulary, diag));
-
+    RR_TRY(allocate(vocabulary, list->n, diag));
+    memcpy(vocabulary->kinds, list->kinds, list->n);
     rr_buf bytes = {0};
-    rr_text text;
-    uint64_t cursor = 0;
-    for (uint32_t id = 0; id < vocabulary->n && rr_gguf_next_string(tokens, &cursor, &text); id++) {
+    for (uint32_t id = 0; id < vocabulary->n; id++) {
+        const rr_text text = list->texts[id];
         bool is_bytes = vocabulary->kinds[id] == RR_TOKEN_NORMAL && text.bytes > 0 &&
             rr_vocabulary_decode(text, &bytes);
         if (!is_bytes) {
@@ -157,7 +96,7 @@ rr_status rr_vocabulary_read(const rr_gguf *gguf, rr_vocabulary *vocabulary, rr_
         if (bytes.failed || bytes.bytes > UINT32_MAX) {
             rr_buf_destroy(&bytes);
             return rr_fail(diag, RR_E_MEMORY, "%s: %s: no room for the texts of %u tokens",
-                rr_gguf_path(gguf), key, vocabulary->n);
+                list->label, list->tokens_label, vocabulary->n);
         }
         vocabulary->offsets[id + 1] = (uint32_t)bytes.bytes;
         vocabulary->bytes = bytes.data; /* moves while it grows */

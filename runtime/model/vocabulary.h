@@ -1,18 +1,11 @@
 /* The token table of a byte-level BPE vocabulary.
- * Owns: the bytes and the kind of every token, and the alphabet in which the file writes bytes as
+ * Owns: the bytes and the kind of every token, and the alphabet in which files write bytes as
  * printable characters. */
 #ifndef RR_MODEL_VOCABULARY_H
 #define RR_MODEL_VOCABULARY_H
 
 #include "runtime/base/memory.h"
-#include "runtime/model/gguf.h"
-
-typedef enum rr_token_kind {
-    RR_TOKEN_NORMAL,  /* stands for bytes, made by merges */
-    RR_TOKEN_CONTROL, /* <|im_start|> … */
-    RR_TOKEN_USER,    /* added by a fine-tune: matched whole, but content */
-    RR_TOKEN_UNUSED   /* padding of the table */
-} rr_token_kind;
+#include "runtime/model/source.h"
 
 typedef struct rr_vocabulary {
     char *bytes;       /* of all tokens, one after the other */
@@ -23,10 +16,9 @@ typedef struct rr_vocabulary {
     size_t mask;
 } rr_vocabulary;
 
-/* Reads tokenizer.ggml.tokens and .token_type. <|im_start|>, <|im_end|> and <|endoftext|> become
- * control tokens, with a warning where the file gives them another type. Errors: RR_E_INPUT,
- * RR_E_MEMORY; `vocabulary` can then be destroyed. */
-rr_status rr_vocabulary_read(const rr_gguf *gguf, rr_vocabulary *vocabulary, rr_diag *diag);
+/* Reads texts and kinds. Errors: RR_E_INPUT (no tokens), RR_E_MEMORY; `vocabulary` can then be
+ * destroyed. */
+rr_status rr_vocabulary_read(const rr_token_list *list, rr_vocabulary *vocabulary, rr_diag *diag);
 void rr_vocabulary_destroy(rr_vocabulary *vocabulary); /* accepts a zeroed one */
 
 rr_text rr_vocabulary_text(const rr_vocabulary *vocabulary, uint32_t id); /* id < n */

@@ -289,7 +289,7 @@ rr_status rr_ref_forward(rr_ref_model *ref, const int32_t *tokens, size_t n,
 
 /* A vector of the file as floats, at `out`. */
 static void expand(const rr_weight *weight, float *out) {
-    rr_blocks_unpack(weight->type, weight->data, weight->cols, out);
+    rr_weight_unpack(weight, 0, 1, out);
 }
 
 static float *floats(rr_ref_model *ref, size_t rows, size_t cols) {

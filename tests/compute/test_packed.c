@@ -174,7 +174,7 @@ static void test_keys(void) {
     /* as it is; unsampled byte, new time; sampled byte, old time; as it was */
     for (int i = 0; i < 4; i++) {
         rr_diag diag = {0};
-        rr_gguf *gguf = NULL;
+        rr_source *source = NULL;
         off_t at = model.st_size - (i == 1 ? 6000 : 3);
         if (i == 1 || i == 2) {
             flip_byte(model_path, at);
@@ -182,12 +182,12 @@ static void test_keys(void) {
         if (i == 2) {
             CHECK(utimensat(AT_FDCWD, model_path, times, 0) == 0);
         }
-        CHECK_OK(rr_gguf_open(model_path, &gguf, &diag), diag);
-        keys[i] = rr_packed_key(&(rr_packed_wish){.gguf = gguf, .layout = "plain"});
-        CHECK(rr_packed_key(&(rr_packed_wish){.gguf = gguf, .layout = "lanes8"}) != keys[i]);
-        CHECK(rr_packed_key(&(rr_packed_wish){.gguf = gguf, .layout = "plain", .recipe = 1}) !=
+        CHECK_OK(rr_source_open(model_path, &source, &diag), diag);
+        keys[i] = rr_packed_key(&(rr_packed_wish){.source = source, .layout = "plain"});
+        CHECK(rr_packed_key(&(rr_packed_wish){.source = source, .layout = "lanes8"}) != keys[i]);
+        CHECK(rr_packed_key(&(rr_packed_wish){.source = source, .layout = "plain", .recipe = 1}) !=
             keys[i]);
-        rr_gguf_close(&gguf);
+        rr_source_close(&source);
         if (i == 1 || i == 2) {
             flip_byte(model_path, at);
             CHECK(utimensat(AT_FDCWD, model_path, times, 0) == 0);
@@ -272,11 +272,11 @@ static void check_full_disk(const rr_packed_wish *wish, uint8_t *const items[N_I
 
 static void test_hostile(void) {
     rr_diag diag = {0};
-    rr_gguf *gguf = NULL;
+    rr_source *source = NULL;
     rr_buf path = {0};
-    CHECK_OK(rr_gguf_open(model_path, &gguf, &diag), diag);
+    CHECK_OK(rr_source_open(model_path, &source, &diag), diag);
     rr_packed_wish wish = {
-        .gguf = gguf, .layout = "test", .recipe = 1, .item_bytes = item_bytes, .n = N_ITEMS};
+        .source = source, .layout = "test", .recipe = 1, .item_bytes = item_bytes, .n = N_ITEMS};
     rr_packed_path(model_path, "test", &path);
     uint8_t *items[N_ITEMS];
     rr_packed_writer *writer = rr_packed_begin(&wish);
@@ -334,7 +334,7 @@ static void test_hostile(void) {
         free(items[i]);
     }
     rr_buf_destroy(&path);
-    rr_gguf_close(&gguf);
+    rr_source_close(&source);
 }
 
 int main(void) {

@@ -1,5 +1,6 @@
 /* GGUF reader, model check and the first steps of loading: whatever the bytes, a status and a text,
  * or a file whose every part can be read. */
+#include "runtime/model/gguf_source.h"
 #include "runtime/model/model.h"
 
 #include <stdlib.h>
@@ -79,10 +80,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         return 0;
     }
     sink = sink + walk(gguf); /* keeps the reads alive */
+    rr_source *source = NULL;
     rr_model *model = NULL;
     diag.text[0] = '\0';
-    status = rr_model_from_gguf(&gguf, &model, &diag);
-    promise(gguf == NULL && (status == RR_OK) == (model != NULL));
+    promise(rr_source_from_gguf(&gguf, &source, &diag) == RR_OK && gguf == NULL);
+    status = rr_model_from_source(&source, &model, &diag);
+    promise(source == NULL && (status == RR_OK) == (model != NULL));
     promise(status == RR_OK || strlen(diag.text) > 10);
     if (model != NULL) {
         unpack(&model->embedding);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/model/gguf_source.h"
 #include "runtime/model/normalize.h"
 #include "runtime/model/tokenizer.h"
 #include "tests/support/synth.h"
@@ -20,11 +21,11 @@ static const rr_tokenizer *small_tokenizer(void) {
     static rr_tokenizer *made; /* kept for the life of the process */
     if (made == NULL) {
         rr_buf file = {0};
-        rr_gguf *gguf = NULL;
+        rr_source *source = NULL;
         must(rr_synth_build(&(rr_synth){.with_vocabulary = true}, &file, NULL) == RR_OK);
-        must(rr_gguf_parse(file.data, file.bytes, "synth", &gguf, NULL) == RR_OK);
-        must(rr_tokenizer_create(gguf, &made, NULL) == RR_OK);
-        rr_gguf_close(&gguf);
+        must(rr_source_parse_gguf(file.data, file.bytes, "synth", &source, NULL) == RR_OK);
+        must(rr_tokenizer_create(source, &made, NULL) == RR_OK);
+        rr_source_close(&source);
         rr_buf_destroy(&file);
     }
     return made;
@@ -58,18 +59,18 @@ static void check_text(const rr_tokenizer *tokenizer, const char *text, size_t b
 }
 
 static void check_vocabulary(const uint8_t *data, size_t size) {
-    rr_gguf *gguf = NULL;
+    rr_source *source = NULL;
     rr_tokenizer *tokenizer = NULL;
     rr_diag diag = {0};
-    if (rr_gguf_parse(data, size, "fuzz", &gguf, &diag) == RR_OK &&
-        rr_tokenizer_create(gguf, &tokenizer, &diag) == RR_OK) {
+    if (rr_source_parse_gguf(data, size, "fuzz", &source, &diag) == RR_OK &&
+        rr_tokenizer_create(source, &tokenizer, &diag) == RR_OK) {
         static const char text[] = "the \xC3\xA9\xCC\xA3 <|im_end|>\n  [12] > [3]";
         check_text(tokenizer, text, sizeof text - 1);
     } else {
         must(diag.text[0] != '\0');
     }
     rr_tokenizer_destroy(&tokenizer);
-    rr_gguf_close(&gguf);
+    rr_source_close(&source);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

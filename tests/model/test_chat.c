@@ -1,5 +1,6 @@
 /* ChatML: the rendered text and its ids, and content that tries to look like the template. */
 #include "runtime/model/chat.h"
+#include "runtime/model/gguf_source.h"
 
 #include "tests/check.h"
 #include "tests/support/synth.h"
@@ -59,11 +60,11 @@ static void check_injection(const rr_tokenizer *tokenizer) {
 
 int main(void) {
     rr_buf file = {0};
-    rr_gguf *gguf = NULL;
+    rr_source *source = NULL;
     rr_tokenizer *tokenizer = NULL;
     CHECK_OK(rr_synth_build(&(rr_synth){.with_vocabulary = true}, &file, &diag), diag);
-    CHECK_OK(rr_gguf_parse(file.data, file.bytes, "synth", &gguf, &diag), diag);
-    CHECK_OK(rr_tokenizer_create(gguf, &tokenizer, &diag), diag);
+    CHECK_OK(rr_source_parse_gguf(file.data, file.bytes, "synth", &source, &diag), diag);
+    CHECK_OK(rr_tokenizer_create(source, &tokenizer, &diag), diag);
     check_render();
     if (tokenizer != NULL) {
         check_same_ids(tokenizer);
@@ -73,7 +74,7 @@ int main(void) {
         CHECK_INT(none.n, 0);
     }
     rr_tokenizer_destroy(&tokenizer);
-    rr_gguf_close(&gguf);
+    rr_source_close(&source);
     rr_buf_destroy(&file);
     return CHECK_END();
 }

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "runtime/base/file_out.h"
+#include "runtime/model/gguf_source.h"
 #include "runtime/model/model.h"
 #include "tests/check.h"
 #include "tests/support/folder.h"
@@ -60,8 +61,9 @@ static void check_model(const rr_synth *p, const rr_model *model) {
         }
     }
     CHECK(rr_model_n_parameters(model) == n);
-    CHECK(rr_model_weight_bytes(model) > 0 &&
-        rr_model_weight_bytes(model) < rr_gguf_file_bytes(model->gguf));
+    rr_source_file file = {0};
+    CHECK(rr_source_file_at(model->source, 0, &file));
+    CHECK(rr_model_weight_bytes(model) > 0 && rr_model_weight_bytes(model) < file.bytes);
 }
 
 static void opens_models(void) {
@@ -123,12 +125,11 @@ static void reads_bf16_vectors(void) {
     if (models[0] != NULL && models[1] != NULL) {
         for (int i = 0; i < 2; i++) {
             const rr_weight *bias = &models[i]->layers[1].q_bias;
-            rr_blocks_unpack(bias->type, bias->data, 64, values[i]);
+            rr_weight_unpack(bias, 0, 1, values[i]);
         }
         CHECK(memcmp(values[0], values[1], sizeof values[0]) == 0);
         for (int i = 0; i < 2; i++) {
-            rr_blocks_unpack(
-                models[i]->output_norm.type, models[i]->output_norm.data, 64, values[i]);
+            rr_weight_unpack(&models[i]->output_norm, 0, 1, values[i]);
         }
         for (int i = 0; i < 64; i++) {
             CHECK(fabsf(values[0][i] - values[1][i]) <= 1.0f / 256);
@@ -185,15 +186,15 @@ static void edited_from(const rr_buf *base, const char *what, rr_gguf_edit edit,
     rr_diag diag = {0};
     rr_buf file = {0};
     CHECK_OK(rr_gguf_edited(base, &edit, &file, &diag), diag);
-    rr_gguf *gguf = NULL;
+    rr_source *source = NULL;
     rr_model *model = NULL;
-    rr_status found = rr_gguf_parse(file.data, file.bytes, "m.gguf", &gguf, &diag);
+    rr_status found = rr_source_parse_gguf(file.data, file.bytes, "m.gguf", &source, &diag);
     if (found == RR_OK) {
-        found = rr_model_from_gguf(&gguf, &model, &diag);
+        found = rr_model_from_source(&source, &model, &diag);
     }
     CHECK_MSG(found == status, "%s: status %d (%s), expected %d", what, (int)found, diag.text,
         (int)status);
-    CHECK(gguf == NULL && (model != NULL) == (found == RR_OK));
+    CHECK(source == NULL && (model != NULL) == (found == RR_OK));
     if (status != RR_OK) {
         bool has_words = strstr(diag.text, word) != NULL && strstr(diag.text, other) != NULL;
         CHECK_MSG(strncmp(diag.text, "m.gguf: ", 8) == 0 && has_words,
@@ -248,11 +249,11 @@ static void cuts_names(void) {
             .set_bytes = 8 + (size_t)n};
         rr_diag diag = {0};
         rr_buf file = {0};
-        rr_gguf *gguf = NULL;
+        rr_source *source = NULL;
         rr_model *model = NULL;
         CHECK_OK(rr_gguf_edited(base_file(), &edit, &file, &diag), diag);
-        CHECK_OK(rr_gguf_parse(file.data, file.bytes, "m.gguf", &gguf, &diag), diag);
-        CHECK_OK(rr_model_from_gguf(&gguf, &model, &diag), diag);
+        CHECK_OK(rr_source_parse_gguf(file.data, file.bytes, "m.gguf", &source, &diag), diag);
+        CHECK_OK(rr_model_from_source(&source, &model, &diag), diag);
         CHECK_INT(strlen(model->name), n_before == ROOM - 3 ? ROOM : n_before);
         rr_model_close(&model);
         rr_buf_destroy(&file);
@@ -425,7 +426,7 @@ static void opens_files(void) {
     CHECK_OK(rr_synth_write(&(rr_synth){.tied = true}, path, &diag), diag);
     rr_model *model = NULL;
     CHECK_OK(rr_model_open(path, &model, &diag), diag);
-    CHECK(model != NULL && model->config.tied && strcmp(rr_gguf_path(model->gguf), path) == 0);
+    CHECK(model != NULL && model->config.tied && strcmp(rr_source_path(model->source), path) == 0);
     rr_model_close(&model);
     rr_buf file = {0};
     CHECK_OK(rr_gguf_edited(base_file(), &(rr_gguf_edit){.drop_key = "general.name"}, &file, &diag),

@@ -1,5 +1,6 @@
 /* The tokenizer on a small generated vocabulary: merging against a slow second implementation,
  * round trips, special tokens, broken tables, threads. */
+#include "runtime/model/gguf_source.h"
 #include "runtime/model/tokenizer.h"
 
 #include "runtime/base/log.h"
@@ -117,13 +118,13 @@ static void write_vocabulary(const fault *f, rr_buf *out) {
 static rr_status create(const fault *f, rr_tokenizer **out) {
     rr_buf file = {0};
     write_vocabulary(f, &file);
-    rr_gguf *gguf = NULL;
-    rr_status status = rr_gguf_parse(file.data, file.bytes, "generated", &gguf, &diag);
+    rr_source *source = NULL;
+    rr_status status = rr_source_parse_gguf(file.data, file.bytes, "generated", &source, &diag);
     CHECK_OK(status, diag);
     if (status == RR_OK) {
-        status = rr_tokenizer_create(gguf, out, &diag);
+        status = rr_tokenizer_create(source, out, &diag);
     }
-    rr_gguf_close(&gguf);
+    rr_source_close(&source);
     rr_buf_destroy(&file);
     return status;
 }
@@ -379,15 +380,15 @@ static void check_faults(void) {
 /* The model writer's vocabulary, as other tests use it. */
 static void check_synth(void) {
     rr_buf file = {0};
-    rr_gguf *gguf = NULL;
+    rr_source *source = NULL;
     rr_tokenizer *tokenizer = NULL;
     CHECK_OK(rr_synth_build(&(rr_synth){.with_vocabulary = true}, &file, &diag), diag);
-    CHECK_OK(rr_gguf_parse(file.data, file.bytes, "synth", &gguf, &diag), diag);
-    CHECK_OK(rr_tokenizer_create(gguf, &tokenizer, &diag), diag);
+    CHECK_OK(rr_source_parse_gguf(file.data, file.bytes, "synth", &source, &diag), diag);
+    CHECK_OK(rr_tokenizer_create(source, &tokenizer, &diag), diag);
     CHECK_INT(rr_tokenizer_im_end(tokenizer), RR_SYNTH_MIN_VOCAB - 1);
     CHECK_ENCODES(tokenizer, " the", 256 + 5);
     rr_tokenizer_destroy(&tokenizer);
-    rr_gguf_close(&gguf);
+    rr_source_close(&source);
     rr_buf_destroy(&file);
 }
 

@@ -2,6 +2,7 @@
  * Face texts, and whole prompts (messages, rendered text, ids). */
 #include <yyjson.h>
 
+#include "runtime/base/file.h"
 #include "runtime/model/chat.h"
 #include "tests/check.h"
 #include "tests/support/real_model.h"
@@ -186,13 +187,13 @@ int main(void) {
     if (!rr_real_model_path(&path)) {
         CHECK_SKIP("no real model; set REARANK_TEST_MODEL or run `rearank pull`");
     }
-    rr_gguf *gguf = NULL;
-    CHECK_OK(rr_gguf_open(path.data, &gguf, &diag), diag);
-    if (gguf != NULL) {
-        CHECK_OK(rr_tokenizer_create(gguf, &tokenizer, &diag), diag);
+    rr_source *source = NULL;
+    CHECK_OK(rr_source_open(path.data, &source, &diag), diag);
+    if (source != NULL) {
+        CHECK_OK(rr_tokenizer_create(source, &tokenizer, &diag), diag);
     }
     if (tokenizer != NULL) {
-        rr_gguf_close(&gguf); /* the tokenizer borrows nothing */
+        rr_source_close(&source); /* the tokenizer borrows nothing */
         check_table();
         if (check_shared() != NULL) {
             check_public_cases();
@@ -202,7 +203,7 @@ int main(void) {
             printf("the shared vectors are not there; set REARANK_SHARED\n");
         }
     }
-    rr_gguf_close(&gguf);
+    rr_source_close(&source);
     rr_tokenizer_destroy(&tokenizer);
     rr_buf_destroy(&path);
     return CHECK_END();

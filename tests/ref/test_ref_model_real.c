@@ -45,7 +45,9 @@ static void check_model(const char *path, yyjson_val *truth) {
     if (model == NULL) {
         return;
     }
-    if (rr_gguf_file_bytes(model->gguf) != (uint64_t)number(truth, "file_bytes")) {
+    rr_source_file file = {0};
+    if (!rr_source_file_at(model->source, 0, &file) ||
+        file.bytes != (uint64_t)number(truth, "file_bytes")) {
         CHECK_SKIP("%s is another file than the one that truth_model.json was made from", path);
     }
     size_t n, i, n_entries;

@@ -7,20 +7,20 @@
 int main(void) {
     rr_diag diag = {0};
     rr_buf path = {0};
-    rr_gguf *gguf = NULL;
+    rr_source *source = NULL;
     rr_tokenizer *tokenizer = NULL;
     if (!rr_real_model_path(&path)) {
         CHECK_SKIP("no model: set REARANK_TEST_MODEL");
     }
-    CHECK_OK(rr_gguf_open(path.data, &gguf, &diag), diag);
-    if (gguf != NULL) {
-        CHECK_OK(rr_tokenizer_create(gguf, &tokenizer, &diag), diag);
+    CHECK_OK(rr_source_open(path.data, &source, &diag), diag);
+    if (source != NULL) {
+        CHECK_OK(rr_tokenizer_create(source, &tokenizer, &diag), diag);
     }
     if (tokenizer != NULL) {
         check_grammar(tokenizer);
     }
     rr_tokenizer_destroy(&tokenizer);
-    rr_gguf_close(&gguf);
+    rr_source_close(&source);
     rr_buf_destroy(&path);
     return CHECK_END();
 }

@@ -1,6 +1,7 @@
 #include "tests/support/synth.h"
 
 #include "runtime/base/file_out.h"
+#include "runtime/model/gguf_source.h"
 #include "runtime/model/gguf_writer.h"
 #include "tests/support/folder.h"
 
@@ -264,8 +265,8 @@ void rr_synth_file(const rr_synth *params, char *path, size_t room) {
 }
 
 rr_status rr_synth_open(const rr_synth *params, rr_buf *storage, rr_model **out, rr_diag *diag) {
-    rr_gguf *gguf = NULL;
+    rr_source *source = NULL;
     RR_TRY(rr_synth_build(params, storage, diag));
-    RR_TRY(rr_gguf_parse(storage->data, storage->bytes, "synthetic model", &gguf, diag));
-    return rr_model_from_gguf(&gguf, out, diag);
+    RR_TRY(rr_source_parse_gguf(storage->data, storage->bytes, "synthetic model", &source, diag));
+    return rr_model_from_source(&source, out, diag);
 }
