@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* strcasestr */
 #include "rerank/responder.h"
 
 #include <string.h>
@@ -6,6 +5,7 @@
 #include "rerank/answer_text.h"
 #include "rerank/read.h"
 #include "rerank/strict.h"
+#include "runtime/base/text.h"
 
 /* "[20] > " is up to six tokens; the rest is for the closing tag. */
 enum { TOKENS_PER_ID = 6, TOKENS_OF_TAGS = 24 };
@@ -130,7 +130,7 @@ rr_status rr_model_responder_make(rr_model_responder *model, rr_responder *out, 
 
 static bool is_rearank(const char *model_name, bool has_readout) {
     (void)has_readout;
-    return strcasestr(model_name, "rearank") != NULL;
+    return rr_ascii_find(model_name, "rearank") != NULL;
 }
 
 static bool can_be_read(const char *model_name, bool has_readout) {

@@ -1,7 +1,8 @@
 #include "rerank/sentences.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "runtime/base/text.h"
 
 /* What is walked over; `begin` is where the sentence at hand starts. */
 typedef struct walk {
@@ -75,11 +76,11 @@ static bool is_part_of_word(const walk *w, size_t at, char next) {
     size_t length = at - from;
     for (size_t i = 0; short_words[i] != NULL; i++) {
         if (strlen(short_words[i]) == length &&
-            strncasecmp(short_words[i], w->text + from, length) == 0) {
+            rr_ascii_same(short_words[i], w->text + from, length)) {
             return true;
         }
     }
-    if (length == 2 && strncasecmp("no", w->text + from, 2) == 0) {
+    if (length == 2 && rr_ascii_same("no", w->text + from, 2)) {
         return is_digit(next) || next == '[';
     }
     bool initial =

@@ -1,5 +1,4 @@
 /* Options, usage texts and messages of all verbs. The manual is in cli.h. */
-#define _POSIX_C_SOURCE 200809L
 #include "tools/cli.h"
 
 #include <errno.h>

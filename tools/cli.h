@@ -34,6 +34,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/engine/engine.h"
+#include "tools/terminal.h"
 
 /* Exit codes of the program. */
 enum {
@@ -181,9 +182,8 @@ rr_status rr_cli_engine_device(const rr_engine_params *params, const rr_model *m
     rr_buf *graph, rr_diag *diag);
 void rr_cli_engine_release(rr_cli_engine *engine);
 
-/* Terminal and signals */
+/* Terminal and signals; see also terminal.h */
 
-bool rr_cli_is_terminal(int fd);
 /* A progress bar on standard error when that is a terminal, else nothing. Fits rr_progress_fn. */
 void rr_cli_progress(void *user, const char *what, uint64_t done, uint64_t total);
 

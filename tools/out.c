@@ -1,12 +1,10 @@
 /* Standard output: one buffer, every failed write noticed.
- * Owns: file descriptor 1. */
-#define _POSIX_C_SOURCE 200809L
+ * Owns: standard output. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tools/cli.h"
 
@@ -17,14 +15,8 @@ static struct {
 } out;
 
 void rr_out_flush(void) {
-    size_t sent = 0;
-    while (sent < out.n && out.error == 0) {
-        ssize_t put = write(STDOUT_FILENO, out.data + sent, out.n - sent);
-        if (put >= 0) {
-            sent += (size_t)put;
-        } else if (errno != EINTR) {
-            out.error = errno;
-        }
+    if (out.error == 0) {
+        out.error = rr_stream_write(RR_STREAM_OUT, out.data, out.n);
     }
     out.n = 0;
 }

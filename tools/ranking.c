@@ -1,9 +1,6 @@
-#define _DEFAULT_SOURCE
 #include "tools/ranking.h"
 
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "runtime/base/file_out.h"
 #include "runtime/base/log.h"
@@ -87,7 +84,7 @@ static int read_passages(rr_ranking_input *input, const rr_cli_args *args, rr_di
     static const char *const standard_input[] = {"-"};
     const char *const *paths = (const char *const *)args->items;
     size_t n_paths = args->n;
-    if (n_paths == 0 && rr_cli_is_terminal(STDIN_FILENO)) {
+    if (n_paths == 0 && rr_terminal_is(RR_STREAM_IN)) {
         return rr_cli_usage_error(
             "no passages: name a file with a passage a line, or pipe them in");
     }
@@ -213,11 +210,6 @@ void rr_ranking_output_files(const rr_ranking_output *output, rr_cli_files *file
     rr_cli_writes(files, "--report", output->report_path);
 }
 
-static size_t terminal_columns(void) {
-    struct winsize size;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-
 /* Whoever did not ask for a depth may take the order behind it for a judgement. */
 static void tell_depth(const rr_ranking_input *input) {
     size_t n_longer = 0;
@@ -274,13 +266,13 @@ static rr_status end_report(rr_ranking_output *output, rr_diag *diag) {
 
 rr_status rr_ranking_output_begin(
     rr_ranking_output *output, const rr_ranking_input *input, rr_diag *diag) {
-    bool to_terminal = output->path == NULL && rr_cli_is_terminal(STDOUT_FILENO);
+    bool to_terminal = output->path == NULL && rr_terminal_is(RR_STREAM_OUT);
     if (output->format < 0) {
         output->format = to_terminal ? RR_RUN_TABLE : RR_RUN_JSON;
     }
     output->run.format = (rr_run_format)output->format;
     output->run.many = input->many;
-    output->run.columns = to_terminal ? terminal_columns() : 0;
+    output->run.columns = to_terminal ? rr_terminal_columns(RR_STREAM_OUT) : 0;
     if (output->path != NULL) {
         RR_TRY(rr_file_out_check(output->path, diag));
     }

@@ -1,6 +1,5 @@
 /* `rearank report`: a ranking or a run as one HTML page. Needs no model and no device. */
 #include <string.h>
-#include <unistd.h>
 
 #include "rerank/data/trec_read.h"
 #include "rerank/report/report.h"
@@ -203,7 +202,7 @@ int rr_verb_report(int argc, char **argv) {
         return rr_cli_usage_error(
             "--candidates and --passages are for different runs: give one of them");
     }
-    if (options.output == NULL && rr_cli_is_terminal(STDOUT_FILENO)) {
+    if (options.output == NULL && rr_terminal_is(RR_STREAM_OUT)) {
         return rr_cli_usage_error("a page is not for a terminal: give -o FILE.html");
     }
     code = check_files(&options);

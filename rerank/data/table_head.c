@@ -1,7 +1,8 @@
 #include "rerank/data/table_head.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "runtime/base/text.h"
 
 static bool is_name(const char *name, size_t bytes) {
     static const char *const names[] = {
@@ -44,7 +45,7 @@ static bool is_name(const char *name, size_t bytes) {
         "grade",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strlen(names[i]) == bytes && strncasecmp(names[i], name, bytes) == 0) {
+        if (strlen(names[i]) == bytes && rr_ascii_same(names[i], name, bytes)) {
             return true;
         }
     }

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "rerank/data/bright.h"
 #include "rerank/data/table_head.h"
+#include "runtime/base/text.h"
 
 enum { MAX_FIELDS = 7 };
 
@@ -283,9 +283,8 @@ static rr_status fail_score(const reader *r, int columns, rr_diag *diag) {
     rr_text field = r->fields[columns == 6 ? 4 : columns - 1];
     const char *advice = field.bytes > 0 && memchr(field.data, ',', field.bytes) != NULL
         ? " with a point before its decimals"
-        : field.bytes == 3 && strncasecmp(field.data, "nan", 3) == 0
-        ? ": NaN has no place in an order"
-        : "";
+        : field.bytes == 3 && rr_ascii_same(field.data, "nan", 3) ? ": NaN has no place in an order"
+                                                                  : "";
     return rr_fail(diag, RR_E_INPUT, "%s:%u: found the %s \"%s\" in \"%s\", expected a number%s",
         r->table->label, r->line, columns == 3 ? "rank" : "score", show(field, value),
         show(r->text, shown), advice);

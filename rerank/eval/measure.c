@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+
+#include "runtime/base/text.h"
 
 typedef enum cut_kind {
     NO_CUT,
@@ -92,7 +93,7 @@ const char *rr_measures_help(void) {
 static bool is_one_of(const char *words, const char *name, size_t bytes) {
     while (*words != '\0') {
         size_t length = strcspn(words, " ");
-        if (length == bytes && strncasecmp(words, name, bytes) == 0) {
+        if (length == bytes && rr_ascii_same(words, name, bytes)) {
             return true;
         }
         words += length + (words[length] == ' ');
@@ -142,7 +143,7 @@ static rr_status add_list(const char *list, bool in_set, rr_measures *out, rr_di
 
 static rr_status add_name(const char *name, bool in_set, rr_measures *out, rr_diag *diag) {
     for (size_t i = 0; !in_set && i < sizeof sets / sizeof sets[0]; i++) {
-        if (strcasecmp(name, sets[i].name) == 0) {
+        if (rr_ascii_same(name, sets[i].name, SIZE_MAX)) {
             return add_list(sets[i].list, true, out, diag);
         }
     }

@@ -1,10 +1,10 @@
 #include "rerank/report/explain.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "rerank/data/clean.h"
 #include "rerank/sentences.h"
+#include "runtime/base/text.h"
 
 /* Mentions */
 
@@ -34,7 +34,7 @@ static size_t skip_blanks(const text_reader *r, size_t at) {
 static size_t word_at(const text_reader *r, size_t at, const char *word) {
     size_t length = strlen(word);
     if (at >= r->end || (r->text[at] | 0x20) != (word[0] | 0x20) || r->end - at < length ||
-        strncasecmp(r->text + at, word, length) != 0) {
+        !rr_ascii_same(r->text + at, word, length)) {
         return 0;
     }
     bool letters = is_alnum(word[length - 1]);
@@ -202,7 +202,7 @@ static size_t read_word(text_reader *r, size_t at, bool *with_to) {
     /* "passage3" is one word to word_at */
     for (size_t i = 0; noun == 0 && one[i] != NULL; i++) {
         size_t length = strlen(one[i]);
-        if (r->end - at > length && strncasecmp(r->text + at, one[i], length) == 0 &&
+        if (r->end - at > length && rr_ascii_same(r->text + at, one[i], length) &&
             r->text[at + length] >= '0' && r->text[at + length] <= '9') {
             noun = length;
         }

@@ -1,22 +1,19 @@
-/* The file holds one byte, '0' plus the count. It is held open with a shared lock, which the kernel
+/* The file holds one byte, '0' plus the count. It is held open with a shared lock, which the system
  * lifts when a process dies: who gets an exclusive one at the start knows that nobody is in the
  * middle of an attempt. */
-#define _GNU_SOURCE /* flock */
 #include "runtime/base/attempt.h"
-#include "runtime/base/thread.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
+
+#include "runtime/base/file.h"
+#include "runtime/base/shared_file.h"
+#include "runtime/base/thread.h"
 
 enum { MOST = 9, MOST_OPEN = 16 };
 
 struct rr_attempt {
-    int file;
+    rr_shared_file file;
     rr_mutex mutex; /* of changes of what follows and of writing */
     atomic_uint n_died;
     atomic_bool begun;
@@ -36,36 +33,35 @@ static void replace_opened(rr_attempt *from, rr_attempt *to) {
 
 static void put(const rr_attempt *attempt, uint32_t count) {
     const char digit = (char)('0' + (count < MOST ? count : MOST));
-    if (pwrite(attempt->file, &digit, 1, 0) != 1) {
-        return; /* nothing is remembered */
-    }
+    /* where it fails, nothing is remembered */
+    (void)rr_shared_file_write(&attempt->file, 0, &digit, 1, NULL);
 }
 
 /* 0 where another process has the file open. */
-static uint32_t count_of_dead(int file) {
+static uint32_t count_of_dead(rr_shared_file *file) {
     char digit = '0';
-    const bool known = flock(file, LOCK_EX | LOCK_NB) == 0 && pread(file, &digit, 1, 0) == 1 &&
-        digit >= '0' && digit <= '0' + MOST;
+    size_t n = 0;
+    const bool known = rr_shared_file_lock(file, true) == RR_LOCK_HELD &&
+        rr_shared_file_read(file, 0, &digit, 1, &n, NULL) == RR_OK && n == 1 && digit >= '0' &&
+        digit <= '0' + MOST;
     return known ? (uint32_t)(digit - '0') : 0;
 }
 
 rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag) {
-    const int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file < 0) {
-        return rr_fail(diag, RR_E_IO, "%s: %s", path, strerror(errno));
-    }
+    rr_shared_file file;
+    RR_TRY(rr_shared_file_open(path, true, &file, diag));
     rr_attempt *attempt = calloc(1, sizeof *attempt);
     if (attempt == NULL || !rr_mutex_create(&attempt->mutex)) {
         const bool has_memory = attempt != NULL;
         free(attempt);
-        close(file);
+        rr_shared_file_close(&file);
         return has_memory ? rr_fail(diag, RR_E_INTERNAL, "cannot make a lock")
                           : rr_fail(diag, RR_E_MEMORY, "out of memory");
     }
     attempt->file = file;
-    attempt->n_died = count_of_dead(attempt->file);
+    attempt->n_died = count_of_dead(&attempt->file);
     /* on a file system without locks deaths of processes beside count too */
-    (void)flock(attempt->file, LOCK_SH | LOCK_NB);
+    (void)rr_shared_file_lock(&attempt->file, false);
     replace_opened(NULL, attempt);
     *out = attempt;
     return RR_OK;
@@ -75,7 +71,7 @@ void rr_attempt_close(rr_attempt **attempt) {
     if (*attempt != NULL) {
         rr_attempt_end(*attempt);
         replace_opened(*attempt, NULL);
-        close((*attempt)->file);
+        rr_shared_file_close(&(*attempt)->file);
         rr_mutex_destroy(&(*attempt)->mutex);
         free(*attempt);
         *attempt = NULL;
@@ -83,15 +79,15 @@ void rr_attempt_close(rr_attempt **attempt) {
 }
 
 uint32_t rr_attempt_take_deaths(const char *path) {
-    const int file = open(path, O_RDWR | O_CLOEXEC);
-    if (file < 0) {
+    rr_shared_file file;
+    if (rr_shared_file_open(path, false, &file, NULL) != RR_OK) {
         return 0;
     }
-    const uint32_t n_died = count_of_dead(file);
-    if (n_died > 0 && pwrite(file, "0", 1, 0) != 1) {
-        (void)unlink(path); /* told again if that fails too */
+    const uint32_t n_died = count_of_dead(&file);
+    if (n_died > 0 && rr_shared_file_write(&file, 0, "0", 1, NULL) != RR_OK) {
+        (void)rr_file_remove(path, NULL); /* told again if that fails too */
     }
-    close(file);
+    rr_shared_file_close(&file);
     return n_died;
 }
 

@@ -15,3 +15,29 @@ rr_shown rr_text_show(rr_text text) {
 bool rr_text_is(rr_text text, const char *other) {
     return text.bytes == strlen(other) && memcmp(text.data, other, text.bytes) == 0;
 }
+
+static char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool rr_ascii_same(const char *a, const char *b, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) {
+        if (lower(a[i]) != lower(b[i])) {
+            return false;
+        }
+        if (a[i] == '\0') {
+            break;
+        }
+    }
+    return true;
+}
+
+const char *rr_ascii_find(const char *text, const char *part) {
+    const size_t n = strlen(part);
+    for (; !rr_ascii_same(text, part, n); text++) {
+        if (*text == '\0') {
+            return NULL;
+        }
+    }
+    return text;
+}

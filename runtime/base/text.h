@@ -14,6 +14,13 @@ typedef struct rr_text {
 
 bool rr_text_is(rr_text text, const char *other);
 
+/* Whether the first `bytes` bytes are the same but for the case of ASCII letters, whatever the
+ * locale; a NUL in both ends them. */
+bool rr_ascii_same(const char *a, const char *b, size_t bytes);
+/* Where `part` begins in `text`, the case of ASCII letters aside; NULL when it does not stand
+ * there. */
+const char *rr_ascii_find(const char *text, const char *part);
+
 /* A text from a file for a message: printable ASCII (others as '?'), cut to 68 bytes. */
 typedef struct rr_shown {
     char text[72];

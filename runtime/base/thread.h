@@ -58,6 +58,8 @@ void rr_thread_join(rr_thread *thread);
 
 /* Monotonic time. */
 uint64_t rr_time_ns(void);
+/* Lets this thread rest; a signal may end the rest early. */
+void rr_sleep_ns(uint64_t time_ns);
 
 /* Processors this process may use, at least 1. */
 unsigned rr_cpu_count(void);

@@ -137,6 +137,12 @@ uint64_t rr_time_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+void rr_sleep_ns(uint64_t time_ns) {
+    const struct timespec rest = {
+        .tv_sec = (time_t)(time_ns / 1000000000u), .tv_nsec = (long)(time_ns % 1000000000u)};
+    nanosleep(&rest, NULL);
+}
+
 unsigned rr_cpu_count(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) {
