@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "rerank/api_view.h"
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/responder.h"
 #include "runtime/base/thread.h"
 
@@ -27,8 +27,9 @@ _Static_assert((int)REARANK_SLIDING == (int)RR_SCHEDULE_SLIDING &&
         (int)REARANK_SINGLE + 1 == (int)RR_SCHEDULE_COUNT,
     "every schedule has a public name");
 _Static_assert((int)REARANK_E_INTERNAL + 1 == (int)RR_E_DEADLINE &&
-        (int)RR_E_DEADLINE + 1 == (int)RR_STATUS_COUNT,
-    "every status has a public name, but for RR_E_DEADLINE: a ranking that meets its deadline is no error");
+        (int)RR_E_DEADLINE + 1 == (int)RR_E_BUSY && (int)RR_E_BUSY + 1 == (int)RR_STATUS_COUNT,
+    "every status has a public name, but for RR_E_DEADLINE (a ranking that meets its deadline is no "
+    "error) and RR_E_BUSY (no queue has a bound here)");
 
 struct rearank_engine {
     rr_engine *engine;

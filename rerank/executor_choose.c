@@ -6,7 +6,7 @@ static bool is_in_view(rr_place at) {
 }
 
 /* Another worker is at this prompt, or has it ready, and will see that the window can be ranked. */
-static bool is_reserved(const rr_run_state *executor, const rr_worker_state *self, rr_place at) {
+static bool is_reserved(const rr_executor *executor, const rr_worker_state *self, rr_place at) {
     for (size_t i = 0; i < executor->n_workers; i++) {
         const rr_worker_state *other = &executor->workers[i];
         bool is_free = other->now.kind == RR_TASK_NONE || other->now.kind == RR_TASK_PREPARE;
@@ -26,7 +26,7 @@ static bool can_begin(rr_job *job, size_t index, bool settled) {
 
 /* The window of the job that may begin and comes first in the plain order; what this worker
  * prepared comes before. */
-static bool find_call(const rr_run_state *executor, const rr_worker_state *self, rr_job *job,
+static bool find_call(const rr_executor *executor, const rr_worker_state *self, rr_job *job,
     bool settled, size_t *index) {
     if (self->held.job == job && is_in_view(self->held) &&
         can_begin(job, self->held.index, settled)) {
@@ -44,13 +44,11 @@ static bool find_call(const rr_run_state *executor, const rr_worker_state *self,
 
 /* Among the open jobs with a window for this worker the one that has the fewest running, the
  * earliest of those. */
-static rr_task find_task(rr_run_state *executor, const rr_worker_state *self, bool settled) {
+static rr_task find_task(rr_executor *executor, const rr_worker_state *self, bool settled) {
     rr_task best = {RR_TASK_NONE, {NULL, 0}};
-    for (size_t i = executor->first_open; i < executor->next && i < executor->limit; i++) {
-        rr_job *job = &executor->jobs[i];
+    for (rr_job *job = executor->open.first; job != NULL; job = job->next) {
         size_t index;
-        if (job->state == RR_JOB_OPEN &&
-            (best.at.job == NULL || job->n_running < best.at.job->n_running) &&
+        if ((best.at.job == NULL || job->n_running < best.at.job->n_running) &&
             find_call(executor, self, job, settled, &index)) {
             best = (rr_task){RR_TASK_CALL, {job, index}};
         }
@@ -60,8 +58,8 @@ static rr_task find_task(rr_run_state *executor, const rr_worker_state *self, bo
 
 /* Whether a window `ahead` of the job's first one has a prompt that can be computed in part. */
 static bool is_preparable(
-    const rr_run_state *executor, const rr_worker_state *self, rr_job *job, size_t ahead) {
-    if (job->state != RR_JOB_OPEN || job->late ||
+    const rr_executor *executor, const rr_worker_state *self, rr_job *job, size_t ahead) {
+    if (job->late || job->asked.no_prepare ||
         ahead >= rr_schedule_end(job->schedule) - rr_schedule_first(job->schedule)) {
         return false;
     }
@@ -73,15 +71,14 @@ static bool is_preparable(
 
 /* The next window whose prompt can be computed in part: the nearest, of those one of the query that
  * this worker knows. No further ahead than there are workers. */
-static rr_task find_prompt(const rr_run_state *executor, const rr_worker_state *self) {
+static rr_task find_prompt(const rr_executor *executor, const rr_worker_state *self) {
     rr_task found = {RR_TASK_NONE, {NULL, 0}};
-    if (self->held.job != NULL && self->held.job->state == RR_JOB_OPEN && is_in_view(self->held) &&
+    if (self->held.job != NULL && is_in_view(self->held) &&
         rr_schedule_at(self->held.job->schedule, self->held.index)->state == RR_WINDOW_WAITING) {
         return found;
     }
     for (size_t ahead = 0; ahead < executor->n_workers && found.kind == RR_TASK_NONE; ahead++) {
-        for (size_t k = executor->first_open; k < executor->next && k < executor->limit; k++) {
-            rr_job *job = &executor->jobs[k];
+        for (rr_job *job = executor->open.first; job != NULL; job = job->next) {
             bool is_nearer = found.kind == RR_TASK_NONE || job == self->now.at.job;
             if (is_nearer && is_preparable(executor, self, job, ahead)) {
                 found = (rr_task){RR_TASK_PREPARE, {job, rr_schedule_first(job->schedule) + ahead}};
@@ -91,27 +88,17 @@ static rr_task find_prompt(const rr_run_state *executor, const rr_worker_state *
     return found;
 }
 
-rr_task rr_executor_choose(rr_run_state *executor, const rr_worker_state *self) {
+rr_task rr_executor_choose(rr_executor *executor, const rr_worker_state *self) {
+    if (executor->open.n < executor->n_workers && rr_executor_has_newcomer(executor)) {
+        rr_executor_open_next(executor);
+    }
     rr_task found = find_task(executor, self, true);
-    while (found.kind == RR_TASK_NONE && executor->next < executor->params->n_queries &&
-        executor->next < executor->limit) {
-        rr_job *job = &executor->jobs[executor->next];
-        rr_diag diag = {0};
-        const rr_execute_params *params = executor->params;
-        if (params->is_known != NULL && params->is_known(params->user, executor->next)) {
-            *job = (rr_job){.query = &params->queries[executor->next++],
-                .state = RR_JOB_FINISHED,
-                .told = true};
-            continue;
-        }
-        rr_status status =
-            rr_job_open(job, &executor->params->queries[executor->next++], &executor->rank, &diag);
-        if (status != RR_OK) {
-            rr_executor_give_up(executor, (size_t)(job - executor->jobs), status, &diag);
-        }
+    while (found.kind == RR_TASK_NONE && executor->n_waiting > 0 && executor->over.n == 0) {
+        rr_executor_open_next(executor);
         found = find_task(executor, self, true);
     }
-    if (found.kind == RR_TASK_NONE && executor->n_workers > 1 && !executor->params->no_work_ahead) {
+    if (found.kind == RR_TASK_NONE && executor->over.n == 0 && executor->n_workers > 1 &&
+        !executor->no_work_ahead) {
         found = find_task(executor, self, false);
         if (found.kind == RR_TASK_NONE && self->means->prepare != NULL) {
             found = find_prompt(executor, self);

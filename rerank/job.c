@@ -15,7 +15,8 @@ static rr_status finish(rr_job *job, rr_diag *diag) {
     size_t n_ranked = ranking->n_windows > 0 ? job->ranking.n : 0;
     rr_window_result *windows =
         rr_arena_alloc(&ranking->arena, ranking->n_windows + 1, sizeof *windows);
-    ranking->order = rr_arena_alloc(&ranking->arena, job->query->n + 1, sizeof *ranking->order);
+    ranking->order =
+        rr_arena_alloc(&ranking->arena, job->asked.query->n + 1, sizeof *ranking->order);
     if (windows == NULL || ranking->order == NULL) {
         return out_of_memory(diag);
     }
@@ -23,10 +24,10 @@ static rr_status finish(rr_job *job, rr_diag *diag) {
         memcpy(windows, ranking->windows, ranking->n_windows * sizeof *windows);
         memcpy(ranking->order, rr_schedule_order(job->schedule), n_ranked * sizeof *ranking->order);
     }
-    for (size_t i = n_ranked; i < job->query->n; i++) {
+    for (size_t i = n_ranked; i < job->asked.query->n; i++) {
         ranking->order[i] = (uint32_t)i;
     }
-    ranking->n = job->query->n;
+    ranking->n = job->asked.query->n;
     RR_TRY(rr_ranking_score_all(ranking, diag));
     free(ranking->windows);
     ranking->windows = windows;
@@ -35,16 +36,17 @@ static rr_status finish(rr_job *job, rr_diag *diag) {
     return RR_OK;
 }
 
-rr_status rr_job_open(
-    rr_job *job, const rr_query *query, const rr_rank_params *params, rr_diag *diag) {
+rr_status rr_job_open(rr_job *job, rr_diag *diag) {
+    const rr_query *query = job->asked.query;
     if (query->n > UINT32_MAX) {
         return rr_fail(
             diag, RR_E_USAGE, "found %zu passages, expected at most %u", query->n, UINT32_MAX);
     }
-    rr_schedule_params schedule = rr_rank_schedule(params);
-    *job = (rr_job){
-        .query = query, .state = RR_JOB_OPEN, .failed_at = SIZE_MAX, .start_ns = rr_time_ns()};
-    job->ranking.n = rr_rank_n(query, params);
+    rr_schedule_params schedule = rr_rank_schedule(&job->asked.rank);
+    job->state = RR_JOB_OPEN;
+    job->failed_at = SIZE_MAX;
+    job->start_ns = rr_time_ns();
+    job->ranking.n = rr_rank_n(query, &job->asked.rank);
     RR_TRY(rr_schedule_create(&schedule, job->ranking.n, &job->schedule, diag));
     job->calls = calloc(RR_SCHEDULE_AHEAD, sizeof *job->calls);
     job->failed_diag = calloc(1, sizeof *job->failed_diag);
@@ -123,8 +125,8 @@ static void count(rr_rank_counts *counts, const rr_job_call *call) {
 }
 
 /* Adds a confirmed window to the ranking. */
-static rr_status keep(rr_job *job, const rr_rank_params *params, size_t index,
-    const rr_window_result *result, rr_diag *diag) {
+static rr_status keep(rr_job *job, size_t index, const rr_window_result *result, rr_diag *diag) {
+    const rr_rank_params *params = &job->asked.rank;
     rr_ranking *ranking = &job->ranking;
     if (ranking->n_windows == job->n_room) {
         size_t n_room = 2 * job->n_room + 16;
@@ -138,12 +140,15 @@ static rr_status keep(rr_job *job, const rr_rank_params *params, size_t index,
     ranking->windows[ranking->n_windows++] = *result;
     if (params->on_window != NULL) {
         rr_call call = {
-            .query = job->query,
+            .query = job->asked.query,
             .index = index,
             .n_calls = rr_schedule_n_windows(job->schedule),
             .window = result->window,
             .order = result->passages,
             .n = result->n,
+            .asker = job->asked.asker,
+            .standing = rr_schedule_order(job->schedule),
+            .n_standing = job->ranking.n,
         };
         params->on_window(params->user, &call, result);
     }
@@ -161,8 +166,7 @@ static void drop_stale(rr_job *job, rr_rank_counts *counts) {
     }
 }
 
-rr_status rr_job_advance(
-    rr_job *job, const rr_rank_params *params, rr_rank_counts *counts, rr_diag *diag) {
+rr_status rr_job_advance(rr_job *job, rr_rank_counts *counts, rr_diag *diag) {
     for (;;) {
         RR_TRY(leave_first(job, diag));
         drop_stale(job, counts);
@@ -172,7 +176,7 @@ rr_status rr_job_advance(
         }
         rr_job_call *call = rr_job_call_at(job, index);
         count(counts, call);
-        RR_TRY(keep(job, params, index, &call->result, diag));
+        RR_TRY(keep(job, index, &call->result, diag));
         *call = (rr_job_call){0};
     }
     if (rr_schedule_first(job->schedule) == job->failed_at) {
@@ -182,15 +186,28 @@ rr_status rr_job_advance(
 }
 
 void rr_job_close(rr_job *job, rr_job_state state) {
-    if (state != RR_JOB_FINISHED && job->state == RR_JOB_OPEN) {
+    if (state != RR_JOB_FINISHED) {
         free(job->ranking.windows);
         job->ranking.windows = NULL;
         rr_ranking_destroy(&job->ranking);
     }
     rr_schedule_destroy(&job->schedule);
     free(job->calls);
-    free(job->failed_diag);
     job->calls = NULL;
-    job->failed_diag = NULL;
     job->state = state;
+}
+
+void rr_job_list_push(rr_job_list *list, rr_job *job) {
+    job->previous = list->last;
+    job->next = NULL;
+    *(list->last != NULL ? &list->last->next : &list->first) = job;
+    list->last = job;
+    list->n++;
+}
+
+void rr_job_list_remove(rr_job_list *list, rr_job *job) {
+    *(job->previous != NULL ? &job->previous->next : &list->first) = job->next;
+    *(job->next != NULL ? &job->next->previous : &list->last) = job->previous;
+    job->previous = job->next = NULL;
+    list->n--;
 }

@@ -1,13 +1,13 @@
 /* One query on its way to a ranking.
- * Owns: its schedule, its calls, and its ranking while that grows. No threads: the executor's lock
- * guards all of it. */
+ * Owns: its schedule, its calls, and its ranking while that grows. No threads: the executor's
+ * lock guards all of it. */
 #ifndef RR_RERANK_JOB_H
 #define RR_RERANK_JOB_H
 
 #include "rerank/rerank.h"
 
 typedef enum rr_job_state {
-    RR_JOB_CLOSED,
+    RR_JOB_WAITING,
     RR_JOB_OPEN,
     RR_JOB_FINISHED,
     RR_JOB_GIVEN_UP
@@ -21,35 +21,47 @@ typedef struct rr_job_call {
     rr_window_result result; /* when done */
 } rr_job_call;
 
-typedef struct rr_job {
-    const rr_query *query;
+struct rr_job {
+    rr_job_params asked; /* rank: filled in */
     rr_job_state state;
     rr_schedule *schedule;
     rr_job_call *calls; /* [RR_SCHEDULE_AHEAD], call i in i % RR_SCHEDULE_AHEAD; while open */
     size_t n_running;
     /* the earliest settled window that failed; SIZE_MAX = none. No later one begins */
     size_t failed_at;
-    rr_status failed_status;
-    rr_diag *failed_diag;
-    rr_ranking ranking; /* whole when finished */
-    size_t n_room;      /* of ranking.windows while open, which lies outside the arena */
+    rr_status failed_status; /* also of one that was given up: why */
+    rr_diag *failed_diag;    /* the same in words; NULL when there was no memory for it */
+    rr_ranking ranking;      /* whole when finished */
+    size_t n_room;           /* of ranking.windows while open, which lies outside the arena */
     uint64_t start_ns;
-    uint64_t deadline_ns; /* 0 = none, or not asked about yet */
+    bool has_begun;       /* a window was asked about */
+    uint64_t deadline_ns; /* 0 = none, or none yet */
     bool late;            /* the deadline is over: no more windows begin */
-    bool told;            /* on_finished has had the ranking */
-} rr_job;
 
-/* Opens a closed job; a query of fewer than 2 passages is finished at once. `params` is filled
- * in. */
-rr_status rr_job_open(
-    rr_job *job, const rr_query *query, const rr_rank_params *params, rr_diag *diag);
+    /* the executor's */
+    struct rr_line *line;
+    size_t n_at;  /* workers that are at it, also in vain */
+    bool is_over; /* and nobody is at it */
+    struct rr_job *next, *previous;
+};
+
+/* Jobs in a row, linked by next and previous: a job is in one list at a time. */
+typedef struct rr_job_list {
+    rr_job *first, *last;
+    size_t n;
+} rr_job_list;
+void rr_job_list_push(rr_job_list *list, rr_job *job);
+void rr_job_list_remove(rr_job_list *list, rr_job *job);
+
+/* Opens a waiting job; a query of fewer than 2 passages is finished at once. Errors: as
+ * rr_schedule_create. */
+rr_status rr_job_open(rr_job *job, rr_diag *diag);
 rr_job_call *rr_job_call_at(rr_job *job, size_t index);
 
 /* Drops what turned out to be of no use and confirms what can be, in a late job also windows that
  * nobody is at; the last window finishes the job. Windows that run in vain are left to the caller
  * (rr_planned.stale). Errors: RR_E_MEMORY, and the failure that was noted. */
-rr_status rr_job_advance(
-    rr_job *job, const rr_rank_params *params, rr_rank_counts *counts, rr_diag *diag);
+rr_status rr_job_advance(rr_job *job, rr_rank_counts *counts, rr_diag *diag);
 
 /* A settled window failed. The job fails by it once all before it are confirmed, as the plain order
  * would. */
@@ -62,7 +74,7 @@ rr_status rr_job_leave(rr_job *job, size_t index, const rr_window_result *spent,
 /* Notes a result's tokens as lost. */
 void rr_job_lose(rr_rank_counts *counts, const rr_window_result *result);
 
-/* Frees everything but a finished ranking's own memory. */
+/* Ends an open job: frees everything but a finished ranking's own memory and the failure. */
 void rr_job_close(rr_job *job, rr_job_state state);
 
 #endif

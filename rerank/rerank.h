@@ -21,6 +21,7 @@ typedef struct rr_call {
     const uint32_t *order; /* [n] passages of the query shown as [1], [2], … */
     uint32_t n;
     const rr_prompt *prompt;
+    const void *asker; /* who asks: rr_job_params.asker */
     /* the window at the top that is ranked by an answer after all were read
      * (rr_rank_params.then_reason) */
     bool reasons;
@@ -29,6 +30,10 @@ typedef struct rr_call {
      * wanted: end with RR_E_CANCELLED. NULL = nobody listens. */
     bool (*on_text)(void *listener, const char *text, size_t bytes);
     void *listener;
+    /* in rr_rank_params.on_window: [n_standing] the passages that are ranked, best first, as the
+     * windows so far leave them */
+    const uint32_t *standing;
+    size_t n_standing;
 } rr_call;
 
 /* A part of a passage as the prompt shows it (rr_prompt_passage): bytes [begin, end), and its share
@@ -152,6 +157,24 @@ typedef struct rr_rank_counts {
     uint64_t lost_tokens;  /* computed and generated for windows that were done again */
     uint64_t time_ns;
 } rr_rank_counts;
+
+/* A query at an executor (rerank/executor.h): what to rank, how, and for whom. What it points to is
+ * borrowed until the job is over. */
+typedef struct rr_job rr_job;
+typedef struct rr_job_params {
+    const rr_query *query;
+    rr_rank_params rank;
+    const void *asker;    /* for the responder: rr_call.asker */
+    uint64_t deadline_ns; /* from then on (rr_time_ns) what is not ranked is late; 0 = none */
+    uint64_t submitter;
+    bool no_prepare; /* the workers cannot prepare windows of it */
+    bool may_crowd;  /* it comes in however many wait */
+    /* Called once, when the job is over, from any thread, also from within other functions of the
+     * executor. It may call rr_executor_take for its job, and no other function. The executor does
+     * not look at the job afterwards. NULL = nobody. */
+    void (*on_over)(void *user, rr_job *job);
+    void *user;
+} rr_job_params;
 
 /* Fills in the defaults and checks. Errors: as rr_windows_check and rr_schedule_check (but for a
  * query's passages). */

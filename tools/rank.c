@@ -1,7 +1,7 @@
 /* `rearank rank`: the main job, from a query and passages to a ranking with its reasoning. */
 #include <string.h>
 
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/worker.h"
 #include "runtime/base/file_out.h"
 #include "runtime/base/log.h"

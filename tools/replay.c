@@ -1,7 +1,7 @@
 /* `rearank replay`: the window loop and the answer parser over recorded answers; needs no model and
  * no device. */
 #include "rerank/replay.h"
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "tools/ranking.h"
 
 static rr_status replay_all(

@@ -37,6 +37,6 @@ rr_diag *rr_diag_prefix(rr_diag *diag, const char *format, ...) {
 
 const char *rr_status_name(rr_status status) {
     static const char *const names[RR_STATUS_COUNT] = {"ok", "usage", "input", "io", "memory",
-        "device", "unsupported", "cancelled", "internal", "deadline"};
+        "device", "unsupported", "cancelled", "internal", "deadline", "busy"};
     return (unsigned)status < RR_STATUS_COUNT ? names[status] : "?";
 }

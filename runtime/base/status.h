@@ -21,6 +21,7 @@ typedef enum rr_status {
     RR_E_CANCELLED,   /* stopped on request */
     RR_E_INTERNAL,    /* an invariant of ours is broken */
     RR_E_DEADLINE,    /* the time that was given is over */
+    RR_E_BUSY,        /* no room at the moment: ask later */
     RR_STATUS_COUNT
 } rr_status;
 

@@ -3,7 +3,7 @@
 #include "tests/check.h"
 
 #include "rerank/api_view.h"
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/replay.h"
 #include "tests/rerank/made_reads.h"
 

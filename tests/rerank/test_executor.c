@@ -8,7 +8,7 @@
 #include <sched.h>
 #include <time.h>
 
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/report/run_out.h"
 #include "runtime/base/thread.h"
 

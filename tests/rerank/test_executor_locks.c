@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "tests/check.h"
 
 static bool no_mutex, no_cond;

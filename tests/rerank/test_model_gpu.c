@@ -6,7 +6,7 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/rearank.h"
 #include "rerank/responder.h"
 #include "runtime/base/thread.h"

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/report/run_out.h"
 #include "rerank/worker.h"
 #include "runtime/base/random.h"

@@ -7,7 +7,7 @@
 #include <sched.h>
 #include <yyjson.h>
 
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/replay.h"
 #include "runtime/base/file.h"
 #include "tests/rerank/replay_checks.h"

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/replay.h"
 
 enum { MAX_PASSAGES = 300 };

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <unistd.h>
 
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/responder.h"
 #include "tests/check.h"
 #include "tests/support/synth.h"

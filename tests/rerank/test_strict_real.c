@@ -1,7 +1,7 @@
 /* The real model on short windows of real queries: the share of whole rankings when it answers
  * freely and under the grammar, and that the strict response is written in the tokenizer's own
  * tokens. REARANK_TEST_WINDOWS says how many windows (4). */
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/responder.h"
 #include "tests/check.h"
 #include "tests/support/real_model.h"

@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/report/run_out.h"
 #include "rerank/worker.h"
 #include "tests/support/synth.h"

@@ -2,7 +2,7 @@
  * one. */
 #include "tests/check.h"
 
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/report/run_out.h"
 #include "rerank/worker.h"
 #include "tests/support/real_model.h"

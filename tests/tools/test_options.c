@@ -206,7 +206,8 @@ static void check_codes(void) {
         [RR_E_UNSUPPORTED] = 2,
         [RR_E_CANCELLED] = 130,
         [RR_E_INTERNAL] = 1,
-        [RR_E_DEADLINE] = 1};
+        [RR_E_DEADLINE] = 1,
+        [RR_E_BUSY] = 1};
     for (int s = 0; s < RR_STATUS_COUNT; s++) {
         CHECK_INT(rr_cli_exit_code((rr_status)s), expected[s]);
     }

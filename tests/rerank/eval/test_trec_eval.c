@@ -9,7 +9,7 @@
 #include "rerank/data/candidates.h"
 #include "rerank/data/trec_read.h"
 #include "rerank/eval/eval.h"
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/replay.h"
 #include "rerank/report/run_out.h"
 #include "tests/rerank/replay_checks.h"

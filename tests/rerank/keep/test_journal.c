@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "rerank/data/digest.h"
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/keep/journal.h"
 #include "rerank/keep/journal_code.h"
 #include "rerank/report/run_out.h"

@@ -4,7 +4,7 @@
 
 #include "rerank/data/candidates.h"
 #include "rerank/data/clean.h"
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/report/explain.h"
 #include "rerank/sentences.h"
 

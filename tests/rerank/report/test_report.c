@@ -3,7 +3,7 @@
 #include "tests/check.h"
 
 #include "rerank/data/trec_read.h"
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/replay.h"
 #include "rerank/report/query_part.h"
 #include "rerank/report/report.h"

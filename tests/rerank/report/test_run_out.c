@@ -3,7 +3,7 @@
 #include <yyjson.h>
 
 #include "rerank/data/clean.h"
-#include "rerank/executor.h"
+#include "rerank/execute.h"
 #include "rerank/replay.h"
 #include "rerank/report/run_out.h"
 #include "tests/rerank/made_reads.h"
