@@ -60,6 +60,12 @@ function(rr_label name label)
     endif()
 endfunction()
 
+# Tests ask drivers for what the program asks them for.
+add_library(rr_set_variables OBJECT ${CMAKE_SOURCE_DIR}/tests/set_variables.c)
+target_link_libraries(rr_set_variables PRIVATE rr_options)
+add_library(rr_set_variables_link INTERFACE)
+target_sources(rr_set_variables_link INTERFACE $<TARGET_OBJECTS:rr_set_variables>)
+
 # rr_test(SOURCE LABEL): builds and registers one test program.
 function(rr_test source label)
     get_filename_component(stem ${source} NAME_WE)
@@ -74,6 +80,9 @@ function(rr_test source label)
     endif()
     add_executable(${name} ${source})
     target_link_libraries(${name} PRIVATE ${test_layers} rr_yyjson ${keep_loaded})
+    if(NOT label STREQUAL "unit")
+        target_link_libraries(${name} PRIVATE rr_set_variables_link)
+    endif()
     target_include_directories(${name} PRIVATE ${CMAKE_BINARY_DIR})
     add_dependencies(${name} rr_test_shaders)
     add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})

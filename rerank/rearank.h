@@ -69,7 +69,10 @@ typedef struct rearank_open_options {
     const char *readout_path;
 } rearank_open_options;
 
-/* Opens a model; reads the whole file once. *out is untouched on failure. */
+/* Opens a model; reads the whole file once. *out is untouched on failure. The library leaves the
+ * environment of its process alone. On a software device of a processor with AVX-512,
+ * LP_NATIVE_VECTOR_WIDTH=512 in the environment before the first call makes prompts faster; a
+ * warning on standard error says so where the driver is known to bear it. */
 REARANK_API rearank_status rearank_open(const rearank_open_options *options, rearank_engine **out);
 /* No call on the engine may be running. NULL is accepted. */
 REARANK_API void rearank_close(rearank_engine *engine);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/vk/vk.h"
 #include "tools/cli.h"
 
 #define X(name, summary) int rr_verb_##name(int argc, char **argv);
@@ -90,7 +91,12 @@ static int run(int argc, char **argv) {
     return verb->run(argc - 1, argv + 1);
 }
 
+static bool set_variable(const rr_vk_variable *variable) {
+    return rr_environment_set(variable->name, variable->value);
+}
+
 int main(int argc, char **argv) {
     rr_cli_signals_setup();
+    rr_vk_let_set_variables(set_variable);
     return rr_out_finish(run(argc, argv));
 }

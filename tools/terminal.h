@@ -1,5 +1,5 @@
-/* The program's seam to the operating system: standard streams, the terminal, signals. What the
- * program makes of them stands in terminal.c and out.c; the system's side in terminal_posix.c.
+/* The program's seam to the operating system: standard streams, the terminal, signals, its own
+ * environment. What the program makes of them stands in terminal.c and out.c; the system's side in terminal_posix.c.
  * Owns: nothing. */
 #ifndef RR_TOOLS_TERMINAL_H
 #define RR_TOOLS_TERMINAL_H
@@ -33,5 +33,9 @@ void rr_signals_on_lost_page(rr_signal_fn handler);
 void rr_signals_die_of(int signal_number);
 /* Ends the program at once; for handlers. */
 _Noreturn void rr_end_now(int code);
+
+/* Sets a variable of this process and of those that it starts, where it is not set; false: it
+ * cannot be set. To be called while no other thread looks at the environment. */
+bool rr_environment_set(const char *name, const char *value);
 
 #endif

@@ -1,10 +1,11 @@
 /* Standard streams, terminals and signals of POSIX. */
-#define _DEFAULT_SOURCE /* TIOCGWINSZ */
+#define _DEFAULT_SOURCE /* TIOCGWINSZ, setenv */
 #include "tools/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -90,4 +91,8 @@ void rr_signals_die_of(int signal_number) {
 
 void rr_end_now(int code) {
     _exit(code);
+}
+
+bool rr_environment_set(const char *name, const char *value) {
+    return setenv(name, value, 0) == 0;
 }

@@ -16,6 +16,8 @@ enum { MOST_DEATHS = 3, WIDE_LANES = 16 };
  * some instances enable are kept by the instance. */
 static rr_once load_once;
 static rr_mutex load_mutex;
+static rr_vk_set_variable_fn set_variable;
+static bool is_widened; /* rr_quirks_wide was set for us */
 
 static void make_load_mutex(void) {
     rr_mutex_create(&load_mutex);
@@ -281,6 +283,25 @@ static rr_attempt *wide_attempt(const rr_device_info *info) {
     return attempt;
 }
 
+/* Whether wider vectors are or may be asked for: not where the user chose a width. */
+static bool may_widen(void) {
+    const char *found = getenv(rr_quirks_wide.name);
+    return found == NULL || (is_widened && strcmp(found, rr_quirks_wide.value) == 0);
+}
+
+/* Asks for them, if we may; else says once what would be faster. */
+static bool ask_for_wide(const rr_device_info *info) {
+    static bool is_said;
+    if (!is_widened && set_variable != NULL) {
+        is_widened = set_variable(&rr_quirks_wide);
+    } else if (!is_widened && !is_said) {
+        is_said = true;
+        rr_log(RR_LOG_WARN, "%s: faster with %s=%s in the environment of the process", info->name,
+            rr_quirks_wide.name, rr_quirks_wide.value);
+    }
+    return is_widened;
+}
+
 /* A software driver takes its vectors' width from the environment when it is loaded: known by its
  * version, it is loaded again. */
 static rr_status widen(rr_vk_instance **instance, rr_diag *diag) {
@@ -288,8 +309,8 @@ static rr_status widen(rr_vk_instance **instance, rr_diag *diag) {
     for (size_t i = 0; i < (*instance)->n_devices && found == NULL; i++) {
         found = rr_quirks_can_widen(&(*instance)->infos[i]) ? &(*instance)->infos[i] : NULL;
     }
-    rr_attempt *attempt = found != NULL ? wide_attempt(found) : NULL;
-    if (attempt == NULL || !rr_quirks_widen()) {
+    rr_attempt *attempt = found != NULL && may_widen() ? wide_attempt(found) : NULL;
+    if (attempt == NULL || !ask_for_wide(found)) {
         rr_attempt_close(&attempt);
         return RR_OK;
     }
@@ -306,6 +327,10 @@ static rr_status widen(rr_vk_instance **instance, rr_diag *diag) {
         rr_attempt_close(&attempt);
     }
     return status;
+}
+
+void rr_vk_let_set_variables(rr_vk_set_variable_fn set) {
+    set_variable = set;
 }
 
 rr_status rr_vk_instance_create(

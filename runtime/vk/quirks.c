@@ -1,6 +1,5 @@
 /* The table of known faults: which driver, which devices, what is taken away, why.
  * A row needs a reason that a user can read and that says what was seen. */
-#define _POSIX_C_SOURCE 200809L /* setenv */
 #include "runtime/vk/quirks.h"
 
 #include <stdio.h>
@@ -124,14 +123,7 @@ bool rr_quirks_can_widen(const rr_device_info *info) {
         (major < 25 || (major == 25 && minor == 0));
 }
 
-bool rr_quirks_widen(void) {
-    static const char name[] = "LP_NATIVE_VECTOR_WIDTH", wide[] = "512";
-    static bool ours;
-    if (getenv(name) == NULL) {
-        ours = setenv(name, wide, 0) == 0;
-    }
-    return ours && strcmp(getenv(name), wide) == 0;
-}
+const rr_vk_variable rr_quirks_wide = {"LP_NATIVE_VECTOR_WIDTH", "512"};
 
 const char *rr_quirks_install_advice(void) {
     return "install the Vulkan loader and a driver for the GPU (on Debian and Ubuntu: libvulkan1 and "

@@ -18,9 +18,8 @@ bool rr_quirks_can_list_coop(const rr_device_info *info);
 /* Whether this is a software device whose driver can be asked for vectors as wide as this
  * processor's and is known to bear it. Pure but for the processor. */
 bool rr_quirks_can_widen(const rr_device_info *info);
-/* Asks for them in the environment, for instances that are created afterwards. False where the user
- * chose a width. To be called by one thread at a time. */
-bool rr_quirks_widen(void);
+/* Asks for them, for instances that are created afterwards. */
+extern const rr_vk_variable rr_quirks_wide;
 
 /* What to install when there is no loader or no driver. */
 const char *rr_quirks_install_advice(void);

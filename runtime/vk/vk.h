@@ -113,9 +113,21 @@ typedef struct rr_vk_instance_params {
     bool validation;
 } rr_vk_instance_params;
 
-/* Loads Vulkan and lists all devices, usable or not. May set environment variables that the user
- * has not set, by which drivers of software devices use the whole processor (quirks.h). Errors:
- * RR_E_DEVICE (no loader, no driver: says what to install). */
+/* A variable of the environment that a driver reads when it is loaded. */
+typedef struct rr_vk_variable {
+    const char *name, *value;
+} rr_vk_variable;
+
+/* Who owns the process may let drivers be asked for more by variables that are not set: `set`
+ * (which may be NULL) is called by rr_vk_instance_create, before a device is opened, with what the
+ * driver that was found bears; false = it cannot be set. A process that dies of it is remembered,
+ * and after some it is asked for no more. Without `set` the environment stays as it is, and the log
+ * says once what would be faster. To be called before the first instance. */
+typedef bool (*rr_vk_set_variable_fn)(const rr_vk_variable *variable);
+void rr_vk_let_set_variables(rr_vk_set_variable_fn set);
+
+/* Loads Vulkan and lists all devices, usable or not. Errors: RR_E_DEVICE (no loader, no driver:
+ * says what to install). */
 rr_status rr_vk_instance_create(
     const rr_vk_instance_params *params, rr_vk_instance **out, rr_diag *diag);
 void rr_vk_instance_destroy(rr_vk_instance **instance);
