@@ -42,7 +42,7 @@ set(long_tests
     "^(engine|compute)_(admission|packed|pages|read|scheduler|session|speculation|speculation_real|written)$"
     "^(model|ref)_.*_real$"
     "^rerank_(executor|eval_trec|grammar_real|read_places_real|strict_real|worker_real)$"
-    "^tools_(bench_peer_gpu|gpu_report_gpu|report_browser)$")
+    "^tools_(bench_peer_gpu|gpu_report_gpu|rank_gpu|report_browser)$")
 
 # rr_label(TEST LABEL): gives a test its label, "long" too where it is one, and one device for all that need one.
 function(rr_label name label)
