@@ -1,5 +1,5 @@
 /* The program's seam to the operating system: standard streams, the terminal, signals, its own
- * environment. What the program makes of them stands in terminal.c and out.c; the system's side in terminal_posix.c.
+ * environment. What the program makes of them stands in cli_terminal.c and out.c; the system's side in terminal_posix.c.
  * Owns: nothing. */
 #ifndef RR_TOOLS_TERMINAL_H
 #define RR_TOOLS_TERMINAL_H

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "rerank/data/jsonl.h"
-#include "rerank/data/trec_read.h"
 
 static const char shape[] =
     "{\"id\", \"query\", \"gold_ids\": [...], \"excluded_ids\": [...]} on one line";

@@ -5,7 +5,7 @@
 
 #include "rerank/attention.h"
 #include "rerank/report/explain.h"
-#include "rerank/report/query_part.h"
+#include "rerank/report/page_query.h"
 
 /* Appends the parts from "passages" on, with a card a passage, best first. `attention` [n] by
  * passage; NULL = nothing was read. */

@@ -3,7 +3,7 @@
 #ifndef RR_RERANK_REPORT_RUN_TABLE_H
 #define RR_RERANK_REPORT_RUN_TABLE_H
 
-#include "rerank/report/run_out.h"
+#include "rerank/report/run_types.h"
 
 /* Appends the table of query number `index`, with the scores of passages that were read. Then with
  * run->explain: what drew the attention in the first RR_TABLE_NAMED passages that were read, the

@@ -6,6 +6,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/model/source.h"
+#include "runtime/model/utf8.h"
 
 typedef struct rr_tokenizer rr_tokenizer;
 
@@ -39,17 +40,5 @@ int32_t rr_tokenizer_special_id(const rr_tokenizer *tokenizer, const char *text)
 int32_t rr_tokenizer_im_start(const rr_tokenizer *tokenizer);
 int32_t rr_tokenizer_im_end(const rr_tokenizer *tokenizer);
 int32_t rr_tokenizer_end_of_text(const rr_tokenizer *tokenizer);
-
-/* Holds back incomplete UTF-8 while a text is streamed token by token. Zero-initialise. */
-typedef struct rr_utf8_stream {
-    unsigned char held[4];
-    unsigned n_held;
-} rr_utf8_stream;
-
-/* Appends to `out` the complete characters of what was held plus `bytes`; invalid sequences become
- * U+FFFD as soon as they are known to be invalid. `flush` also ends an incomplete tail (as
- * U+FFFD). */
-void rr_utf8_stream_push(
-    rr_utf8_stream *stream, const char *bytes, size_t n_bytes, bool flush, rr_buf *out);
 
 #endif

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "runtime/model/tokenizer.h"
-
 size_t rr_utf8_next(const unsigned char *text, size_t n, int32_t *code_point) {
     unsigned lead = text[0];
     if (lead < 0x80) {

@@ -19,4 +19,16 @@ size_t rr_utf8_next(const unsigned char *text, size_t n, int32_t *code_point);
 /* Appends U+FFFD. */
 void rr_utf8_append_replacement(rr_buf *out);
 
+/* Holds back incomplete UTF-8 while a text is streamed token by token. Zero-initialise. */
+typedef struct rr_utf8_stream {
+    unsigned char held[4];
+    unsigned n_held;
+} rr_utf8_stream;
+
+/* Appends to `out` the complete characters of what was held plus `bytes`; invalid sequences become
+ * U+FFFD as soon as they are known to be invalid. `flush` also ends an incomplete tail (as
+ * U+FFFD). */
+void rr_utf8_stream_push(
+    rr_utf8_stream *stream, const char *bytes, size_t n_bytes, bool flush, rr_buf *out);
+
 #endif

@@ -384,16 +384,3 @@ uint64_t rr_vk_n_validation_messages(const rr_vk_instance *instance) {
 rr_attempt *rr_vk_wide(const rr_vk_device *device) {
     return (device->info.caps & RR_CAP_CPU) != 0 ? device->instance->wide : NULL;
 }
-
-void rr_vk_name(rr_vk_device *device, VkObjectType type, uint64_t handle, const char *label) {
-    if (!device->instance->validation || label == NULL) {
-        return;
-    }
-    const VkDebugUtilsObjectNameInfoEXT name = {
-        .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT,
-        .objectType = type,
-        .objectHandle = handle,
-        .pObjectName = label,
-    };
-    device->instance->set_object_name(device->handle, &name);
-}

@@ -148,7 +148,7 @@ void rr_vk_guards_close(rr_vk_device *device);
 /* instance.c: of what kernels are made and first run with on this device; NULL = nothing that may
  * end the process. */
 rr_attempt *rr_vk_wide(const rr_vk_device *device);
-/* instance.c: names an object for validation messages; does nothing without them. */
+/* object_name.c: names an object for validation messages; does nothing without them. */
 void rr_vk_name(rr_vk_device *device, VkObjectType type, uint64_t handle, const char *label);
 
 #endif

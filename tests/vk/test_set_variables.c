@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "runtime/base/cache.h"
-#include "runtime/base/file_out.h"
 #include "runtime/base/folder.h"
 #include "runtime/vk/quirks.h"
 #include "tests/check.h"

@@ -5,7 +5,7 @@
 #include "rerank/data/trec_read.h"
 #include "rerank/execute.h"
 #include "rerank/replay.h"
-#include "rerank/report/query_part.h"
+#include "rerank/report/page_query.h"
 #include "rerank/report/report.h"
 #include "rerank/report/run_out.h"
 #include "tests/rerank/made_reads.h"
