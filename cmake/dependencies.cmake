@@ -11,6 +11,17 @@ pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.85)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
 
+# only the program's `rearank serve` needs this; a build without says so when it is asked to serve
+option(REARANK_SERVE "Build `rearank serve` where libmicrohttpd is there" ON)
+if(REARANK_SERVE)
+    pkg_check_modules(MICROHTTPD IMPORTED_TARGET libmicrohttpd>=0.9.71)
+    if(NOT MICROHTTPD_FOUND)
+        message(WARNING "`rearank serve` is left out: libmicrohttpd was not found (Debian: libmicrohttpd-dev)")
+    endif()
+else()
+    message(STATUS "`rearank serve` is left out: REARANK_SERVE is off")
+endif()
+
 find_path(VULKAN_HEADERS vulkan/vulkan.h REQUIRED)
 # GNU Radio has a library of the same name, in volk/volk.h: hence no path suffix, and the look into the file
 find_path(VOLK_HEADERS NAMES volk.h REQUIRED)

@@ -54,6 +54,7 @@ need_build() {
     need_module libcurl libcurl4-openssl-dev
     need_module libcrypto libssl-dev
     need_module libarchive libarchive-dev
+    need_module libmicrohttpd libmicrohttpd-dev
     optional+=(libyyjson-dev)
 }
 

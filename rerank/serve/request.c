@@ -16,7 +16,7 @@ _Static_assert(
 
 /* The members by which a dialect says the same as the others. */
 typedef struct dialect_names {
-    const char *list, *top, *returns; /* `top` NULL = all results are wanted */
+    const char *list, *top, *returns;
     bool strings_only;
     unsigned bad_status; /* of a wrong type */
     unsigned too_many_status;
@@ -24,7 +24,7 @@ typedef struct dialect_names {
 
 static const dialect_names dialects[] = {
     [RR_DIALECT_DOCUMENTS] = {"documents", "top_n", "return_documents", false, 400, 413},
-    [RR_DIALECT_TEI] = {"texts", NULL, "return_text", true, 422, 422},
+    [RR_DIALECT_TEI] = {"texts", "top_n", "return_text", true, 422, 422},
     [RR_DIALECT_VOYAGE] = {"documents", "top_k", "return_documents", false, 400, 413},
     [RR_DIALECT_MIXEDBREAD] = {"input", "top_k", "return_input", false, 400, 413},
 };
@@ -328,10 +328,8 @@ static bool read_documents(reader *r, const rr_serve_limits *limits) {
 static bool read_results_wanted(reader *r) {
     rr_serve_request *request = r->request;
     uint64_t top = 0;
-    if (r->names->top != NULL) {
-        RR_FAULT_TRY(
-            rr_field_count(&r->fields, r->names->top, (rr_field_range){0, request->n, true}, &top));
-    }
+    RR_FAULT_TRY(
+        rr_field_count(&r->fields, r->names->top, (rr_field_range){0, request->n, true}, &top));
     request->top_n = top == 0 ? request->n : (size_t)top;
     return rr_field_bool(&r->fields, r->names->returns, &request->returns_documents);
 }

@@ -4,7 +4,7 @@
  *
  *   documents   Jina, Cohere v1 and v2, llama-server, vLLM, Infinity: query, documents, top_n,
  *               return_documents
- *   tei         Text Embeddings Inference: query, texts, return_text
+ *   tei         Text Embeddings Inference: query, texts, return_text; top_n where it is sent
  *   voyage      query, documents, top_k without top_n, return_documents
  *   mixedbread  query, input, top_k, return_input
  *

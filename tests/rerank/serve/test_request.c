@@ -32,7 +32,7 @@ static void test_dialects(void) {
     rr_serve_request_destroy(&r);
     r = check_request("{\"query\":\"q\",\"texts\":[\"a\",\"b\"],\"top_n\":1,\"return_text\":true,"
                       "\"raw_scores\":true,\"truncate\":false,\"truncation_direction\":\"Left\"}");
-    CHECK(r.dialect == RR_DIALECT_TEI && r.top_n == 2 && r.returns_documents && r.keeps_end);
+    CHECK(r.dialect == RR_DIALECT_TEI && r.top_n == 1 && r.returns_documents && r.keeps_end);
     rr_serve_request_destroy(&r);
     r = check_request("{\"query\":\"q\",\"documents\":[\"a\",\"b\"],\"top_k\":1}");
     CHECK(r.dialect == RR_DIALECT_VOYAGE && r.top_n == 1 && !r.returns_documents);
