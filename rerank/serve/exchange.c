@@ -6,7 +6,7 @@
 
 #include "rerank/serve/answer.h"
 #include "rerank/serve/log_line.h"
-#include "rerank/serve/server_state.h"
+#include "rerank/serve/server_internal.h"
 #include "runtime/base/hash.h"
 
 enum { PEER_BYTES = 64, METHOD_BYTES = 16, ID_BYTES = 40, MOST_RETRY_AFTER_S = 60 };

@@ -1,5 +1,5 @@
 /* The server's life, its ticks, and what it tells about itself. Exchanges: exchange.c. */
-#include "rerank/serve/server_state.h"
+#include "rerank/serve/server_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

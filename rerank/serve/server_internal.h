@@ -1,6 +1,6 @@
 /* A server's inside, for server.c and exchange.c. */
-#ifndef RR_RERANK_SERVE_SERVER_STATE_H
-#define RR_RERANK_SERVE_SERVER_STATE_H
+#ifndef RR_RERANK_SERVE_SERVER_INTERNAL_H
+#define RR_RERANK_SERVE_SERVER_INTERNAL_H
 
 #include "rerank/serve/job.h"
 #include "rerank/serve/metrics.h"
