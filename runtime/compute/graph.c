@@ -2,6 +2,7 @@
 #include "runtime/compute/graph.h"
 
 #include "runtime/compute/reader.h"
+#include "shaders/embed.h"
 
 static const rr_graph *const graphs[RR_N_GRAPHS] = {[RR_GRAPH_PLAIN] = &rr_graph_plain,
     [RR_GRAPH_Q8] = &rr_graph_q8,
@@ -37,4 +38,13 @@ void rr_graph_record_reading(
     if (pass->read != NULL) {
         rr_reader_record_attention(compute, pass->read, layer, q, q_stride);
     }
+}
+
+void rr_graph_record_embed(rr_compute *compute, const rr_pass *pass) {
+    const rr_matrix *w = &compute->weights.embedding;
+    const rr_push_embed push = {RR_PUSH_PLANES(w->address, w->planes),
+        .rows = compute->rows.address, .y = compute->activations.address + compute->at.x,
+        .cols = w->planes.cols, .n_rows = rr_pass_n_rows(pass)};
+    rr_record_op(compute, RR_OP_embed, (rr_kern_key){.format = w->planes.type}, &push);
+    rr_record_barrier(compute);
 }

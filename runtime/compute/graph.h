@@ -6,6 +6,15 @@
 
 #include "runtime/compute/record.h"
 
+/* Head rows that are made together. */
+typedef struct rr_head_part {
+    rr_family family;
+    uint32_t begin; /* the first of the head's rows, … */
+    uint32_t row;   /* … and of the pass's */
+    uint32_t n_rows, n_cols;
+    uint64_t logits; /* address of [n_rows][n_cols] */
+} rr_head_part;
+
 struct rr_graph {
     /* Names every kernel that passes over a model with these weights use; one may come several
      * times. Needs layouts alone, no buffers. Ends with the first error of `use`. */
@@ -20,9 +29,11 @@ struct rr_graph {
      * after the kernels were prepared. */
     void (*record_embed)(rr_compute *compute, const rr_pass *pass);
     void (*record_layer)(rr_compute *compute, const rr_pass *pass, uint32_t index);
-    /* Logits [end − begin][rr_head_cols] and arg max of head rows [begin, end). A row's bits do not
-     * depend on head_cols. */
-    void (*record_head)(rr_compute *compute, const rr_pass *pass, uint32_t begin, uint32_t end);
+    /* The logits of some head rows; a row's bits do not depend on n_cols. They are the sum of
+     * head_terms: 1 or 2, of which the second's rows follow the first's until the arg max adds them
+     * up (argmax.h). */
+    void (*record_head)(rr_compute *compute, const rr_head_part *part);
+    uint32_t head_terms;
     /* After a pass: true when its results are void and it must be run once more, which then will
      * not fail in this way. May be NULL. */
     bool (*must_repeat)(rr_compute *compute);
@@ -49,6 +60,9 @@ rr_range rr_rows_beyond_kv(const rr_compute *compute, const rr_pass *pass, uint3
  * address of row 0's. */
 void rr_graph_record_reading(
     rr_compute *compute, const rr_pass *pass, uint32_t layer, uint64_t q, uint32_t q_stride);
+
+/* x = rows of the embedding, in floats. */
+void rr_graph_record_embed(rr_compute *compute, const rr_pass *pass);
 
 /* Logits a head row of this pass. */
 static inline uint32_t rr_head_cols(const rr_compute *compute, const rr_pass *pass) {

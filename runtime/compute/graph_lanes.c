@@ -9,7 +9,6 @@
 
 #include "runtime/compute/fused_layer.h"
 #include "runtime/compute/graph.h"
-#include "shaders/argmax.h"
 #include "shaders/lanes.h"
 #include "shaders/lanes_attention.h"
 
@@ -28,19 +27,11 @@ static void record_embed(rr_compute *compute, const rr_pass *pass) {
     const rr_matrix *w = &compute->weights.embedding;
     const rr_activations *at = &compute->at;
     const uint64_t base = compute->activations.address;
-    rr_push_lanes_embed push = {.lo = w->address + w->planes.lo_offset,
-        .hi = w->address + w->planes.hi_offset,
-        .scale = w->address + w->planes.scale_offset,
-        .super = w->address + w->planes.super_offset,
-        .rows = compute->rows.address,
-        .x = base + at->x,
-        .norm = compute->weights.layers[0].attn_norm,
-        .codes = base + at->h_codes,
-        .groups = base + at->h_groups,
-        .rms = base + at->rms,
-        .cols = w->planes.cols,
-        .n_tokens = rr_pass_n_rows(pass),
-        .epsilon = compute->model->config.rms_epsilon};
+    rr_push_lanes_embed push = {RR_PUSH_PLANES(w->address, w->planes),
+        .rows = compute->rows.address, .x = base + at->x,
+        .norm = compute->weights.layers[0].attn_norm, .codes = base + at->h_codes,
+        .groups = base + at->h_groups, .rms = base + at->rms, .cols = w->planes.cols,
+        .n_tokens = rr_pass_n_rows(pass), .epsilon = compute->model->config.rms_epsilon};
     rr_record_op(compute, RR_OP_lanes_embed, (rr_kern_key){.format = w->planes.type}, &push);
     rr_record_barrier(compute);
 }
@@ -195,30 +186,21 @@ static void record_layer(rr_compute *compute, const rr_pass *pass, uint32_t inde
     }
 }
 
-static void record_head(rr_compute *compute, const rr_pass *pass, uint32_t begin, uint32_t end) {
-    const rr_model_config *c = &compute->model->config;
+static void record_head(rr_compute *compute, const rr_head_part *part) {
+    const uint32_t d_model = compute->model->config.d_model;
     const rr_lanes_matrix *w = &compute->weights.lanes_head;
     const uint64_t base = compute->activations.address;
-    const uint32_t n_cols = rr_head_cols(compute, pass);
-    const uint64_t row = pass->head_first + begin;
-    const uint64_t logits = base + compute->at.logits + (uint64_t)begin * n_cols * 4;
+    const uint64_t row = part->row;
     rr_push_lanes_head push = {.w = w->address,
         .s = w->address + w->layout.scale_offset,
-        .codes = base + compute->at.h_codes + row * c->d_model * 2,
-        .groups = base + compute->at.h_groups + row * c->d_model / 4,
+        .codes = base + compute->at.h_codes + row * d_model * 2,
+        .groups = base + compute->at.h_groups + row * d_model / 4,
         .rms = base + compute->at.rms + row * 4,
-        .y = logits,
-        .cols = c->d_model,
-        .n_tokens = end - begin,
-        .n_rows = n_cols};
+        .y = part->logits,
+        .cols = d_model,
+        .n_tokens = part->n_rows,
+        .n_rows = part->n_cols};
     rr_record_op(compute, RR_OP_lanes_head, key_of(w), &push);
-    rr_record_barrier(compute);
-    rr_push_argmax argmax = {.x = logits,
-        .y = base + compute->at.ids + (uint64_t)begin * 4,
-        .cols = n_cols,
-        .n_rows = end - begin,
-        .n_terms = 1};
-    rr_record_op(compute, RR_OP_argmax, (rr_kern_key){0}, &argmax);
     rr_record_barrier(compute);
 }
 
@@ -273,5 +255,6 @@ const rr_graph rr_graph_lanes = {
     .record_embed = record_embed,
     .record_layer = record_layer,
     .record_head = record_head,
+    .head_terms = 1,
     .must_repeat = rr_fused_layer_failed,
 };

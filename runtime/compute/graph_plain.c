@@ -4,9 +4,7 @@
 #include <math.h>
 
 #include "runtime/compute/graph.h"
-#include "shaders/argmax.h"
 #include "shaders/attention.h"
-#include "shaders/embed.h"
 #include "shaders/matmul.h"
 #include "shaders/rmsnorm.h"
 #include "shaders/rope.h"
@@ -73,19 +71,10 @@ typedef struct product {
 
 static void record_matmul(
     rr_compute *compute, rr_family family, const rr_matrix *w, const product *a) {
-    rr_push_matmul push = {.lo = w->address + w->planes.lo_offset,
-        .hi = w->address + w->planes.hi_offset,
-        .scale = w->address + w->planes.scale_offset,
-        .super = w->address + w->planes.super_offset,
-        .x = a->x,
-        .y = a->y,
-        .bias = a->bias,
-        .residual = a->residual,
-        .n_out = a->n_out != 0 ? a->n_out : w->planes.rows,
-        .cols = w->planes.cols,
-        .n_tokens = a->n_tokens,
-        .x_stride = a->x_stride,
-        .y_stride = a->y_stride,
+    rr_push_matmul push = {RR_PUSH_PLANES(w->address, w->planes), .x = a->x, .y = a->y,
+        .bias = a->bias, .residual = a->residual,
+        .n_out = a->n_out != 0 ? a->n_out : w->planes.rows, .cols = w->planes.cols,
+        .n_tokens = a->n_tokens, .x_stride = a->x_stride, .y_stride = a->y_stride,
         .flags = (a->bias != 0 ? RR_MATMUL_BIAS : 0) | (a->residual != 0 ? RR_MATMUL_RESIDUAL : 0)};
     rr_record_op(compute, matmul_op[family], (rr_kern_key){.format = w->planes.type}, &push);
 }
@@ -103,20 +92,6 @@ static void record_rows(rr_compute *compute, const rr_pass *pass, rr_range rows,
         a.n_tokens = spans[i].n;
         record_matmul(compute, spans[i].family, w, &a);
     }
-}
-
-static void record_embed(rr_compute *compute, const rr_pass *pass) {
-    const rr_matrix *w = &compute->weights.embedding;
-    rr_push_embed push = {.lo = w->address + w->planes.lo_offset,
-        .hi = w->address + w->planes.hi_offset,
-        .scale = w->address + w->planes.scale_offset,
-        .super = w->address + w->planes.super_offset,
-        .rows = compute->rows.address,
-        .y = compute->activations.address + compute->at.x,
-        .cols = w->planes.cols,
-        .n_rows = rr_pass_n_rows(pass)};
-    rr_record_op(compute, RR_OP_embed, (rr_kern_key){.format = w->planes.type}, &push);
-    rr_record_barrier(compute);
 }
 
 static void record_scores(rr_compute *compute, const rr_pass *pass, rr_range rows, uint32_t index) {
@@ -233,37 +208,27 @@ static void record_layer(rr_compute *compute, const rr_pass *pass, uint32_t inde
     }
 }
 
-/* Logits and arg max of head rows [begin, end). */
-static void record_head(rr_compute *compute, const rr_pass *pass, uint32_t begin, uint32_t end) {
+static void record_head(rr_compute *compute, const rr_head_part *part) {
     const rr_model_config *c = &compute->model->config;
     const uint64_t base = compute->activations.address;
-    const uint64_t head_in = base + compute->at.head_in + (uint64_t)begin * c->d_model * 4;
-    const uint32_t n_cols = rr_head_cols(compute, pass);
-    const uint64_t logits = base + compute->at.logits + (uint64_t)begin * n_cols * 4;
-    record_norm(compute,
-        base + compute->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
-        compute->weights.output_norm, head_in, end - begin);
+    const uint64_t head_in = base + compute->at.head_in + (uint64_t)part->begin * c->d_model * 4;
+    record_norm(compute, base + compute->at.x + (uint64_t)part->row * c->d_model * 4,
+        compute->weights.output_norm, head_in, part->n_rows);
     rr_record_barrier(compute);
-    record_matmul(compute, pass->head_family, &compute->weights.output,
+    record_matmul(compute, part->family, &compute->weights.output,
         &(product){.x = head_in,
-            .y = logits,
+            .y = part->logits,
             .x_stride = c->d_model,
-            .y_stride = n_cols,
-            .n_out = n_cols,
-            .n_tokens = end - begin});
-    rr_record_barrier(compute);
-    rr_push_argmax argmax = {.x = logits,
-        .y = base + compute->at.ids + (uint64_t)begin * 4,
-        .cols = n_cols,
-        .n_rows = end - begin,
-        .n_terms = 1};
-    rr_record_op(compute, RR_OP_argmax, (rr_kern_key){0}, &argmax);
+            .y_stride = part->n_cols,
+            .n_out = part->n_cols,
+            .n_tokens = part->n_rows});
     rr_record_barrier(compute);
 }
 
 const rr_graph rr_graph_plain = {
     .list_kernels = list_kernels,
-    .record_embed = record_embed,
+    .record_embed = rr_graph_record_embed,
     .record_layer = record_layer,
     .record_head = record_head,
+    .head_terms = 1,
 };

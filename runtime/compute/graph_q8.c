@@ -6,9 +6,7 @@
 #include <math.h>
 
 #include "runtime/compute/graph.h"
-#include "shaders/argmax.h"
 #include "shaders/attention.h"
-#include "shaders/embed.h"
 #include "shaders/matmul_q8.h"
 #include "shaders/rmsnorm_q8.h"
 
@@ -53,20 +51,6 @@ static rr_status list_kernels(const rr_model_config *config, const rr_weights *w
     return RR_OK;
 }
 
-static void record_embed(rr_compute *compute, const rr_pass *pass) {
-    const rr_matrix *w = &compute->weights.embedding;
-    rr_push_embed push = {.lo = w->address + w->planes.lo_offset,
-        .hi = w->address + w->planes.hi_offset,
-        .scale = w->address + w->planes.scale_offset,
-        .super = w->address + w->planes.super_offset,
-        .rows = compute->rows.address,
-        .y = compute->activations.address + compute->at.x,
-        .cols = w->planes.cols,
-        .n_rows = rr_pass_n_rows(pass)};
-    rr_record_op(compute, RR_OP_embed, (rr_kern_key){.format = w->planes.type}, &push);
-    rr_record_barrier(compute);
-}
-
 /* Int8 activations: offsets of their planes. */
 typedef struct codes {
     uint64_t values, groups;
@@ -92,14 +76,8 @@ static void record_norm(rr_compute *compute, uint64_t x, uint64_t weight, codes 
 static rr_push_matmul_q8 product(
     const rr_compute *compute, const rr_matrix *w, codes x, uint32_t n_tokens) {
     const uint64_t base = compute->activations.address;
-    return (rr_push_matmul_q8){.lo = w->address + w->planes.lo_offset,
-        .hi = w->address + w->planes.hi_offset,
-        .scale = w->address + w->planes.scale_offset,
-        .super = w->address + w->planes.super_offset,
-        .x = base + x.values,
-        .x_groups = base + x.groups,
-        .n_out = w->planes.rows,
-        .cols = w->planes.cols,
+    return (rr_push_matmul_q8){RR_PUSH_PLANES(w->address, w->planes), .x = base + x.values,
+        .x_groups = base + x.groups, .n_out = w->planes.rows, .cols = w->planes.cols,
         .n_tokens = n_tokens};
 }
 
@@ -253,36 +231,26 @@ static void record_layer(rr_compute *compute, const rr_pass *pass, uint32_t inde
     record_out(compute, pass, rows, &layer->down, act);
 }
 
-/* Logits and arg max of head rows [begin, end). lm_head's rounding goes straight into the logits,
- * where it would be a third of the whole graph's, so its input comes as two int8 terms: rows of
- * their own for the product, added up by the arg max. The second term's logits lie behind the
- * first's, where those of the next head rows will. */
-static void record_head(rr_compute *compute, const rr_pass *pass, uint32_t begin, uint32_t end) {
+/* lm_head's rounding goes straight into the logits, where it would be a third of the whole graph's,
+ * so its input comes as two int8 terms: rows of their own for the product, added up by the arg max.
+ * The second term's logits lie behind the first's, where those of the next head rows will. */
+static void record_head(rr_compute *compute, const rr_head_part *part) {
     const rr_model_config *c = &compute->model->config;
-    const uint64_t base = compute->activations.address;
     const codes h = {compute->at.h_codes, compute->at.h_groups};
-    const uint32_t n_cols = rr_head_cols(compute, pass);
-    const uint64_t logits = base + compute->at.logits + (uint64_t)begin * n_cols * 4;
     record_norm(compute,
-        base + compute->at.x + (uint64_t)(pass->head_first + begin) * c->d_model * 4,
-        compute->weights.output_norm, h, end - begin, c->d_model, 2);
-    rr_push_matmul_q8 push = product(compute, &compute->weights.output, h, 2 * (end - begin));
-    push.y = logits;
-    push.n_out = push.y_stride = n_cols;
-    record_matmul(compute, pass->head_family, &compute->weights.output, RR_END_F32, &push);
-    rr_record_barrier(compute);
-    rr_push_argmax argmax = {.x = logits,
-        .y = base + compute->at.ids + (uint64_t)begin * 4,
-        .cols = n_cols,
-        .n_rows = end - begin,
-        .n_terms = 2};
-    rr_record_op(compute, RR_OP_argmax, (rr_kern_key){0}, &argmax);
+        compute->activations.address + compute->at.x + (uint64_t)part->row * c->d_model * 4,
+        compute->weights.output_norm, h, part->n_rows, c->d_model, 2);
+    rr_push_matmul_q8 push = product(compute, &compute->weights.output, h, 2 * part->n_rows);
+    push.y = part->logits;
+    push.n_out = push.y_stride = part->n_cols;
+    record_matmul(compute, part->family, &compute->weights.output, RR_END_F32, &push);
     rr_record_barrier(compute);
 }
 
 const rr_graph rr_graph_q8 = {
     .list_kernels = list_kernels,
-    .record_embed = record_embed,
+    .record_embed = rr_graph_record_embed,
     .record_layer = record_layer,
     .record_head = record_head,
+    .head_terms = 2,
 };

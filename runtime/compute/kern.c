@@ -24,8 +24,8 @@
 #include "shaders/swiglu.h"
 #include "shaders/token_mass.h"
 
-static const rr_code_table *const code_tables[] = {
-    &rr_code_plain, &rr_code_attention, &rr_code_attention_coop, &rr_code_q8, &rr_code_lanes};
+static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_attention,
+    &rr_code_attention_coop, &rr_code_q8, &rr_code_q8_coop, &rr_code_q8_coop_f16, &rr_code_lanes};
 
 /* A variant's code, and the table that it stands in. */
 typedef struct kern_code {
@@ -106,13 +106,18 @@ bool rr_kern_fits(const rr_variant *variant, const rr_kern_key *key, const rr_de
         return false;
     }
     const kern_code code = code_of(variant);
-    return code.table->fits == NULL || code.table->fits(code.row, key, info);
+    return code.table->fits == NULL || code.table->fits(key, info);
 }
 
 bool rr_kern_pays(const rr_variant *variant, const rr_kern_key *key, const rr_device_info *info) {
     const kern_code code = code_of(variant);
     return code.table == NULL || code.table->pays == NULL || (variant->caps & info->lifted) != 0 ||
-        code.table->pays(code.row, key, info);
+        code.table->pays(key, info);
+}
+
+bool rr_attention_quantizes(const rr_variant *variant) {
+    const kern_code code = code_of(variant);
+    return code.table != NULL && code.table->quantizes;
 }
 
 const rr_variant *rr_pick(rr_op op, const rr_kern_key *key, const rr_device_info *info) {
@@ -219,7 +224,7 @@ rr_status rr_kern_prepare(
         return rr_fail(diag, RR_E_INTERNAL, "kernel %s/%s has no row in kern.c", rr_op_name(op),
             variant->name);
     }
-    if (code.table->fits != NULL && !code.table->fits(code.row, key, rr_vk_info(kern->device))) {
+    if (code.table->fits != NULL && !code.table->fits(key, rr_vk_info(kern->device))) {
         return rr_fail(diag, RR_E_UNSUPPORTED,
             "kernel %s/%s does not suit this format on this device", rr_op_name(op), variant->name);
     }

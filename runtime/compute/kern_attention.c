@@ -67,7 +67,7 @@ static rr_grid grid_rows(const rr_site *at) {
     const rr_push_attention *p = at->push;
     rows_shape shape = rows_shape_of(at);
     uint32_t block = ROWS_LANES / shape.spread * shape.rows;
-    return (rr_grid){rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), block), p->n_kv_heads};
+    return rr_attention_grid(p->n_rows, p->n_heads, p->n_kv_heads, block);
 }
 
 static const rr_code_row rows[] = {
@@ -75,21 +75,19 @@ static const rr_code_row rows[] = {
     {RR_OP_attention_decode, "split", {1}, spec_split, grid_split, NULL, 0, 0},
 };
 
-const rr_code_table rr_code_attention = {
-    .rows = rows, .n = sizeof rows / sizeof rows[0], .subgroup = narrow_subgroup};
+const rr_code_table rr_code_attention = {.rows = rows,
+    .n = sizeof rows / sizeof rows[0],
+    .subgroup = narrow_subgroup,
+    .quantizes = true};
 
 /* attention_coop.comp: the first size of the driver's list of matrices that divides its tiles,
  * those of 16 columns before others. */
+static bool is_better(const rr_coop_shape *size, const rr_coop_shape *than) {
+    return than->k != 16 && size->k == 16;
+}
+
 static bool coop_size(const rr_device_info *info, rr_coop_shape *out) {
-    bool found = false;
-    for (uint32_t i = 0; i < info->coop_f16.n; i++) {
-        rr_coop_shape size = info->coop_f16.at[i];
-        if (rr_coop_divides(&size) && (!found || (out->k != 16 && size.k == 16))) {
-            *out = size;
-            found = true;
-        }
-    }
-    return found;
+    return rr_coop_best(&info->coop_f16, is_better, out);
 }
 
 /* Matrices of 8 rows belong to subgroups as wide as they are; else 32 lanes read each matrix fewer
@@ -125,8 +123,7 @@ static bool coop_suits(coop_shape *s, uint32_t head, const rr_device_info *info)
     s->early = subgroup >= 32 || head <= 64;
     const uint32_t row_lanes = s->lanes / COOP_BLOCK;
     return row_lanes >= 1 && row_lanes <= subgroup && row_lanes <= s->size.n &&
-        2 * row_lanes <= s->tile && s->lanes <= info->max_workgroup_invocations &&
-        coop_shared_bytes(s, head) <= info->shared_memory_bytes;
+        2 * row_lanes <= s->tile && rr_workgroup_fits(info, s->lanes, coop_shared_bytes(s, head));
 }
 
 /* Long tiles go fewer times round; short ones are for devices with little shared memory and for
@@ -145,8 +142,7 @@ static bool coop_shape_of(const rr_kern_key *key, const rr_device_info *info, co
     return false;
 }
 
-static bool coop_fits(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info) {
-    (void)row;
+static bool coop_fits(const rr_kern_key *key, const rr_device_info *info) {
     coop_shape s;
     return coop_shape_of(key, info, &s);
 }
@@ -162,8 +158,7 @@ static uint32_t spec_coop(const rr_site *at, uint32_t *values) {
 
 static rr_grid grid_coop(const rr_site *at) {
     const rr_push_attention *p = at->push;
-    return (rr_grid){
-        rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), COOP_BLOCK), p->n_kv_heads};
+    return rr_attention_grid(p->n_rows, p->n_heads, p->n_kv_heads, COOP_BLOCK);
 }
 
 static const rr_code_row coop_rows[] = {
@@ -173,18 +168,5 @@ static const rr_code_row coop_rows[] = {
 const rr_code_table rr_code_attention_coop = {.rows = coop_rows,
     .n = sizeof coop_rows / sizeof coop_rows[0],
     .subgroup = coop_subgroup,
-    .fits = coop_fits};
-
-static bool has_row(const rr_code_table *table, const rr_variant *variant) {
-    for (size_t i = 0; i < table->n; i++) {
-        if (table->rows[i].op == variant->op &&
-            strcmp(table->rows[i].variant, variant->name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool rr_attention_quantizes(const rr_variant *variant) {
-    return has_row(&rr_code_attention, variant) || has_row(&rr_code_attention_coop, variant);
-}
+    .fits = coop_fits,
+    .quantizes = true};

@@ -42,20 +42,14 @@ static uint32_t spec_layer(const rr_site *at, uint32_t *values) {
     return n + 9;
 }
 
-/* Query rows a subgroup. Decode: all heads of a group, at most 8. Prefill: what still fits the
- * registers. */
-static uint32_t attention_rows(const rr_site *at) {
-    return at->key->head_size <= 64 ? 8 : 4;
-}
-
-static uint32_t spec_attention_prefill(const rr_site *at, uint32_t *values) {
+uint32_t rr_spec_lanes_attention_prefill(const rr_site *at, uint32_t *values) {
     values[0] = at->key->head_size;
-    values[1] = attention_rows(at);
+    values[1] = rr_lanes_attention_rows(at);
     values[2] = at->subgroup;
     return 3;
 }
 
-static uint32_t spec_attention_decode(const rr_site *at, uint32_t *values) {
+uint32_t rr_spec_lanes_attention_decode(const rr_site *at, uint32_t *values) {
     values[0] = at->key->head_size;
     values[1] = 8;
     values[2] = at->subgroup;
@@ -75,8 +69,7 @@ static rr_grid grid_qkv(const rr_site *at) {
 
 static rr_grid grid_attention_prefill(const rr_site *at) {
     const rr_push_lanes_attention *p = at->push;
-    return (rr_grid){
-        rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), attention_rows(at)), p->n_kv_heads};
+    return rr_attention_grid(p->n_rows, p->n_heads, p->n_kv_heads, rr_lanes_attention_rows(at));
 }
 
 static rr_grid grid_attention_decode(const rr_site *at) {
@@ -131,10 +124,10 @@ enum { MIN_LANES = 8, MAX_LANES = 16 }; /* what a subgroup may have: quant/lanes
 static const rr_code_row rows[] = {
     {RR_OP_lanes_embed, "cpu", {1}, spec_embed, grid_embed, NULL, MAX_LANES, MIN_LANES},
     {RR_OP_lanes_qkv, "cpu", TILES, spec_qkv, grid_qkv, n_tokens_qkv, MAX_LANES, MIN_LANES},
-    {RR_OP_lanes_attention_prefill, "cpu", {1}, spec_attention_prefill, grid_attention_prefill,
-        NULL, MAX_LANES, MIN_LANES},
-    {RR_OP_lanes_attention_decode, "cpu", {1}, spec_attention_decode, grid_attention_decode, NULL,
-        MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_attention_prefill, "cpu", {1}, rr_spec_lanes_attention_prefill,
+        grid_attention_prefill, NULL, MAX_LANES, MIN_LANES},
+    {RR_OP_lanes_attention_decode, "cpu", {1}, rr_spec_lanes_attention_decode,
+        grid_attention_decode, NULL, MAX_LANES, MIN_LANES},
     {RR_OP_lanes_out, "cpu", TILES, spec_product, grid_out, n_tokens_out, MAX_LANES, MIN_LANES},
     {RR_OP_lanes_gate_up, "cpu", TILES, spec_product, grid_gate_up, n_tokens_gate_up, MAX_LANES,
         MIN_LANES},

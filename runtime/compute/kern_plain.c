@@ -11,12 +11,6 @@
 #include "shaders/swiglu.h"
 #include "shaders/token_mass.h"
 
-static uint32_t spec_none(const rr_site *at, uint32_t *values) {
-    (void)at;
-    (void)values;
-    return 0;
-}
-
 static uint32_t spec_format(const rr_site *at, uint32_t *values) {
     values[0] = at->key->format;
     return 1;
@@ -61,26 +55,6 @@ static uint32_t spec_attention_prefill(const rr_site *at, uint32_t *values) {
     return 2;
 }
 
-/* Query rows a subgroup. Decode: all heads of a group, at most 8. Prefill: what still fits the
- * registers. */
-static uint32_t lanes_rows(const rr_site *at) {
-    return at->key->head_size <= 64 ? 8 : 4;
-}
-
-static uint32_t spec_attention_prefill_lanes(const rr_site *at, uint32_t *values) {
-    values[0] = at->key->head_size;
-    values[1] = lanes_rows(at);
-    values[2] = at->subgroup;
-    return 3;
-}
-
-static uint32_t spec_attention_decode_lanes(const rr_site *at, uint32_t *values) {
-    values[0] = at->key->head_size;
-    values[1] = 8;
-    values[2] = at->subgroup;
-    return 3;
-}
-
 static rr_grid grid_matmul_prefill(const rr_site *at) {
     const rr_push_matmul *p = at->push;
     return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, 64 * matmul_rows(at))};
@@ -114,14 +88,12 @@ static rr_grid grid_rope(const rr_site *at) {
 
 static rr_grid grid_attention_prefill(const rr_site *at) {
     const rr_push_attention *p = at->push;
-    return (rr_grid){
-        rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), attention_rows(at)), p->n_kv_heads};
+    return rr_attention_grid(p->n_rows, p->n_heads, p->n_kv_heads, attention_rows(at));
 }
 
 static rr_grid grid_attention_prefill_lanes(const rr_site *at) {
     const rr_push_attention *p = at->push;
-    return (rr_grid){
-        rr_div_up(p->n_rows * (p->n_heads / p->n_kv_heads), lanes_rows(at)), p->n_kv_heads};
+    return rr_attention_grid(p->n_rows, p->n_heads, p->n_kv_heads, rr_lanes_attention_rows(at));
 }
 
 static rr_grid grid_attention_decode(const rr_site *at) {
@@ -164,7 +136,7 @@ static uint32_t n_tokens_matmul(const void *push) {
 /* One row for each (op, variant) of variants.def. */
 static const rr_code_row rows[] = {
     {RR_OP_embed, "base", {1}, spec_format, grid_embed, NULL, 0, 0},
-    {RR_OP_rmsnorm, "base", {1}, spec_none, grid_rmsnorm, NULL, 0, 0},
+    {RR_OP_rmsnorm, "base", {1}, rr_spec_none, grid_rmsnorm, NULL, 0, 0},
     {RR_OP_matmul_prefill, "base", {8}, spec_matmul, grid_matmul_prefill, n_tokens_matmul, 0, 0},
     {RR_OP_matmul_prefill, "lanes", {8}, spec_matmul_lanes, grid_matmul_lanes, n_tokens_matmul, 0,
         0},
@@ -175,21 +147,21 @@ static const rr_code_row rows[] = {
     {RR_OP_rope, "base", {1}, spec_head, grid_rope, NULL, 0, 0},
     {RR_OP_attention_prefill, "base", {1}, spec_attention_prefill, grid_attention_prefill, NULL, 0,
         0},
-    {RR_OP_attention_prefill, "lanes", {1}, spec_attention_prefill_lanes,
+    {RR_OP_attention_prefill, "lanes", {1}, rr_spec_lanes_attention_prefill,
         grid_attention_prefill_lanes, NULL, 16, 0},
-    {RR_OP_attention_decode, "lanes", {1}, spec_attention_decode_lanes, grid_attention_decode, NULL,
-        16, 0},
+    {RR_OP_attention_decode, "lanes", {1}, rr_spec_lanes_attention_decode, grid_attention_decode,
+        NULL, 16, 0},
     {RR_OP_attention_decode, "base", {1}, spec_head, grid_attention_decode, NULL, 0, 0},
     {RR_OP_attention_mass, "base", {1}, spec_head, grid_attention_mass, NULL, 0, 0},
     {RR_OP_attention_mass, "subgroup", {1}, spec_head, grid_attention_mass, NULL, 0, 4},
-    {RR_OP_attention_mass, "lanes", {1}, spec_attention_decode_lanes, grid_attention_mass_lanes,
+    {RR_OP_attention_mass, "lanes", {1}, rr_spec_lanes_attention_decode, grid_attention_mass_lanes,
         NULL, 16, 0},
-    {RR_OP_token_mass, "base", {1}, spec_none, grid_token_mass, NULL, 0, 0},
-    {RR_OP_swiglu, "base", {1}, spec_none, grid_swiglu, NULL, 0, 0},
-    {RR_OP_argmax, "base", {1}, spec_none, grid_argmax, NULL, 0, 0},
-    {RR_OP_roof, "base", {1}, spec_none, grid_roof, NULL, 0, 0},
-    {RR_OP_roof, "f16", {1}, spec_none, grid_roof, NULL, 0, 0},
-    {RR_OP_roof, "dot", {1}, spec_none, grid_roof, NULL, 0, 0},
+    {RR_OP_token_mass, "base", {1}, rr_spec_none, grid_token_mass, NULL, 0, 0},
+    {RR_OP_swiglu, "base", {1}, rr_spec_none, grid_swiglu, NULL, 0, 0},
+    {RR_OP_argmax, "base", {1}, rr_spec_none, grid_argmax, NULL, 0, 0},
+    {RR_OP_roof, "base", {1}, rr_spec_none, grid_roof, NULL, 0, 0},
+    {RR_OP_roof, "f16", {1}, rr_spec_none, grid_roof, NULL, 0, 0},
+    {RR_OP_roof, "dot", {1}, rr_spec_none, grid_roof, NULL, 0, 0},
 };
 
 const rr_code_table rr_code_plain = {.rows = rows, .n = sizeof rows / sizeof rows[0]};

@@ -6,12 +6,6 @@
 #include "shaders/matmul_q8.h"
 #include "shaders/rmsnorm_q8.h"
 
-static uint32_t spec_none(const rr_site *at, uint32_t *values) {
-    (void)at;
-    (void)values;
-    return 0;
-}
-
 static rr_grid grid_rmsnorm(const rr_site *at) {
     return (rr_grid){((const rr_push_rmsnorm_q8 *)at->push)->n_rows, 1};
 }
@@ -135,18 +129,8 @@ static uint32_t coop_sm(const rr_site *at, rr_coop_shape size) {
     return has_offset && size.m * size.n < 256 ? 1 : 2;
 }
 
-/* The largest usable size of a list; the first of equals. */
-static bool coop_size(const rr_coop_shapes *list, rr_coop_shape *out) {
-    bool found = false;
-    for (uint32_t i = 0; i < list->n; i++) {
-        rr_coop_shape size = list->at[i];
-        if (rr_coop_divides(&size) &&
-            (!found || size.m * size.n * size.k > out->m * out->n * out->k)) {
-            *out = size;
-            found = true;
-        }
-    }
-    return found;
+static bool is_larger(const rr_coop_shape *size, const rr_coop_shape *than) {
+    return size->m * size->n * size->k > than->m * than->n * than->k;
 }
 
 typedef struct coop_shape {
@@ -156,7 +140,7 @@ typedef struct coop_shape {
 
 static coop_shape coop_shape_of(const rr_site *at, const rr_coop_shapes *list) {
     coop_shape s = {0};
-    (void)coop_size(list, &s.size); /* rows that do not fit are not specialised */
+    (void)rr_coop_best(list, is_larger, &s.size); /* rows that do not fit are not specialised */
     s.sm = coop_sm(at, s.size);
     s.gm = coop_block(s.size) / s.size.m / s.sm;
     s.gn = at->tile / (COOP_SN * s.size.n);
@@ -183,7 +167,7 @@ static uint32_t spec_coop_f16(const rr_site *at, uint32_t *values) {
 static rr_grid grid_coop_of(const rr_site *at, const rr_coop_shapes *list) {
     const rr_push_matmul_q8 *p = at->push;
     rr_coop_shape size = {0};
-    (void)coop_size(list, &size);
+    (void)rr_coop_best(list, is_larger, &size);
     return (rr_grid){rr_div_up(p->n_tokens, at->tile), rr_div_up(p->n_out, coop_block(size))};
 }
 
@@ -205,46 +189,62 @@ static uint32_t coop_shared_bytes(const rr_site *at, const coop_shape *s, bool f
     return (buffers > sums ? buffers : sums) + 16 * (block + at->tile) + 20 * stage;
 }
 
-static const rr_coop_shapes *coop_list(const rr_code_row *row, const rr_device_info *info) {
-    return row->spec == spec_coop_f16 ? &info->coop_f16 : &info->coop_int8;
-}
-
-/* A cooperative row needs a size that it can use, and room for its lanes and its memory; the halves
- * of a Q6_K group are multiplied apart. */
-static bool fits(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info) {
+/* A size that the kernel can use, and room for its lanes and its memory; the halves of a Q6_K group
+ * are multiplied apart. */
+static bool coop_fits_of(
+    const rr_coop_shapes *list, const rr_kern_key *key, const rr_device_info *info, bool f16) {
     rr_coop_shape size = {0};
-    if (row->spec != spec_coop && row->spec != spec_coop_f16) {
-        return true;
-    }
-    if (!coop_size(coop_list(row, info), &size) || (key->format == RR_Q_Q6_K && size.k > 16)) {
+    if (!rr_coop_best(list, is_larger, &size) || (key->format == RR_Q_Q6_K && size.k > 16)) {
         return false;
     }
     const rr_site at = {.key = key, .tile = COOP_TILE, .subgroup = subgroup(info), .info = info};
-    const coop_shape s = coop_shape_of(&at, coop_list(row, info));
-    return s.lanes <= info->max_workgroup_invocations &&
-        coop_shared_bytes(&at, &s, row->spec == spec_coop_f16) <= info->shared_memory_bytes;
+    const coop_shape s = coop_shape_of(&at, list);
+    return rr_workgroup_fits(info, s.lanes, coop_shared_bytes(&at, &s, f16));
+}
+
+static bool coop_fits(const rr_kern_key *key, const rr_device_info *info) {
+    return coop_fits_of(&info->coop_int8, key, info, false);
+}
+
+static bool coop_f16_fits(const rr_kern_key *key, const rr_device_info *info) {
+    return coop_fits_of(&info->coop_f16, key, info, true);
 }
 
 /* Devices with small f16 matrices have few registers, which f16 would overflow: their plain rows
  * are better. */
-static bool pays(const rr_code_row *row, const rr_kern_key *key, const rr_device_info *info) {
+static bool coop_f16_pays(const rr_kern_key *key, const rr_device_info *info) {
     rr_coop_shape size = {0};
     (void)key;
-    return row->spec != spec_coop_f16 ||
-        (coop_size(&info->coop_f16, &size) && size.m * size.n >= 256 && size.k == 16 &&
-            info->shared_memory_bytes >= COOP_F16_SHARED_BYTES);
+    return rr_coop_best(&info->coop_f16, is_larger, &size) && size.m * size.n >= 256 &&
+        size.k == 16 && info->shared_memory_bytes >= COOP_F16_SHARED_BYTES;
 }
 
 static const rr_code_row rows[] = {
-    {RR_OP_rmsnorm_q8, "base", {1}, spec_none, grid_rmsnorm, NULL, 0, 0},
+    {RR_OP_rmsnorm_q8, "base", {1}, rr_spec_none, grid_rmsnorm, NULL, 0, 0},
     {RR_OP_matmul_q8_prefill, "base", {16}, spec_prefill, grid_prefill, n_tokens, 0, 0},
     {RR_OP_matmul_q8_prefill, "dot", {16, 32, 64}, spec_prefill, grid_prefill, n_tokens, 0, 0},
-    {RR_OP_matmul_q8_prefill, "coop_f16", {COOP_TILE}, spec_coop_f16, grid_coop_f16, n_tokens, 0,
-        0},
-    {RR_OP_matmul_q8_prefill, "coop", {COOP_TILE}, spec_coop, grid_coop, n_tokens, 0, 0},
     {RR_OP_matmul_q8_decode, "base", {1, 4}, spec_decode_base, grid_decode_base, n_tokens, 0, 0},
     {RR_OP_matmul_q8_decode, "dot", {1, 2, 3, 4, 6, 8, 16, 32}, spec_decode_dot, grid_decode_dot,
         n_tokens, 0, 0},
 };
 
-const rr_code_table rr_code_q8 = {rows, sizeof rows / sizeof rows[0], subgroup, fits, pays};
+static const rr_code_row coop_rows[] = {
+    {RR_OP_matmul_q8_prefill, "coop", {COOP_TILE}, spec_coop, grid_coop, n_tokens, 0, 0},
+};
+
+static const rr_code_row coop_f16_rows[] = {
+    {RR_OP_matmul_q8_prefill, "coop_f16", {COOP_TILE}, spec_coop_f16, grid_coop_f16, n_tokens, 0,
+        0},
+};
+
+const rr_code_table rr_code_q8 = {
+    .rows = rows, .n = sizeof rows / sizeof rows[0], .subgroup = subgroup};
+const rr_code_table rr_code_q8_coop = {.rows = coop_rows,
+    .n = sizeof coop_rows / sizeof coop_rows[0],
+    .subgroup = subgroup,
+    .fits = coop_fits};
+const rr_code_table rr_code_q8_coop_f16 = {.rows = coop_f16_rows,
+    .n = sizeof coop_f16_rows / sizeof coop_f16_rows[0],
+    .subgroup = subgroup,
+    .fits = coop_f16_fits,
+    .pays = coop_f16_pays};

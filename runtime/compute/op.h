@@ -55,6 +55,12 @@ typedef struct rr_variant {
     const rr_module *by_format; /* … or one for each, [RR_MODULES]; NULL = `module` */
 } rr_variant;
 
+/* The addresses of a matrix's planes (rr_planes) that begins at device address `at`, as the push
+ * blocks of embed, matmul_* and lanes_embed take them: initializers. */
+#define RR_PUSH_PLANES(at, planes)                                    \
+    .lo = (at) + (planes).lo_offset, .hi = (at) + (planes).hi_offset, \
+    .scale = (at) + (planes).scale_offset, .super = (at) + (planes).super_offset
+
 /* What a pipeline is specialised on; fields that an op does not use stay 0. 32-bit fields only:
  * keys are compared bytewise. */
 typedef struct rr_kern_key {

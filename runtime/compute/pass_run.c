@@ -3,6 +3,7 @@
 #include "runtime/base/thread.h"
 #include "runtime/compute/graph.h"
 #include "runtime/compute/reader.h"
+#include "shaders/argmax.h"
 
 /* Device time a submit should stay below; half of what the house allows, since it is predicted from
  * the last passes. */
@@ -33,19 +34,44 @@ static uint32_t head_unit(const rr_pass *pass) {
     return pass->head_family == RR_PREFILL ? 8 : 1;
 }
 
+/* Where ids begin in the readback buffer. */
+static uint64_t ids_offset(const rr_compute *compute) {
+    return (uint64_t)compute->limits.logits_rows * compute->model->config.n_vocab * 4;
+}
+
+/* Arg max of logits, which have `n_terms` (rr_graph). */
+static void record_argmax(
+    rr_compute *compute, const rr_head_part *part, uint64_t ids, uint32_t n_terms) {
+    const rr_push_argmax push = {.x = part->logits,
+        .y = ids,
+        .cols = part->n_cols,
+        .n_rows = part->n_rows,
+        .n_terms = n_terms};
+    rr_record_op(compute, RR_OP_argmax, (rr_kern_key){0}, &push);
+    rr_record_barrier(compute);
+}
+
 /* Head rows [begin, end) and the copies of their results. */
 static void record_head(rr_compute *compute, const rr_pass *pass, uint32_t begin, uint32_t end) {
+    const uint64_t base = compute->activations.address;
     const uint64_t row_bytes = (uint64_t)rr_head_cols(compute, pass) * 4;
-    const uint64_t ids_at =
-        (uint64_t)compute->limits.logits_rows * compute->model->config.n_vocab * 4;
-    compute->graph->record_head(compute, pass, begin, end);
-    compute->head_cols = rr_head_cols(compute, pass);
+    const uint64_t logits = compute->at.logits + begin * row_bytes,
+                   ids = compute->at.ids + (uint64_t)begin * 4;
+    const rr_head_part part = {.family = pass->head_family,
+        .begin = begin,
+        .row = pass->head_first + begin,
+        .n_rows = end - begin,
+        .n_cols = rr_head_cols(compute, pass),
+        .logits = base + logits};
+    compute->graph->record_head(compute, &part);
+    record_argmax(compute, &part, base + ids, compute->graph->head_terms);
+    compute->head_cols = part.n_cols;
     if (pass->read_logits) {
-        rr_vk_copy(compute->commands, &compute->activations, compute->at.logits + begin * row_bytes,
-            &compute->readback, begin * row_bytes, (end - begin) * row_bytes);
+        rr_vk_copy(compute->commands, &compute->activations, logits, &compute->readback,
+            begin * row_bytes, part.n_rows * row_bytes);
     }
-    rr_vk_copy(compute->commands, &compute->activations, compute->at.ids + (uint64_t)begin * 4,
-        &compute->readback, ids_at + (uint64_t)begin * 4, (uint64_t)(end - begin) * 4);
+    rr_vk_copy(compute->commands, &compute->activations, ids, &compute->readback,
+        ids_offset(compute) + (uint64_t)begin * 4, (uint64_t)part.n_rows * 4);
 }
 
 rr_status rr_pass_run_head(rr_compute *compute, const rr_pass *pass, rr_diag *diag) {
@@ -180,7 +206,7 @@ const float *rr_pass_logits(const rr_compute *compute, uint32_t head_row) {
 }
 
 int32_t rr_pass_best(const rr_compute *compute, uint32_t head_row) {
-    const uint32_t *ids = (const uint32_t *)((const char *)compute->readback.mapped +
-        (uint64_t)compute->limits.logits_rows * compute->model->config.n_vocab * 4);
+    const uint32_t *ids = (const uint32_t *)(const void *)((const char *)compute->readback.mapped +
+        ids_offset(compute));
     return (int32_t)ids[head_row];
 }

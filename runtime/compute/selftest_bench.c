@@ -233,17 +233,9 @@ static way fast_way(const rr_selftest_bench *b, uint32_t index) {
     const rr_planes *p = &b->planes[f];
     way m = {.op = decode ? RR_OP_matmul_q8_decode : RR_OP_matmul_q8_prefill,
         .key = {.format = formats[f], .end = RR_END_F32}};
-    m.push.q8 = (rr_push_matmul_q8){.lo = b->w[f] + p->lo_offset,
-        .hi = b->w[f] + p->hi_offset,
-        .scale = b->w[f] + p->scale_offset,
-        .super = b->w[f] + p->super_offset,
-        .x = b->codes,
-        .x_groups = b->groups,
-        .y = b->y,
-        .n_out = ROWS,
-        .cols = COLS,
-        .n_tokens = decode ? GENERATED : PROMPT,
-        .y_stride = ROWS};
+    m.push.q8 = (rr_push_matmul_q8){RR_PUSH_PLANES(b->w[f], *p), .x = b->codes,
+        .x_groups = b->groups, .y = b->y, .n_out = ROWS, .cols = COLS,
+        .n_tokens = decode ? GENERATED : PROMPT, .y_stride = ROWS};
     return m;
 }
 

@@ -174,17 +174,9 @@ static rr_status bench_matmul(
            y = (size_t)n_out * n_tokens * sizeof(float);
     RR_TRY(upload(cg, x, y, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
-    rr_push_matmul push = {.lo = w + planes.lo_offset,
-        .hi = w + planes.hi_offset,
-        .scale = w + planes.scale_offset,
-        .super = w + planes.super_offset,
-        .x = rr_cg_address(cg, RR_CG_X),
-        .y = rr_cg_address(cg, RR_CG_Y),
-        .n_out = n_out,
-        .cols = cols,
-        .n_tokens = n_tokens,
-        .x_stride = cols,
-        .y_stride = n_out};
+    rr_push_matmul push = {RR_PUSH_PLANES(w, planes), .x = rr_cg_address(cg, RR_CG_X),
+        .y = rr_cg_address(cg, RR_CG_Y), .n_out = n_out, .cols = cols, .n_tokens = n_tokens,
+        .x_stride = cols, .y_stride = n_out};
     work done = {(double)planes.bytes + (double)x + (double)y, 2.0 * n_out * cols * n_tokens};
     return report(cg, &(rr_kern_key){.format = format}, &push, done, diag);
 }
@@ -222,19 +214,10 @@ static rr_status bench_matmul_q8(rr_cg *cg, rr_qtype format, uint32_t n_out, uin
         return rr_fail(diag, RR_E_MEMORY, "%s: larger than the device allows", cg->label);
     }
     uint64_t w = rr_cg_address(cg, RR_CG_W);
-    rr_push_matmul_q8 push = {.lo = w + planes.lo_offset,
-        .hi = w + planes.hi_offset,
-        .scale = w + planes.scale_offset,
-        .super = w + planes.super_offset,
-        .x = rr_cg_address(cg, RR_CG_X),
-        .x_groups = rr_cg_address(cg, RR_CG_X_GROUPS),
-        .y = rr_cg_address(cg, RR_CG_Y),
-        .extra = swiglu ? rr_cg_address(cg, RR_CG_Y_GROUPS) : 0,
-        .n_out = n_out,
-        .cols = cols,
-        .n_tokens = n_tokens,
-        .y_stride = n_out,
-        .gap = n_out / 2};
+    rr_push_matmul_q8 push = {RR_PUSH_PLANES(w, planes), .x = rr_cg_address(cg, RR_CG_X),
+        .x_groups = rr_cg_address(cg, RR_CG_X_GROUPS), .y = rr_cg_address(cg, RR_CG_Y),
+        .extra = swiglu ? rr_cg_address(cg, RR_CG_Y_GROUPS) : 0, .n_out = n_out, .cols = cols,
+        .n_tokens = n_tokens, .y_stride = n_out, .gap = n_out / 2};
     double moved =
         (double)planes.bytes + 1.25 * (double)n + (swiglu ? 1.25 * (double)y / 8 : (double)y);
     return report(cg, &key, &push, (work){moved, 2.0 * n_out * cols * n_tokens}, diag);
@@ -461,14 +444,8 @@ static rr_status bench_embed(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
     RR_TRY(upload(cg, 0, n * sizeof(float), diag));
     RR_TRY(upload_rows(cg, n_rows, 0, N_VOCAB, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
-    rr_push_embed push = {.lo = w + planes.lo_offset,
-        .hi = w + planes.hi_offset,
-        .scale = w + planes.scale_offset,
-        .super = w + planes.super_offset,
-        .rows = rr_cg_address(cg, RR_CG_ROWS),
-        .y = rr_cg_address(cg, RR_CG_Y),
-        .cols = cols,
-        .n_rows = n_rows};
+    rr_push_embed push = {RR_PUSH_PLANES(w, planes), .rows = rr_cg_address(cg, RR_CG_ROWS),
+        .y = rr_cg_address(cg, RR_CG_Y), .cols = cols, .n_rows = n_rows};
     work done = {(double)n_rows * cols * (4 + 1.0625), (double)n_rows * cols};
     if (cg->variant->op == RR_OP_embed) {
         return report(cg, &(rr_kern_key){.format = RR_Q_Q8_0}, &push, done, diag);

@@ -74,17 +74,9 @@ static rr_status data_make(rr_cg *cg, const matmul_case *c, matmul_data *data, r
 
 static void push_make(rr_cg *cg, const matmul_case *c, matmul_data *data) {
     uint64_t w = rr_cg_address(cg, RR_CG_W);
-    data->push = (rr_push_matmul){.lo = w + data->planes.lo_offset,
-        .hi = w + data->planes.hi_offset,
-        .scale = w + data->planes.scale_offset,
-        .super = w + data->planes.super_offset,
-        .x = rr_cg_address(cg, RR_CG_X),
-        .y = rr_cg_address(cg, RR_CG_Y),
-        .n_out = c->n_out,
-        .cols = c->cols,
-        .n_tokens = c->n_tokens,
-        .x_stride = c->cols + c->x_gap,
-        .y_stride = c->n_out + c->y_gap,
+    data->push = (rr_push_matmul){RR_PUSH_PLANES(w, data->planes), .x = rr_cg_address(cg, RR_CG_X),
+        .y = rr_cg_address(cg, RR_CG_Y), .n_out = c->n_out, .cols = c->cols,
+        .n_tokens = c->n_tokens, .x_stride = c->cols + c->x_gap, .y_stride = c->n_out + c->y_gap,
         .flags = c->flags};
     /* addresses that the flags do not ask for stay 0: touching them would fault */
     if ((c->flags & RR_MATMUL_BIAS) != 0) {

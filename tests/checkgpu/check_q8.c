@@ -273,17 +273,10 @@ fail:
 /* After the upload: addresses. Those that an end does not use stay 0. */
 static void push_make(rr_cg *cg, const q8_case *c, q8_data *data) {
     uint64_t w = rr_cg_address(cg, RR_CG_W);
-    data->push = (rr_push_matmul_q8){.lo = w + data->planes.lo_offset,
-        .hi = w + data->planes.hi_offset,
-        .scale = w + data->planes.scale_offset,
-        .super = w + data->planes.super_offset,
-        .x = rr_cg_address(cg, RR_CG_X),
-        .x_groups = rr_cg_address(cg, RR_CG_X_GROUPS),
-        .y = rr_cg_address(cg, RR_CG_Y),
-        .n_out = c->n_out,
-        .cols = c->cols,
-        .n_tokens = c->n_tokens,
-        .y_stride = y_stride_of(c)};
+    data->push = (rr_push_matmul_q8){RR_PUSH_PLANES(w, data->planes),
+        .x = rr_cg_address(cg, RR_CG_X), .x_groups = rr_cg_address(cg, RR_CG_X_GROUPS),
+        .y = rr_cg_address(cg, RR_CG_Y), .n_out = c->n_out, .cols = c->cols,
+        .n_tokens = c->n_tokens, .y_stride = y_stride_of(c)};
     rr_push_matmul_q8 *p = &data->push;
     p->bias = c->bias ? rr_cg_address(cg, RR_CG_BIAS) : 0;
     if (c->end == RR_END_SWIGLU) {

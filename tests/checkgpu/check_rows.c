@@ -51,14 +51,8 @@ static rr_status embed_case(
         goto fail;
     }
     uint64_t w = rr_cg_address(cg, RR_CG_W);
-    rr_push_embed push = {.lo = w + planes.lo_offset,
-        .hi = w + planes.hi_offset,
-        .scale = w + planes.scale_offset,
-        .super = w + planes.super_offset,
-        .rows = rr_cg_address(cg, RR_CG_ROWS),
-        .y = rr_cg_address(cg, RR_CG_Y),
-        .cols = cols,
-        .n_rows = n_rows};
+    rr_push_embed push = {RR_PUSH_PLANES(w, planes), .rows = rr_cg_address(cg, RR_CG_ROWS),
+        .y = rr_cg_address(cg, RR_CG_Y), .cols = cols, .n_rows = n_rows};
     RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){.format = format}, &push, diag));
     check_embedding(cg, rr_cg_found(cg, RR_CG_Y), expected, n, cols);
     rr_cg_end(cg);
@@ -137,18 +131,10 @@ static rr_status lanes_embed_case(
         goto fail;
     }
     uint64_t w = rr_cg_address(cg, RR_CG_W);
-    rr_push_lanes_embed push = {.lo = w + planes.lo_offset,
-        .hi = w + planes.hi_offset,
-        .scale = w + planes.scale_offset,
-        .super = w + planes.super_offset,
-        .rows = rr_cg_address(cg, RR_CG_ROWS),
-        .x = rr_cg_address(cg, RR_CG_Y),
-        .norm = rr_cg_address(cg, RR_CG_NORM),
-        .codes = rr_cg_address(cg, RR_CG_OUT_CODES),
-        .groups = rr_cg_address(cg, RR_CG_OUT_GROUPS),
-        .rms = rr_cg_address(cg, RR_CG_OUT_RMS),
-        .cols = cols,
-        .n_tokens = n_rows,
+    rr_push_lanes_embed push = {RR_PUSH_PLANES(w, planes), .rows = rr_cg_address(cg, RR_CG_ROWS),
+        .x = rr_cg_address(cg, RR_CG_Y), .norm = rr_cg_address(cg, RR_CG_NORM),
+        .codes = rr_cg_address(cg, RR_CG_OUT_CODES), .groups = rr_cg_address(cg, RR_CG_OUT_GROUPS),
+        .rms = rr_cg_address(cg, RR_CG_OUT_RMS), .cols = cols, .n_tokens = n_rows,
         .epsilon = 1e-6f};
     RR_TRY_GOTO(rr_cg_run(cg, &(rr_kern_key){.format = format}, &push, diag));
     check_lanes_embedding(cg, expected, norm, n_rows, cols);
