@@ -18,8 +18,8 @@ typedef struct rr_isa_uses { /* zero-initialise; items are the owner's to free()
 } rr_isa_uses;
 
 /* Adds, each once, what the passes of models in the shapes of 0.5B (heads of 64) and 7B (heads of
- * 128) use in the usual weight formats on the device; nothing is read or fetched, the models are
- *   made up. Errors: RR_E_MEMORY. */
+ * 128) use in the usual weight formats on the device, and what trains them; nothing is read or
+ * fetched, the models are made up. Errors: RR_E_MEMORY. */
 rr_status rr_isa_list_uses(rr_vk_device *device, rr_isa_uses *out, rr_diag *diag);
 
 #endif

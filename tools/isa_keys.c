@@ -115,11 +115,30 @@ static const rr_synthetic_type *type_named(const char *name) {
     return NULL;
 }
 
+/* What trains a model whose passes use an op: the way back through it, with the same key. */
+static rr_status add_grads(rr_isa_uses *uses, rr_diag *diag) {
+    static const struct {
+        rr_op forward, grad;
+    } pairs[] = {{RR_OP_matmul_prefill, RR_OP_matmul_grad}};
+    collector c = {.uses = uses};
+    const rr_kern_key adapter = {.format = RR_Q_F32};
+    RR_TRY(collect(&c, RR_OP_matmul_grad, &adapter, diag));
+    for (size_t i = 0, n = uses->n; i < n; i++) {
+        const rr_isa_use use = uses->items[i]; /* collect() may move them */
+        for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {
+            if (use.op == pairs[p].forward) {
+                RR_TRY(collect(&c, pairs[p].grad, &use.key, diag));
+            }
+        }
+    }
+    return RR_OK;
+}
+
 rr_status rr_isa_list_uses(rr_vk_device *device, rr_isa_uses *out, rr_diag *diag) {
     for (size_t s = 0; s < N_SHAPES; s++) {
         for (size_t t = 0; t < N_TYPES; t++) {
             RR_TRY(add_model(device, shape_named(shapes[s]), type_named(types[t]), out, diag));
         }
     }
-    return RR_OK;
+    return add_grads(out, diag);
 }

@@ -16,6 +16,7 @@
 #include "shaders/lanes_attention.h"
 #include "shaders/lanes_layer.h"
 #include "shaders/matmul.h"
+#include "shaders/matmul_grad.h"
 #include "shaders/matmul_q8.h"
 #include "shaders/rmsnorm.h"
 #include "shaders/rmsnorm_q8.h"
@@ -25,7 +26,8 @@
 #include "shaders/token_mass.h"
 
 static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_attention,
-    &rr_code_attention_coop, &rr_code_q8, &rr_code_q8_coop, &rr_code_q8_coop_f16, &rr_code_lanes};
+    &rr_code_attention_coop, &rr_code_q8, &rr_code_q8_coop, &rr_code_q8_coop_f16, &rr_code_lanes,
+    &rr_code_grad};
 
 /* A variant's code, and the table that it stands in. */
 typedef struct kern_code {

@@ -114,5 +114,6 @@ extern const rr_code_table rr_code_q8_coop_f16;
 extern const rr_code_table rr_code_attention;
 extern const rr_code_table rr_code_attention_coop;
 extern const rr_code_table rr_code_lanes;
+extern const rr_code_table rr_code_grad;
 
 #endif

@@ -31,6 +31,7 @@
     X(lanes_gate_up, lanes_gate_up)             \
     X(lanes_layer, lanes_layer)                 \
     X(lanes_head, lanes_head)                   \
+    X(matmul_grad, matmul_grad)                 \
     X(roof, roof) /* no op of the model: what arithmetic can reach, for measuring */
 
 typedef enum rr_op {

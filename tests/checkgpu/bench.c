@@ -549,6 +549,8 @@ rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag) {
         return rr_cg_bench_lanes(cg, big, diag);
     case RR_OP_argmax:
         return bench_plain(cg, 151936, 8, diag);
+    case RR_OP_matmul_grad:
+        return rr_cg_bench_grad(cg, big, diag);
     default:
         return RR_OK;
     }

@@ -99,6 +99,7 @@ static rr_status check_variant(rr_cg *cg, rr_diag *diag) {
         [RR_OP_lanes_gate_up] = rr_cg_check_lanes,
         [RR_OP_lanes_layer] = rr_cg_check_layer,
         [RR_OP_lanes_head] = rr_cg_check_lanes,
+        [RR_OP_matmul_grad] = rr_cg_check_matmul_grad,
         [RR_OP_roof] = rr_cg_check_roof,
         [RR_OP_rmsnorm_q8] = rr_cg_check_rmsnorm_q8,
         [RR_OP_matmul_q8_prefill] = rr_cg_check_matmul_q8,

@@ -4,6 +4,7 @@
 #define RR_TESTS_CHECKGPU_INTERNAL_H
 
 #include "runtime/compute/kern.h"
+#include "runtime/ref/grad.h"
 #include "runtime/ref/lanes.h"
 #include "runtime/ref/ref.h"
 #include "shaders/kv.h"
@@ -184,12 +185,14 @@ rr_status rr_cg_check_token_mass(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_rmsnorm_q8(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_matmul_q8(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_lanes_embed(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_matmul_grad(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_layer(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_lanes(rr_cg *cg, rr_diag *diag); /* the products: qkv, out, gate_up, head */
 
 /* Times the op with cg->variant on real shapes; `big`: those of 7B models too. */
 rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_bench_lanes(rr_cg *cg, bool big, rr_diag *diag); /* what rr_cg_check_lanes checks */
+rr_status rr_cg_bench_grad(rr_cg *cg, bool big, rr_diag *diag);  /* the backward pass */
 /* Times what is uploaded and writes a line; bytes and flops as the op must at least move and do. */
 rr_status rr_cg_report(
     rr_cg *cg, const rr_kern_key *key, const void *push, double bytes, double flops, rr_diag *diag);
