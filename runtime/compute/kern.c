@@ -8,9 +8,11 @@
 
 #include "runtime/compute/kern_rows.h"
 #include "runtime/compute/variants.h"
+#include "shaders/adamw.h"
 #include "shaders/argmax.h"
 #include "shaders/attention.h"
 #include "shaders/attention_mass.h"
+#include "shaders/cross_entropy.h"
 #include "shaders/embed.h"
 #include "shaders/lanes.h"
 #include "shaders/lanes_attention.h"
@@ -18,11 +20,15 @@
 #include "shaders/matmul.h"
 #include "shaders/matmul_grad.h"
 #include "shaders/matmul_q8.h"
+#include "shaders/outer_grad.h"
 #include "shaders/rmsnorm.h"
+#include "shaders/rmsnorm_grad.h"
 #include "shaders/rmsnorm_q8.h"
 #include "shaders/roof.h"
 #include "shaders/rope.h"
+#include "shaders/rope_grad.h"
 #include "shaders/swiglu.h"
+#include "shaders/swiglu_grad.h"
 #include "shaders/token_mass.h"
 
 static const rr_code_table *const code_tables[] = {&rr_code_plain, &rr_code_attention,

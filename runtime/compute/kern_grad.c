@@ -1,7 +1,23 @@
 /* Specialization and grids of the kernels of the backward pass, one row for each of their
  * variants. */
 #include "runtime/compute/kern_rows.h"
+#include "shaders/adamw.h"
+#include "shaders/cross_entropy.h"
 #include "shaders/matmul_grad.h"
+#include "shaders/outer_grad.h"
+#include "shaders/rmsnorm_grad.h"
+#include "shaders/rope_grad.h"
+#include "shaders/swiglu_grad.h"
+
+static uint32_t spec_head(const rr_site *at, uint32_t *values) {
+    values[0] = at->key->head_size;
+    return 1;
+}
+
+static uint32_t spec_subgroup(const rr_site *at, uint32_t *values) {
+    values[0] = at->subgroup;
+    return 1;
+}
 
 /* Tokens a workgroup, of which a lane keeps four columns each: more of them share a weight, fewer
  * need fewer registers. */
@@ -34,9 +50,53 @@ static rr_grid grid_matmul_lanes(const rr_site *at) {
         rr_div_up(p->n_tokens, MATMUL_LANES_TOKENS), rr_div_up(p->cols, 4 * at->subgroup)};
 }
 
+enum { OUTER_COLUMNS = 32 }; /* of a workgroup of outer_grad.comp */
+
+static rr_grid grid_outer(const rr_site *at) {
+    const rr_push_outer_grad *p = at->push;
+    return (rr_grid){rr_div_up(p->n_b, OUTER_COLUMNS), rr_div_up(p->n_a, RR_OUTER_GRAD_RANK)};
+}
+
+static rr_grid grid_outer_lanes(const rr_site *at) {
+    const rr_push_outer_grad *p = at->push;
+    return (rr_grid){rr_div_up(p->n_b, 2 * at->subgroup), rr_div_up(p->n_a, RR_OUTER_GRAD_RANK)};
+}
+
+static rr_grid grid_rmsnorm(const rr_site *at) {
+    return (rr_grid){((const rr_push_rmsnorm_grad *)at->push)->n_rows, 1};
+}
+
+static rr_grid grid_swiglu(const rr_site *at) {
+    const rr_push_swiglu_grad *p = at->push;
+    return (rr_grid){rr_div_up(p->cols, 64), p->n_rows};
+}
+
+static rr_grid grid_rope(const rr_site *at) {
+    const rr_push_rope_grad *p = at->push;
+    return (rr_grid){
+        rr_div_up((p->n_heads + p->n_kv_heads) * (at->key->head_size / 4), 64), p->n_rows};
+}
+
+static rr_grid grid_cross_entropy(const rr_site *at) {
+    return (rr_grid){((const rr_push_cross_entropy *)at->push)->n_rows, 1};
+}
+
+static rr_grid grid_adamw(const rr_site *at) {
+    const uint32_t n = rr_div_up(((const rr_push_adamw *)at->push)->n, RR_ADAMW_LANES);
+    return n <= RR_ADAMW_GROUPS ? (rr_grid){n, 1}
+                                : (rr_grid){RR_ADAMW_GROUPS, rr_div_up(n, RR_ADAMW_GROUPS)};
+}
+
 static const rr_code_row rows[] = {
     {RR_OP_matmul_grad, "base", {1}, spec_matmul, grid_matmul, NULL, 0, 0},
     {RR_OP_matmul_grad, "lanes", {1}, spec_matmul_lanes, grid_matmul_lanes, NULL, 16, 4},
+    {RR_OP_outer_grad, "base", {1}, rr_spec_none, grid_outer, NULL, 0, 0},
+    {RR_OP_outer_grad, "lanes", {1}, spec_subgroup, grid_outer_lanes, NULL, 16, 8},
+    {RR_OP_rmsnorm_grad, "base", {1}, rr_spec_none, grid_rmsnorm, NULL, 0, 0},
+    {RR_OP_swiglu_grad, "base", {1}, rr_spec_none, grid_swiglu, NULL, 0, 0},
+    {RR_OP_rope_grad, "base", {1}, spec_head, grid_rope, NULL, 0, 0},
+    {RR_OP_cross_entropy, "base", {1}, rr_spec_none, grid_cross_entropy, NULL, 0, 0},
+    {RR_OP_adamw, "base", {1}, rr_spec_none, grid_adamw, NULL, 0, 0},
 };
 
 const rr_code_table rr_code_grad = {.rows = rows, .n = sizeof rows / sizeof rows[0]};

@@ -32,6 +32,12 @@
     X(lanes_layer, lanes_layer)                 \
     X(lanes_head, lanes_head)                   \
     X(matmul_grad, matmul_grad)                 \
+    X(outer_grad, outer_grad)                   \
+    X(rmsnorm_grad, rmsnorm_grad)               \
+    X(swiglu_grad, swiglu_grad)                 \
+    X(rope_grad, rope_grad)                     \
+    X(cross_entropy, cross_entropy)             \
+    X(adamw, adamw)                             \
     X(roof, roof) /* no op of the model: what arithmetic can reach, for measuring */
 
 typedef enum rr_op {

@@ -550,6 +550,12 @@ rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag) {
     case RR_OP_argmax:
         return bench_plain(cg, 151936, 8, diag);
     case RR_OP_matmul_grad:
+    case RR_OP_outer_grad:
+    case RR_OP_rmsnorm_grad:
+    case RR_OP_swiglu_grad:
+    case RR_OP_rope_grad:
+    case RR_OP_cross_entropy:
+    case RR_OP_adamw:
         return rr_cg_bench_grad(cg, big, diag);
     default:
         return RR_OK;

@@ -142,7 +142,8 @@ static void check_slot(rr_cg *cg, const rr_cg_slot *slot, int id) {
     static const char *const names[RR_CG_SLOTS] = {"W", "x", "y", "bias", "residual", "rows",
         "table", "kv", "x groups", "y groups", "scratch", "pages", "codes", "groups", "rms",
         "output codes", "output groups", "output rms", "norm", "squares", "tickets", "list",
-        "spans", "weights", "totals", "mass", "factors"};
+        "spans", "weights", "totals", "mass", "factors", "m", "v", "o", "d_o", "lse", "delta",
+        "segments"};
     uint8_t canary[CANARY_BYTES];
     fill(canary, sizeof canary);
     size_t tail = CANARY_BYTES + slot->bytes, tail_bytes = device_bytes(slot) - tail;

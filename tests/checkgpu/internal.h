@@ -44,6 +44,14 @@ typedef enum rr_cg_slot_id {
     RR_CG_TOTALS,
     RR_CG_MASS,
     RR_CG_FACTORS,
+    /* adamw: moments; attention's way back */
+    RR_CG_M,
+    RR_CG_V,
+    RR_CG_O,
+    RR_CG_D_O,
+    RR_CG_LSE,
+    RR_CG_DELTA,
+    RR_CG_SEGMENTS,
     RR_CG_SLOTS
 } rr_cg_slot_id;
 typedef struct rr_cg_slot {
@@ -186,6 +194,12 @@ rr_status rr_cg_check_rmsnorm_q8(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_matmul_q8(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_lanes_embed(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_matmul_grad(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_outer_grad(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_rmsnorm_grad(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_swiglu_grad(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_rope_grad(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_cross_entropy(rr_cg *cg, rr_diag *diag);
+rr_status rr_cg_check_adamw(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_layer(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_lanes(rr_cg *cg, rr_diag *diag); /* the products: qkv, out, gate_up, head */
 
