@@ -119,7 +119,10 @@ static const rr_synthetic_type *type_named(const char *name) {
 static rr_status add_grads(rr_isa_uses *uses, rr_diag *diag) {
     static const struct {
         rr_op forward, grad;
-    } pairs[] = {{RR_OP_matmul_prefill, RR_OP_matmul_grad}, {RR_OP_rope, RR_OP_rope_grad}};
+    } pairs[] = {{RR_OP_matmul_prefill, RR_OP_matmul_grad}, {RR_OP_rope, RR_OP_rope_grad},
+        {RR_OP_attention_prefill, RR_OP_attention_lse},
+        {RR_OP_attention_prefill, RR_OP_attention_grad_q},
+        {RR_OP_attention_prefill, RR_OP_attention_grad_kv}};
     collector c = {.uses = uses};
     const rr_kern_key adapter = {.format = RR_Q_F32};
     RR_TRY(collect(&c, RR_OP_matmul_grad, &adapter, diag));

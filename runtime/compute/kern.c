@@ -11,6 +11,7 @@
 #include "shaders/adamw.h"
 #include "shaders/argmax.h"
 #include "shaders/attention.h"
+#include "shaders/attention_grad.h"
 #include "shaders/attention_mass.h"
 #include "shaders/cross_entropy.h"
 #include "shaders/embed.h"

@@ -2,6 +2,7 @@
  * variants. */
 #include "runtime/compute/kern_rows.h"
 #include "shaders/adamw.h"
+#include "shaders/attention_grad.h"
 #include "shaders/cross_entropy.h"
 #include "shaders/matmul_grad.h"
 #include "shaders/outer_grad.h"
@@ -77,6 +78,57 @@ static rr_grid grid_rope(const rr_site *at) {
         rr_div_up((p->n_heads + p->n_kv_heads) * (at->key->head_size / 4), 64), p->n_rows};
 }
 
+/* Rows, and keys, of a tile in shared memory, of which four and a tile of factors stay below 32
+ * KiB; and in the registers of lanes that have few. */
+static uint32_t attention_side(const rr_site *at) {
+    return at->key->head_size <= (rr_few_registers(at->info) ? 32 : 64) ? 32 : 16;
+}
+
+static uint32_t spec_attention(const rr_site *at, uint32_t *values) {
+    values[0] = at->key->head_size;
+    values[1] = attention_side(at);
+    return 2;
+}
+
+static rr_grid grid_attention_q(const rr_site *at) {
+    const rr_push_attention_grad *p = at->push;
+    return rr_attention_grid(p->n_listed, p->n_heads, p->n_kv_heads, attention_side(at));
+}
+
+static rr_grid grid_attention_kv(const rr_site *at) {
+    const rr_push_attention_grad *p = at->push;
+    return (rr_grid){rr_div_up(p->n_listed, attention_side(at)), p->n_kv_heads};
+}
+
+/* Keys a subgroup of software devices, with what fits the registers. */
+static uint32_t lanes_keys(const rr_site *at) {
+    return at->key->head_size <= 4 * at->subgroup ? 8 : 4;
+}
+
+static uint32_t spec_attention_lanes_q(const rr_site *at, uint32_t *values) {
+    values[0] = at->key->head_size;
+    values[1] = rr_lanes_attention_rows(at);
+    values[2] = at->subgroup;
+    return 3;
+}
+
+static uint32_t spec_attention_lanes_kv(const rr_site *at, uint32_t *values) {
+    values[0] = at->key->head_size;
+    values[1] = lanes_keys(at);
+    values[2] = at->subgroup;
+    return 3;
+}
+
+static rr_grid grid_attention_lanes_q(const rr_site *at) {
+    const rr_push_attention_grad *p = at->push;
+    return rr_attention_grid(p->n_listed, p->n_heads, p->n_kv_heads, rr_lanes_attention_rows(at));
+}
+
+static rr_grid grid_attention_lanes_kv(const rr_site *at) {
+    const rr_push_attention_grad *p = at->push;
+    return (rr_grid){rr_div_up(p->n_listed, lanes_keys(at)), p->n_kv_heads};
+}
+
 static rr_grid grid_cross_entropy(const rr_site *at) {
     return (rr_grid){((const rr_push_cross_entropy *)at->push)->n_rows, 1};
 }
@@ -95,6 +147,15 @@ static const rr_code_row rows[] = {
     {RR_OP_rmsnorm_grad, "base", {1}, rr_spec_none, grid_rmsnorm, NULL, 0, 0},
     {RR_OP_swiglu_grad, "base", {1}, rr_spec_none, grid_swiglu, NULL, 0, 0},
     {RR_OP_rope_grad, "base", {1}, spec_head, grid_rope, NULL, 0, 0},
+    {RR_OP_attention_lse, "base", {1}, spec_attention, grid_attention_q, NULL, 0, 0},
+    {RR_OP_attention_lse, "lanes", {1}, spec_attention_lanes_q, grid_attention_lanes_q, NULL, 16,
+        8},
+    {RR_OP_attention_grad_q, "base", {1}, spec_attention, grid_attention_q, NULL, 0, 0},
+    {RR_OP_attention_grad_q, "lanes", {1}, spec_attention_lanes_q, grid_attention_lanes_q, NULL, 16,
+        8},
+    {RR_OP_attention_grad_kv, "base", {1}, spec_attention, grid_attention_kv, NULL, 0, 0},
+    {RR_OP_attention_grad_kv, "lanes", {1}, spec_attention_lanes_kv, grid_attention_lanes_kv, NULL,
+        16, 8},
     {RR_OP_cross_entropy, "base", {1}, rr_spec_none, grid_cross_entropy, NULL, 0, 0},
     {RR_OP_adamw, "base", {1}, rr_spec_none, grid_adamw, NULL, 0, 0},
 };

@@ -36,6 +36,9 @@
     X(rmsnorm_grad, rmsnorm_grad)               \
     X(swiglu_grad, swiglu_grad)                 \
     X(rope_grad, rope_grad)                     \
+    X(attention_lse, attention_grad)            \
+    X(attention_grad_q, attention_grad)         \
+    X(attention_grad_kv, attention_grad)        \
     X(cross_entropy, cross_entropy)             \
     X(adamw, adamw)                             \
     X(roof, roof) /* no op of the model: what arithmetic can reach, for measuring */

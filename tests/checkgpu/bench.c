@@ -554,6 +554,9 @@ rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag) {
     case RR_OP_rmsnorm_grad:
     case RR_OP_swiglu_grad:
     case RR_OP_rope_grad:
+    case RR_OP_attention_lse:
+    case RR_OP_attention_grad_q:
+    case RR_OP_attention_grad_kv:
     case RR_OP_cross_entropy:
     case RR_OP_adamw:
         return rr_cg_bench_grad(cg, big, diag);

@@ -1,7 +1,10 @@
 /* Timing of the backward pass: each op on shapes of real models. */
 #include "tests/checkgpu/internal.h"
 
+#include <math.h>
+
 #include "shaders/adamw.h"
+#include "shaders/attention_grad.h"
 #include "shaders/cross_entropy.h"
 #include "shaders/matmul_grad.h"
 #include "shaders/outer_grad.h"
@@ -166,6 +169,50 @@ static rr_status bench_rope(
         cg, &(rr_kern_key){.head_size = head_size}, &push, 8 * rotated, 3 * rotated, diag);
 }
 
+/* A prompt alone: every row sees those before it. */
+static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads,
+    uint32_t head_size, uint32_t n_rows, rr_diag *diag) {
+    const size_t wide = (size_t)n_heads * head_size, n = n_rows * wide;
+    const size_t width = wide + (size_t)2 * n_kv_heads * head_size;
+    rr_cg_begin(cg, "heads %u/%u of %u, rows %u", n_heads, n_kv_heads, head_size, n_rows);
+    RR_TRY(fill(cg, RR_CG_X, n, diag));
+    RR_TRY(fill(cg, RR_CG_O, n, diag));
+    RR_TRY(fill(cg, RR_CG_D_O, n, diag));
+    RR_TRY(fill(cg, RR_CG_Y, n_rows * width, diag));
+    RR_TRY(fill(cg, RR_CG_LSE, (size_t)n_rows * n_heads, diag));
+    RR_TRY(fill(cg, RR_CG_DELTA, (size_t)n_rows * n_heads, diag));
+    uint32_t(*segments)[2] = rr_cg_buffer(cg, RR_CG_SEGMENTS, RR_CG_IN, n_rows * sizeof *segments);
+    if (segments == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+    }
+    for (uint32_t r = 0; r < n_rows; r++) {
+        segments[r][1] = n_rows;
+    }
+    RR_TRY(make_rows(cg, n_kv_heads, head_size, n_rows, diag));
+    const rr_push_attention_grad push = {.q = rr_cg_address(cg, RR_CG_X),
+        .o = rr_cg_address(cg, RR_CG_O),
+        .d_o = rr_cg_address(cg, RR_CG_D_O),
+        .d_qkv = rr_cg_address(cg, RR_CG_Y),
+        .lse = rr_cg_address(cg, RR_CG_LSE),
+        .delta = rr_cg_address(cg, RR_CG_DELTA),
+        .rows = rr_cg_address(cg, RR_CG_ROWS),
+        .segments = rr_cg_address(cg, RR_CG_SEGMENTS),
+        .n_rows = n_rows,
+        .n_prefix = n_rows,
+        .n_heads = n_heads,
+        .n_kv_heads = n_kv_heads,
+        .q_stride = (uint32_t)wide,
+        .n_listed = n_rows,
+        .scale = 1 / sqrtf((float)head_size)};
+    /* products of a pair of rows: q k alone; with d_o v and one sum; with two sums */
+    const rr_op op = cg->variant->op;
+    const double products = op == RR_OP_attention_lse ? 1 : op == RR_OP_attention_grad_q ? 3 : 4;
+    const double pairs = 0.5 * n_rows * (n_rows + 1.0);
+    const double kv = (double)n_rows * n_kv_heads * head_size;
+    return rr_cg_report(cg, &(rr_kern_key){.head_size = head_size}, &push,
+        12.0 * (double)n + 12 * kv, 2 * products * pairs * (double)wide, diag);
+}
+
 static rr_status bench_cross_entropy(rr_cg *cg, uint32_t n_rows, rr_diag *diag) {
     enum { VOCAB = 151936 };
     const size_t n = (size_t)n_rows * VOCAB;
@@ -226,6 +273,11 @@ rr_status rr_cg_bench_grad(rr_cg *cg, bool big, rr_diag *diag) {
     case RR_OP_rope_grad:
         RR_TRY(bench_rope(cg, 14, 2, 64, diag));
         return bench_rope(cg, 28, 4, 128, diag);
+    case RR_OP_attention_lse:
+    case RR_OP_attention_grad_q:
+    case RR_OP_attention_grad_kv:
+        RR_TRY(bench_attention(cg, 14, 2, 64, big ? 2048 : 512, diag));
+        return big ? bench_attention(cg, 28, 4, 128, 2048, diag) : RR_OK;
     case RR_OP_cross_entropy:
         return bench_cross_entropy(cg, 16, diag);
     case RR_OP_adamw:

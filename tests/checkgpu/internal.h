@@ -198,6 +198,8 @@ rr_status rr_cg_check_outer_grad(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_rmsnorm_grad(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_swiglu_grad(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_rope_grad(rr_cg *cg, rr_diag *diag);
+/* attention_lse, attention_grad_q, attention_grad_kv */
+rr_status rr_cg_check_attention_grad(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_cross_entropy(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_adamw(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_check_layer(rr_cg *cg, rr_diag *diag);
