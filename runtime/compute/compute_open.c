@@ -1,11 +1,11 @@
 /* Opening and closing: the device, the buffers, the kernels. */
-#include <math.h>
 #include <stdlib.h>
 
 #include "runtime/compute/fused_layer.h"
 #include "runtime/compute/graph.h"
 #include "runtime/compute/reader.h"
 #include "runtime/compute/selftest.h"
+#include "runtime/model/rope.h"
 #include "shaders/attention.h"
 
 static const char *caps_mask(const rr_compute_params *params) {
@@ -52,24 +52,14 @@ static rr_status open_device(rr_compute *compute, const rr_compute_params *param
     return rr_vk_device_open(compute->instance, index, open.caps & ~drop, &compute->device, diag);
 }
 
-/* cos and sin of every angle, made in double on the host: the precision of the devices' own is not
- * enough. */
 static rr_status upload_rope_table(rr_compute *compute, rr_diag *diag) {
     const rr_model_config *c = &compute->model->config;
-    uint32_t half = c->head_size / 2;
-    size_t n = (size_t)compute->limits.n_context * half * 2;
+    size_t n = (size_t)compute->limits.n_context * c->head_size;
     float *table = malloc(n * sizeof *table);
     if (table == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory for the RoPE table");
     }
-    for (uint32_t i = 0; i < half; i++) {
-        double frequency = pow((double)c->rope_theta, -2.0 * i / (double)c->head_size);
-        for (uint32_t position = 0; position < compute->limits.n_context; position++) {
-            float *pair = table + ((size_t)position * half + i) * 2;
-            pair[0] = (float)cos((double)position * frequency);
-            pair[1] = (float)sin((double)position * frequency);
-        }
-    }
+    rr_rope_table(c, compute->limits.n_context, table);
     rr_status status = rr_vk_upload(
         compute->device, &compute->activations, compute->at.table, table, n * sizeof *table, diag);
     free(table);

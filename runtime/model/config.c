@@ -33,10 +33,10 @@ static rr_status check_heads(rr_model_config *config, const char *label, rr_diag
         config->head_size = config->d_model / config->n_heads;
     }
     const uint32_t size = config->head_size;
-    if (size < 16 || size > 128 || (size & (size - 1)) != 0) {
+    if (size < 16 || size > RR_CONFIG_MAX_HEAD_SIZE || (size & (size - 1)) != 0) {
         return rr_fail(diag, RR_E_UNSUPPORTED,
-            "%s: found heads of size %u, expected a power of two from 16 to 128; " USE_ANOTHER,
-            label, size);
+            "%s: found heads of size %u, expected a power of two from 16 to %d; " USE_ANOTHER,
+            label, size, RR_CONFIG_MAX_HEAD_SIZE);
     }
     return RR_OK;
 }

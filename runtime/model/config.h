@@ -5,7 +5,17 @@
 
 #include "runtime/base/status.h"
 
-enum { RR_MODEL_MAX_LAYERS = 128, RR_MODEL_MAX_VOCAB = 1 << 24 };
+enum { RR_MODEL_MAX_LAYERS = 128, RR_MODEL_MAX_VOCAB = 1 << 24, RR_CONFIG_MAX_HEAD_SIZE = 128 };
+
+/* Positions stretched as YaRN does (https://arxiv.org/abs/2309.00071), at every length of the text.
+ * factor 0 = positions as they are. */
+typedef struct rr_yarn {
+    double factor;
+    double original_context; /* tokens that the model was trained for before */
+    double attention_factor; /* of cos and sin */
+    double beta_fast, beta_slow;
+    bool truncate; /* the borders of the ramp to whole dimensions */
+} rr_yarn;
 
 typedef struct rr_model_config {
     uint32_t n_layers;
@@ -17,6 +27,7 @@ typedef struct rr_model_config {
     uint32_t n_vocab;
     uint32_t n_context; /* tokens the model was trained for */
     float rope_theta;
+    rr_yarn yarn;
     float rms_epsilon;
     bool tied; /* the output matrix is the embedding matrix */
 } rr_model_config;

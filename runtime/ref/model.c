@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "runtime/base/thread.h"
+#include "runtime/model/rope.h"
 
 enum {
     BLOCK_TOKENS = 512, /* tokens that go through a layer together */
@@ -354,7 +355,7 @@ static bool create_buffers(rr_ref_model *ref) {
         return false;
     }
     expand(&ref->model->output_norm, ref->output_norm);
-    rr_ref_rope_table(config->rope_theta, config->head_size, ref->n_context, ref->rope_table);
+    rr_rope_table(config, ref->n_context, ref->rope_table);
     return true;
 }
 
