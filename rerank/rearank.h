@@ -57,7 +57,7 @@ REARANK_API const char *rearank_version(void);
 REARANK_API const char *rearank_last_error(void);
 
 typedef struct rearank_open_options {
-    const char *model_path; /* GGUF file of a Qwen2 or Qwen2.5 model */
+    const char *model_path; /* a Qwen2 or Qwen2.5 model: GGUF file or Hugging Face folder */
     const char *device;     /* index, UUID or part of the name; NULL = the best there is */
     /* tokens that a window's prompt and answer may take; 0 = 8192 or the model's limit */
     uint32_t n_context;

@@ -17,6 +17,18 @@ static const char *const folders[] = {
     "REARANK_CACHE", "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH", "XDG_CACHE_HOME"};
 enum { N_FOLDERS = sizeof folders / sizeof folders[0] };
 
+/* Those that the model is read from. */
+static void forget_model(const char *path) {
+    rr_source *source = NULL;
+    rr_source_file file;
+    if (rr_source_open(path, &source, NULL) == RR_OK) {
+        for (size_t i = 0; rr_source_file_at(source, i, &file); i++) {
+            rr_file_forget(file.path);
+        }
+    }
+    rr_source_close(&source);
+}
+
 static rr_process child; /* the process that is measured */
 
 /* An interrupt does not end our waits, but the process that we wait for, even one that hangs in a
@@ -103,7 +115,7 @@ static rr_status measure(
             snprintf(point->note, sizeof point->note, "%s", i == 0 ? "cold" : "again");
         }
         if (i == 0) {
-            rr_file_forget(params->compute.model_path);
+            forget_model(params->compute.model_path);
         }
         status = start_once(&process, &point->times_ns[point->n], diag);
         point->n += status == RR_OK;

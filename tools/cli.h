@@ -148,10 +148,11 @@ int rr_cli_files_check(rr_cli_files *files);
 #define RR_CLI_DEFAULT_MODEL "models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
 
 /* A row for -m; `path` is a const char **. */
-#define RR_CLI_OPT_MODEL(path)                                                                   \
-    {                                                                                            \
-        .name = "model", .letter = 'm', .kind = RR_OPT_TEXT, .target = (path), .value = "FILE",  \
-        .help = "GGUF model (default: $REARANK_MODEL, else the one that `rearank pull` fetched)" \
+#define RR_CLI_OPT_MODEL(path)                                                                                     \
+    {                                                                                                              \
+        .name = "model", .letter = 'm', .kind = RR_OPT_TEXT, .target = (path), .value = "FILE",                    \
+        .help =                                                                                                    \
+            "GGUF file or Hugging Face folder (default: $REARANK_MODEL, else the one that `rearank pull` fetched)" \
     }
 
 /* Writes into `out` the path `given`, else $REARANK_MODEL, else the default model of the cache

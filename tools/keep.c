@@ -188,7 +188,7 @@ static rr_status add_machine(rr_keep *keep, rr_cli_engine *engine, rr_buf *value
     RR_TRY_GOTO(status);
     keep->model_name = rr_arena_copy(&keep->arena, model->name, strlen(model->name));
     rr_buf_printf(value, "%s ", model->name);
-    RR_TRY_GOTO(rr_digest_file(engine->params.compute.model_path, value, diag));
+    RR_TRY_GOTO(rr_digest_model(model->source, value, diag));
     RR_TRY_GOTO(add_fact(keep, "model", value, diag));
     RR_TRY_GOTO(rr_cli_engine_device(&engine->params, model, value, &graph, diag));
     keep->device_name = rr_arena_copy(&keep->arena, value->data, value->bytes);

@@ -141,7 +141,7 @@ static rr_status describe(
     }
     rr_buf_printf(out, " prompt %s exact %d caps %s model ", job->digest.data,
         params->compute.exact, caps != NULL ? caps : "");
-    rr_status status = rr_digest_file(params->compute.model_path, out, diag);
+    rr_status status = rr_digest_model(job->model->source, out, diag);
     rr_buf_text(out, " device ");
     if (status == RR_OK) {
         status = rr_cli_engine_device(params, job->model, out, &graph, diag);

@@ -31,16 +31,24 @@ void rr_digest_query(uint64_t hash[2], const rr_query *query, bool with_ids) {
     }
 }
 
-rr_status rr_digest_file(const char *path, rr_buf *out, rr_diag *diag) {
+static rr_status hash_file(const char *path, uint64_t *hash, rr_diag *diag) {
     enum { PIECE = 64 << 20 };
     rr_mapping map = {0};
     RR_TRY(rr_file_map(path, &map, diag));
-    uint64_t hash = 0;
     for (uint64_t at = 0; at < map.bytes; at += PIECE) {
         rr_file_will_read(&map, at + PIECE, PIECE);
-        hash = rr_hash(hash, map.data + at, map.bytes - at < PIECE ? map.bytes - at : PIECE);
+        *hash = rr_hash(*hash, map.data + at, map.bytes - at < PIECE ? map.bytes - at : PIECE);
     }
     rr_file_unmap(&map);
+    return RR_OK;
+}
+
+rr_status rr_digest_model(const rr_source *source, rr_buf *out, rr_diag *diag) {
+    rr_source_file file;
+    uint64_t hash = 0;
+    for (size_t i = 0; rr_source_file_at(source, i, &file); i++) {
+        RR_TRY(hash_file(file.path, &hash, diag));
+    }
     rr_buf_printf(out, "%016llx", (unsigned long long)hash);
     return out->failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : RR_OK;
 }

@@ -6,6 +6,7 @@
 
 #include "rerank/data/query.h"
 #include "runtime/base/memory.h"
+#include "runtime/model/source.h"
 
 /* Each goes on from what `hash` holds. Pure. */
 void rr_digest(uint64_t hash[2], const void *data, size_t bytes);
@@ -13,8 +14,8 @@ void rr_digest(uint64_t hash[2], const void *data, size_t bytes);
 void rr_digest_text(uint64_t hash[2], rr_text text);
 void rr_digest_query(uint64_t hash[2], const rr_query *query, bool with_ids);
 
-/* The digest of a file's every byte, such as a model's, appended to `out` as a short text. Errors:
- * as rr_file_map, RR_E_MEMORY. Cost: reads the file, at some 10 GB/s from memory. */
-rr_status rr_digest_file(const char *path, rr_buf *out, rr_diag *diag);
+/* The digest of every byte of a model's files, appended to `out` as a short text. Errors: as
+ * rr_file_map, RR_E_MEMORY. Cost: reads the files, at some 10 GB/s from memory. */
+rr_status rr_digest_model(const rr_source *source, rr_buf *out, rr_diag *diag);
 
 #endif

@@ -41,3 +41,9 @@ const char *rr_ascii_find(const char *text, const char *part) {
     }
     return text;
 }
+
+int rr_text_compare(rr_text a, rr_text b) {
+    const size_t n = a.bytes < b.bytes ? a.bytes : b.bytes;
+    const int order = n > 0 ? memcmp(a.data, b.data, n) : 0;
+    return order != 0 ? order : a.bytes < b.bytes ? -1 : a.bytes > b.bytes;
+}

@@ -13,6 +13,8 @@ typedef struct rr_text {
 } rr_text;
 
 bool rr_text_is(rr_text text, const char *other);
+/* Below, at or above 0, by bytes; a text before its continuations. */
+int rr_text_compare(rr_text a, rr_text b);
 
 /* Whether the first `bytes` bytes are the same but for the case of ASCII letters, whatever the
  * locale; a NUL in both ends them. */

@@ -16,7 +16,7 @@ typedef struct rr_compute rr_compute; /* state.h */
 enum { RR_DECODE_ROWS = 32 }; /* rows of the decode family in a pass, at most */
 
 typedef struct rr_compute_params {
-    const char *model_path; /* GGUF file */
+    const char *model_path; /* rr_source_open */
     const char *device;     /* rr_vk_pick's wish */
     const char *caps;       /* rr_caps_mask's mask; NULL = $REARANK_CAPS */
     bool lift;              /* it is one of rr_caps_lift; for tests and benches */

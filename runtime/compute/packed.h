@@ -1,4 +1,4 @@
-/* The packed weights on disk, beside the model: <model path>.<layout>.packed. A later start reads
+/* The packed weights on disk, beside the model: <stem of the source>.<layout>.packed. A later start reads
  * them instead of packing. Owns: the file, its format, the key that tells a stale one. Does not own
  * the list of what is packed (weights.c).
  *
@@ -30,7 +30,7 @@ typedef struct rr_packed_wish {
  * 16 MiB and at its end. */
 uint64_t rr_packed_key(const rr_packed_wish *wish);
 /* Appends the path of the file. */
-void rr_packed_path(const char *model_path, const char *layout, rr_buf *out);
+void rr_packed_path(const char *model_stem, const char *layout, rr_buf *out);
 
 typedef struct rr_packed rr_packed;
 

@@ -39,8 +39,8 @@ uint64_t rr_packed_key(const rr_packed_wish *wish) {
     return hash;
 }
 
-void rr_packed_path(const char *model_path, const char *layout, rr_buf *out) {
-    rr_buf_printf(out, "%s.%s.packed", model_path, layout);
+void rr_packed_path(const char *model_stem, const char *layout, rr_buf *out) {
+    rr_buf_printf(out, "%s.%s.packed", model_stem, layout);
 }
 
 bool rr_packed_lay_out(const rr_packed_wish *wish, rr_packed_head *head, rr_packed_entry *table,

@@ -73,7 +73,7 @@ rr_packed *rr_packed_open(const rr_packed_wish *wish) {
     if (packed == NULL) {
         return NULL;
     }
-    rr_packed_path(rr_source_path(wish->source), wish->layout, &packed->path);
+    rr_packed_path(rr_source_stem(wish->source), wish->layout, &packed->path);
     if (packed->path.failed || rr_file_in_open(packed->path.data, &packed->file, &diag) != RR_OK) {
         rr_log(RR_LOG_DEBUG, "packed weights: none: %s", diag.text);
         rr_packed_close(&packed, false);

@@ -56,7 +56,7 @@ rr_packed_writer *rr_packed_begin(const rr_packed_wish *wish) {
         return NULL;
     }
     writer->table = calloc(wish->n + 1, sizeof *writer->table);
-    rr_packed_path(rr_source_path(wish->source), wish->layout, &writer->path);
+    rr_packed_path(rr_source_stem(wish->source), wish->layout, &writer->path);
     if (writer->table == NULL || writer->path.failed ||
         !rr_packed_lay_out(wish, &writer->head, writer->table, &writer->file_bytes)) {
         status = rr_fail(&diag, RR_E_MEMORY, "out of memory");

@@ -23,9 +23,7 @@ typedef struct generation {
 } generation;
 
 static bool is_end(const rr_engine *engine, int32_t id) {
-    return engine->tokenizer != NULL &&
-        (id == rr_tokenizer_im_end(engine->tokenizer) ||
-            id == rr_tokenizer_end_of_text(engine->tokenizer));
+    return engine->tokenizer != NULL && rr_tokenizer_is_end(engine->tokenizer, id);
 }
 
 /* What follows the timeline, by the results of its last token: the logits when sampled, else their

@@ -457,7 +457,9 @@ rr_status rr_source_from_gguf(rr_gguf **gguf, rr_source **out, rr_diag *diag) {
         rr_gguf_close(gguf);
         return status;
     }
-    *own = (gguf_source){.base = {&reader, rr_gguf_path(*gguf)}, .gguf = *gguf, .claimed = claimed};
+    *own = (gguf_source){.base = {&reader, rr_gguf_path(*gguf), rr_gguf_path(*gguf)},
+        .gguf = *gguf,
+        .claimed = claimed};
     *gguf = NULL;
     *out = &own->base;
     return RR_OK;

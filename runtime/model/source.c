@@ -1,11 +1,4 @@
-#include "runtime/model/gguf_source.h"
 #include "runtime/model/source_internal.h"
-
-rr_status rr_source_open(const char *path, rr_source **out, rr_diag *diag) {
-    rr_gguf *gguf = NULL;
-    RR_TRY(rr_gguf_open(path, &gguf, diag));
-    return rr_source_from_gguf(&gguf, out, diag);
-}
 
 void rr_source_close(rr_source **source) {
     if (*source != NULL) {
@@ -16,6 +9,10 @@ void rr_source_close(rr_source **source) {
 
 const char *rr_source_path(const rr_source *source) {
     return source->path;
+}
+
+const char *rr_source_stem(const rr_source *source) {
+    return source->stem;
 }
 
 rr_text rr_source_name(const rr_source *source) {

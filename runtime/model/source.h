@@ -13,11 +13,14 @@
 
 typedef struct rr_source rr_source;
 
-/* Opens what `path` names: a GGUF file. Errors: as rr_gguf_open. */
+/* Opens what `path` names: a GGUF file, or a Hugging Face folder. Errors: RR_E_IO, RR_E_INPUT,
+ * RR_E_UNSUPPORTED, RR_E_MEMORY; the message names the file and what of it. */
 rr_status rr_source_open(const char *path, rr_source **out, rr_diag *diag);
 void rr_source_close(rr_source **source);
 
 const char *rr_source_path(const rr_source *source); /* as it was given */
+/* Begins the names of files that are kept of the model: "<stem>.<what>". */
+const char *rr_source_stem(const rr_source *source);
 /* What the model calls itself; empty when it does not say. */
 rr_text rr_source_name(const rr_source *source);
 
@@ -39,6 +42,8 @@ typedef enum rr_token_kind {
     RR_TOKEN_UNUSED   /* padding of the table */
 } rr_token_kind;
 
+enum { RR_SOURCE_MAX_STOPS = 16 };
+
 /* The vocabulary as a source has it. Texts of normal tokens are written in the byte alphabet
  * (rr_vocabulary_decode), those of others as they are. */
 typedef struct rr_token_list {
@@ -48,6 +53,9 @@ typedef struct rr_token_list {
     /* [n_merges], in the order of their ranks: "left right" */
     rr_text *merges;
     uint32_t n_merges;
+    /* tokens that end an answer besides <|im_end|> and <|endoftext|> */
+    int32_t stops[RR_SOURCE_MAX_STOPS];
+    uint32_t n_stops;
     const char *label;        /* the file, for messages */
     const char *tokens_label; /* where in it the tokens stand */
     const char *merges_label;
@@ -62,7 +70,7 @@ void rr_token_list_destroy(rr_token_list *list); /* accepts a zeroed one */
  * As content they would end no answer, so readers make them control tokens, with a warning. */
 bool rr_token_is_chat(rr_text text);
 
-/* One of the files, and what stands in it before the weights. */
+/* One of the files, and what stands in it before the weights (0 bytes in files without weights). */
 typedef struct rr_source_file {
     const char *path;
     uint64_t bytes;
@@ -70,7 +78,7 @@ typedef struct rr_source_file {
     const void *head;
     uint64_t head_bytes;
 } rr_source_file;
-/* False behind the last one. */
+/* Those with weights, then the others. False behind the last one. */
 bool rr_source_file_at(const rr_source *source, size_t index, rr_source_file *out);
 
 /* The bytes of one tensor of the files, in the order of the files; false behind the last one. */

@@ -20,7 +20,7 @@ typedef struct rr_source_reader {
 /* The first member of a reader's own structure. */
 struct rr_source {
     const rr_source_reader *reader;
-    const char *path;
+    const char *path, *stem;
 };
 
 /* Makes room for n tokens and n_merges merges, all zero. Errors: RR_E_MEMORY. */

@@ -16,6 +16,8 @@ struct rr_tokenizer {
     size_t n_specials;
     size_t first[257]; /* specials that begin with byte b: [first[b], first[b + 1]) */
     int32_t im_start, im_end, end_of_text;
+    int32_t stops[RR_SOURCE_MAX_STOPS]; /* further ones that end an answer */
+    uint32_t n_stops;
 };
 
 /* Creation */
@@ -145,6 +147,8 @@ rr_status rr_tokenizer_create(const rr_source *source, rr_tokenizer **out, rr_di
     made->im_start = rr_tokenizer_special_id(made, "<|im_start|>");
     made->im_end = rr_tokenizer_special_id(made, "<|im_end|>");
     made->end_of_text = rr_tokenizer_special_id(made, "<|endoftext|>");
+    memcpy(made->stops, list.stops, sizeof made->stops);
+    made->n_stops = list.n_stops;
     *out = made;
     made = NULL;
 fail:
@@ -284,4 +288,16 @@ int32_t rr_tokenizer_im_end(const rr_tokenizer *tokenizer) {
 
 int32_t rr_tokenizer_end_of_text(const rr_tokenizer *tokenizer) {
     return tokenizer->end_of_text;
+}
+
+bool rr_tokenizer_is_end(const rr_tokenizer *tokenizer, int32_t id) {
+    if (id >= 0 && (id == tokenizer->im_end || id == tokenizer->end_of_text)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < tokenizer->n_stops; i++) {
+        if (id == tokenizer->stops[i]) {
+            return true;
+        }
+    }
+    return false;
 }

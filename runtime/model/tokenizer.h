@@ -40,5 +40,8 @@ int32_t rr_tokenizer_special_id(const rr_tokenizer *tokenizer, const char *text)
 int32_t rr_tokenizer_im_start(const rr_tokenizer *tokenizer);
 int32_t rr_tokenizer_im_end(const rr_tokenizer *tokenizer);
 int32_t rr_tokenizer_end_of_text(const rr_tokenizer *tokenizer);
+/* Whether a generated token ends the answer: <|im_end|>, <|endoftext|>, or another that the model's
+ * files name. */
+bool rr_tokenizer_is_end(const rr_tokenizer *tokenizer, int32_t id);
 
 #endif

@@ -133,7 +133,7 @@ expect 1 tokenize -m none.gguf text
 same out ''
 says 'none.gguf: cannot open: No such file'
 expect 2 tokenize -m . text
-says 'found a folder, expected a regular file'
+says 'config.json not found, expected in the folder of a model'
 expect 2 tokenize -m text text
 same out ''
 says 'rearank tokenize: text: '
