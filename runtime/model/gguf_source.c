@@ -5,16 +5,18 @@
 #include <string.h>
 
 #include "runtime/base/log.h"
+#include "runtime/model/gguf_parts.h"
 #include "runtime/model/source_internal.h"
 
 typedef struct gguf_source {
     rr_source base;
-    rr_gguf *gguf;
-    bool *claimed; /* [n_tensors]: those that a weight was made of */
+    rr_gguf_parts parts;
+    bool **claimed; /* [parts][tensors]: those that a weight was made of */
 } gguf_source;
 
+/* The part with the metadata. */
 static const rr_gguf *gguf_of(const rr_source *source) {
-    return ((const gguf_source *)source)->gguf;
+    return ((const gguf_source *)source)->parts.items[0];
 }
 
 /* Names. No other place of the program knows them. */
@@ -29,7 +31,6 @@ static const char *const size_keys[RR_CONFIG_SIZE_COUNT] = {
 };
 #define KEY_NAME "general.name"
 #define KEY_ARCHITECTURE "general.architecture"
-#define KEY_PARTS "split.count"
 #define KEY_CAUSAL "qwen2.attention.causal"
 #define KEY_HEAD_SIZE "qwen2.attention.key_length"
 #define KEY_VALUE_SIZE "qwen2.attention.value_length"
@@ -101,16 +102,6 @@ static rr_status check_architecture(const rr_gguf *gguf, rr_diag *diag) {
         return rr_fail(diag, RR_E_UNSUPPORTED,
             "%s: found a model of architecture \"%s\", expected \"qwen2\"; " USE_ANOTHER,
             rr_gguf_path(gguf), rr_text_show(architecture).text);
-    }
-    uint64_t n_parts = 1;
-    if (rr_gguf_find(gguf, KEY_PARTS) != NULL) {
-        RR_TRY(rr_gguf_u64(gguf, KEY_PARTS, &n_parts, diag));
-    }
-    if (n_parts > 1) {
-        return rr_fail(diag, RR_E_UNSUPPORTED,
-            "%s: found one of %llu parts of a model, expected a single file; join the parts "
-            "(llama-gguf-split --merge)",
-            rr_gguf_path(gguf), (unsigned long long)n_parts);
     }
     return RR_OK;
 }
@@ -185,9 +176,12 @@ static rr_status read_sizes(const rr_gguf *gguf, rr_model_config *config, rr_dia
 }
 
 /* The vocabulary's size stands in the embedding's shape alone. */
-static rr_status read_vocabulary_size(const rr_gguf *gguf, rr_model_config *config, rr_diag *diag) {
+static rr_status read_vocabulary_size(
+    const gguf_source *own, rr_model_config *config, rr_diag *diag) {
     const char *name = tensor_names[RR_ROLE_EMBEDDING];
-    const rr_gguf_tensor *embedding = rr_gguf_tensor_find(gguf, name);
+    const rr_gguf *gguf = own->parts.items[0];
+    size_t part;
+    const rr_gguf_tensor *embedding = rr_gguf_parts_find(&own->parts, name, &part);
     if (embedding == NULL) {
         return rr_fail(diag, RR_E_INPUT,
             "%s: tensor \"%s\": not found, expected the embedding; the file is not a complete "
@@ -207,7 +201,7 @@ static rr_status read_vocabulary_size(const rr_gguf *gguf, rr_model_config *conf
             (unsigned long long)n_tokens, RR_MODEL_MAX_VOCAB);
     }
     config->n_vocab = (uint32_t)embedding->dims[1];
-    config->tied = rr_gguf_tensor_find(gguf, tensor_names[RR_ROLE_OUTPUT]) == NULL;
+    config->tied = rr_gguf_parts_find(&own->parts, tensor_names[RR_ROLE_OUTPUT], &part) == NULL;
     return RR_OK;
 }
 
@@ -220,7 +214,7 @@ static rr_status read_config(const rr_source *source, rr_model_config *out, rr_d
     RR_TRY(read_f32(gguf, KEY_EPSILON, 1e-12, 0.1, &config.rms_epsilon, diag));
     RR_TRY(check_attention(gguf, diag));
     RR_TRY(check_rope(gguf, config.head_size, diag));
-    RR_TRY(read_vocabulary_size(gguf, &config, diag));
+    RR_TRY(read_vocabulary_size((const gguf_source *)source, &config, diag));
     *out = config;
     return RR_OK;
 }
@@ -271,7 +265,8 @@ static rr_status read_weight(rr_source *source, rr_role role, uint32_t layer, ui
     } else {
         snprintf(name, sizeof name, "%s", tensor_names[role]);
     }
-    const rr_gguf_tensor *tensor = rr_gguf_tensor_find(own->gguf, name);
+    size_t part = 0;
+    const rr_gguf_tensor *tensor = rr_gguf_parts_find(&own->parts, name, &part);
     if (tensor == NULL) {
         return rr_fail(diag, RR_E_INPUT,
             "%s: tensor \"%s\": not found, expected %u rows of %u; the file is not a complete "
@@ -287,8 +282,9 @@ static rr_status read_weight(rr_source *source, rr_role role, uint32_t layer, ui
             (unsigned long long)tensor->dims[1], (unsigned long long)tensor->dims[2],
             (unsigned long long)tensor->dims[3], cols, rows);
     }
-    RR_TRY(check_type(own->gguf, tensor, rows == 1, diag));
-    own->claimed[tensor - rr_gguf_tensor_at(own->gguf, 0)] = true;
+    const rr_gguf *gguf = own->parts.items[part];
+    RR_TRY(check_type(gguf, tensor, rows == 1, diag));
+    own->claimed[part][tensor - rr_gguf_tensor_at(gguf, 0)] = true;
     *out = (rr_weight){.name = tensor->name,
         .type = (rr_qtype)tensor->type,
         .rows = rows,
@@ -300,11 +296,14 @@ static rr_status read_weight(rr_source *source, rr_role role, uint32_t layer, ui
 
 static rr_status check_leftovers(const rr_source *source, rr_diag *diag) {
     const gguf_source *own = (const gguf_source *)source;
-    for (size_t i = 0; i < rr_gguf_n_tensors(own->gguf); i++) {
-        if (!own->claimed[i]) {
-            return rr_fail(diag, RR_E_UNSUPPORTED,
-                "%s: tensor \"%s\": found, but a Qwen2 model has no such tensor; " USE_ANOTHER,
-                source->path, rr_text_show(rr_gguf_tensor_at(own->gguf, i)->name).text);
+    for (size_t part = 0; part < own->parts.n; part++) {
+        const rr_gguf *gguf = own->parts.items[part];
+        for (size_t i = 0; i < rr_gguf_n_tensors(gguf); i++) {
+            if (!own->claimed[part][i]) {
+                return rr_fail(diag, RR_E_UNSUPPORTED,
+                    "%s: tensor \"%s\": found, but a Qwen2 model has no such tensor; " USE_ANOTHER,
+                    rr_gguf_path(gguf), rr_text_show(rr_gguf_tensor_at(gguf, i)->name).text);
+            }
         }
     }
     return RR_OK;
@@ -410,10 +409,11 @@ static rr_status read_tokens(const rr_source *source, rr_token_list *out, rr_dia
 /* Files */
 
 static bool file_at(const rr_source *source, size_t index, rr_source_file *out) {
-    const rr_gguf *gguf = gguf_of(source);
-    if (index > 0) {
+    const rr_gguf_parts *parts = &((const gguf_source *)source)->parts;
+    if (index >= parts->n) {
         return false;
     }
+    const rr_gguf *gguf = parts->items[index];
     *out = (rr_source_file){.path = rr_gguf_path(gguf),
         .bytes = rr_gguf_file_bytes(gguf),
         .modified_ns = rr_gguf_modified_ns(gguf)};
@@ -423,23 +423,32 @@ static bool file_at(const rr_source *source, size_t index, rr_source_file *out) 
 
 static bool tensor_at(
     const rr_source *source, size_t index, const uint8_t **data, uint64_t *bytes) {
-    const rr_gguf_tensor *tensor = rr_gguf_tensor_at(gguf_of(source), index);
-    if (tensor == NULL) {
-        return false;
+    const rr_gguf_parts *parts = &((const gguf_source *)source)->parts;
+    for (size_t part = 0; part < parts->n; part++) {
+        const size_t n = rr_gguf_n_tensors(parts->items[part]);
+        if (index < n) {
+            const rr_gguf_tensor *tensor = rr_gguf_tensor_at(parts->items[part], index);
+            *data = tensor->data;
+            *bytes = tensor->bytes;
+            return true;
+        }
+        index -= n;
     }
-    *data = tensor->data;
-    *bytes = tensor->bytes;
-    return true;
+    return false;
 }
 
 static void close_source(rr_source *source) {
     gguf_source *own = (gguf_source *)source;
-    rr_gguf_close(&own->gguf);
+    for (size_t part = 0; own->claimed != NULL && part < own->parts.n; part++) {
+        free(own->claimed[part]);
+    }
     free(own->claimed);
+    rr_gguf_parts_close(&own->parts);
     free(own);
 }
 
-rr_status rr_source_from_gguf(rr_gguf **gguf, rr_source **out, rr_diag *diag) {
+/* Takes the parts. */
+static rr_status make_source(rr_gguf_parts *parts, rr_source **out, rr_diag *diag) {
     static const rr_source_reader reader = {.close = close_source,
         .name = model_name,
         .config = read_config,
@@ -448,21 +457,41 @@ rr_status rr_source_from_gguf(rr_gguf **gguf, rr_source **out, rr_diag *diag) {
         .tokens = read_tokens,
         .file_at = file_at,
         .tensor_at = tensor_at};
+    const char *path = rr_gguf_path(parts->items[0]);
     gguf_source *own = calloc(1, sizeof *own);
-    bool *claimed = calloc(rr_gguf_n_tensors(*gguf) + 1, sizeof *claimed);
-    if (own == NULL || claimed == NULL) {
-        rr_status status = rr_fail(diag, RR_E_MEMORY, "%s: out of memory", rr_gguf_path(*gguf));
-        free(own);
-        free(claimed);
-        rr_gguf_close(gguf);
+    if (own == NULL) {
+        rr_status status = rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
+        rr_gguf_parts_close(parts);
         return status;
     }
-    *own = (gguf_source){.base = {&reader, rr_gguf_path(*gguf), rr_gguf_path(*gguf)},
-        .gguf = *gguf,
-        .claimed = claimed};
-    *gguf = NULL;
+    *own = (gguf_source){.base = {&reader, path, path}, .parts = *parts};
+    *parts = (rr_gguf_parts){0};
+    own->claimed = calloc(own->parts.n, sizeof *own->claimed);
+    bool failed = own->claimed == NULL;
+    for (size_t part = 0; !failed && part < own->parts.n; part++) {
+        own->claimed[part] =
+            calloc(rr_gguf_n_tensors(own->parts.items[part]) + 1, sizeof **own->claimed);
+        failed = own->claimed[part] == NULL;
+    }
+    if (failed) {
+        rr_status status = rr_fail(diag, RR_E_MEMORY, "%s: out of memory", path);
+        close_source(&own->base);
+        return status;
+    }
     *out = &own->base;
     return RR_OK;
+}
+
+rr_status rr_source_open_gguf(const char *path, rr_source **out, rr_diag *diag) {
+    rr_gguf_parts parts = {0};
+    RR_TRY(rr_gguf_parts_open(path, &parts, diag));
+    return make_source(&parts, out, diag);
+}
+
+rr_status rr_source_from_gguf(rr_gguf **gguf, rr_source **out, rr_diag *diag) {
+    rr_gguf_parts parts = {0};
+    RR_TRY(rr_gguf_parts_of(gguf, &parts, diag));
+    return make_source(&parts, out, diag);
 }
 
 rr_status rr_source_parse_gguf(

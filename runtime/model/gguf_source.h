@@ -6,7 +6,10 @@
 #include "runtime/model/gguf.h"
 #include "runtime/model/source.h"
 
-/* Takes `gguf` (closes it on failure too). Errors: RR_E_MEMORY. */
+/* A file, or all parts of the set that `path` names one of. Errors: as rr_gguf_parts_open. */
+rr_status rr_source_open_gguf(const char *path, rr_source **out, rr_diag *diag);
+/* Takes `gguf` (closes it on failure too). Errors: RR_E_MEMORY, RR_E_UNSUPPORTED for
+ * a part of a set. */
 rr_status rr_source_from_gguf(rr_gguf **gguf, rr_source **out, rr_diag *diag);
 /* A file in memory that the caller keeps alive; `label` names it in messages. Errors: as
  * rr_gguf_parse. */

@@ -13,7 +13,7 @@
 
 typedef struct rr_source rr_source;
 
-/* Opens what `path` names: a GGUF file, or a Hugging Face folder. Errors: RR_E_IO, RR_E_INPUT,
+/* Opens what `path` names: a GGUF file, any part of a split one, or a Hugging Face folder. Errors: RR_E_IO, RR_E_INPUT,
  * RR_E_UNSUPPORTED, RR_E_MEMORY; the message names the file and what of it. */
 rr_status rr_source_open(const char *path, rr_source **out, rr_diag *diag);
 void rr_source_close(rr_source **source);

@@ -23,7 +23,5 @@ rr_status rr_source_open(const char *path, rr_source **out, rr_diag *diag) {
     if (n > n_ending && strcmp(path + n - n_ending, ending) == 0) {
         return refuse_safetensors(path, diag);
     }
-    rr_gguf *gguf = NULL;
-    RR_TRY(rr_gguf_open(path, &gguf, diag));
-    return rr_source_from_gguf(&gguf, out, diag);
+    return rr_source_open_gguf(path, out, diag);
 }

@@ -83,8 +83,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     rr_source *source = NULL;
     rr_model *model = NULL;
     diag.text[0] = '\0';
-    promise(rr_source_from_gguf(&gguf, &source, &diag) == RR_OK && gguf == NULL);
-    status = rr_model_from_source(&source, &model, &diag);
+    status = rr_source_from_gguf(&gguf, &source, &diag);
+    promise(gguf == NULL && (status == RR_OK) == (source != NULL));
+    status = status == RR_OK ? rr_model_from_source(&source, &model, &diag) : status;
     promise(source == NULL && (status == RR_OK) == (model != NULL));
     promise(status == RR_OK || strlen(diag.text) > 10);
     if (model != NULL) {
