@@ -16,13 +16,23 @@ void rr_json_quote(const char *text, size_t bytes, rr_buf *out) {
     rr_buf clean = {0};
     rr_clean_utf8(text, bytes, &clean);
     rr_buf_text(out, "\"");
+    size_t begin = 0; /* of a run of bytes that stand as they are */
     for (size_t i = 0; i < clean.bytes; i++) {
         const unsigned char c = (unsigned char)clean.data[i];
-        if (c < 0x20 || c == 0x7F) {
+        const bool is_control = c < 0x20 || c == 0x7F;
+        if (!is_control && c != '"' && c != '\\') {
+            continue;
+        }
+        rr_buf_append(out, clean.data + begin, i - begin);
+        begin = i + 1;
+        if (is_control) {
             rr_buf_printf(out, "\\u%04x", c);
         } else {
-            rr_buf_printf(out, "%s%c", c == '"' || c == '\\' ? "\\" : "", c);
+            rr_buf_printf(out, "\\%c", c);
         }
+    }
+    if (begin < clean.bytes) {
+        rr_buf_append(out, clean.data + begin, clean.bytes - begin);
     }
     rr_buf_text(out, "\"");
     out->failed = out->failed || clean.failed;
