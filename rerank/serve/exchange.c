@@ -50,7 +50,12 @@ static void refuse(rr_exchange *exchange) {
     exchange->has_reply = true;
 }
 
-static bool check_length(const rr_server *server, const rr_exchange_head *head, rr_fault *fault) {
+/* Bytes of a body that is refused, as a multiple of the limit, that are read and dropped. */
+enum { DROPPED_TIMES = 4 };
+
+static bool check_length(rr_exchange *exchange, const rr_exchange_head *head) {
+    const size_t most = exchange->server->params.max_body_bytes;
+    rr_fault *fault = &exchange->fault;
     if (head->content_length == NULL) {
         return true;
     }
@@ -61,9 +66,10 @@ static bool check_length(const rr_server *server, const rr_exchange_head *head, 
         }
         length = length > UINT64_MAX / 20 ? UINT64_MAX / 2 : length * 10 + (uint64_t)(*at - '0');
     }
-    return length <= server->params.max_body_bytes ||
-        rr_fault_set(fault, 413, "the body has more than the %zu bytes that this server takes",
-            server->params.max_body_bytes);
+    exchange->reply.is_at_once = length / DROPPED_TIMES > most;
+    return length <= most ||
+        rr_fault_set(
+            fault, 413, "the body has more than the %zu bytes that this server takes", most);
 }
 
 /* What can be said before a byte of the body was read. */
@@ -92,7 +98,7 @@ static bool judge(rr_exchange *exchange, const rr_exchange_head *head) {
         exchange->has_reply = true;
         return true;
     }
-    RR_FAULT_TRY(check_length(server, head, fault));
+    RR_FAULT_TRY(check_length(exchange, head));
     RR_FAULT_TRY(rr_server_is_ready(server, fault));
     if (atomic_load(&server->held_bytes) > server->params.max_held_bytes) {
         atomic_fetch_add(&server->metrics.refused, 1);
@@ -118,6 +124,7 @@ rr_exchange *rr_exchange_begin(rr_server *server, const rr_exchange_head *head) 
     snprintf(exchange->method, sizeof exchange->method, "%.15s", head->method);
     if (!judge(exchange, head)) {
         refuse(exchange);
+        exchange->reply.is_at_once = exchange->reply.is_at_once || head->expect != NULL;
     }
     return exchange;
 }
@@ -126,7 +133,7 @@ bool rr_exchange_add(rr_exchange *exchange, const char *data, size_t bytes) {
     rr_server *server = exchange->server;
     exchange->seen_bytes += bytes;
     if (exchange->has_reply) {
-        return exchange->seen_bytes <= 4 * (uint64_t)server->params.max_body_bytes;
+        return exchange->seen_bytes / DROPPED_TIMES <= server->params.max_body_bytes;
     }
     if (exchange->seen_bytes > server->params.max_body_bytes) {
         rr_fault_set(&exchange->fault, 413,

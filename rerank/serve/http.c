@@ -163,6 +163,7 @@ static http_request *begin(
             .authorization = header_of(connection, MHD_HTTP_HEADER_AUTHORIZATION),
             .x_api_key = header_of(connection, "X-Api-Key")},
         .content_length = header_of(connection, MHD_HTTP_HEADER_CONTENT_LENGTH),
+        .expect = header_of(connection, MHD_HTTP_HEADER_EXPECT),
         .peer = peer,
         .agent = header_of(connection, MHD_HTTP_HEADER_USER_AGENT),
         .wake = on_wake,
@@ -255,10 +256,8 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
         if (request == NULL) {
             return MHD_NO;
         }
-        /* Other refusals wait for the body, which is dropped: the connection stays of use, and a
-         * client that is still sending reads the answer. */
         const rr_http_reply *reply = rr_exchange_reply(request->exchange);
-        return reply != NULL && reply->status == 413 ? answer(request, reply) : MHD_YES;
+        return reply != NULL && reply->is_at_once ? answer(request, reply) : MHD_YES;
     }
     if (*bytes > 0) {
         const bool goes_on = rr_exchange_add(request->exchange, data, *bytes);

@@ -30,7 +30,7 @@ void rr_metrics_ranking(rr_metrics *metrics, size_t documents, size_t windows,
     add(&metrics->prompt_tokens, usage->prompt_tokens);
     add(&metrics->computed_tokens, usage->computed_tokens);
     add(&metrics->generated_tokens, usage->generated_tokens);
-    add(&metrics->device_ns, usage->device_ns);
+    add(&metrics->window_ns, usage->window_ns);
     add(&metrics->seconds[bucket], 1);
     add(&metrics->time_ns, time_ns);
 }
@@ -101,10 +101,10 @@ void rr_metrics_write(rr_metrics *metrics, const rr_metrics_now *now, rr_buf *ou
         get(&metrics->computed_tokens), out);
     write_count("generated_tokens_total", "Tokens that the model wrote.",
         get(&metrics->generated_tokens), out);
-    write_head("device_seconds_total", "counter",
-        "Time of prompts and of generation, of all windows.", out);
+    write_head("window_seconds_total", "counter",
+        "Time that windows took, waits for the device included.", out);
     rr_buf_printf(
-        out, "rearank_device_seconds_total %.9g\n", (double)get(&metrics->device_ns) * 1e-9);
+        out, "rearank_window_seconds_total %.9g\n", (double)get(&metrics->window_ns) * 1e-9);
     write_seconds(metrics, out);
     write_gauge("queued", "Requests that wait for their first window.", (double)now->queued, out);
     write_gauge("running", "Requests that are being ranked.", (double)now->running, out);

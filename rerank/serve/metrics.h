@@ -18,7 +18,7 @@ typedef struct rr_metrics {
     atomic_ullong gone;    /* rankings whose client went away */
     atomic_ullong repeats; /* … that were answered when it came back */
     atomic_ullong documents, rankings, windows, late;
-    atomic_ullong prompt_tokens, computed_tokens, generated_tokens, device_ns;
+    atomic_ullong prompt_tokens, computed_tokens, generated_tokens, window_ns;
     /* rankings by their seconds from request to answer; the last one has no upper end */
     atomic_ullong seconds[RR_METRICS_BUCKETS];
     atomic_ullong time_ns;

@@ -46,7 +46,7 @@ rr_serve_usage rr_serve_usage_of(const rr_ranking *ranking) {
         usage.computed_tokens +=
             window->prompt_tokens - window->reused_tokens - window->shared_tokens;
         usage.generated_tokens += window->generated_tokens;
-        usage.device_ns += window->prompt_ns + window->generate_ns;
+        usage.window_ns += window->prompt_ns + window->generate_ns;
         usage.n_late += window->late;
     }
     return usage;

@@ -29,7 +29,7 @@ void rr_serve_results(
 /* Tokens of a ranking: of its prompts, and generated. */
 typedef struct rr_serve_usage {
     uint64_t prompt_tokens, computed_tokens, generated_tokens;
-    uint64_t device_ns; /* of prompts and generation */
+    uint64_t window_ns; /* of prompts and generation, waits for the device included */
     size_t n_late;      /* windows */
 } rr_serve_usage;
 rr_serve_usage rr_serve_usage_of(const rr_ranking *ranking);

@@ -62,6 +62,7 @@ typedef struct rr_exchange_head {
     const char *method, *path;
     rr_access_headers headers;
     const char *content_length; /* NULL = not given */
+    const char *expect;         /* of a client that sends the body once it is told to; or NULL */
     const char *peer;           /* the client's address */
     const char *agent;          /* User-Agent, or NULL */
     /* Called when an exchange that waits has got its reply, or its stream has more; from any
@@ -79,6 +80,10 @@ typedef struct rr_http_reply {
     bool is_preflight;          /* tells such a page what it may send */
     unsigned retry_after_s;     /* 0 = none */
     bool is_stream;             /* the body is read by rr_exchange_stream */
+    /* A refusal to be sent before the request's body was read. Others wait for the body, which is
+     * dropped: the connection stays of use, and a client that sends all before it reads sees the
+     * answer and no broken pipe. */
+    bool is_at_once;
     rr_buf body;
 } rr_http_reply;
 

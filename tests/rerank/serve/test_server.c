@@ -202,6 +202,17 @@ static void test_lengths(void) {
         .wake = on_wake};
     rr_exchange *exchange = rr_exchange_begin(server, &head);
     replies(exchange, 413, "more than the 1000 bytes");
+    CHECK(rr_exchange_reply(exchange)->is_at_once);
+    rr_exchange_end(&exchange, true);
+    head.content_length = "2000";
+    exchange = rr_exchange_begin(server, &head);
+    replies(exchange, 413, "more than the 1000 bytes");
+    CHECK(!rr_exchange_reply(exchange)->is_at_once);
+    rr_exchange_end(&exchange, true);
+    head.expect = "100-continue";
+    exchange = rr_exchange_begin(server, &head);
+    CHECK(rr_exchange_reply(exchange)->is_at_once);
+    head.expect = NULL;
     rr_exchange_end(&exchange, true);
     head.content_length = "99999999999999999999999999";
     exchange = rr_exchange_begin(server, &head);
