@@ -14,6 +14,8 @@ string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWI
 add_library(rr_options INTERFACE)
 target_include_directories(rr_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(rr_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow)
+# threads of other systems have small stacks
+target_compile_options(rr_options INTERFACE -Wframe-larger-than=65536)
 # the same sums in the reference on every compiler: no contraction behind our back
 target_compile_options(rr_options INTERFACE -ffp-contract=off)
 target_compile_definitions(rr_options INTERFACE REARANK_VERSION="${PROJECT_VERSION}")

@@ -1,4 +1,5 @@
 /* `rearank rank`: the main job, from a query and passages to a ranking with its reasoning. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "rerank/execute.h"
@@ -313,17 +314,22 @@ static void end_early(rank_job *job) {
 }
 
 static int rank(rank_options *options) {
-    rank_job job = {.options = options};
+    rank_job *job = calloc(1, sizeof *job); /* large: the workers of all jobs */
     rr_diag diag = {0}, log_diag = {0};
-    rr_status status = rank_all(&job, &diag);
-    rr_status log_status = write_log(&job, &log_diag);
+    if (job == NULL) {
+        rr_fail(&diag, RR_E_MEMORY, "out of memory");
+        return rr_cli_fail(RR_E_MEMORY, &diag);
+    }
+    job->options = options;
+    rr_status status = rank_all(job, &diag);
+    rr_status log_status = write_log(job, &log_diag);
     int code = RR_EXIT_OK;
     if (status == RR_E_CANCELLED) {
         rr_cli_error(
-            "interrupted: %zu of %zu queries are done", job.n_done, options->input.candidates.n);
+            "interrupted: %zu of %zu queries are done", job->n_done, options->input.candidates.n);
     }
     if (status != RR_OK) {
-        end_early(&job);
+        end_early(job);
         code = rr_cli_fail(status, &diag);
     }
     if (log_status != RR_OK) {
@@ -338,12 +344,13 @@ static int rank(rank_options *options) {
     }
     rr_cli_on_interrupt(NULL, NULL);
     for (size_t i = 0; i < MAX_JOBS; i++) {
-        rr_session_destroy(&job.workers[i].session);
-        rr_session_destroy(&job.workers[i].drafting);
+        rr_session_destroy(&job->workers[i].session);
+        rr_session_destroy(&job->workers[i].drafting);
     }
-    rr_engine_close(&job.drafting);
-    rr_engine_close(&job.engine);
-    rr_buf_destroy(&job.log);
+    rr_engine_close(&job->drafting);
+    rr_engine_close(&job->engine);
+    rr_buf_destroy(&job->log);
+    free(job);
     return code;
 }
 

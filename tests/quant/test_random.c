@@ -45,7 +45,7 @@ static void check_type(const rr_qtype_info *info, double deviation) {
 
 /* All codes of a type that has them occur, but for Q8_0's -128. */
 static void check_codes(void) {
-    unsigned char blocks[34 * 4096];
+    static unsigned char blocks[34 * 4096];
     bool seen[256] = {false};
     rr_blocks_random(RR_Q_Q8_0, 1, 0.02, 0, 4096, blocks);
     for (int b = 0; b < 4096; b++) {

@@ -302,8 +302,8 @@ static void check_read_falls(void) {
         const uint32_t width = 2 + random_next(&random) % (n < 20 ? (uint32_t)n - 1 : 19u),
                        kind = random_next(&random) % 3;
         uint32_t order[MAX_PASSAGES], shown[MAX_PASSAGES];
-        rr_passage_read reads[MAX_PASSAGES];
-        rr_window_result windows[MAX_PASSAGES];
+        static rr_passage_read reads[MAX_PASSAGES];
+        static rr_window_result windows[MAX_PASSAGES];
         size_t n_windows = 0;
         for (uint32_t i = 0; i < n; i++) {
             const uint32_t at = random_next(&random) % (i + 1);
