@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/file_out.h"
+#include "runtime/base/hash.h"
 #include "tools/cli.h"
 #include "tools/synthetic.h"
 
@@ -20,14 +21,6 @@ typedef struct synth_job {
     uint64_t done, total; /* bytes of tensors */
     uint8_t *piece;       /* [PIECE_BYTES] */
 } synth_job;
-
-static uint64_t name_hash(const char *name) { /* FNV-1a */
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; *name != '\0'; name++) {
-        hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
-    }
-    return hash;
-}
 
 static uint64_t n_blocks_of(const rr_synthetic_tensor *tensor) {
     return (uint64_t)tensor->rows *
@@ -57,8 +50,8 @@ static rr_status write_tensor(synth_job *job, const rr_synthetic_tensor *tensor,
     }
     for (uint64_t first = 0; first < n_blocks; first += at_once) {
         size_t n = (size_t)(n_blocks - first < at_once ? n_blocks - first : at_once);
-        rr_blocks_random(tensor->type, name_hash(tensor->name) ^ job->seed, tensor->deviation,
-            first, n, job->piece);
+        rr_blocks_random(tensor->type, rr_fnv1a(tensor->name, strlen(tensor->name)) ^ job->seed,
+            tensor->deviation, first, n, job->piece);
         if (tensor->mean != 0.0f) {
             add_mean(tensor->mean, job->piece, n);
         }

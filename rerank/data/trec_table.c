@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
+
 int rr_trec_compare(const char *a, size_t a_bytes, const char *b, size_t b_bytes) {
     size_t shared = a_bytes < b_bytes ? a_bytes : b_bytes;
     int order = shared > 0 ? memcmp(a, b, shared) : 0;
@@ -13,11 +15,8 @@ static bool same(rr_text a, rr_text b) {
     return a.bytes == b.bytes && memcmp(a.data, b.data, a.bytes) == 0;
 }
 
-static uint64_t hash(const char *data, size_t bytes) { /* FNV-1a, its high bits folded in */
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < bytes; i++) {
-        h = (h ^ (unsigned char)data[i]) * 1099511628211u;
-    }
+static uint64_t hash(const char *data, size_t bytes) {
+    const uint64_t h = rr_fnv1a(data, bytes);
     return h ^ (h >> 29);
 }
 

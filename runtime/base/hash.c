@@ -43,3 +43,12 @@ uint64_t rr_hash(uint64_t seed, const void *data, uint64_t bytes) {
     hash *= UINT64_C(0x94d049bb133111eb);
     return hash ^ hash >> 31;
 }
+
+uint64_t rr_fnv1a(const void *data, size_t bytes) {
+    const unsigned char *at = data;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < bytes; i++) {
+        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}

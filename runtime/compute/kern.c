@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/compute/kern_rows.h"
 #include "runtime/compute/variants.h"
 #include "shaders/adamw.h"
@@ -83,21 +84,13 @@ const rr_variant *rr_variants(size_t *n) {
     return rr_variant_table;
 }
 
-/* FNV-1a over the words. */
-static uint64_t hash_module(uint64_t hash, const rr_module *module) {
-    for (size_t w = 0; w < module->bytes / 4; w++) {
-        hash = (hash ^ module->spirv[w]) * 0x100000001b3u;
-    }
-    return hash;
-}
-
 uint64_t rr_variants_hash(void) {
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = 0;
     for (size_t i = 0; i < rr_variant_table_n; i++) {
         const rr_variant *v = &rr_variant_table[i];
-        hash = hash_module(hash, &v->module);
+        hash = rr_hash(hash, v->module.spirv, v->module.bytes);
         for (size_t f = 0; v->by_format != NULL && f < RR_MODULES; f++) {
-            hash = hash_module(hash, &v->by_format[f]);
+            hash = rr_hash(hash, v->by_format[f].spirv, v->by_format[f].bytes);
         }
     }
     return hash;

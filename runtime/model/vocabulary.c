@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/model/utf8.h"
 
 enum { ALPHABET_END = 0x100 + 68 }; /* 68 bytes are not printable Latin-1 */
@@ -41,12 +42,9 @@ rr_text rr_vocabulary_text(const rr_vocabulary *vocabulary, uint32_t id) {
     return (rr_text){vocabulary->bytes + from, vocabulary->offsets[id + 1] - from};
 }
 
-/* The slot that holds the token, else the free one where it belongs. FNV-1a. */
+/* The slot that holds the token, else the free one where it belongs. */
 static size_t slot_of(const rr_vocabulary *vocabulary, const char *bytes, size_t n) {
-    uint64_t hash = 0xCBF29CE484222325u;
-    for (size_t i = 0; i < n; i++) {
-        hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001B3u;
-    }
+    const uint64_t hash = rr_fnv1a(bytes, n);
     size_t slot = (size_t)(hash ^ (hash >> 32)) & vocabulary->mask;
     for (; vocabulary->slots[slot] >= 0; slot = (slot + 1) & vocabulary->mask) {
         rr_text text = rr_vocabulary_text(vocabulary, (uint32_t)vocabulary->slots[slot]);

@@ -4,6 +4,7 @@
  * driver version and shader code. Failing is never an error: the cost is a slower start, of which
  * -v tells where the file cannot be written. */
 #include "runtime/base/cache.h"
+#include "runtime/base/hash.h"
 #include "runtime/vk/internal.h"
 
 #include "runtime/base/file.h"
@@ -23,16 +24,6 @@ typedef struct rr_cache_header {
 } rr_cache_header;
 
 enum { MAX_CACHE_BYTES = 1 << 30 };
-
-/* FNV-1a. */
-static uint64_t checksum_of(const void *data, size_t bytes) {
-    const uint8_t *at = data;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < bytes; i++) {
-        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
-    }
-    return hash;
-}
 
 static rr_status cache_file(const rr_vk_device *device, rr_buf *out, rr_diag *diag) {
     return rr_cache_path_of("pipelines", device->info.pipeline_cache_uuid, ".bin", out, diag);
@@ -72,7 +63,7 @@ static const char *check_file(const rr_vk_device *device, const rr_mapping *map)
     if (found.bytes != map->bytes - sizeof found) {
         return "is truncated";
     }
-    if (checksum_of(map->data + sizeof found, (size_t)found.bytes) != found.checksum) {
+    if (rr_fnv1a(map->data + sizeof found, (size_t)found.bytes) != found.checksum) {
         return "is damaged";
     }
     return NULL;
@@ -182,7 +173,7 @@ void rr_vk_pipeline_cache_save(rr_vk_device *device) {
     if (bytes != device->cache_bytes) {
         rr_cache_header header = header_for(device);
         header.bytes = bytes;
-        header.checksum = checksum_of(data, bytes);
+        header.checksum = rr_fnv1a(data, bytes);
         rr_buf file = {0};
         rr_buf_append(&file, &header, sizeof header);
         rr_buf_append(&file, data, bytes);

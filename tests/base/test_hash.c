@@ -26,5 +26,9 @@ int main(void) {
     CHECK(rr_hash(0, bytes, 256) != whole);
     CHECK(rr_hash(0, "", 0) == UINT64_C(0xff536d0a0aaaab8f) &&
         rr_hash(1, "rearank", 7) == UINT64_C(0x1a561b972e9f87cf));
+    /* as its authors give them */
+    CHECK(rr_fnv1a("", 0) == UINT64_C(0xcbf29ce484222325) &&
+        rr_fnv1a("a", 1) == UINT64_C(0xaf63dc4c8601ec8c) &&
+        rr_fnv1a("foobar", 6) == UINT64_C(0x85944171f73967e8));
     return CHECK_END();
 }

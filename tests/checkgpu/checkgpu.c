@@ -1,4 +1,5 @@
 /* The checker's run: capability sets, variants, the report. */
+#include "runtime/base/hash.h"
 #include "tests/checkgpu/internal.h"
 
 #include <inttypes.h>
@@ -38,12 +39,9 @@ void rr_cg_begin(rr_cg *cg, const char *format, ...) {
     vsnprintf(cg->label, sizeof cg->label, format, args);
     va_end(args);
     cg->n_faults = 0;
-    /* FNV-1a: the same case has the same numbers in every selection of cases */
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char *c = cg->label; *c != '\0'; c++) {
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-    }
-    cg->random = hash ^ (cg->params->seed != 0 ? cg->params->seed : 1);
+    /* the same case has the same numbers in every selection of cases */
+    cg->random =
+        rr_fnv1a(cg->label, strlen(cg->label)) ^ (cg->params->seed != 0 ? cg->params->seed : 1);
     for (int i = 0; i < RR_CG_SLOTS; i++) {
         cg->slots[i].role = RR_CG_UNUSED;
     }

@@ -1,3 +1,4 @@
+#include "runtime/base/hash.h"
 #include "runtime/model/gguf.h"
 #include "runtime/model/gguf_writer.h"
 #include "tests/check.h"

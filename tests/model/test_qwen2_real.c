@@ -1,5 +1,6 @@
 /* The default model's file: its configuration, and the last rows of some weights against hashes of
  * what the Python package gguf 0.19 computes from the same file. */
+#include "runtime/base/hash.h"
 #include "runtime/model/gguf.h"
 #include "runtime/model/model.h"
 #include "tests/check.h"

@@ -2,6 +2,7 @@
  * gguf 0.19 computes from the same bytes, and a weight-by-weight reading of the layouts as the GGUF
  * specification words them. */
 #include "quant/quant.h"
+#include "runtime/base/hash.h"
 #include "tests/check.h"
 #include "tests/support/blocks.h"
 

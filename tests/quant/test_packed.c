@@ -1,6 +1,7 @@
 /* Packed bytes are kept on disk: the recorded hashes of RR_PACKED_VERSION. When this fails, raise
  * the version and record. */
 #include "quant/lanes.h"
+#include "runtime/base/hash.h"
 #include "tests/check.h"
 #include "tests/support/blocks.h"
 

@@ -1,6 +1,7 @@
 /* Random blocks: the moments that are promised, every code in use, the same bits whole and in
  * pieces. */
 #include "quant/quant.h"
+#include "runtime/base/hash.h"
 #include "tests/check.h"
 #include "tests/support/blocks.h"
 

@@ -53,12 +53,3 @@ void rr_random_blocks(rr_qtype type, uint64_t seed, size_t n_blocks, void *out) 
         }
     }
 }
-
-uint64_t rr_fnv1a(const void *data, size_t bytes) {
-    const unsigned char *from = data;
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < bytes; i++) {
-        hash = (hash ^ from[i]) * 0x100000001b3u;
-    }
-    return hash;
-}

@@ -9,7 +9,4 @@
 void rr_random_blocks(rr_qtype type, uint64_t seed, size_t n_blocks, void *out);
 void rr_random_bytes(uint64_t seed, size_t n, void *out);
 
-/* FNV-1a, 64 bits. */
-uint64_t rr_fnv1a(const void *data, size_t bytes);
-
 #endif

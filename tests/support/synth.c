@@ -1,6 +1,7 @@
 #include "tests/support/synth.h"
 
 #include "runtime/base/file_out.h"
+#include "runtime/base/hash.h"
 #include "runtime/model/gguf_source.h"
 #include "runtime/model/gguf_writer.h"
 #include "tests/support/folder.h"
@@ -9,14 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint64_t name_hash(const char *name) {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char *c = name; *c != '\0'; c++) {
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-    }
-    return hash;
-}
 
 static int value_at(uint64_t start, uint64_t index) {
     uint64_t z = start + (index + 1) * 0x9e3779b97f4a7c15u;
@@ -53,7 +46,7 @@ static void add(builder *b, const char *name, rr_qtype type, uint32_t rows, uint
     if (row == NULL || data == NULL) {
         b->status = rr_fail(b->diag, RR_E_MEMORY, "synthetic %s: out of memory", name);
     } else {
-        uint64_t start = name_hash(name) ^ b->p.seed;
+        uint64_t start = rr_fnv1a(name, strlen(name)) ^ b->p.seed;
         for (uint32_t r = 0; r < rows; r++) {
             for (uint32_t c = 0; c < cols; c++) {
                 row[c] = base + (float)value_at(start, (uint64_t)r * cols + c) / divisor;
