@@ -196,17 +196,13 @@ static size_t read_numbers(
     return n_numbers;
 }
 
-void rr_answer_parse(const char *text, size_t bytes, uint32_t n, uint32_t *order, rr_answer *out) {
-    if (text == NULL) {
-        text = "";
-    }
-    const tag_places tags = find_tags(text, bytes);
-    const answer_parts parts = find_parts(text, bytes, &tags);
-    rr_answer answer = {.closed = parts.closed, .unclosed = parts.unclosed};
+static rr_answer read_parts(
+    const char *text, const answer_parts *parts, uint32_t n, uint32_t *order) {
+    rr_answer answer = {.closed = parts->closed, .unclosed = parts->unclosed};
     id_list list = {.n = n, .order = order, .answer = &answer};
-    if (read_numbers(text, parts.begin, parts.end, true, &list) == 0 &&
-        (parts.tagged || is_bare_list(text, parts.begin, parts.end))) {
-        read_numbers(text, parts.begin, parts.end, false, &list);
+    if (read_numbers(text, parts->begin, parts->end, true, &list) == 0 &&
+        (parts->tagged || is_bare_list(text, parts->begin, parts->end))) {
+        read_numbers(text, parts->begin, parts->end, false, &list);
     }
     uint32_t filled = answer.n_listed;
     for (uint32_t id = 1; id <= n; id++) {
@@ -215,9 +211,18 @@ void rr_answer_parse(const char *text, size_t bytes, uint32_t n, uint32_t *order
             answer.repaired = true;
         }
     }
-    answer.reasoning = reasoning_of(text, parts.reasoning_from, parts.reasoning_to);
-    answer.answer = trimmed(text, parts.begin, parts.end);
-    *out = answer;
+    answer.reasoning = reasoning_of(text, parts->reasoning_from, parts->reasoning_to);
+    answer.answer = trimmed(text, parts->begin, parts->end);
+    return answer;
+}
+
+void rr_answer_parse(const char *text, size_t bytes, uint32_t n, uint32_t *order, rr_answer *out) {
+    if (text == NULL) {
+        text = "";
+    }
+    const tag_places tags = find_tags(text, bytes);
+    const answer_parts parts = find_parts(text, bytes, &tags);
+    *out = read_parts(text, &parts, n, order);
 }
 
 bool rr_answer_is_closed(const char *text, size_t bytes) {
@@ -232,13 +237,12 @@ bool rr_answer_is_thinking(const char *text, size_t bytes) {
 
 const char *rr_answer_finish(const char *text, size_t bytes, uint32_t n, bool ended) {
     uint32_t order[RR_WINDOW_MAX];
-    rr_answer answer;
     if (text == NULL) {
         text = "";
     }
-    rr_answer_parse(text, bytes, n, order, &answer);
     const tag_places tags = find_tags(text, bytes);
     const answer_parts parts = find_parts(text, bytes, &tags);
+    const rr_answer answer = read_parts(text, &parts, n, order);
     const bool is_all = !answer.closed && !answer.unclosed && answer.n_listed == n &&
         is_bare_list(text, parts.begin, parts.end);
     if (is_closed(&tags) || (ended && answer.closed && answer.n_listed > 0) || is_all) {
