@@ -1,5 +1,6 @@
 /* What a device offers: the probe of a physical device, the floor it must reach, capability names
  * and masks. */
+#include "runtime/vk/features.h"
 #include "runtime/vk/internal.h"
 #include "runtime/vk/quirks.h"
 
@@ -141,14 +142,7 @@ typedef struct rr_report {
     VkPhysicalDeviceShaderIntegerDotProductProperties dot;
     VkPhysicalDeviceMaintenance4Properties maintenance4;
     VkPhysicalDeviceCooperativeMatrixPropertiesKHR coop;
-    VkPhysicalDeviceFeatures2 features;
-    VkPhysicalDeviceVulkan11Features features11;
-    VkPhysicalDeviceVulkan12Features features12;
-    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size_features;
-    VkPhysicalDeviceShaderIntegerDotProductFeatures dot_features;
-    VkPhysicalDeviceCooperativeMatrixFeaturesKHR coop_features;
-    VkPhysicalDeviceCooperativeMatrix2FeaturesNV coop2_features;
-    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics_features;
+    rr_vk_features features;
 } rr_report;
 
 static void chain(void *head, void *next) {
@@ -171,28 +165,18 @@ static void read_report(const rr_vk_instance *instance, const rr_vk_probe *probe
         .dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES,
         .maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES,
         .coop.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR,
-        .features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-        .features11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
-        .features12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
-        .subgroup_size_features.sType =
-            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
-        .dot_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
-        .coop_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
-        .coop2_features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
-        .statistics_features.sType =
-            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
     };
+    rr_vk_features *features = &report->features;
+    rr_vk_features_start(features);
     chain(&report->properties, &report->properties11);
     chain(&report->properties, &report->properties12);
-    chain(&report->features, &report->features11);
-    chain(&report->features, &report->features12);
     if (core13 || has_extension(extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME)) {
         chain(&report->properties, &report->subgroup_size);
-        chain(&report->features, &report->subgroup_size_features);
+        rr_vk_features_chain(features, &features->subgroup_size);
     }
     if (core13 || has_extension(extensions, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME)) {
         chain(&report->properties, &report->dot);
-        chain(&report->features, &report->dot_features);
+        rr_vk_features_chain(features, &features->dot);
     }
     if (core13 || has_extension(extensions, VK_KHR_MAINTENANCE_4_EXTENSION_NAME)) {
         chain(&report->properties, &report->maintenance4);
@@ -200,17 +184,17 @@ static void read_report(const rr_vk_instance *instance, const rr_vk_probe *probe
     if (!instance->hide_coop &&
         has_extension(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME)) {
         chain(&report->properties, &report->coop);
-        chain(&report->features, &report->coop_features);
+        rr_vk_features_chain(features, &features->coop);
         if (instance->coop.m != 0 &&
             has_extension(extensions, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME)) {
-            chain(&report->features, &report->coop2_features);
+            rr_vk_features_chain(features, &features->coop2);
         }
     }
     if (has_extension(extensions, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME)) {
-        chain(&report->features, &report->statistics_features);
+        rr_vk_features_chain(features, &features->statistics);
     }
     vkGetPhysicalDeviceProperties2(probe->handle, &report->properties);
-    vkGetPhysicalDeviceFeatures2(probe->handle, &report->features);
+    vkGetPhysicalDeviceFeatures2(probe->handle, &features->core);
 }
 
 static void add_shape(const VkCooperativeMatrixPropertiesKHR *listed, rr_coop_shapes *out) {
@@ -326,13 +310,11 @@ static void force_shape(VkInstance instance, const rr_coop_shape *wanted, rr_vk_
     info->coop_int8 = int8 || lists(&info->coop_int8, wanted) ? one : (rr_coop_shapes){0};
 }
 
-/* The cooperative matrix capabilities, and the shapes where asking is safe. They load and store f16
- * or 8-bit elements and need the Vulkan memory model, under which other kernels' counters need its
- * device scope. */
+/* Those among `caps` of cooperative matrices that are there, and the shapes where asking is safe. */
 static uint32_t coop_caps(const rr_vk_instance *instance, rr_vk_probe *probe,
     const rr_report *report, uint32_t caps, rr_device_info *info) {
-    if (!report->coop_features.cooperativeMatrix || !report->features12.vulkanMemoryModel ||
-        !report->features12.vulkanMemoryModelDeviceScope ||
+    if (!report->features.coop.cooperativeMatrix || !report->features.v12.vulkanMemoryModel ||
+        !report->features.v12.vulkanMemoryModelDeviceScope ||
         (report->coop.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) == 0) {
         return 0;
     }
@@ -342,12 +324,11 @@ static uint32_t coop_caps(const rr_vk_instance *instance, rr_vk_probe *probe,
     }
     if (asked && instance->coop.m != 0) {
         force_shape(instance->handle, &instance->coop, probe,
-            report->coop2_features.cooperativeMatrixFlexibleDimensions, info);
+            report->features.coop2.cooperativeMatrixFlexibleDimensions, info);
     }
-    bool f16 = (caps & RR_CAP_F16) != 0 && report->features11.storageBuffer16BitAccess;
-    bool int8 = (caps & RR_CAP_INT8) != 0;
-    return (f16 && (!asked || info->coop_f16.n > 0) ? RR_CAP_COOP : 0u) |
-        (int8 && (!asked || info->coop_int8.n > 0) ? RR_CAP_COOP_INT8 : 0u);
+    return caps &
+        ((!asked || info->coop_f16.n > 0 ? RR_CAP_COOP : 0u) |
+            (!asked || info->coop_int8.n > 0 ? RR_CAP_COOP_INT8 : 0u));
 }
 
 static uint32_t caps_of(const rr_vk_instance *instance, rr_vk_probe *probe, const rr_report *report,
@@ -356,20 +337,15 @@ static uint32_t caps_of(const rr_vk_instance *instance, rr_vk_probe *probe, cons
         VK_SUBGROUP_FEATURE_VOTE_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT |
         VK_SUBGROUP_FEATURE_ARITHMETIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT |
         VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT;
-    const VkPhysicalDeviceFeatures *core = &report->features.features;
-    const VkPhysicalDeviceVulkan12Features *features = &report->features12;
-    uint32_t caps = 0;
+    const uint32_t coop = RR_CAP_COOP | RR_CAP_COOP_INT8,
+                   found = rr_vk_features_caps(&report->features);
+    uint32_t caps = found & ~coop;
     if ((report->properties11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0 &&
         (report->properties11.subgroupSupportedOperations & operations) == operations) {
         caps |= RR_CAP_SUBGROUP;
     }
-    caps |= core->shaderInt64 ? RR_CAP_INT64 : 0u;
-    caps |= core->shaderInt16 && report->features11.storageBuffer16BitAccess ? RR_CAP_INT16 : 0u;
-    caps |= features->shaderInt8 && features->storageBuffer8BitAccess ? RR_CAP_INT8 : 0u;
-    caps |= features->shaderFloat16 ? RR_CAP_F16 : 0u;
-    caps |= report->dot_features.shaderIntegerDotProduct ? RR_CAP_DOT : 0u;
     caps |= info->type == RR_DEVICE_CPU ? RR_CAP_CPU : 0u;
-    return caps | coop_caps(instance, probe, report, caps, info);
+    return caps | coop_caps(instance, probe, report, found & coop, info);
 }
 
 static rr_device_type type_of(VkPhysicalDeviceType type) {
@@ -425,7 +401,7 @@ static void fill_report(const rr_report *report, rr_device_info *info) {
     info->driver_id = (uint32_t)p12->driverID;
     memcpy(info->uuid, report->properties11.deviceUUID, sizeof info->uuid);
     info->subgroup_size = report->properties11.subgroupSize;
-    bool ranged = report->subgroup_size_features.subgroupSizeControl &&
+    bool ranged = report->features.subgroup_size.subgroupSizeControl &&
         report->subgroup_size.minSubgroupSize > 0;
     info->subgroup_size_min = ranged ? report->subgroup_size.minSubgroupSize : info->subgroup_size;
     info->subgroup_size_max = ranged ? report->subgroup_size.maxSubgroupSize : info->subgroup_size;
@@ -505,10 +481,10 @@ static void unusable(rr_device_info *info, const char *format, ...) {
 /* Every part of the floor that is missing goes into the reason. */
 static void check_floor(const rr_report *report, rr_vk_probe *probe, rr_device_info *info) {
     const VkPhysicalDeviceLimits *limits = &report->properties.properties.limits;
-    if (!report->features12.bufferDeviceAddress) {
+    if (!report->features.v12.bufferDeviceAddress) {
         unusable(info, "no buffer device addresses");
     }
-    if (!report->features12.timelineSemaphore) {
+    if (!report->features.v12.timelineSemaphore) {
         unusable(info, "no timeline semaphores");
     }
     if (limits->maxPushConstantsSize < RR_VK_PUSH_BYTES) {
@@ -552,9 +528,9 @@ void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle,
     rr_report report;
     read_report(instance, probe, &extensions, &report);
     probe->has_budget = has_extension(&extensions, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
-    probe->has_pinning = report.subgroup_size_features.subgroupSizeControl &&
+    probe->has_pinning = report.features.subgroup_size.subgroupSizeControl &&
         (report.subgroup_size.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
-    probe->has_scalar_layout = report.features12.scalarBlockLayout;
+    probe->has_scalar_layout = report.features.v12.scalarBlockLayout;
     bool core13 = probe->api >= VK_API_VERSION_1_3;
     probe->ext_subgroup_size =
         !core13 && has_extension(&extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
@@ -563,7 +539,7 @@ void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle,
     probe->ext_feedback =
         !core13 && has_extension(&extensions, VK_EXT_PIPELINE_CREATION_FEEDBACK_EXTENSION_NAME);
     probe->has_feedback = core13 || probe->ext_feedback;
-    probe->has_statistics = report.statistics_features.pipelineExecutableInfo;
+    probe->has_statistics = report.features.statistics.pipelineExecutableInfo;
     probe->ext_portability = has_extension(&extensions, "VK_KHR_portability_subset");
     vkGetPhysicalDeviceMemoryProperties(handle, &probe->memory);
 
@@ -577,7 +553,7 @@ void rr_vk_probe_device(const rr_vk_instance *instance, VkPhysicalDevice handle,
     }
     info->timestamp_ns = probe->timestamp_bits > 0 ? properties.limits.timestampPeriod : 0.0f;
     check_floor(&report, probe, info);
-    info->dot_emulated = report.dot_features.shaderIntegerDotProduct &&
+    info->dot_emulated = report.features.dot.shaderIntegerDotProduct &&
         !report.dot.integerDotProduct4x8BitPackedSignedAccelerated;
     info->caps_reported = caps_of(instance, probe, &report, info);
     rr_quirks_apply(info);

@@ -1,76 +1,29 @@
 /* An open device: features and extensions that it is opened with, its queue, its state. */
+#include "runtime/vk/features.h"
 #include "runtime/vk/internal.h"
 
 #include <stdlib.h>
 
-/* The feature structures of a device to be opened, chained. */
-typedef struct rr_features {
-    VkPhysicalDeviceFeatures2 core;
-    VkPhysicalDeviceVulkan11Features v11;
-    VkPhysicalDeviceVulkan12Features v12;
-    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size;
-    VkPhysicalDeviceShaderIntegerDotProductFeatures dot;
-    VkPhysicalDeviceCooperativeMatrixFeaturesKHR coop;
-    VkPhysicalDeviceCooperativeMatrix2FeaturesNV coop2;
-    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics;
-} rr_features;
-
-static void push(rr_features *features, void *structure) {
-    VkBaseOutStructure *item = structure;
-    item->pNext = features->core.pNext;
-    features->core.pNext = item;
-}
-
-/* Asks for what the floor and `caps` need and nothing else. */
-static void choose_features(const rr_vk_device *device, rr_features *features) {
+/* Asks for what the floor and the device's capabilities need and nothing else. */
+static void choose_features(const rr_vk_device *device, rr_vk_features *features) {
     const rr_vk_probe *probe = device->probe;
     const uint32_t caps = device->info.caps;
-    bool coop = (caps & (RR_CAP_COOP | RR_CAP_COOP_INT8)) != 0;
-    bool bits16 = (caps & (RR_CAP_INT16 | RR_CAP_COOP)) != 0;
-    bool bits8 = (caps & (RR_CAP_INT8 | RR_CAP_COOP_INT8)) != 0;
-    *features = (rr_features){
-        .core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-        .core.features.shaderInt64 = (caps & RR_CAP_INT64) != 0,
-        .core.features.shaderInt16 = (caps & RR_CAP_INT16) != 0,
-        .v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
-        .v11.storageBuffer16BitAccess = bits16,
-        .v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
-        .v12.bufferDeviceAddress = VK_TRUE,
-        .v12.timelineSemaphore = VK_TRUE,
-        .v12.scalarBlockLayout = probe->has_scalar_layout,
-        .v12.shaderInt8 = bits8,
-        .v12.storageBuffer8BitAccess = bits8,
-        .v12.shaderFloat16 = (caps & (RR_CAP_F16 | RR_CAP_COOP)) != 0,
-        .v12.vulkanMemoryModel = coop,
-        .v12.vulkanMemoryModelDeviceScope = coop,
-        .subgroup_size.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
-        .subgroup_size.subgroupSizeControl = VK_TRUE,
-        .dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
-        .dot.shaderIntegerDotProduct = VK_TRUE,
-        .coop.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
-        .coop.cooperativeMatrix = VK_TRUE,
-        .coop2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
-        .coop2.cooperativeMatrixFlexibleDimensions = VK_TRUE,
-        .statistics.sType =
-            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
-        .statistics.pipelineExecutableInfo = VK_TRUE,
-    };
-    push(features, &features->v11);
-    push(features, &features->v12);
+    rr_vk_features_start(features);
+    features->v12.bufferDeviceAddress = VK_TRUE;
+    features->v12.timelineSemaphore = VK_TRUE;
+    features->v12.scalarBlockLayout = probe->has_scalar_layout;
+    rr_vk_features_enable(features, caps);
     if (probe->has_pinning) {
-        push(features, &features->subgroup_size);
+        features->subgroup_size.subgroupSizeControl = VK_TRUE;
+        rr_vk_features_chain(features, &features->subgroup_size);
     }
-    if ((caps & RR_CAP_DOT) != 0) {
-        push(features, &features->dot);
-    }
-    if (coop) {
-        push(features, &features->coop);
-    }
-    if (coop && probe->flexible_coop) {
-        push(features, &features->coop2);
+    if (features->coop.cooperativeMatrix && probe->flexible_coop) {
+        features->coop2.cooperativeMatrixFlexibleDimensions = VK_TRUE;
+        rr_vk_features_chain(features, &features->coop2);
     }
     if (device->statistics) {
-        push(features, &features->statistics);
+        features->statistics.pipelineExecutableInfo = VK_TRUE;
+        rr_vk_features_chain(features, &features->statistics);
     }
 }
 
@@ -107,7 +60,7 @@ static uint32_t choose_extensions(const rr_vk_device *device, const char *names[
 
 static rr_status create_device(rr_vk_device *device, rr_diag *diag) {
     const rr_vk_probe *probe = device->probe;
-    rr_features features;
+    rr_vk_features features;
     choose_features(device, &features);
     const char *extensions[12];
     const float priority = 1.0f;
