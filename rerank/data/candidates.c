@@ -168,34 +168,72 @@ static bool is_query_array(const rr_jsonl *jsonl) {
     return rr_jsonl_next_line(&ahead, &line) && line.data[strspn(line.data, " \t")] == '[';
 }
 
+/* What the items of a JSON array are, and how one is read. `read` gets the array's `user`, an item
+ * of zeroes and the item's number from 1, and gives the item's id. */
+typedef struct item_kind {
+    const char *one, *several; /* as messages say it */
+    const char *key;           /* of the id */
+    size_t item_bytes;
+    rr_status (*read)(void *user, const rr_jsonl *jsonl, yyjson_val *from, size_t number,
+        void *item, const char **id, rr_diag *diag);
+} item_kind;
+
+/* Reads all items into the arena. Errors: those of `read`, with the item's number; RR_E_INPUT when
+ * an id occurs twice. */
+static rr_status read_items(const item_kind *kind, void *user, rr_jsonl *jsonl, yyjson_val *array,
+    void **out, rr_diag *diag) {
+    const size_t room = yyjson_arr_size(array) + 1;
+    char *items = rr_arena_alloc(jsonl->arena, room, kind->item_bytes);
+    rr_id_place *ids = rr_arena_alloc(jsonl->arena, room, sizeof *ids);
+    if (items == NULL || ids == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "%s: out of memory for %zu %s", jsonl->label, room - 1,
+            kind->several);
+    }
+    size_t index, n, earlier, later;
+    yyjson_val *from;
+    jsonl->line = 1;
+    yyjson_arr_foreach(array, index, n, from) {
+        ids[index].place = index;
+        const rr_status status = kind->read(
+            user, jsonl, from, index + 1, items + index * kind->item_bytes, &ids[index].id, diag);
+        if (status != RR_OK) {
+            return rr_fail_context(diag, status, "%s %zu of the array", kind->one, index + 1);
+        }
+    }
+    if (rr_id_repeats(ids, n, &earlier, &later)) {
+        const char *id = "";
+        for (size_t k = 0; k < n; k++) {
+            id = ids[k].place == later ? ids[k].id : id;
+        }
+        return rr_fail(diag, RR_E_INPUT,
+            "%s: %s \"%.100s\" stands in the %s %zu and %zu of the array, expected once",
+            jsonl->label, kind->key, id, kind->several, earlier + 1, later + 1);
+    }
+    *out = items;
+    return RR_OK;
+}
+
+static rr_status read_query_item(void *user, const rr_jsonl *jsonl, yyjson_val *from, size_t number,
+    void *item, const char **id, rr_diag *diag) {
+    (void)number;
+    rr_query *query = item;
+    if (!yyjson_is_obj(from)) {
+        return rr_jsonl_fail(jsonl, diag, "found a JSON %s, expected %s",
+            yyjson_get_type_desc(from), candidates_shape);
+    }
+    RR_TRY(read_query(jsonl, from, user, query, diag));
+    *id = query->qid;
+    return RR_OK;
+}
+
 static rr_status read_queries(
     rr_jsonl *jsonl, yyjson_val *array, rr_null_texts *nulls, rr_candidates *out, rr_diag *diag) {
-    size_t index, n, earlier, later;
-    yyjson_val *object;
-    rr_query *queries = rr_arena_alloc(jsonl->arena, yyjson_arr_size(array) + 1, sizeof *queries);
-    rr_id_place *places = rr_arena_alloc(jsonl->arena, yyjson_arr_size(array) + 1, sizeof *places);
-    if (queries == NULL || places == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "%s: out of memory for %zu queries", jsonl->label,
-            yyjson_arr_size(array));
-    }
-    yyjson_arr_foreach(array, index, n, object) {
-        rr_status status = yyjson_is_obj(object)
-            ? read_query(jsonl, object, nulls, &queries[index], diag)
-            : rr_jsonl_fail(jsonl, diag, "found a JSON %s, expected %s",
-                  yyjson_get_type_desc(object), candidates_shape);
-        if (status != RR_OK) {
-            return rr_fail_context(diag, status, "query %zu of the array", index + 1);
-        }
-        places[index] = (rr_id_place){queries[index].qid, index};
-    }
-    if (rr_id_repeats(places, n, &earlier, &later)) {
-        return rr_fail(diag, RR_E_INPUT,
-            "%s: qid \"%.100s\" stands in query %zu and query %zu of the array, expected once",
-            jsonl->label, queries[later].qid, earlier + 1, later + 1);
-    }
+    static const item_kind kind = {"query", "queries", "qid", sizeof(rr_query), read_query_item};
+    void *queries;
+    RR_TRY(read_items(&kind, nulls, jsonl, array, &queries, diag));
     out->queries = queries;
-    out->n = n;
-    return n > 0
+    out->n = yyjson_arr_size(array);
+    return out->n > 0
         ? RR_OK
         : rr_fail(diag, RR_E_INPUT, "%s: no queries, expected %s", jsonl->label, candidates_shape);
 }
@@ -213,7 +251,6 @@ static rr_status parse_query_array(
             error.pos + 1, rr_jsonl_error((rr_text){jsonl->data, jsonl->bytes}, &error),
             candidates_shape);
     }
-    jsonl->line = 1;
     rr_status status = read_queries(jsonl, yyjson_doc_get_root(doc), nulls, out, diag);
     yyjson_doc_free(doc);
     return status;
@@ -401,47 +438,31 @@ static yyjson_doc *read_whole(const rr_jsonl *jsonl, yyjson_read_err *broken) {
 }
 
 /* An item of an array of passages: an object, or a text alone. */
-static rr_status read_item(
-    const rr_jsonl *jsonl, yyjson_val *item, size_t number, rr_passage *out, rr_diag *diag) {
-    *out = (rr_passage){0};
-    if (yyjson_is_str(item)) {
-        const size_t bytes = yyjson_get_len(item);
-        out->text = (rr_text){rr_arena_copy(jsonl->arena, yyjson_get_str(item), bytes), bytes};
-    } else if (yyjson_is_obj(item)) {
-        RR_TRY(read_object(jsonl, item, out, diag));
+static rr_status read_passage_item(void *user, const rr_jsonl *jsonl, yyjson_val *from,
+    size_t number, void *item, const char **id, rr_diag *diag) {
+    (void)user;
+    rr_passage *passage = item;
+    if (yyjson_is_str(from)) {
+        const size_t bytes = yyjson_get_len(from);
+        passage->text = (rr_text){rr_arena_copy(jsonl->arena, yyjson_get_str(from), bytes), bytes};
+    } else if (yyjson_is_obj(from)) {
+        RR_TRY(read_object(jsonl, from, passage, diag));
     } else {
         return rr_jsonl_fail(jsonl, diag,
             "found a JSON %s in a JSON array, expected {\"text\", \"title\"?, \"id\"?} or a text",
-            yyjson_get_type_desc(item));
+            yyjson_get_type_desc(from));
     }
-    return finish_passage(jsonl, number, out, diag);
+    RR_TRY(finish_passage(jsonl, number, passage, diag));
+    *id = passage->id;
+    return RR_OK;
 }
 
 static rr_status read_array(rr_jsonl *jsonl, yyjson_val *array, rr_query *query, rr_diag *diag) {
-    const size_t room = yyjson_arr_size(array) + 1;
-    rr_passage *passages = rr_arena_alloc(jsonl->arena, room, sizeof *passages);
-    rr_id_place *ids = rr_arena_alloc(jsonl->arena, room, sizeof *ids);
-    if (passages == NULL || ids == NULL) {
-        return rr_fail(
-            diag, RR_E_MEMORY, "%s: out of memory for %zu passages", jsonl->label, room - 1);
-    }
-    size_t index, n, earlier, later;
-    yyjson_val *item;
-    jsonl->line = 1;
-    yyjson_arr_foreach(array, index, n, item) {
-        rr_status status = read_item(jsonl, item, index + 1, &passages[index], diag);
-        if (status != RR_OK) {
-            return rr_fail_context(diag, status, "item %zu of the array", index + 1);
-        }
-        ids[index] = (rr_id_place){passages[index].id, index};
-    }
-    if (rr_id_repeats(ids, n, &earlier, &later)) {
-        return rr_fail(diag, RR_E_INPUT,
-            "%s: id \"%.100s\" stands in the items %zu and %zu of the array, expected once",
-            jsonl->label, passages[later].id, earlier + 1, later + 1);
-    }
+    static const item_kind kind = {"item", "items", "id", sizeof(rr_passage), read_passage_item};
+    void *passages;
+    RR_TRY(read_items(&kind, NULL, jsonl, array, &passages, diag));
     query->passages = passages;
-    query->n = n;
+    query->n = yyjson_arr_size(array);
     return RR_OK;
 }
 

@@ -72,7 +72,7 @@ static void check_bad(void) {
     bad(CANDIDATES, "[" LINE(HIT) "," LINE("{\"docid\": 1}") "]",
         "query 2 of the array: f.jsonl:1: hits[0].\"text\" is missing", "");
     bad(CANDIDATES, "[" LINE(HIT) "," LINE(HIT) "]",
-        "f.jsonl: qid \"1\" stands in query 1 and query 2 of the array", "");
+        "f.jsonl: qid \"1\" stands in the queries 1 and 2 of the array", "");
     bad(CANDIDATES, "{\"query\": {\"text\": \"q\"}, \"candidates\": []}",
         "f.jsonl:1: query.\"qid\" is missing", "");
     bad(CANDIDATES, "{\"query\": {\"qid\": 1}, \"candidates\": []}",
