@@ -19,6 +19,8 @@ target_compile_options(rr_options INTERFACE -Wframe-larger-than=65536)
 # the same sums in the reference on every compiler: no contraction behind our back
 target_compile_options(rr_options INTERFACE -ffp-contract=off)
 target_compile_definitions(rr_options INTERFACE REARANK_VERSION="${PROJECT_VERSION}")
+# with -v a debug build logs each place that forwards a failure
+target_compile_definitions(rr_options INTERFACE $<$<CONFIG:Debug>:REARANK_TRACE>)
 if(REARANK_WERROR)
     target_compile_options(rr_options INTERFACE -Werror)
 endif()

@@ -436,7 +436,11 @@ int rr_cli_parse(const rr_cli_spec *spec, int argc, char **argv, rr_cli_args *ar
             spec->min_args == spec->max_args ? "" : "at least ", spec->min_args, spec->synopsis);
     }
     if (is_verbose) {
+#if defined(REARANK_TRACE)
+        rr_log_set_level(RR_LOG_DEBUG);
+#else
         rr_log_set_level(RR_LOG_INFO);
+#endif
     }
     *args = (rr_cli_args){argv, n_operands};
     return RR_CLI_GO_ON;

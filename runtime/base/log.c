@@ -21,3 +21,9 @@ void rr_log(rr_log_level level, const char *format, ...) {
     static const char *const names[] = {"error", "warning", "info", "debug"};
     fprintf(stderr, "rearank: %s: %s\n", names[level], line);
 }
+
+#if defined(REARANK_TRACE)
+void rr_status_trace(rr_status status, const char *file, int line) {
+    rr_log(RR_LOG_DEBUG, "%s:%d: %s", file, line, rr_status_name(status));
+}
+#endif

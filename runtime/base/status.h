@@ -59,22 +59,32 @@ static inline rr_status rr_status_with(rr_status status, const rr_diag *diag) {
 #define rr_fail_context(diag, status, ...) \
     rr_status_with((status), rr_diag_prefix((diag), __VA_ARGS__))
 
+/* Debug builds log, at the debug level, each place that forwards a failure. */
+#if defined(REARANK_TRACE)
+void rr_status_trace(rr_status status, const char *file, int line); /* log.c */
+#define RR_STATUS_TRACE(status) rr_status_trace((status), __FILE__, __LINE__)
+#else
+#define RR_STATUS_TRACE(status) ((void)0)
+#endif
+
 /* Forwards a failure to the caller. */
 #define RR_TRY(expression)                       \
     do {                                         \
         rr_status rr_try_status_ = (expression); \
         if (rr_try_status_ != RR_OK) {           \
+            RR_STATUS_TRACE(rr_try_status_);     \
             return rr_try_status_;               \
         }                                        \
     } while (0)
 
 /* Forwards a failure to the `fail:` label of a function that keeps it in `status`. */
-#define RR_TRY_GOTO(expression) \
-    do {                        \
-        status = (expression);  \
-        if (status != RR_OK) {  \
-            goto fail;          \
-        }                       \
+#define RR_TRY_GOTO(expression)      \
+    do {                             \
+        status = (expression);       \
+        if (status != RR_OK) {       \
+            RR_STATUS_TRACE(status); \
+            goto fail;               \
+        }                            \
     } while (0)
 
 #endif

@@ -21,12 +21,11 @@ uint32_t rr_cg_cache_offset(const rr_cg *cg, uint32_t layer) {
 }
 
 bool rr_cg_cache_make(rr_cg *cg, const rr_cg_cache *shape) {
-    uint32_t *pages = cg->cache.pages;
-    cg->cache = *shape;
     const uint32_t n = shape->n_sessions * n_places(shape) + STRAY_PAGES;
-    cg->cache.pages = realloc(pages, n * sizeof *pages);
+    free(cg->cache.pages);
+    cg->cache = *shape;
+    cg->cache.pages = calloc(n, sizeof *cg->cache.pages);
     if (cg->cache.pages == NULL) {
-        free(pages);
         return false;
     }
     for (uint32_t i = 0; i < n; i++) { /* a shuffle */
