@@ -42,12 +42,14 @@ rr_status rr_planes_plan(
             info->block_weights > RR_GROUP ? info->block_weights : RR_GROUP);
     }
     rr_planes planes = {.type = type, .rows = rows, .cols = cols};
-    uint64_t groups = cols / RR_GROUP;
+    const uint64_t runs = cols / RR_GROUP; /* of 32 */
+    const uint64_t groups = rr_div_up(cols, info->group_weights);
     uint64_t end = 0;
-    bool fits =
-        place(groups * 4 * info->lo_bits, rows, &planes.lo_offset, &planes.lo_stride, &end) &&
-        place(groups * 4 * info->hi_bits, rows, &planes.hi_offset, &planes.hi_stride, &end) &&
+    bool fits = place(runs * 4 * info->lo_bits, rows, &planes.lo_offset, &planes.lo_stride, &end) &&
+        place(runs * 4 * info->hi_bits, rows, &planes.hi_offset, &planes.hi_stride, &end) &&
         place(groups * info->scale_bytes, rows, &planes.scale_offset, &planes.scale_stride, &end) &&
+        place((groups * info->zero_bits + 7) / 8, rows, &planes.zero_offset, &planes.zero_stride,
+            &end) &&
         place((uint64_t)(cols / RR_SUPER) * info->super_bytes, rows, &planes.super_offset,
             &planes.super_stride, &end);
     if (!fits) {
@@ -58,6 +60,14 @@ rr_status rr_planes_plan(
     planes.bytes = end;
     *out = planes;
     return RR_OK;
+}
+
+void rr_planes_advance(rr_planes *planes, uint32_t rows) {
+    planes->lo_offset += (uint64_t)rows * planes->lo_stride;
+    planes->hi_offset += (uint64_t)rows * planes->hi_stride;
+    planes->scale_offset += (uint64_t)rows * planes->scale_stride;
+    planes->zero_offset += (uint64_t)rows * planes->zero_stride;
+    planes->super_offset += (uint64_t)rows * planes->super_stride;
 }
 
 static void pack_lo4(const uint32_t quads[RR_GROUP_QUADS], uint8_t *lo) {

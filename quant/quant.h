@@ -8,7 +8,8 @@
  *
  *   lo     lo_bits (4, 8, 16 or 32) bits a weight
  *   hi     hi_bits (0, 1 or 2) further bits a weight
- *   scale  one entry a group of 32 weights
+ *   scale  one entry a group of 32 weights (a format may say 64 or 128)
+ *   zero   one integer zero point a group, for formats whose weight is scale (q − zero)
  *   super  one entry a super-block of 256 weights (K formats only)
  *
  * Each plane is row-major; a row's bytes are padded to a multiple of 16, a plane's start to a
@@ -60,7 +61,9 @@ typedef struct rr_qtype_info {
     uint32_t block_weights; /* weights a block of the file */
     uint32_t block_bytes;
     uint32_t lo_bits, hi_bits;         /* device planes, bits a weight */
-    uint32_t scale_bytes, super_bytes; /* a group of 32, a super-block of 256; 0 = no such plane */
+    uint32_t scale_bytes, super_bytes; /* a group, a super-block of 256; 0 = no such plane */
+    uint32_t group_weights;            /* 32, 64 or 128 */
+    uint32_t zero_bits;                /* a group, 4 or 8; 0 = no such plane */
 } rr_qtype_info;
 
 /* The row of a type, NULL when the type is not supported. */
@@ -99,15 +102,18 @@ enum { RR_PACKED_VERSION = 1 };
 typedef struct rr_planes {
     rr_qtype type;
     uint32_t rows, cols;
-    uint64_t lo_offset, hi_offset, scale_offset, super_offset;
-    uint32_t lo_stride, hi_stride, scale_stride, super_stride; /* bytes a row */
-    uint64_t bytes;                                            /* whole matrix, a multiple of 256 */
+    uint64_t lo_offset, hi_offset, scale_offset, super_offset, zero_offset;
+    uint32_t lo_stride, hi_stride, scale_stride, super_stride, zero_stride; /* bytes a row */
+    uint64_t bytes; /* whole matrix, a multiple of 256 */
 } rr_planes;
 
 /* cols must be a multiple of 32 and of block_weights, rows > 0. Errors: RR_E_UNSUPPORTED,
  * RR_E_INPUT (does not fit 64 bits or the strides 32). */
 rr_status rr_planes_plan(
     rr_qtype type, uint32_t rows, uint32_t cols, rr_planes *out, rr_diag *diag);
+
+/* Makes the planes those of the rows from `rows` on; how many there are is left to the caller. */
+void rr_planes_advance(rr_planes *planes, uint32_t rows);
 
 /* Packs rows [row_begin, row_end) from the file's blocks (`blocks` = row 0) into the planes at
  * `device`. Padding bytes of those rows are zeroed. Cost: one pass over the bytes; call from

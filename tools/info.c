@@ -62,14 +62,18 @@ static double mib(uint64_t bytes) {
 }
 
 static rr_status print_plan(
-    const char *path, const rr_device_info *device, const rr_engine_params *params, rr_diag *diag) {
+    const rr_device_info *device, const rr_engine_params *params, rr_diag *diag) {
     rr_model *model = NULL;
-    RR_TRY(rr_model_open(path, &model, diag));
+    RR_TRY(rr_model_open(params->compute.model_path, &model, diag));
     const rr_model_config *c = &model->config;
     rr_out_printf("\nmodel          %s\n", model->name);
     rr_out_printf("file           %s, %.0f MiB of weights, %.2f billion parameters\n",
         rr_source_path(model->source), mib(rr_model_weight_bytes(model)),
         (double)rr_model_n_parameters(model) / 1e9);
+    const rr_text about = rr_source_about(model->source);
+    if (about.bytes > 0) {
+        rr_out_printf("stored         %.*s\n", (int)about.bytes, about.data);
+    }
     rr_out_printf(
         "shape          %u layers, d %u, %u query heads / %u KV heads × %u, FFN %u, vocabulary %u%s\n",
         c->n_layers, c->d_model, c->n_heads, c->n_kv_heads, c->head_size, c->d_ffn, c->n_vocab,
@@ -123,7 +127,7 @@ static rr_status run(rr_cli_engine *cli, bool model_wanted, rr_diag *diag) {
     print_caps("used", device->caps);
     print_variants(device);
     if (model_wanted) {
-        RR_TRY_GOTO(print_plan(params->compute.model_path, device, params, diag));
+        RR_TRY_GOTO(print_plan(device, params, diag));
     } else {
         rr_out_text("\nno model: name one with -m for its memory plan\n");
     }

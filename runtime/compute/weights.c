@@ -1,6 +1,7 @@
 /* The weights arena: places every tensor, packs it into planes, brings it to the device. */
 #include "runtime/compute/weights.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,17 +224,66 @@ rr_status rr_weights_describe(const rr_model *model, rr_graph_kind graph,
     return RR_OK;
 }
 
+/* The rows of one part of a stack: `planes` are those that are its own. */
 typedef struct pack_job {
     const rr_planes *planes;
-    const void *blocks;
+    const rr_weight *weight;
     void *to;
+    atomic_bool failed;
 } pack_job;
 
+/* Blocks that are made of other tensors exist for these rows alone. */
+static bool pack_made(const pack_job *job, uint32_t begin, uint32_t n) {
+    void *blocks = malloc((size_t)(n * rr_weight_row_bytes(job->weight)));
+    if (blocks == NULL) {
+        return false;
+    }
+    rr_planes own = *job->planes;
+    rr_planes_advance(&own, begin);
+    own.rows = n;
+    rr_weight_blocks(job->weight, begin, n, blocks);
+    rr_planes_pack(&own, blocks, 0, n, job->to);
+    free(blocks);
+    return true;
+}
+
 static void pack_some(void *user, size_t index) {
-    const pack_job *job = user;
+    pack_job *job = user;
     uint32_t begin = (uint32_t)index * PACK_ROWS;
     uint32_t end = job->planes->rows - begin < PACK_ROWS ? job->planes->rows : begin + PACK_ROWS;
-    rr_planes_pack(job->planes, job->blocks, begin, end, job->to);
+    if (job->weight->data != NULL) {
+        rr_planes_pack(job->planes, job->weight->data, begin, end, job->to);
+    } else if (!pack_made(job, begin, end - begin)) {
+        job->failed = true;
+    }
+}
+
+/* Packs the parts of a stack one below the other: each sees the rows of the planes that are its
+ * own. False when out of memory. */
+static bool pack_stack(const item *it, void *to) {
+    rr_planes own = it->matrix->planes;
+    bool failed = false;
+    for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
+        own.rows = it->parts[part]->rows;
+        pack_job job = {.planes = &own, .weight = it->parts[part], .to = to};
+        rr_parallel_for(rr_div_up(own.rows, PACK_ROWS), 0, pack_some, &job);
+        failed = failed || job.failed;
+        rr_planes_advance(&own, own.rows);
+    }
+    return !failed;
+}
+
+/* Rows of a weight, for the threads that make them. */
+typedef struct make_job {
+    const rr_weight *weight;
+    uint8_t *to;
+} make_job;
+
+static void make_some(void *user, size_t index) {
+    const make_job *job = user;
+    const uint32_t begin = (uint32_t)index * PACK_ROWS, rows = job->weight->rows;
+    const uint32_t n = rows - begin < PACK_ROWS ? rows - begin : PACK_ROWS;
+    rr_weight_blocks(job->weight, begin, n, job->to + begin * rr_weight_row_bytes(job->weight));
 }
 
 typedef struct lanes_job {
@@ -246,31 +296,41 @@ static void pack_unit(void *user, size_t index) {
     rr_lanes_pack_unit(job->lanes, (uint32_t)index, job->to);
 }
 
-/* Packs the parts of a stack one below the other: each sees the rows of the planes that are its
- * own. */
-static void pack_stack(const item *it, void *to) {
-    rr_planes own = it->matrix->planes;
-    for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
-        own.rows = it->parts[part]->rows;
-        pack_job job = {.planes = &own, .blocks = it->parts[part]->data, .to = to};
-        rr_parallel_for(rr_div_up(own.rows, PACK_ROWS), 0, pack_some, &job);
-        own.lo_offset += (uint64_t)own.rows * own.lo_stride;
-        own.hi_offset += (uint64_t)own.rows * own.hi_stride;
-        own.scale_offset += (uint64_t)own.rows * own.scale_stride;
-        own.super_offset += (uint64_t)own.rows * own.super_stride;
+/* Units want all rows of their parts: blocks that no file holds are made before. False when out of
+ * memory. */
+static bool pack_lanes(const item *it, void *to) {
+    rr_lanes layout = it->lanes->layout;
+    void *made[RR_LANES_PARTS] = {NULL};
+    bool failed = false;
+    for (uint32_t part = 0; part < layout.n_parts; part++) {
+        const rr_weight *weight = it->parts[part];
+        if (weight->data == NULL) {
+            made[part] = malloc((size_t)weight->bytes);
+            layout.parts[part].blocks = made[part];
+            failed = failed || made[part] == NULL;
+        }
+        if (made[part] != NULL) {
+            make_job job = {.weight = weight, .to = made[part]};
+            rr_parallel_for(rr_div_up(weight->rows, PACK_ROWS), 0, make_some, &job);
+        }
     }
+    if (!failed) {
+        lanes_job job = {.lanes = &layout, .to = to};
+        rr_parallel_for(layout.n_units, 0, pack_unit, &job);
+    }
+    for (uint32_t part = 0; part < layout.n_parts; part++) {
+        free(made[part]);
+    }
+    return !failed;
 }
 
-/* Fills `to` (it->bytes) with what the device must hold. */
-static void make_bytes(const item *it, void *to) {
-    if (it->matrix != NULL) {
-        pack_stack(it, to);
-        return;
-    }
-    if (it->lanes != NULL) {
-        lanes_job job = {.lanes = &it->lanes->layout, .to = to};
-        rr_parallel_for(job.lanes->n_units, 0, pack_unit, &job);
-        return;
+/* Fills `to` (it->bytes) with what the device must hold. Errors: RR_E_MEMORY. */
+static rr_status make_bytes(const item *it, void *to, rr_diag *diag) {
+    if (it->matrix != NULL || it->lanes != NULL) {
+        const bool made = it->matrix != NULL ? pack_stack(it, to) : pack_lanes(it, to);
+        return made ? RR_OK
+                    : rr_fail(diag, RR_E_MEMORY, "tensor %.*s: out of memory to pack it",
+                          (int)it->parts[0]->name.bytes, it->parts[0]->name.data);
     }
     memset(to, 0, (size_t)it->bytes);
     float *values = to;
@@ -278,6 +338,7 @@ static void make_bytes(const item *it, void *to) {
         rr_weight_unpack(it->parts[part], 0, 1, values);
         values += it->parts[part]->cols;
     }
+    return RR_OK;
 }
 
 static void set_address(const item *it, const rr_vk_buffer *buffer) {
@@ -305,7 +366,12 @@ static uint64_t recipe_of(const placement *p) {
         const uint64_t numbers[] = {it->bytes, it->matrix != NULL, it->lanes != NULL};
         hash = rr_hash(hash, numbers, sizeof numbers);
         for (size_t part = 0; part < 3 && it->parts[part] != NULL; part++) {
-            hash = rr_hash(hash, it->parts[part]->name.data, it->parts[part]->name.bytes);
+            const rr_weight *weight = it->parts[part];
+            hash = rr_hash(hash, weight->name.data, weight->name.bytes);
+            if (weight->data == NULL) { /* what it is made into is not in the file */
+                const uint64_t type = (uint64_t)weight->type;
+                hash = rr_hash(hash, &type, sizeof type);
+            }
         }
     }
     return hash;
@@ -365,8 +431,7 @@ static rr_status load_item(rr_vk_device *device, packed_cache *cache, const item
         rr_packed_close(&cache->from, true);
     }
     if (mapped != NULL && cache->to == NULL) {
-        make_bytes(it, mapped);
-        return RR_OK;
+        return make_bytes(it, mapped, diag);
     }
     /* zeroed: the gaps between planes reach the disk. Not read back from a mapped buffer, which may
      * be slow to read */
@@ -375,9 +440,11 @@ static rr_status load_item(rr_vk_device *device, packed_cache *cache, const item
         return rr_fail(diag, RR_E_MEMORY, "out of memory: %llu bytes to pack a tensor",
             (unsigned long long)it->bytes);
     }
-    make_bytes(it, bytes);
-    rr_packed_add(&cache->to, bytes);
-    rr_status status = rr_vk_upload(device, buffer, it->offset, bytes, it->bytes, diag);
+    rr_status status = make_bytes(it, bytes, diag);
+    if (status == RR_OK) {
+        rr_packed_add(&cache->to, bytes);
+        status = rr_vk_upload(device, buffer, it->offset, bytes, it->bytes, diag);
+    }
     free(bytes);
     return status;
 }

@@ -96,6 +96,11 @@ static rr_text model_name(const rr_source *source) {
     return name;
 }
 
+static rr_text about(const rr_source *source) {
+    const rr_folder *folder = folder_of(source);
+    return (rr_text){folder->about, strlen(folder->about)};
+}
+
 /* Weights */
 
 /* The fields that shapes follow from, for messages. */
@@ -143,7 +148,7 @@ static rr_status plain_type(
     }
 }
 
-static void claim(rr_folder *folder, size_t shard, const rr_st_tensor *tensor) {
+void rr_folder_claim(rr_folder *folder, size_t shard, const rr_st_tensor *tensor) {
     folder->claimed[shard][tensor - rr_safetensors_at(folder->shards[shard], 0)] = true;
 }
 
@@ -154,6 +159,16 @@ static rr_status read_weight(rr_source *source, rr_role role, uint32_t layer, ui
     size_t shard = 0;
     name_of(role, layer, name, sizeof name);
     const bool is_vector = rows == 1;
+    static const char ending[] = ".weight";
+    if (!is_vector && role != RR_ROLE_EMBEDDING) {
+        bool found = false;
+        char module[96];
+        snprintf(module, sizeof module, "%.*s", (int)(strlen(name) - (sizeof ending - 1)), name);
+        RR_TRY(rr_folder_quantized(folder, module, rows, cols, out, &found, diag));
+        if (found) {
+            return RR_OK;
+        }
+    }
     snprintf(shape, sizeof shape, is_vector ? "[%u]" : "[%u, %u]", is_vector ? cols : rows, cols);
     const rr_st_tensor *tensor = rr_folder_find(folder, name, &shard);
     if (tensor == NULL && role == RR_ROLE_EMBEDDING && folder->parsed.tied) {
@@ -171,7 +186,7 @@ static rr_status read_weight(rr_source *source, rr_role role, uint32_t layer, ui
     }
     rr_qtype type;
     RR_TRY(plain_type(path, tensor, &type, diag));
-    claim(folder, shard, tensor);
+    rr_folder_claim(folder, shard, tensor);
     *out = (rr_weight){.name = tensor->name,
         .type = type,
         .rows = rows,
@@ -376,6 +391,7 @@ static rr_status open_files(rr_folder *folder, rr_diag *diag) {
     RR_TRY(rr_folder_config(
         (rr_json_object){yyjson_doc_get_root(folder->config.doc), folder->config.label},
         &folder->parsed, diag));
+    RR_TRY(rr_folder_read_quant(folder, diag));
     RR_TRY(list_others(folder, diag));
     return rr_folder_open_shards(folder, diag);
 }
@@ -383,6 +399,7 @@ static rr_status open_files(rr_folder *folder, rr_diag *diag) {
 rr_status rr_source_open_folder(const char *path, rr_source **out, rr_diag *diag) {
     static const rr_source_reader reader = {.close = close_folder,
         .name = model_name,
+        .about = about,
         .config = read_config,
         .weight = read_weight,
         .finish = check_leftovers,

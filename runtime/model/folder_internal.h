@@ -11,6 +11,20 @@
  * field. */
 rr_status rr_folder_config(rr_json_object config, rr_model_config *out, rr_diag *diag);
 
+/* How the linear layers of a folder are quantized. */
+typedef enum rr_folder_method { RR_FOLDER_FLOATS, RR_FOLDER_GPTQ, RR_FOLDER_AWQ } rr_folder_method;
+
+typedef struct rr_folder_quant {
+    rr_folder_method method;
+    const char *place; /* where the settings stand, for messages */
+    uint32_t bits;
+    uint32_t group; /* inputs; 0 = all of a layer */
+    bool symmetric, act_order;
+    bool zeros_as_stored; /* by its label; else the stored ones are less by one */
+    bool zeros_by_word;   /* its writer subtracted from whole words */
+    bool layers_differ;   /* some have settings of their own: shapes decide */
+} rr_folder_quant;
+
 enum { RR_FOLDER_OTHERS = 9 };
 
 typedef struct rr_folder {
@@ -20,7 +34,10 @@ typedef struct rr_folder {
     size_t n_names;
     rr_json config;
     rr_model_config parsed; /* by config.json */
-    rr_json index;          /* absent where there is one file of weights */
+    rr_folder_quant quant;
+    bool told_zeros, told_wrapped; /* what is said once for all layers */
+    char about[96];                /* the quantization in words; empty = none */
+    rr_json index;                 /* absent where there is one file of weights */
     rr_safetensors **shards;
     bool **claimed; /* [n_shards][tensors]: those that a weight was made of */
     size_t n_shards;
@@ -31,6 +48,15 @@ typedef struct rr_folder {
 bool rr_folder_has(const rr_folder *folder, const char *name);
 /* folder_tokens.c */
 rr_status rr_folder_tokens(const rr_source *source, rr_token_list *out, rr_diag *diag);
+
+/* folder_quant_config.c: `quantization_config` of config.json, or the file of its own that older
+ * writers use. Errors: RR_E_INPUT, RR_E_UNSUPPORTED, which name the method. */
+rr_status rr_folder_read_quant(rr_folder *folder, rr_diag *diag);
+/* folder_quant.c: the weight of the layer `module` ("model.layers.0.self_attn.q_proj") from its
+ * codes, scales and zeros; *found is false when it has none. */
+rr_status rr_folder_quantized(rr_folder *folder, const char *module, uint32_t rows, uint32_t cols,
+    rr_weight *out, bool *found, rr_diag *diag);
+void rr_folder_claim(rr_folder *folder, size_t shard, const rr_st_tensor *tensor);
 
 /* folder_shards.c: opens and checks the files of weights. Errors: RR_E_IO, RR_E_INPUT,
  * RR_E_MEMORY. */

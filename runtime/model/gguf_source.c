@@ -227,6 +227,11 @@ static rr_text model_name(const rr_source *source) {
     return name;
 }
 
+static rr_text about(const rr_source *source) {
+    (void)source;
+    return (rr_text){"", 0}; /* types say all */
+}
+
 /* Weights */
 
 static rr_status check_type(
@@ -451,6 +456,7 @@ static void close_source(rr_source *source) {
 static rr_status make_source(rr_gguf_parts *parts, rr_source **out, rr_diag *diag) {
     static const rr_source_reader reader = {.close = close_source,
         .name = model_name,
+        .about = about,
         .config = read_config,
         .weight = read_weight,
         .finish = check_leftovers,

@@ -19,6 +19,10 @@ rr_text rr_source_name(const rr_source *source) {
     return source->reader->name(source);
 }
 
+rr_text rr_source_about(const rr_source *source) {
+    return source->reader->about(source);
+}
+
 rr_status rr_source_config(const rr_source *source, rr_model_config *out, rr_diag *diag) {
     return source->reader->config(source, out, diag);
 }

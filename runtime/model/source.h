@@ -24,6 +24,10 @@ const char *rr_source_stem(const rr_source *source);
 /* What the model calls itself; empty when it does not say. */
 rr_text rr_source_name(const rr_source *source);
 
+/* How its weights are stored, in a few words for people, where there is more to say than their
+ * types; else empty. */
+rr_text rr_source_about(const rr_source *source);
+
 /* Errors: RR_E_INPUT, RR_E_UNSUPPORTED for what is no Qwen2 model or one that is computed in
  * another way (the message says what was found and what is supported). */
 rr_status rr_source_config(const rr_source *source, rr_model_config *out, rr_diag *diag);

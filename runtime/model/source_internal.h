@@ -8,6 +8,7 @@
 typedef struct rr_source_reader {
     void (*close)(rr_source *source);
     rr_text (*name)(const rr_source *source);
+    rr_text (*about)(const rr_source *source);
     rr_status (*config)(const rr_source *source, rr_model_config *out, rr_diag *diag);
     rr_status (*weight)(rr_source *source, rr_role role, uint32_t layer, uint32_t rows,
         uint32_t cols, rr_weight *out, rr_diag *diag);

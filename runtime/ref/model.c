@@ -72,7 +72,7 @@ static void dot_tile(
 }
 
 typedef struct matmul_job {
-    rr_ref_matrix matrix;
+    const rr_weight *weight;
     const float *x;
     uint32_t x_stride, y_stride, n_tokens;
     const float *bias; /* or NULL */
@@ -84,16 +84,14 @@ typedef struct matmul_job {
 /* TASK_ROWS rows of a matmul for all tokens. */
 static void matmul_task(void *user, size_t index) {
     matmul_job *job = user;
-    uint32_t cols = job->matrix.cols, begin = (uint32_t)index * TASK_ROWS;
-    uint32_t n = job->matrix.rows - begin < TASK_ROWS ? job->matrix.rows - begin : TASK_ROWS;
+    uint32_t cols = job->weight->cols, begin = (uint32_t)index * TASK_ROWS;
+    uint32_t n = job->weight->rows - begin < TASK_ROWS ? job->weight->rows - begin : TASK_ROWS;
     float *rows = malloc((size_t)n * cols * sizeof *rows);
     if (rows == NULL) {
         job->failed = true;
         return;
     }
-    for (uint32_t r = 0; r < n; r++) {
-        rr_ref_matrix_row(&job->matrix, begin + r, rows + (size_t)r * cols);
-    }
+    rr_weight_unpack(job->weight, begin, n, rows);
     for (uint32_t t = 0; t < job->n_tokens; t += 4) {
         uint32_t n_t = job->n_tokens - t < 4 ? job->n_tokens - t : 4;
         const float *x[4];
@@ -121,8 +119,7 @@ static void matmul_task(void *user, size_t index) {
 /* A job's y and bias are those of the weight's first row. */
 static rr_status matmul(
     const rr_ref_model *ref, const rr_weight *weight, matmul_job *job, rr_diag *diag) {
-    job->matrix = (rr_ref_matrix){
-        .rows = weight->rows, .cols = weight->cols, .type = weight->type, .blocks = weight->data};
+    job->weight = weight;
     job->failed = false;
     rr_parallel_for(rr_div_up(weight->rows, TASK_ROWS), ref->n_threads, matmul_task, job);
     if (job->failed) {
@@ -264,16 +261,12 @@ rr_status rr_ref_forward(rr_ref_model *ref, const int32_t *tokens, size_t n,
                 i, model->config.n_vocab);
         }
     }
-    const rr_ref_matrix embedding = {.rows = model->embedding.rows,
-        .cols = model->embedding.cols,
-        .type = model->embedding.type,
-        .blocks = model->embedding.data};
     for (size_t begin = 0; begin < n; begin += ref->block) {
         uint32_t n_t = n - begin < ref->block ? (uint32_t)(n - begin) : ref->block;
         for (uint32_t t = 0; t < n_t; t++) {
             ref->positions[t] = (uint32_t)begin + t;
-            rr_ref_matrix_row(
-                &embedding, (uint32_t)tokens[begin + t], ref->x + (size_t)t * embedding.cols);
+            rr_weight_unpack(&model->embedding, (uint32_t)tokens[begin + t], 1,
+                ref->x + (size_t)t * model->config.d_model);
         }
         show_hidden(ref, 0, begin, n_t, observer);
         for (uint32_t l = 0; l < model->config.n_layers; l++) {
