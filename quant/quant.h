@@ -68,6 +68,8 @@ typedef struct rr_qtype_info {
 
 /* The row of a type, NULL when the type is not supported. */
 const rr_qtype_info *rr_qtype_get(uint32_t gguf_type);
+/* The type of a name as in the table, in any case; false when there is none. */
+bool rr_qtype_named(const char *name, rr_qtype *out);
 /* All rows, for tables and tests. */
 const rr_qtype_info *rr_qtype_all(size_t *n);
 

@@ -1,5 +1,6 @@
 /* The table of weight formats. */
 #include "quant/quant.h"
+#include "runtime/base/text.h"
 
 static const rr_qtype_info all_types[] = {
     /*           name  weights bytes  lo hi  scale super  group zero */
@@ -23,6 +24,16 @@ const rr_qtype_info *rr_qtype_get(uint32_t gguf_type) {
         }
     }
     return NULL;
+}
+
+bool rr_qtype_named(const char *name, rr_qtype *out) {
+    for (size_t i = 0; i < sizeof all_types / sizeof all_types[0]; i++) {
+        if (rr_ascii_same(all_types[i].name, name, SIZE_MAX)) {
+            *out = all_types[i].type;
+            return true;
+        }
+    }
+    return false;
 }
 
 const rr_qtype_info *rr_qtype_all(size_t *n) {

@@ -26,7 +26,7 @@ rr_status rr_bench_look(
     rr_bench *bench, const rr_engine_params *params, bool must_fit, rr_diag *diag) {
     rr_model *model = NULL;
     RR_TRY(look_at_device(params, &bench->device, diag));
-    RR_TRY(rr_model_open(params->compute.model_path, &model, diag));
+    RR_TRY(rr_compute_open_model(&params->compute, &model, diag));
     snprintf(bench->model_name, sizeof bench->model_name, "%s", model->name);
     bench->weight_bytes = rr_model_weight_bytes(model);
     bench->n_parameters = rr_model_n_parameters(model);

@@ -298,7 +298,7 @@ static rr_status choose_context(
     rr_model *model = NULL;
     rr_engine_params sized = *params;
     rr_memory_plan memory;
-    RR_TRY(rr_model_open(params->compute.model_path, &model, diag));
+    RR_TRY(rr_compute_open_model(&params->compute, &model, diag));
     uint32_t most = context_below(plan, UINT32_MAX);
     sized.compute.n_context = most < model->config.n_context ? most : model->config.n_context;
     sized.n_sessions = 1;
@@ -343,7 +343,7 @@ static rr_status choose_sessions(const bench_runner *r, const rr_engine_params *
     rr_model *model = NULL;
     rr_engine_params sized = *params;
     rr_memory_plan memory;
-    RR_TRY(rr_model_open(params->compute.model_path, &model, diag));
+    RR_TRY(rr_compute_open_model(&params->compute, &model, diag));
     sized.compute.n_context = n_context;
     *out = 0;
     for (size_t i = 0; i < batches->n; i++) {

@@ -10,7 +10,7 @@
 #include "runtime/base/thread.h"
 #include "tools/bench.h"
 
-enum { AGAIN_ROUNDS = 3, MAX_ARGS = 16 };
+enum { AGAIN_ROUNDS = 3, MAX_ARGS = 20 };
 
 /* Where drivers keep compiled shaders: Mesa's, NVIDIA's, and what follows the XDG rules. */
 static const char *const folders[] = {
@@ -64,8 +64,8 @@ static void make_args(
     const rr_engine_params *params, const char *args[MAX_ARGS], char numbers[2][16]) {
     const struct {
         const char *option, *value;
-    } texts[] = {{"--model", params->compute.model_path}, {"--device", params->compute.device},
-        {"--caps", params->compute.caps}};
+    } texts[] = {{"--model", params->compute.model_path}, {"--quantize", params->compute.quantize},
+        {"--device", params->compute.device}, {"--caps", params->compute.caps}};
     int n = 0;
     args[n++] = "rearank";
     args[n++] = "bench";

@@ -71,6 +71,12 @@ rr_opt_group rr_cli_engine_group(rr_cli_engine *engine) {
             .target = &params->compute.exact,
             .help =
                 "keep activations in float, slower (default: quantized where the device has kernels for it)"},
+        {.name = "quantize",
+            .kind = RR_OPT_TEXT,
+            .target = &params->compute.quantize,
+            .value = "TYPE",
+            .help =
+                "round matrices that the model holds as floats to q4_0, q5_0 or q8_0 at the start (default: as they are)"},
         {.name = "no-packed-cache",
             .kind = RR_OPT_FLAG,
             .target = &params->compute.no_packed_cache,

@@ -64,7 +64,7 @@ static double mib(uint64_t bytes) {
 static rr_status print_plan(
     const rr_device_info *device, const rr_engine_params *params, rr_diag *diag) {
     rr_model *model = NULL;
-    RR_TRY(rr_model_open(params->compute.model_path, &model, diag));
+    RR_TRY(rr_compute_open_model(&params->compute, &model, diag));
     const rr_model_config *c = &model->config;
     rr_out_printf("\nmodel          %s\n", model->name);
     rr_out_printf("file           %s, %.0f MiB of weights, %.2f billion parameters\n",

@@ -92,6 +92,8 @@ static const char *const idle[] = {
     "draft-model",
     "plain",
     "no-packed-cache",
+    /* with the model */
+    "quantize",
     /* late rankings are not kept */
     "deadline",
     /* the same bits */
@@ -184,11 +186,14 @@ static rr_status add_machine(rr_keep *keep, rr_cli_engine *engine, rr_buf *value
     rr_model *model = NULL;
     rr_buf graph = {0};
     RR_TRY(rr_cli_engine_ready(engine, diag));
-    rr_status status = rr_model_open(engine->params.compute.model_path, &model, diag);
+    rr_status status = rr_compute_open_model(&engine->params.compute, &model, diag);
     RR_TRY_GOTO(status);
     keep->model_name = rr_arena_copy(&keep->arena, model->name, strlen(model->name));
     rr_buf_printf(value, "%s ", model->name);
     RR_TRY_GOTO(rr_digest_model(model->source, value, diag));
+    if (engine->params.compute.quantize != NULL) {
+        rr_buf_printf(value, " as %s", engine->params.compute.quantize);
+    }
     RR_TRY_GOTO(add_fact(keep, "model", value, diag));
     RR_TRY_GOTO(rr_cli_engine_device(&engine->params, model, value, &graph, diag));
     keep->device_name = rr_arena_copy(&keep->arena, value->data, value->bytes);

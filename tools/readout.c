@@ -142,6 +142,9 @@ static rr_status describe(
     rr_buf_printf(out, " prompt %s exact %d caps %s model ", job->digest.data,
         params->compute.exact, caps != NULL ? caps : "");
     rr_status status = rr_digest_model(job->model->source, out, diag);
+    if (params->compute.quantize != NULL) {
+        rr_buf_printf(out, " as %s", params->compute.quantize);
+    }
     rr_buf_text(out, " device ");
     if (status == RR_OK) {
         status = rr_cli_engine_device(params, job->model, out, &graph, diag);
@@ -348,7 +351,7 @@ static rr_status fit(fit_job *job, rr_diag *diag) {
         RR_TRY(rr_file_out_check(o->output, diag));
     }
     RR_TRY(read_sets(job, diag));
-    RR_TRY(rr_model_open(params.compute.model_path, &job->model, diag));
+    RR_TRY(rr_compute_open_model(&params.compute, &job->model, diag));
     set_shape(job);
     RR_TRY(rr_prompt_fact(RR_PROMPT_REARANK, &job->digest, diag));
     rr_buf_append(&job->digest, "", 1);

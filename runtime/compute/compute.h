@@ -17,14 +17,16 @@ enum { RR_DECODE_ROWS = 32 }; /* rows of the decode family in a pass, at most */
 
 typedef struct rr_compute_params {
     const char *model_path; /* rr_source_open */
-    const char *device;     /* rr_vk_pick's wish */
-    const char *caps;       /* rr_caps_mask's mask; NULL = $REARANK_CAPS */
-    bool lift;              /* it is one of rr_caps_lift; for tests and benches */
-    uint32_t n_context;     /* positions that a row may have; 0 = min(8192, the model's) */
-    uint32_t prompt_chunk;  /* prompt rows a pass; 0 = 256 (64 on software devices) */
-    uint32_t logits_rows;   /* rows a pass whose logits can be asked for; 0 = 32 */
-    bool readings;          /* passes will be read (reader.h): memory and kernels for it */
-    bool exact;             /* keep activations in float, whatever it costs */
+    const char *
+        quantize; /* rr_qtype_named, for matrices that the files hold as floats; NULL = as stored */
+    const char *device;    /* rr_vk_pick's wish */
+    const char *caps;      /* rr_caps_mask's mask; NULL = $REARANK_CAPS */
+    bool lift;             /* it is one of rr_caps_lift; for tests and benches */
+    uint32_t n_context;    /* positions that a row may have; 0 = min(8192, the model's) */
+    uint32_t prompt_chunk; /* prompt rows a pass; 0 = 256 (64 on software devices) */
+    uint32_t logits_rows;  /* rows a pass whose logits can be asked for; 0 = 32 */
+    bool readings;         /* passes will be read (reader.h): memory and kernels for it */
+    bool exact;            /* keep activations in float, whatever it costs */
     const char *graph; /* "plain", "q8" or "lanes" where it can run; for tests. NULL = the best */
     bool validation;
     /* allocate the weights and leave them as they are: for walking through a driver that executes
@@ -67,6 +69,9 @@ rr_status rr_compute_plan_make(const rr_model *model, const rr_device_info *info
 /* Bytes of keys and values of a token in all layers. Pure. */
 uint64_t rr_kv_bytes_per_token(const rr_model_config *config);
 
+/* The model alone, as passes would run it: opened, and its float matrices quantized if wanted.
+ * Errors: as rr_model_open; RR_E_USAGE for a type that is none of those. */
+rr_status rr_compute_open_model(const rr_compute_params *params, rr_model **out, rr_diag *diag);
 /* Opens model and device, and chooses the graph. What a load takes can then be planned with the
  * memory that is left (rr_vk_budget_left) before anything is allocated. */
 rr_status rr_compute_open(const rr_compute_params *params, rr_compute **out, rr_diag *diag);

@@ -104,13 +104,27 @@ static rr_status prepare(void *user, rr_op op, const rr_kern_key *key, rr_diag *
     return rr_kern_prepare(user, op, key, NULL, diag);
 }
 
+rr_status rr_compute_open_model(const rr_compute_params *params, rr_model **out, rr_diag *diag) {
+    rr_qtype type = RR_Q_F32;
+    if (params->quantize != NULL && !rr_qtype_named(params->quantize, &type)) {
+        return rr_fail(diag, RR_E_USAGE,
+            "found the type \"%s\" to quantize to, expected one such as q4_0 or q8_0",
+            params->quantize);
+    }
+    RR_TRY(rr_model_open(params->model_path, out, diag));
+    if (params->quantize != NULL) {
+        rr_model_quantize(*out, type);
+    }
+    return RR_OK;
+}
+
 rr_status rr_compute_open(const rr_compute_params *params, rr_compute **out, rr_diag *diag) {
     rr_compute *compute = calloc(1, sizeof *compute);
     if (compute == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "out of memory to open a model");
     }
     rr_status status = RR_OK;
-    RR_TRY_GOTO(rr_model_open(params->model_path, &compute->model, diag));
+    RR_TRY_GOTO(rr_compute_open_model(params, &compute->model, diag));
     RR_TRY_GOTO(open_device(compute, params, diag));
     const rr_device_info *info = rr_vk_info(compute->device);
     compute->limits = rr_compute_limits_of(compute->model, info, params);

@@ -131,6 +131,17 @@ void rr_model_close(rr_model **model) {
     *model = NULL;
 }
 
+void rr_model_quantize(rr_model *model, rr_qtype type) {
+    (void)rr_weight_quantize(&model->embedding, RR_Q_Q8_0);
+    (void)rr_weight_quantize(&model->output, RR_Q_Q8_0);
+    for (uint32_t layer = 0; layer < model->config.n_layers; layer++) {
+        char *owner = (char *)&model->layers[layer];
+        for (int role = RR_ROLE_ATTN_NORM; role < RR_ROLE_COUNT; role++) {
+            (void)rr_weight_quantize((rr_weight *)(void *)(owner + weights[role].place), type);
+        }
+    }
+}
+
 uint64_t rr_model_weight_bytes(const rr_model *model) {
     uint64_t sum = 0, bytes;
     const uint8_t *data;

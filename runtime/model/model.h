@@ -28,6 +28,11 @@ rr_status rr_model_open(const char *path, rr_model **out, rr_diag *diag);
 rr_status rr_model_from_source(rr_source **source, rr_model **out, rr_diag *diag);
 void rr_model_close(rr_model **model);
 
+/* Has the matrices that the files hold as floats rounded to `type` where they are read, embedding
+ * and output to Q8_0: they suffer most, and are few. Matrices that are quantized, norms and biases
+ * stay as they are, and so does one whose columns are no multiple of the type's blocks. */
+void rr_model_quantize(rr_model *model, rr_qtype type);
+
 /* Bytes of all tensors of its files, weights in all. */
 uint64_t rr_model_weight_bytes(const rr_model *model);
 uint64_t rr_model_n_parameters(const rr_model *model);
