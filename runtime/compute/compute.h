@@ -37,6 +37,8 @@ typedef struct rr_compute_params {
     uint64_t packed_min_bytes; /* fewer bytes of weights are not kept; 0 = 256 MiB */
     rr_progress_fn progress;   /* packing and compiling; may be NULL */
     void *progress_user;
+    bool (*lose)(void *user); /* rr_vk_device_params.lose; for tests */
+    void *lose_user;
 } rr_compute_params;
 
 /* The sizes among the parameters with every default filled in. */

@@ -35,6 +35,8 @@ static rr_status open_device(rr_compute *compute, const rr_compute_params *param
     }
     free(infos);
     RR_TRY(status);
+    open.lose = params->lose;
+    open.lose_user = params->lose_user;
     if (params->exact) {
         /* matrix units take activations rounded to f16 or int8 */
         open.caps &= ~(uint32_t)(RR_CAP_COOP | RR_CAP_COOP_INT8);
@@ -49,7 +51,8 @@ static rr_status open_device(rr_compute *compute, const rr_compute_params *param
         return RR_OK;
     }
     rr_vk_device_close(&compute->device);
-    return rr_vk_device_open(compute->instance, index, open.caps & ~drop, &compute->device, diag);
+    open.caps &= ~drop;
+    return rr_vk_device_open_with(compute->instance, index, &open, &compute->device, diag);
 }
 
 static rr_status upload_rope_table(rr_compute *compute, rr_diag *diag) {

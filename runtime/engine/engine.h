@@ -53,6 +53,9 @@ const rr_model *rr_engine_model(const rr_engine *engine);
  * use (says why); such a model still runs on token ids. */
 rr_status rr_engine_tokenizer(const rr_engine *engine, const rr_tokenizer **out, rr_diag *diag);
 const rr_device_info *rr_engine_device(const rr_engine *engine);
+/* The device is lost: every call that needs it returns RR_E_DEVICE. Nothing brings this engine back;
+ * another can be opened. Any thread. */
+bool rr_engine_is_lost(const rr_engine *engine);
 const rr_memory_plan *rr_engine_plan(const rr_engine *engine);
 uint64_t rr_engine_n_validation_messages(const rr_engine *engine);
 

@@ -100,6 +100,10 @@ const rr_device_info *rr_engine_device(const rr_engine *engine) {
     return rr_vk_info(engine->compute->device);
 }
 
+bool rr_engine_is_lost(const rr_engine *engine) {
+    return rr_vk_is_lost(engine->compute->device);
+}
+
 const rr_memory_plan *rr_engine_plan(const rr_engine *engine) {
     return &engine->plan;
 }

@@ -233,6 +233,9 @@ rr_status rr_vk_submit(rr_vk_commands *commands, rr_diag *diag) {
     if (atomic_load(&device->lost)) {
         return lost(device, diag);
     }
+    if (device->lose != NULL && device->lose(device->lose_user)) {
+        return rr_vk_fail(device, diag, "vkQueueSubmit", VK_ERROR_DEVICE_LOST);
+    }
     const uint64_t value = commands->value + 1;
     const VkTimelineSemaphoreSubmitInfo timeline = {
         .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,

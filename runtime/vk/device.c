@@ -125,6 +125,8 @@ rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index,
     device->info.caps = params->caps;
     device->info.lifted = params->lifted & params->caps;
     device->statistics = params->statistics;
+    device->lose = params->lose;
+    device->lose_user = params->lose_user;
     atomic_init(&device->lost, false);
     atomic_init(&device->taken_bytes, 0);
     atomic_init(&device->pad_addresses, false);

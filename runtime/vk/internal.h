@@ -89,6 +89,8 @@ struct rr_vk_device {
     VkQueue queue;
     struct VolkDeviceTable vk;
     atomic_bool lost;
+    bool (*lose)(void *user); /* of rr_vk_device_params */
+    void *lose_user;
     rr_mutex queue_mutex;
     rr_mutex guard_mutex;
     rr_attempt *guards[RR_VK_GUARDS]; /* opened with the first kernel of their capability */

@@ -155,6 +155,10 @@ typedef struct rr_vk_device_params {
     uint32_t caps;
     uint32_t lifted; /* of rr_device_info */
     bool statistics;
+    /* For tests: asked before each submit, from any thread; true = that submit finds the device
+     * lost. NULL = never. */
+    bool (*lose)(void *user);
+    void *lose_user;
 } rr_vk_device_params;
 rr_status rr_vk_device_open_with(rr_vk_instance *instance, size_t index,
     const rr_vk_device_params *params, rr_vk_device **out, rr_diag *diag);
