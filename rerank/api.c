@@ -1,4 +1,4 @@
-/* The public interface over the window loop and one session of an engine.
+/* The public interface over a pool of one worker.
  * Owns: the thread's last error text. Does not own how a ranking looks to a caller
  * (rerank/api_view.h). */
 #include "rerank/rearank.h"
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "rerank/api_view.h"
-#include "rerank/execute.h"
+#include "rerank/pool.h"
 #include "rerank/responder.h"
 #include "runtime/base/thread.h"
 
@@ -32,8 +32,7 @@ _Static_assert((int)REARANK_E_INTERNAL + 1 == (int)RR_E_DEADLINE &&
     "error) and RR_E_BUSY (no queue has a bound here)");
 
 struct rearank_engine {
-    rr_engine *engine;
-    rr_session *session;
+    rr_pool *pool;
     rr_readout readout; /* where has_readout */
     bool has_readout;
     rr_mutex lock; /* held while ranking */
@@ -93,19 +92,18 @@ rearank_status rearank_open(const rearank_open_options *options, rearank_engine 
         return leave(rr_fail(&last_error, RR_E_MEMORY, "out of memory"));
     }
     rr_status status = find_readout(engine, options);
-    rr_engine_params params = {
-        .compute.model_path = options->model_path,
-        .compute.device = options->device,
-        .compute.n_context = options->n_context,
-        .compute.progress = options->progress,
-        .compute.progress_user = options->user,
-        .compute.readings = engine->has_readout,
+    const rr_pool_params params = {
+        .engine = {.compute = {.model_path = options->model_path,
+                       .device = options->device,
+                       .n_context = options->n_context,
+                       .progress = options->progress,
+                       .progress_user = options->user,
+                       .readings = engine->has_readout}},
+        .may_be_fewer = true,
+        .one_on_caller = true,
     };
     if (status == RR_OK) {
-        status = rr_engine_open(&params, &engine->engine, &last_error);
-    }
-    if (status == RR_OK) {
-        status = rr_session_create(engine->engine, &engine->session, &last_error);
+        status = rr_pool_open(&params, &engine->pool, &last_error);
     }
     if (status != RR_OK) {
         rearank_close(engine);
@@ -117,8 +115,7 @@ rearank_status rearank_open(const rearank_open_options *options, rearank_engine 
 
 void rearank_close(rearank_engine *engine) {
     if (engine != NULL) {
-        rr_session_destroy(&engine->session);
-        rr_engine_close(&engine->engine);
+        rr_pool_close(&engine->pool);
         rr_readout_destroy(&engine->readout);
         rr_mutex_destroy(&engine->lock);
         free(engine);
@@ -126,11 +123,11 @@ void rearank_close(rearank_engine *engine) {
 }
 
 const char *rearank_model_name(const rearank_engine *engine) {
-    return rr_engine_model(engine->engine)->name;
+    return rr_pool_model_name(engine->pool);
 }
 
 const char *rearank_device_name(const rearank_engine *engine) {
-    return rr_engine_device(engine->engine)->name;
+    return rr_pool_device_name(engine->pool);
 }
 
 static bool forward_text(
@@ -192,15 +189,25 @@ static rr_prompt_form form_of(
 
 static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_options *options,
     rr_answer_mode mode, const rr_prompt_form *form, rr_ranking *out) {
-    int32_t earlier[RR_EARLIER_TOKENS];
-    rr_model_responder model = {
-        .earlier = earlier,
-        .earlier_room = RR_EARLIER_TOKENS,
-        .engine = engine->engine,
-        .session = engine->session,
-        .style = form->style,
-        .passage_chars = form->passage_chars,
-        .how = {.mode = mode,
+    if ((int)options->schedule < 0 || (int)options->schedule >= (int)RR_SCHEDULE_COUNT) {
+        return rr_fail(&last_error, RR_E_USAGE, "schedule: found %d, expected 0 to %d",
+            (int)options->schedule, RR_SCHEDULE_COUNT - 1);
+    }
+    if (!(options->deadline_s >= 0.0)) {
+        return rr_fail(&last_error, RR_E_USAGE, "deadline_s: found %g, expected 0 or more seconds",
+            options->deadline_s);
+    }
+    rr_pool_query asked = {
+        .query = query,
+        .rank = {.deadline_after_ns = rr_rank_deadline(options->deadline_s),
+            .window = options->window,
+            .step = options->step,
+            .depth = options->depth,
+            .schedule = (rr_schedule_kind)options->schedule,
+            .passes = options->passes,
+            .style = form->style,
+            .passage_chars = form->passage_chars},
+        .answer = {.mode = mode,
             .readout = mode == RR_ANSWER_READ ? &engine->readout : NULL,
             .n_orders = options->orders,
             .think_budget = options->think_budget,
@@ -211,30 +218,13 @@ static rr_status rank(rearank_engine *engine, const rr_query *query, rearank_opt
             .seed = options->seed},
     };
     if (options->on_text != NULL) {
-        model.events = (rr_responder_events){.text = forward_text, .user = options};
+        asked.events = (rr_responder_events){.text = forward_text, .user = options};
     }
-    if ((int)options->schedule < 0 || (int)options->schedule >= (int)RR_SCHEDULE_COUNT) {
-        return rr_fail(&last_error, RR_E_USAGE, "schedule: found %d, expected 0 to %d",
-            (int)options->schedule, RR_SCHEDULE_COUNT - 1);
-    }
-    if (!(options->deadline_s >= 0.0)) {
-        return rr_fail(&last_error, RR_E_USAGE, "deadline_s: found %g, expected 0 or more seconds",
-            options->deadline_s);
-    }
-    rr_rank_params params = {
-        .deadline_after_ns = rr_rank_deadline(options->deadline_s),
-        .window = options->window,
-        .step = options->step,
-        .depth = options->depth,
-        .schedule = (rr_schedule_kind)options->schedule,
-        .passes = options->passes,
-        .style = form->style,
-        .passage_chars = form->passage_chars,
-    };
-    rr_responder responder;
-    RR_TRY(rr_model_responder_make(&model, &responder, &last_error));
     rr_mutex_lock(&engine->lock);
-    rr_status status = rr_rank(query, &params, &responder, out, &last_error);
+    const rr_status status = rr_pool_rank(engine->pool, &asked, out, &last_error);
+    if (status == RR_E_CANCELLED) {
+        rr_pool_resume(engine->pool); /* rearank_cancel ends one ranking */
+    }
     rr_mutex_unlock(&engine->lock);
     return status;
 }
@@ -278,7 +268,7 @@ fail:
 }
 
 void rearank_cancel(rearank_engine *engine) {
-    rr_session_cancel(engine->session);
+    rr_pool_stop(engine->pool);
 }
 
 const rearank_result *rearank_ranking_results(const rearank_ranking *ranking, size_t *n) {

@@ -18,7 +18,7 @@ static bool on_text(void *listener, const char *text, size_t bytes) {
         }
         rr_mutex_unlock(&executor->lock);
     }
-    return !atomic_load(&worker->unwanted);
+    return !atomic_load(&worker->unwanted) && !rr_executor_must_stop(executor);
 }
 
 /* A query's time begins when its first window is asked about. */
@@ -117,7 +117,8 @@ static void end_call(rr_worker_state *worker, rr_task what, const call_end *end)
         }
         rr_schedule_done(job->schedule, what.at.index, kept->result.permutation);
     } else if (planned->stale ||
-        (status == RR_E_CANCELLED && end->may_be_cancelled && !rr_executor_must_stop(executor))) {
+        (status == RR_E_CANCELLED && end->may_be_cancelled && !reply->refused &&
+            !rr_executor_must_stop(executor))) {
         rr_job_lose(&executor->counts, &result);
         rr_schedule_forget(job->schedule, what.at.index);
     } else if (status == RR_E_CANCELLED) {
@@ -158,10 +159,8 @@ static void run_call(rr_worker_state *worker, rr_task what) {
     rr_reply reply = {0};
     rr_diag diag = {0};
     const rr_responder *responder = &worker->means->responder;
-    if (executor->has_threads) {
-        call.on_text = on_text;
-        call.listener = worker;
-    }
+    call.on_text = on_text;
+    call.listener = worker;
     call.prompt = &prompt;
     const rr_prompt_form form = form_of(what.at.job, &call);
     rr_status status = rr_prompt_build(&form, call.query, call.order, call.n, &prompt, &diag);

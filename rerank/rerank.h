@@ -69,6 +69,7 @@ typedef struct rr_reply {
     /* [call->n] by label, malloc's: the caller frees it; NULL = nothing was read */
     rr_passage_read *reads;
     uint32_t n_wanted; /* ids that the answer was to list; 0 = all of the window */
+    bool refused;      /* RR_E_CANCELLED comes from whoever asked, who wants no more of it */
     uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
 } rr_reply;

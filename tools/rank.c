@@ -1,9 +1,7 @@
 /* `rearank rank`: the main job, from a query and passages to a ranking with its reasoning. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "rerank/execute.h"
-#include "rerank/worker.h"
+#include "rerank/pool.h"
 #include "runtime/base/file_out.h"
 #include "runtime/base/log.h"
 #include "tools/answering.h"
@@ -12,10 +10,8 @@
 #include "tools/ranking.h"
 #include "tools/tally.h"
 
-enum {
-    MAX_JOBS = 64,
-    USUAL_JOBS = 4 /* for several queries, as far as the whole contexts of their sessions fit */
-};
+/* For several queries, as far as the whole contexts of their sessions fit. */
+enum { USUAL_JOBS = 4 };
 
 typedef struct rank_options {
     rr_ranking_input input;
@@ -32,21 +28,10 @@ typedef struct rank_options {
     const char *log_path;
 } rank_options;
 
-/* What ranks one window at a time. */
-typedef struct rank_worker {
-    rr_session *session, *drafting;
-    rr_model_responder model;
-    int32_t earlier[RR_EARLIER_TOKENS];
-} rank_worker;
-
 /* A run in progress. */
 typedef struct rank_job {
     rank_options *options;
-    rr_engine *engine, *drafting; /* NULL = no draft model */
-    rank_worker workers[MAX_JOBS];
-    rr_worker means[MAX_JOBS];
-    size_t n_workers;
-    atomic_bool stop;
+    rr_pool *pool; /* NULL = there is nothing to ask */
     bool reader_gone;
     rr_rank_view view;
     rr_rank_counts counts;
@@ -56,88 +41,41 @@ typedef struct rank_job {
 } rank_job;
 
 static void cancel(void *user) {
+    rr_pool_stop(((rank_job *)user)->pool);
+}
+
+/* From a worker's thread. */
+static void tell_loss(void *user, const char *text) {
     rank_job *job = user;
-    atomic_store(&job->stop, true);
-    for (size_t i = 0; i < job->n_workers; i++) {
-        job->means[i].cancel(job->means[i].responder.user);
-    }
-}
-
-/* As many sessions as jobs. Where memory is short: those that were asked for share what room there
- * is, unless a draft model wants some too; else there are fewer. */
-static rr_status open_engine(rank_job *job, rr_diag *diag) {
-    rank_options *options = job->options;
-    size_t n_queries = options->input.candidates.n;
-    uint32_t usual = n_queries < USUAL_JOBS ? (uint32_t)n_queries : USUAL_JOBS;
-    rr_engine_params *params = &options->engine.params;
-    const bool shares = options->jobs != 0 && options->answering.draft_model == NULL;
-    params->kv_tokens = options->kv_tokens != 0 ? options->kv_tokens : shares ? RR_KV_FIT : 0;
-    params->n_sessions = options->answering.plain ? 1 : options->jobs != 0 ? options->jobs : usual;
-    rr_status status = rr_engine_open(params, &job->engine, diag);
-    while (status == RR_E_MEMORY && options->jobs == 0 && params->n_sessions > 1) {
-        params->n_sessions--;
-        status = rr_engine_open(params, &job->engine, diag);
-    }
-    return status;
-}
-
-/* With a session for each of the model's. */
-static rr_status open_draft_model(rank_job *job, uint32_t n_sessions, rr_diag *diag) {
-    const char *path = job->options->answering.draft_model;
-    if (path == NULL) {
-        return RR_OK;
-    }
-    rr_engine_params params = job->options->engine.params;
-    params.compute.model_path = path;
-    params.n_sessions = n_sessions;
-    params.kv_tokens = 0; /* its sessions hold nothing */
-    RR_TRY(rr_engine_open(&params, &job->drafting, diag));
-    return rr_draft_model_check(job->drafting, job->engine, diag);
-}
-
-static rr_status make_worker(rank_job *job, size_t index, rr_diag *diag) {
-    const rank_options *options = job->options;
-    rank_worker *worker = &job->workers[index];
-    RR_TRY(rr_session_create(job->engine, &worker->session, diag));
-    RR_TRY(
-        job->drafting != NULL ? rr_session_create(job->drafting, &worker->drafting, diag) : RR_OK);
-    worker->model = (rr_model_responder){
-        .engine = job->engine,
-        .session = worker->session,
-        .drafting = worker->drafting,
-        .style = options->input.params.style,
-        .passage_chars = options->input.params.passage_chars,
-        .how = {.max_tokens = options->max_tokens,
-            .temperature = options->temperature,
-            .top_p = options->top_p,
-            .seed = options->seed},
-        .earlier = worker->earlier,
-        .earlier_room = RR_EARLIER_TOKENS,
-        .events = rr_rank_view_events(&job->view),
-    };
-    rr_answering_apply(&options->answering, &worker->model.how);
-    return rr_model_worker_make(&worker->model, &job->means[index], diag);
+    rr_rank_view_warn(&job->view, text);
 }
 
 /* Opens model and device when there is anything to ask. */
-static rr_status open_model(rank_job *job, rr_diag *diag) {
+static rr_status open_pool(rank_job *job, rr_diag *diag) {
     rank_options *options = job->options;
     options->output.run.model = options->keep.model_name;
     options->output.run.device = options->keep.device_name;
     if (rr_keep_n_windows(&options->keep, &options->input) == 0) {
-        job->n_workers = 1; /* nobody will ask it */
         return RR_OK;
     }
     RR_TRY(rr_cli_engine_ready(&options->engine, diag));
-    RR_TRY(open_engine(job, diag));
-    uint32_t n_sessions = rr_engine_plan(job->engine)->n_sessions;
-    RR_TRY(open_draft_model(job, n_sessions, diag));
-    for (size_t i = 0; i < n_sessions; i++) {
-        RR_TRY(make_worker(job, i, diag));
-        job->n_workers = i + 1;
-    }
-    options->output.run.model = rr_engine_model(job->engine)->name;
-    options->output.run.device = rr_engine_device(job->engine)->name;
+    const size_t n_queries = options->input.candidates.n;
+    const uint32_t usual = n_queries < USUAL_JOBS ? (uint32_t)n_queries : USUAL_JOBS;
+    rr_pool_params params = {
+        .engine = options->engine.params,
+        .draft_model_path = options->answering.draft_model,
+        .n_workers = options->answering.plain ? 1
+            : options->jobs != 0              ? options->jobs
+                                              : usual,
+        .may_be_fewer = options->jobs == 0,
+        .one_on_caller = true,
+        .on_loss = tell_loss,
+        .user = job,
+    };
+    params.engine.kv_tokens = options->kv_tokens;
+    RR_TRY(rr_pool_open(&params, &job->pool, diag));
+    options->output.run.model = rr_pool_model_name(job->pool);
+    options->output.run.device = rr_pool_device_name(job->pool);
     rr_cli_on_interrupt(cancel, job);
     return RR_OK;
 }
@@ -184,14 +122,14 @@ static rr_status take_ranking(void *user, size_t index, rr_ranking *ranking, rr_
 }
 
 /* What working ahead was worth, and what came of the windows. */
-static void tell_counts(const rank_job *job) {
+static void tell_counts(const rank_job *job, size_t n_workers) {
     const rr_rank_counts *counts = &job->counts;
     const rr_tally *tally = &job->tally;
     rr_log(RR_LOG_INFO,
         "%llu windows with %zu jobs in %.1f s: %llu prompt tokens, of which %llu reused and %llu shared with "
         "other jobs; computed %llu when their window was next, %llu while the answer before was written; %llu ahead of %llu windows; "
         "%llu tokens generated",
-        (unsigned long long)counts->n_windows, job->n_workers, (double)counts->time_ns * 1e-9,
+        (unsigned long long)counts->n_windows, n_workers, (double)counts->time_ns * 1e-9,
         (unsigned long long)counts->prompt_tokens, (unsigned long long)counts->reused_tokens,
         (unsigned long long)counts->shared_tokens, (unsigned long long)counts->critical_tokens,
         (unsigned long long)counts->early_tokens, (unsigned long long)counts->ahead_tokens,
@@ -202,14 +140,16 @@ static void tell_counts(const rank_job *job) {
     rr_log(RR_LOG_INFO,
         "of %zu windows %zu changed the order shown (%zu turned it round), %zu repeated it, %zu are late",
         tally->n_windows, tally->n_moved, tally->n_mirrors, tally->n_echoes, tally->n_late);
-    if (job->engine != NULL) {
-        rr_engine_stats stats;
-        rr_engine_stats_get(job->engine, &stats);
+    if (job->pool != NULL) {
+        rr_pool_stats stats;
+        rr_pool_stats_get(job->pool, &stats);
         rr_log(RR_LOG_INFO,
             "%llu passes over the model: %llu with prompt tokens, %llu with tokens of answers (%llu rows)",
-            (unsigned long long)stats.n_passes, (unsigned long long)stats.n_prompt_passes,
-            (unsigned long long)stats.n_decode_passes, (unsigned long long)stats.decode_rows);
-        const rr_memory_plan *plan = rr_engine_plan(job->engine);
+            (unsigned long long)stats.engine.n_passes,
+            (unsigned long long)stats.engine.n_prompt_passes,
+            (unsigned long long)stats.engine.n_decode_passes,
+            (unsigned long long)stats.engine.decode_rows);
+        const rr_memory_plan *plan = rr_pool_plan(job->pool);
         if (plan->is_short) {
             rr_log(RR_LOG_INFO,
                 "room for %llu tokens instead of %llu: windows wait for each other, nothing is begun ahead",
@@ -256,6 +196,37 @@ static rr_status choose_way(rank_options *options, rr_diag *diag) {
     return RR_OK;
 }
 
+/* Ranks what is not kept from an earlier run; where all is, nobody is asked. */
+static rr_status execute(rank_job *job, rr_diag *diag) {
+    const rank_options *options = job->options;
+    const rr_ranking_input *input = &options->input;
+    const rr_worker nobody = {0};
+    rr_execute_params list = {
+        .queries = input->candidates.queries,
+        .n_queries = input->candidates.n,
+        .rank = input->params,
+        .workers = &nobody,
+        .n_workers = 1,
+        .is_known = is_kept,
+        .on_finished = keep_ranking,
+        .on_ranking = take_ranking,
+        .user = job,
+        .counts = &job->counts,
+    };
+    list.rank.on_window = rr_rank_view_window_done;
+    list.rank.user = &job->view;
+    rr_pool_query how = {
+        .answer = {.max_tokens = options->max_tokens,
+            .temperature = options->temperature,
+            .top_p = options->top_p,
+            .seed = options->seed},
+        .events = rr_rank_view_events(&job->view),
+    };
+    rr_answering_apply(&options->answering, &how.answer);
+    return job->pool != NULL ? rr_pool_execute(job->pool, &list, &how, diag)
+                             : rr_execute(&list, diag);
+}
+
 static rr_status rank_all(rank_job *job, rr_diag *diag) {
     const rr_ranking_input *input = &job->options->input;
     RR_TRY(check_queries(input, diag));
@@ -266,28 +237,13 @@ static rr_status rank_all(rank_job *job, rr_diag *diag) {
     RR_TRY(rr_ranking_output_begin(&job->options->output, input, diag));
     RR_TRY(rr_keep_open(
         &job->options->keep, input, &job->options->engine, job->options->output.path, diag));
-    RR_TRY(open_model(job, diag));
+    RR_TRY(open_pool(job, diag));
+    const size_t n_workers = job->pool != NULL ? rr_pool_n_workers(job->pool) : 1;
     rr_rank_view_start(&job->view, input->candidates.queries, input->candidates.n,
-        rr_keep_n_windows(&job->options->keep, input), job->n_workers);
-    rr_execute_params execute = {
-        .queries = input->candidates.queries,
-        .n_queries = input->candidates.n,
-        .rank = input->params,
-        .workers = job->means,
-        .n_workers = job->n_workers,
-        .is_known = is_kept,
-        .on_finished = keep_ranking,
-        .on_ranking = take_ranking,
-        .user = job,
-        .stop = &job->stop,
-        .counts = &job->counts,
-        .no_work_ahead = job->engine != NULL && rr_engine_plan(job->engine)->is_short,
-    };
-    execute.rank.on_window = rr_rank_view_window_done;
-    execute.rank.user = &job->view;
-    rr_status status = rr_execute(&execute, diag);
+        rr_keep_n_windows(&job->options->keep, input), n_workers);
+    const rr_status status = execute(job, diag);
     rr_rank_view_finish(&job->view);
-    tell_counts(job);
+    tell_counts(job, n_workers);
     RR_TRY(job->reader_gone ? RR_OK : status); /* main tells of a failed write */
     if (!job->reader_gone) {
         rr_tally_tell(&job->tally, (double)job->options->deadline_s,
@@ -314,22 +270,17 @@ static void end_early(rank_job *job) {
 }
 
 static int rank(rank_options *options) {
-    rank_job *job = calloc(1, sizeof *job); /* large: the workers of all jobs */
+    rank_job job = {.options = options};
     rr_diag diag = {0}, log_diag = {0};
-    if (job == NULL) {
-        rr_fail(&diag, RR_E_MEMORY, "out of memory");
-        return rr_cli_fail(RR_E_MEMORY, &diag);
-    }
-    job->options = options;
-    rr_status status = rank_all(job, &diag);
-    rr_status log_status = write_log(job, &log_diag);
+    rr_status status = rank_all(&job, &diag);
+    rr_status log_status = write_log(&job, &log_diag);
     int code = RR_EXIT_OK;
     if (status == RR_E_CANCELLED) {
         rr_cli_error(
-            "interrupted: %zu of %zu queries are done", job->n_done, options->input.candidates.n);
+            "interrupted: %zu of %zu queries are done", job.n_done, options->input.candidates.n);
     }
     if (status != RR_OK) {
-        end_early(job);
+        end_early(&job);
         code = rr_cli_fail(status, &diag);
     }
     if (log_status != RR_OK) {
@@ -343,14 +294,8 @@ static int rank(rank_options *options) {
         rr_keep_tell(&options->keep, status == RR_E_CANCELLED && options->input.many);
     }
     rr_cli_on_interrupt(NULL, NULL);
-    for (size_t i = 0; i < MAX_JOBS; i++) {
-        rr_session_destroy(&job->workers[i].session);
-        rr_session_destroy(&job->workers[i].drafting);
-    }
-    rr_engine_close(&job->drafting);
-    rr_engine_close(&job->engine);
-    rr_buf_destroy(&job->log);
-    free(job);
+    rr_pool_close(&job.pool);
+    rr_buf_destroy(&job.log);
     return code;
 }
 
@@ -378,7 +323,7 @@ int rr_verb_rank(int argc, char **argv) {
                 "windows at once, of the same query or of several; where memory is short they wait for each other; the rankings "
                 "are the same (default 1 for one query, for several up to 4, as far as memory goes)",
             .min = 1,
-            .max = MAX_JOBS},
+            .max = RR_POOL_WORKERS},
         {.name = "kv-tokens",
             .kind = RR_OPT_U32,
             .target = &options.kv_tokens,

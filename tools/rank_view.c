@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "rerank/data/clean.h"
+#include "runtime/base/log.h"
 #include "runtime/base/thread.h"
 #include "tools/cli.h"
 
@@ -303,6 +304,17 @@ void rr_rank_view_query_done(rr_rank_view *view) {
     rr_mutex_lock(&view->lock);
     view->n_queries_done++;
     view->held = false;
+    rr_mutex_unlock(&view->lock);
+}
+
+void rr_rank_view_warn(rr_rank_view *view, const char *text) {
+    if (!view->has_lock) {
+        rr_log(RR_LOG_WARN, "%s", text);
+        return;
+    }
+    rr_mutex_lock(&view->lock);
+    hide(view);
+    rr_log(RR_LOG_WARN, "%s", text);
     rr_mutex_unlock(&view->lock);
 }
 

@@ -35,6 +35,8 @@ void rr_rank_view_window_done(void *view, const rr_call *call, const rr_window_r
  * with the next event. */
 void rr_rank_view_hide(rr_rank_view *view);
 void rr_rank_view_query_done(rr_rank_view *view);
+/* A warning between all that; from any thread, while the view is not finished. */
+void rr_rank_view_warn(rr_rank_view *view, const char *text);
 void rr_rank_view_finish(rr_rank_view *view);
 
 #endif
