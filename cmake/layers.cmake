@@ -37,12 +37,20 @@ const size_t rr_readouts_n = sizeof rr_readouts / sizeof rr_readouts[0] - 1;
     set(${out} ${files} PARENT_SCOPE)
 endfunction()
 
+# Files of another operating system: THING_win32.c stands beside THING_posix.c.
+if(WIN32)
+    set(rr_other_system "_posix\\.c$")
+else()
+    set(rr_other_system "_win32\\.c$")
+endif()
+
 # rr_layer(NAME FOLDER [LAYER…]): all C files of a folder as the static library rr_NAME.
 function(rr_layer name folder)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
     if(NOT sources)
         return()
     endif()
+    list(FILTER sources EXCLUDE REGEX "${rr_other_system}")
     if(name STREQUAL "rerank")
         rr_embed_readouts(readouts)
         list(APPEND sources ${readouts})
@@ -114,6 +122,7 @@ function(rr_program)
         return()
     endif()
     list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/tools/main.c)
+    list(FILTER sources EXCLUDE REGEX "${rr_other_system}")
     rr_embed_text(rr_models_json tools/models.json)
     add_library(rr_cli STATIC ${sources} ${CMAKE_BINARY_DIR}/embedded/rr_models_json.c)
     foreach(layer checkgpu serve learn report keep rerank engine model)

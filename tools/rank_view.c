@@ -1,7 +1,6 @@
 #include "tools/rank_view.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "rerank/data/clean.h"
@@ -18,15 +17,13 @@ enum { REDRAW_NS = 100000000 };
 
 void rr_rank_view_start(rr_rank_view *view, const rr_query *queries, size_t n_queries,
     size_t n_windows, size_t n_jobs) {
-    const char *term = getenv("TERM");
     *view = (rr_rank_view){.n_windows = n_windows,
         .queries = queries,
         .n_queries = n_queries,
         .n_jobs = n_jobs,
         .start_ns = rr_time_ns()};
     view->has_lock = rr_mutex_create(&view->lock);
-    view->live = view->has_lock && rr_terminal_is(RR_STREAM_ERROR) && term != NULL &&
-        strcmp(term, "dumb") != 0;
+    view->live = view->has_lock && rr_terminal_redraws(RR_STREAM_ERROR);
     const size_t columns = rr_terminal_columns(RR_STREAM_ERROR);
     view->columns = columns >= 20 ? columns : 80;
 }

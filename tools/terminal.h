@@ -10,6 +10,8 @@
 typedef enum rr_stream { RR_STREAM_IN, RR_STREAM_OUT, RR_STREAM_ERROR } rr_stream;
 
 bool rr_terminal_is(rr_stream stream);
+/* A terminal that moves its cursor and erases when it is told to. */
+bool rr_terminal_redraws(rr_stream stream);
 /* How many columns it shows; 0 where that cannot be told. */
 size_t rr_terminal_columns(rr_stream stream);
 

@@ -20,6 +20,11 @@ bool rr_terminal_is(rr_stream stream) {
     return isatty(fd_of(stream)) == 1;
 }
 
+bool rr_terminal_redraws(rr_stream stream) {
+    const char *term = getenv("TERM");
+    return rr_terminal_is(stream) && term != NULL && strcmp(term, "dumb") != 0;
+}
+
 size_t rr_terminal_columns(rr_stream stream) {
     struct winsize size;
     return ioctl(fd_of(stream), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
