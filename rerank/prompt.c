@@ -58,6 +58,11 @@ static const prompt_text prompt_texts[] = {
         },
 };
 
+size_t rr_prompt_chars(const rr_prompt_form *form) {
+    return form->passage_chars != 0 ? form->passage_chars
+                                    : prompt_texts[form->style].n_passage_chars;
+}
+
 void rr_prompt_passage(const rr_prompt_form *form, const rr_passage *passage, rr_buf *out) {
     rr_buf whole = {0}, flat = {0};
     if (passage->title.bytes > 0) {
@@ -74,9 +79,7 @@ void rr_prompt_passage(const rr_prompt_form *form, const rr_passage *passage, rr
     if (whole.failed || flat.failed) {
         out->failed = true;
     } else {
-        size_t n_chars = form->passage_chars != 0 ? form->passage_chars
-                                                  : prompt_texts[form->style].n_passage_chars;
-        rr_buf_append(out, flat.data, rr_clean_cut(flat.data, flat.bytes, n_chars));
+        rr_buf_append(out, flat.data, rr_clean_cut(flat.data, flat.bytes, rr_prompt_chars(form)));
     }
     rr_buf_destroy(&whole);
     rr_buf_destroy(&flat);

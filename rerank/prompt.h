@@ -30,6 +30,9 @@ typedef struct rr_prompt {
     size_t n;
 } rr_prompt;
 
+/* Code points of a passage that the form shows, at most. Pure. */
+size_t rr_prompt_chars(const rr_prompt_form *form);
+
 /* Appends a passage's text as the prompt shows it: "Title: t Content: c" where there is a title,
  * whitespace runs collapsed to one space, stripped, then as many code points as the form shows.
  * Failure shows in `out->failed`. */
