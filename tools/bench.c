@@ -186,13 +186,6 @@ static rr_status run(
     return options->csv != NULL ? rr_bench_write_csv(bench, options->csv, diag) : RR_OK;
 }
 
-rr_bench_point *rr_bench_add(rr_bench *bench, rr_bench_kind kind) {
-    rr_bench_point *point = &bench->points[bench->n_points++];
-    memset(point, 0, sizeof *point);
-    point->kind = kind;
-    return point;
-}
-
 static int check_files(bench_options *options) {
     rr_cli_files files = {0};
     rr_cli_writes(&files, "--json", options->json);

@@ -1,7 +1,8 @@
 /* What the files of `rearank bench` share: what is to be measured, what was found.
  * bench.c owns the options and the order of things, bench_points.c the measurements of a model,
  * bench_work.c how many bytes and operations they stand for, bench_roofs.c what the device can do
- * at best, bench_start.c the start, bench_report.c table, JSON and CSV. */
+ * at best, bench_start.c the start, bench_found.c what was found, bench_report.c table, JSON and
+ * CSV. */
 #ifndef RR_TOOLS_BENCH_H
 #define RR_TOOLS_BENCH_H
 

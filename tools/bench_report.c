@@ -7,37 +7,6 @@
 #include "runtime/base/file_out.h"
 #include "tools/bench.h"
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-void rr_bench_sort(rr_bench_point *point) {
-    qsort(point->times_ns, point->n, sizeof *point->times_ns, by_value);
-}
-
-double rr_bench_least_ns(const rr_bench_point *point) {
-    return point->times_ns[0];
-}
-
-double rr_bench_median_ns(const rr_bench_point *point) {
-    uint32_t n = point->n;
-    return n % 2 == 1 ? point->times_ns[n / 2]
-                      : (point->times_ns[n / 2 - 1] + point->times_ns[n / 2]) / 2.0;
-}
-
-const rr_bench_roof *rr_bench_memory_roof(const rr_bench *bench) {
-    return bench->n_roofs > 0 ? &bench->roofs[0] : NULL;
-}
-
-const rr_bench_roof *rr_bench_arithmetic_roof(const rr_bench *bench) {
-    const rr_bench_roof *best = NULL;
-    for (size_t i = 1; i < bench->n_roofs; i++) {
-        best = best == NULL || bench->roofs[i].per_ns > best->per_ns ? &bench->roofs[i] : best;
-    }
-    return best;
-}
-
 /* The larger of the shares that `bytes` and `flops` in `ns` are of the two roofs, in percent; 0
  * without roofs. `which` gets the roof's name. */
 static double roof_percent(
