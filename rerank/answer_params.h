@@ -55,6 +55,8 @@ typedef struct rr_responder_events {
      * this call. `bytes` may be 0. Returning false cancels the ranking. */
     bool (*text)(void *user, const rr_call *call, const char *text, size_t bytes, size_t n_tokens);
     void *user;
+    /* A window is asked about. One that was begun on a forecast may come again. */
+    void (*begin)(void *user, const rr_call *call);
 } rr_responder_events;
 
 /* A session that answers. */

@@ -66,8 +66,8 @@ typedef struct rr_pool_query {
      * hears of ranked windows (on_window) */
     rr_rank_params rank;
     rr_answer_params answer; /* how the model is asked */
-    /* Who hears of the prompt and of text while it is written, on the worker's thread. What was
-     * told before the device was lost is not told again. */
+    /* Who hears of windows that are begun, of prompts and of text while it is written, on the
+     * worker's thread. What was told before the device was lost is not told again. */
     rr_responder_events events;
     /* From then on (rr_time_ns) what is not ranked is late, also what waits; the ranking is whole
      * all the same. 0 = none. Where both are given, the earlier of this and rank.deadline_after_ns

@@ -62,6 +62,9 @@ rr_status rr_pool_worker_respond(void *user, const rr_call *call, rr_reply *repl
     worker->asked = call->asker;
     worker->n_text_told = worker->n_prompt_told = 0;
     worker->refused = false;
+    if (worker->asked->events.begin != NULL) { /* once, however often it is asked */
+        worker->asked->events.begin(worker->asked->events.user, call);
+    }
     for (;;) {
         RR_TRY(rr_pool_device_enter(device, diag));
         const rr_status status = ask(worker, call, reply, diag);

@@ -79,6 +79,9 @@ static rr_status model_respond(void *user, const rr_call *call, rr_reply *reply,
     rr_turn turn = {.model = model, .call = call, .text = &reply->text};
     rr_status status = RR_OK;
     set_deadline(model, call->deadline_ns);
+    if (model->events.begin != NULL) {
+        model->events.begin(model->events.user, call);
+    }
     if (model->events.prompt != NULL) {
         rr_session_on_sync_progress(model->session, on_prompt, &turn);
     }

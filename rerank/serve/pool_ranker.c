@@ -110,10 +110,8 @@ static void on_over(void *user, rr_ticket *ticket) {
     ranking->order.on_over(ranking->order.user, ranking);
 }
 
-static void on_prompt(void *user, const rr_call *call, size_t done, size_t total) {
+static void on_begin(void *user, const rr_call *call) {
     const pool_ranking *ranking = user;
-    (void)done;
-    (void)total;
     ranking->order.on_text(ranking->order.user, call, "", 0, 0);
 }
 
@@ -154,7 +152,7 @@ static rr_status submit(pool_ranking *ranking, rr_diag *diag) {
             rr_pool_model_name(ranker->pool));
     }
     if (order->on_text != NULL) {
-        query.events = (rr_responder_events){on_prompt, on_text, ranking};
+        query.events = (rr_responder_events){.text = on_text, .user = ranking, .begin = on_begin};
     }
     if (order->on_window != NULL) {
         query.rank.on_window = on_window;

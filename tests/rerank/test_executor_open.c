@@ -233,7 +233,8 @@ static void check_arrivals(uint32_t seed) {
     for (uint32_t i = 0; i < N_SUBMITTERS; i++) {
         submitters[i].executor = executor;
         submitters[i].seed = seed * N_SUBMITTERS + i + 1;
-        CHECK(rr_thread_start(&submitters[i].thread, submit_all, &submitters[i]));
+        const bool started = rr_thread_start(&submitters[i].thread, submit_all, &submitters[i]);
+        CHECK_THERE(started);
     }
     for (uint32_t i = 0; i < N_SUBMITTERS; i++) {
         rr_thread_join(&submitters[i].thread);
