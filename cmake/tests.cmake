@@ -42,7 +42,7 @@ set(long_tests
     "^(engine|compute)_(admission|packed|pages|read|scheduler|session|speculation|speculation_real|written)$"
     "^(model|ref)_.*_real$"
     "^rerank_(executor|eval_trec|grammar_real|read_places_real|strict_real|worker_real)$"
-    "^tools_(bench_peer_gpu|gpu_report_gpu|rank_gpu|report_browser)$")
+    "^tools_(bench_peer_gpu|folder_real|gpu_report_gpu|rank_gpu|report_browser)$")
 
 # rr_label(TEST LABEL): gives a test its label, "long" too where it is one, and one device for all that need one.
 function(rr_label name label)
@@ -116,10 +116,12 @@ if(TEST compute_checkgpu)
     set_tests_properties(compute_checkgpu PROPERTIES TIMEOUT 3600) # compiles some hundred kernels, on a software device on one core
 endif()
 
-# A little model for scripts that run the program.
+# Little models, and real ones in another form, for scripts that run the program.
 if(TARGET rr_support)
-    add_executable(synth_model ${CMAKE_SOURCE_DIR}/tests/synth_model.c)
-    target_link_libraries(synth_model PRIVATE ${test_layers})
+    foreach(program synth_model hf_folder)
+        add_executable(${program} ${CMAKE_SOURCE_DIR}/tests/${program}.c)
+        target_link_libraries(${program} PRIVATE ${test_layers})
+    endforeach()
 endif()
 
 # The program from outside: tests/tools/<thing>.sh REARANK; <thing>_gpu.sh wants a device, <thing>_real.sh the real model.

@@ -77,9 +77,9 @@ static bool is_by_gptqmodel(rr_json_object settings) {
 
 /* Whether GPTQModel's rules for some layers change more than leaving them out. */
 static bool layers_differ(rr_json_object settings) {
-    yyjson_val *rules = yyjson_obj_get(settings.value, "dynamic"), *key, *rule;
-    size_t i, n;
-    yyjson_obj_foreach(rules, i, n, key, rule) {
+    yyjson_val *rules = yyjson_obj_get(settings.value, "dynamic"), *key;
+    yyjson_obj_iter iter = yyjson_obj_iter_with(rules); /* none, if it is no object */
+    while ((key = yyjson_obj_iter_next(&iter)) != NULL) {
         if (yyjson_get_str(key)[0] != '-') {
             return true;
         }

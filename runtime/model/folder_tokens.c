@@ -196,7 +196,8 @@ static rr_status set_added_tokens(vocabulary_files *files, rr_token_list *list, 
     }
     const rr_json_object settings = root_of(&files->settings);
     RR_TRY(rr_json_get_object(settings, "added_tokens_decoder", &decoder, diag));
-    yyjson_obj_foreach(decoder, i, n, key, item) {
+    yyjson_obj_iter iter = yyjson_obj_iter_with(decoder); /* none, where it is absent */
+    while ((key = yyjson_obj_iter_next(&iter)) != NULL) {
         /* the id is the key: a number in a text */
         char *end = NULL;
         const unsigned long long id = strtoull(yyjson_get_str(key), &end, 10);
@@ -205,11 +206,14 @@ static rr_status set_added_tokens(vocabulary_files *files, rr_token_list *list, 
         if (end == yyjson_get_str(key) || *end != '\0' || !yyjson_set_uint(&number, id)) {
             number.tag = YYJSON_TYPE_NULL;
         }
-        RR_TRY(set_added(list, (rr_json_object){item, settings.place}, &number, diag));
+        RR_TRY(set_added(
+            list, (rr_json_object){yyjson_obj_iter_get_val(key), settings.place}, &number, diag));
     }
     const rr_json_object old = root_of(&files->added); /* text → id, all of them special */
-    yyjson_obj_foreach(old.value, i, n, key, item) {
-        RR_TRY(set_token(list, old.place, rr_json_string(key), item, RR_TOKEN_CONTROL, diag));
+    iter = yyjson_obj_iter_with(old.value);
+    while ((key = yyjson_obj_iter_next(&iter)) != NULL) {
+        RR_TRY(set_token(list, old.place, rr_json_string(key), yyjson_obj_iter_get_val(key),
+            RR_TOKEN_CONTROL, diag));
     }
     return RR_OK;
 }
