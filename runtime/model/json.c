@@ -51,9 +51,10 @@ rr_status rr_json_parse(const void *data, size_t bytes, const char *label, uint6
             (unsigned long long)(offset + deep), RR_JSON_MAX_DEPTH);
     }
     yyjson_read_err error = {0};
-    /* the flags promise that the text is only read */
-    yyjson_doc *doc =
-        yyjson_read_opts((char *)(uintptr_t)data, bytes, YYJSON_READ_NOFLAG, NULL, &error);
+    /* the flags promise that the text is only read; Python writes NaN and Infinity, which is for
+     * the reader of a field to refuse */
+    yyjson_doc *doc = yyjson_read_opts(
+        (char *)(uintptr_t)data, bytes, YYJSON_READ_ALLOW_INF_AND_NAN, NULL, &error);
     if (doc == NULL) {
         return error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION
             ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory for its JSON", label)
@@ -178,6 +179,10 @@ rr_status rr_json_get_number(rr_json_object object, const char *field, double *o
     yyjson_val *value = find(object, field);
     if (value != NULL && !yyjson_is_num(value)) {
         return wrong_type(object, field, "number", value, diag);
+    }
+    if (value != NULL && !isfinite(yyjson_get_num(value))) {
+        return rr_fail(diag, RR_E_INPUT, "%s: %s: a finite number expected, %g found", object.place,
+            field, yyjson_get_num(value));
     }
     *out = value != NULL ? yyjson_get_num(value) : *out;
     return RR_OK;

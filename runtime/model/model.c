@@ -32,18 +32,23 @@ static const struct {
     [RR_ROLE_DOWN] = {offsetof(rr_model_layer, down), D_MODEL, D_FFN},
 };
 
+void rr_model_shape(const rr_model_config *config, rr_role role, uint32_t *rows, uint32_t *cols) {
+    const uint32_t sizes[DIMENSION_COUNT] = {[ONE] = 1,
+        [D_MODEL] = config->d_model,
+        [Q_ROWS] = config->n_heads * config->head_size,
+        [KV_ROWS] = config->n_kv_heads * config->head_size,
+        [D_FFN] = config->d_ffn,
+        [N_VOCAB] = config->n_vocab};
+    *rows = sizes[weights[role].rows];
+    *cols = sizes[weights[role].cols];
+}
+
 static rr_status find_weight(
     rr_model *model, rr_role role, uint32_t layer, void *owner, rr_diag *diag) {
-    const rr_model_config *c = &model->config;
-    const uint32_t sizes[DIMENSION_COUNT] = {[ONE] = 1,
-        [D_MODEL] = c->d_model,
-        [Q_ROWS] = c->n_heads * c->head_size,
-        [KV_ROWS] = c->n_kv_heads * c->head_size,
-        [D_FFN] = c->d_ffn,
-        [N_VOCAB] = c->n_vocab};
+    uint32_t rows, cols;
+    rr_model_shape(&model->config, role, &rows, &cols);
     rr_weight *to = (rr_weight *)(void *)((char *)owner + weights[role].place);
-    return rr_source_weight(
-        model->source, role, layer, sizes[weights[role].rows], sizes[weights[role].cols], to, diag);
+    return rr_source_weight(model->source, role, layer, rows, cols, to, diag);
 }
 
 static rr_status find_weights(rr_model *model, rr_diag *diag) {

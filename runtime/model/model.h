@@ -28,6 +28,9 @@ rr_status rr_model_open(const char *path, rr_model **out, rr_diag *diag);
 rr_status rr_model_from_source(rr_source **source, rr_model **out, rr_diag *diag);
 void rr_model_close(rr_model **model);
 
+/* The shape of a role's weight; vectors have one row. Pure. */
+void rr_model_shape(const rr_model_config *config, rr_role role, uint32_t *rows, uint32_t *cols);
+
 /* Has the matrices that the files hold as floats rounded to `type` where they are read, embedding
  * and output to Q8_0: they suffer most, and are few. Matrices that are quantized, norms and biases
  * stay as they are, and so does one whose columns are no multiple of the type's blocks. */

@@ -1,0 +1,89 @@
+/* `rearank adapter info`: what an adapter (LoRA) holds, and whether it fits a model. */
+#include <string.h>
+
+#include "runtime/model/adapter.h"
+#include "tools/cli.h"
+
+static void print_adapter(const rr_adapter *adapter) {
+    uint32_t least = UINT32_MAX, most = 0, first = UINT32_MAX, last = 0;
+    for (size_t i = 0; i < adapter->n_pairs; i++) {
+        const rr_adapter_pair *pair = &adapter->pairs[i];
+        least = pair->rank < least ? pair->rank : least;
+        most = pair->rank > most ? pair->rank : most;
+        first = pair->layer < first ? pair->layer : first;
+        last = pair->layer > last ? pair->layer : last;
+    }
+    rr_out_printf("adapter        %s\n", adapter->path);
+    rr_out_printf("made for       %s\n", adapter->base[0] != '\0' ? adapter->base : "not said");
+    rr_out_printf("pairs          %zu, of layers %u to %u, %.2f million parameters\n",
+        adapter->n_pairs, first, last, (double)rr_adapter_n_parameters(adapter) / 1e6);
+    rr_out_printf(least == most ? "rank           %u\n" : "rank           %u to %u\n", least, most);
+}
+
+static void print_pairs(const rr_adapter *adapter) {
+    rr_out_text("\nmodule                                        rank      scale  A     B\n");
+    for (size_t i = 0; i < adapter->n_pairs; i++) {
+        const rr_adapter_pair *pair = &adapter->pairs[i];
+        rr_out_printf("%-44s %5u %10.6g  %-5s %s\n", pair->module, pair->rank, pair->scale,
+            rr_qtype_get((uint32_t)pair->a.type)->name, rr_qtype_get((uint32_t)pair->b.type)->name);
+    }
+}
+
+static rr_status info(const char *path, const char *model_path, rr_diag *diag) {
+    rr_adapter *adapter = NULL;
+    rr_model *model = NULL;
+    rr_status status = RR_OK;
+    RR_TRY_GOTO(rr_adapter_open(path, &adapter, diag));
+    if (model_path != NULL) {
+        RR_TRY_GOTO(rr_model_open(model_path, &model, diag));
+        RR_TRY_GOTO(rr_adapter_check(adapter, model, diag));
+    }
+    print_adapter(adapter);
+    if (model != NULL) {
+        rr_out_printf("fits           %s\n", model->name);
+    }
+    print_pairs(adapter);
+fail:
+    rr_model_close(&model);
+    rr_adapter_close(&adapter);
+    return status;
+}
+
+static int run_info(int argc, char **argv) {
+    const char *model = NULL;
+    const rr_opt options[] = {RR_CLI_OPT_MODEL(&model)};
+    const rr_cli_spec spec = {
+        .synopsis = "ADAPTER",
+        .about =
+            "Shows the pairs of an adapter: a folder of peft (adapter_config.json, adapter_model.safetensors) or a\n"
+            "GGUF file of llama.cpp. With -m it must also fit that model. What is not computed is refused by name.",
+        .min_args = 1,
+        .max_args = 1,
+        .groups = {rr_cli_options(options)},
+    };
+    rr_cli_args args;
+    const int code = rr_cli_parse(&spec, argc, argv, &args);
+    if (code != RR_CLI_GO_ON) {
+        return code;
+    }
+    rr_diag diag = {0};
+    const rr_status status = info(args.items[0], model, &diag);
+    return status == RR_OK ? RR_EXIT_OK : rr_cli_fail(status, &diag);
+}
+
+int rr_verb_adapter(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "info") == 0) {
+        rr_cli_set_verb("adapter info");
+        return run_info(argc - 1, argv + 1);
+    }
+    const rr_cli_spec spec = {
+        .synopsis = "info ADAPTER",
+        .about =
+            "Adapters are small files that change what a model's linear layers compute (LoRA).\n"
+            "`rearank adapter info --help` tells which ones are read.",
+        .max_args = SIZE_MAX,
+    };
+    rr_cli_args args;
+    const int code = rr_cli_parse(&spec, argc, argv, &args);
+    return code != RR_CLI_GO_ON ? code : rr_cli_usage_error("expected `rearank adapter info`");
+}
