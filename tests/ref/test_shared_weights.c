@@ -98,9 +98,11 @@ static const rr_weight *weight_named(const rr_model *model, const char *name) {
 
 /* The floats of a matrix by way of what the device is given: its blocks. */
 static void check_matrices(const rr_model *model, yyjson_val *expected, const char *what) {
-    size_t i, n;
-    yyjson_val *key, *value;
-    yyjson_obj_foreach(yyjson_obj_get(expected, "dequantized"), i, n, key, value) {
+    yyjson_val *key;
+    /* none, where nothing is quantized */
+    yyjson_obj_iter iter = yyjson_obj_iter_with(yyjson_obj_get(expected, "dequantized"));
+    while ((key = yyjson_obj_iter_next(&iter)) != NULL) {
+        yyjson_val *value = yyjson_obj_iter_get_val(key);
         const rr_weight *w = weight_named(model, yyjson_get_str(key));
         CHECK_MSG(w != NULL, "%s: %s", what, yyjson_get_str(key));
         if (w == NULL) {
