@@ -51,7 +51,6 @@ rr_status rr_engine_open(const rr_engine_params *params, rr_engine **out, rr_dia
         status = rr_fail(diag, RR_E_INTERNAL, "cannot make a lock");
         goto fail;
     }
-    engine->lock_made = true;
     RR_TRY_GOTO(rr_scheduler_create(&engine->scheduler, diag));
     RR_TRY_GOTO(rr_compute_open(&params->compute, &engine->compute, diag));
     /* a model without a usable vocabulary still runs on token ids */
@@ -77,9 +76,7 @@ void rr_engine_close(rr_engine **pointer) {
     rr_compute_close(&engine->compute);
     free(engine->sessions);
     rr_scheduler_destroy(&engine->scheduler);
-    if (engine->lock_made) {
-        rr_mutex_destroy(&engine->lock);
-    }
+    rr_mutex_destroy(&engine->lock);
     free(engine);
     *pointer = NULL;
 }

@@ -32,7 +32,6 @@ struct rr_engine {
     rr_scheduler *scheduler; /* which thread may use the device */
     /* guards sessions, pages, admission, the scheduler, and what rr_session says */
     rr_mutex lock;
-    bool lock_made;
 };
 
 /* A session belongs to the thread that calls with it; while that waits for a pass, to the thread
@@ -65,7 +64,6 @@ struct rr_session {
     void *on_progress_user;
     /* of the thread that waits for a pass over this session, or for room; by rr_time_ns */
     rr_cond wake;
-    bool wake_made;
     /* comes back for the next token soon; with `awaited` guarded by the engine's lock */
     bool generating;
     uint64_t awaited; /* the round of waiting in which it is waited for (scheduler.c) */

@@ -25,9 +25,8 @@ struct rr_scheduler {
     uint64_t n_prompts; /* have come so far */
     uint64_t round;     /* sessions whose `awaited` this is are waited for; never 0 */
     uint32_t n_awaited;
-    uint64_t patience_ns; /* 0 = by the costs */
-    rr_cond gather;       /* nobody is awaited any more, or the pass is full */
-    bool gather_made;
+    uint64_t patience_ns;     /* 0 = by the costs */
+    rr_cond gather;           /* nobody is awaited any more, or the pass is full */
     rr_decode_costs costs[2]; /* of passes without a prompt's chunk, and with a whole one */
     rr_engine_stats stats;
 };
@@ -61,8 +60,7 @@ rr_status rr_scheduler_create(rr_scheduler **out, rr_diag *diag) {
     for (int f = 0; f < RR_N_FAMILIES; f++) {
         clear(&s->waiting[f]);
     }
-    s->gather_made = rr_cond_create(&s->gather);
-    if (!s->gather_made) {
+    if (!rr_cond_create(&s->gather)) {
         rr_scheduler_destroy(&s);
         return rr_fail(diag, RR_E_INTERNAL, "cannot make a condition");
     }
@@ -75,9 +73,7 @@ void rr_scheduler_destroy(rr_scheduler **pointer) {
     if (s == NULL) {
         return;
     }
-    if (s->gather_made) {
-        rr_cond_destroy(&s->gather);
-    }
+    rr_cond_destroy(&s->gather);
     free(s);
     *pointer = NULL;
 }

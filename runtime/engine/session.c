@@ -19,9 +19,8 @@ rr_status rr_session_create(rr_engine *engine, rr_session **out, rr_diag *diag) 
     session->n_layers = engine->compute->model->config.n_layers;
     session->tokens = malloc(engine->compute->limits.n_context * sizeof *session->tokens);
     session->logits = malloc(engine->compute->model->config.n_vocab * sizeof *session->logits);
-    session->wake_made = rr_cond_create(&session->wake);
     rr_status status = RR_OK;
-    if (session->tokens == NULL || session->logits == NULL || !session->wake_made) {
+    if (session->tokens == NULL || session->logits == NULL || !rr_cond_create(&session->wake)) {
         status = rr_fail(diag, RR_E_MEMORY, "out of memory for a session");
         goto fail;
     }
@@ -58,9 +57,7 @@ void rr_session_destroy(rr_session **pointer) {
         rr_session_end_hold(session);
         rr_mutex_unlock(&session->engine->lock);
     }
-    if (session->wake_made) {
-        rr_cond_destroy(&session->wake);
-    }
+    rr_cond_destroy(&session->wake);
     free(session->tokens);
     free(session->logits);
     free(session);
