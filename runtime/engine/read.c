@@ -27,10 +27,7 @@ static void begin(
     rr_session *session, const int32_t *tokens, size_t n, size_t first, uint32_t n_layers) {
     size_t common = rr_session_common(session, tokens, n, n_layers);
     common = common < session->n_prompt ? common : session->n_prompt;
-    session->n_tokens = common < first ? common : first;
-    session->n_reused = session->n_tokens;
-    session->n_shared = 0;
-    session->is_cut = false;
+    rr_session_reuse(session, common < first ? common : first);
 }
 
 rr_status rr_session_read(rr_session *session, const int32_t *tokens, size_t n,

@@ -101,10 +101,7 @@ rr_status rr_session_sync(rr_session *session, const int32_t *tokens, size_t n, 
     if (!already && common == n) {
         common--; /* the last token's logits are wanted */
     }
-    session->n_reused = common;
-    session->n_shared = 0;
-    session->n_tokens = common;
-    session->is_cut = false;
+    rr_session_reuse(session, common);
     RR_TRY(rr_session_run_prompt(session, tokens, n, &(rr_request){0}, diag));
     return rr_session_check(session, diag);
 }
@@ -120,10 +117,7 @@ rr_status rr_session_fork(rr_session *session, const rr_session *from, size_t n,
             "%zu tokens to take from a session of %zu, by one that holds room for %zu", n,
             from->n_tokens, session->n_most);
     }
-    session->n_tokens = 0;
-    session->is_cut = false;
-    session->n_reused = 0;
-    session->n_shared = 0;
+    rr_session_reuse(session, 0);
     session->best_ready = false;
     session->logits_ready = false;
     return rr_session_run_prompt(session, from->tokens, n, &(rr_request){.from = from}, diag);
@@ -231,10 +225,7 @@ rr_status rr_session_logits_of(rr_session *session, const int32_t *tokens, size_
 rr_status rr_session_logits_all(rr_session *session, const int32_t *tokens, size_t n,
     rr_logits_fn row, void *user, rr_diag *diag) {
     RR_TRY(rr_session_check_tokens(session, tokens, n, diag));
-    session->n_tokens = 0;
-    session->is_cut = false;
-    session->n_reused = 0;
-    session->n_shared = 0;
+    rr_session_reuse(session, 0);
     rr_status status = rr_session_run_prompt(
         session, tokens, n, &(rr_request){.each = row, .each_user = user}, diag);
     rr_session_take_cancel(session);

@@ -62,6 +62,13 @@ size_t rr_session_common(
     return common;
 }
 
+void rr_session_reuse(rr_session *session, size_t n) {
+    session->n_tokens = n;
+    session->is_cut = false;
+    session->n_reused = n;
+    session->n_shared = 0;
+}
+
 rr_status rr_session_run_prompt(
     rr_session *session, const int32_t *tokens, size_t n, const rr_request *like, rr_diag *diag) {
     rr_request base = *like;

@@ -12,6 +12,8 @@ rr_status rr_session_check_tokens(
  * layers: 0 where it has fewer. */
 size_t rr_session_common(
     const rr_session *session, const int32_t *tokens, size_t n, uint32_t n_layers);
+/* Cuts the timeline to its first `n` tokens, those that a call reuses; nothing is shared yet. */
+void rr_session_reuse(rr_session *session, size_t n);
 /* Computes what the session lacks of `tokens` [n], chunk by chunk, in one turn; `like` says all
  * else of the requests. */
 rr_status rr_session_run_prompt(
