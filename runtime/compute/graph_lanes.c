@@ -223,26 +223,24 @@ static rr_status start(rr_compute *compute, rr_diag *diag) {
 static rr_status list_kernels(const rr_model_config *config, const rr_weights *weights,
     const rr_kern_use *use, rr_diag *diag) {
     const rr_kern_key head = {.head_size = config->head_size};
-    const struct {
-        rr_op op;
-        rr_kern_key key;
-    } once[] = {
+    const rr_keyed_op once[] = {
         {RR_OP_lanes_embed, {.format = weights->embedding.planes.type}},
         {RR_OP_lanes_attention_prefill, head},
         {RR_OP_lanes_attention_decode, head},
         {RR_OP_lanes_head, key_of(&weights->lanes_head)},
         {RR_OP_argmax, {0}},
     };
-    for (size_t i = 0; i < sizeof once / sizeof once[0]; i++) {
-        RR_TRY(rr_kern_use_one(use, once[i].op, once[i].key, diag));
-    }
+    RR_TRY(rr_kern_use_all(use, once, sizeof once / sizeof once[0], diag));
     for (uint32_t l = 0; l < config->n_layers; l++) {
         const rr_device_layer *layer = &weights->layers[l];
-        RR_TRY(rr_kern_use_one(use, RR_OP_lanes_qkv, key_of_qkv(config, &layer->lanes.qkv), diag));
-        RR_TRY(rr_kern_use_one(use, RR_OP_lanes_out, key_of(&layer->lanes.o), diag));
-        RR_TRY(rr_kern_use_one(use, RR_OP_lanes_gate_up, key_of(&layer->lanes.gate_up), diag));
-        RR_TRY(rr_kern_use_one(use, RR_OP_lanes_out, key_of(&layer->lanes.down), diag));
-        RR_TRY(rr_kern_use_one(use, RR_OP_lanes_layer, key_of_layer(config, layer), diag));
+        const rr_keyed_op ops[] = {
+            {RR_OP_lanes_qkv, key_of_qkv(config, &layer->lanes.qkv)},
+            {RR_OP_lanes_out, key_of(&layer->lanes.o)},
+            {RR_OP_lanes_gate_up, key_of(&layer->lanes.gate_up)},
+            {RR_OP_lanes_out, key_of(&layer->lanes.down)},
+            {RR_OP_lanes_layer, key_of_layer(config, layer)},
+        };
+        RR_TRY(rr_kern_use_all(use, ops, sizeof ops / sizeof ops[0], diag));
     }
     return RR_OK;
 }

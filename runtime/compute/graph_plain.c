@@ -24,10 +24,7 @@ static rr_status list_matrix(const rr_matrix *matrix, const rr_kern_use *use, rr
 static rr_status list_kernels(const rr_model_config *config, const rr_weights *weights,
     const rr_kern_use *use, rr_diag *diag) {
     const rr_kern_key none = {0}, head = {.head_size = config->head_size};
-    const struct {
-        rr_op op;
-        rr_kern_key key;
-    } once[] = {
+    const rr_keyed_op once[] = {
         {RR_OP_embed, {.format = weights->embedding.planes.type}},
         {RR_OP_rmsnorm, none},
         {RR_OP_rope, head},
@@ -36,9 +33,7 @@ static rr_status list_kernels(const rr_model_config *config, const rr_weights *w
         {RR_OP_swiglu, none},
         {RR_OP_argmax, none},
     };
-    for (size_t i = 0; i < sizeof once / sizeof once[0]; i++) {
-        RR_TRY(rr_kern_use_one(use, once[i].op, once[i].key, diag));
-    }
+    RR_TRY(rr_kern_use_all(use, once, sizeof once / sizeof once[0], diag));
     RR_TRY(list_matrix(&weights->output, use, diag));
     for (uint32_t l = 0; l < config->n_layers; l++) {
         const rr_device_layer *layer = &weights->layers[l];

@@ -93,4 +93,19 @@ static inline rr_status rr_kern_use_one(
     return use->fn(use->user, op, &key, diag);
 }
 
+/* An op with a key. */
+typedef struct rr_keyed_op {
+    rr_op op;
+    rr_kern_key key;
+} rr_keyed_op;
+
+/* Several, until one fails. */
+static inline rr_status rr_kern_use_all(
+    const rr_kern_use *use, const rr_keyed_op *list, size_t n, rr_diag *diag) {
+    for (size_t i = 0; i < n; i++) {
+        RR_TRY(rr_kern_use_one(use, list[i].op, list[i].key, diag));
+    }
+    return RR_OK;
+}
+
 #endif
