@@ -67,8 +67,6 @@ rr_file_kind rr_file_look(const char *path, uint64_t *bytes);
 /* Whether two paths name one file, which exists or would be made; false for devices and pipes,
  * which two can write to, and when it cannot be told. */
 bool rr_file_same(const char *a, const char *b);
-/* Bytes that are left to this user on the file system of `path`; 0 when that cannot be told. */
-uint64_t rr_file_room(const char *path);
 /* Removes a file; one that is not there is no error. Errors: RR_E_IO. */
 rr_status rr_file_remove(const char *path, rr_diag *diag);
 /* `to` is replaced in one step. Errors: RR_E_IO. */

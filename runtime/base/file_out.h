@@ -29,7 +29,8 @@ rr_status rr_file_out_open(const char *path, rr_file_out *out, rr_diag *diag);
  * check what it finds; links are not followed. Errors: RR_E_IO, also where the file system has no
  * files without a name. */
 rr_status rr_file_out_open_unnamed(const char *path, rr_file_out *out, rr_diag *diag);
-/* Bytes that are left on its file system. False: that cannot be told. */
+/* Bytes that are left to this user on its file system. False, and *bytes as it was: that cannot be
+ * told. */
 bool rr_file_out_room(const rr_file_out *out, uint64_t *bytes);
 /* RR_E_IO */
 rr_status rr_file_out_write(rr_file_out *out, const void *data, size_t bytes, rr_diag *diag);

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
@@ -178,12 +177,6 @@ void rr_file_forget(const char *path) {
         (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
         close(fd);
     }
-}
-
-uint64_t rr_file_room(const char *path) {
-    struct statvfs st;
-    uint64_t bytes = 0;
-    return statvfs(path, &st) == 0 && rr_mul_u64(st.f_bavail, st.f_frsize, &bytes) ? bytes : 0;
 }
 
 /* The path without links, also of a file that is yet to be made; NULL when it cannot be told. */

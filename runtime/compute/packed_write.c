@@ -4,7 +4,6 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/file_out.h"
-#include "runtime/base/folder.h"
 #include "runtime/base/log.h"
 #include "runtime/base/thread.h"
 #include "runtime/compute/packed_format.h"
@@ -37,15 +36,12 @@ static rr_status check_name(const char *path, rr_diag *diag) {
 }
 
 static rr_status check_room(const rr_packed_writer *writer, rr_diag *diag) {
-    rr_buf folder = {0};
-    const char *path = writer->path.data;
-    rr_folder_of(path, &folder);
-    uint64_t room = folder.failed ? 0 : rr_file_room(folder.data);
-    rr_buf_destroy(&folder);
+    uint64_t room = 0; /* also where it cannot be told */
+    (void)rr_file_out_room(&writer->file, &room);
     return room / 2 >= writer->file_bytes
         ? RR_OK
-        : rr_fail(diag, RR_E_IO, "%s: found room for %llu bytes, expected twice %llu", path,
-              (unsigned long long)room, (unsigned long long)writer->file_bytes);
+        : rr_fail(diag, RR_E_IO, "%s: found room for %llu bytes, expected twice %llu",
+              writer->path.data, (unsigned long long)room, (unsigned long long)writer->file_bytes);
 }
 
 rr_packed_writer *rr_packed_begin(const rr_packed_wish *wish) {
@@ -63,8 +59,8 @@ rr_packed_writer *rr_packed_begin(const rr_packed_wish *wish) {
         goto fail;
     }
     RR_TRY_GOTO(check_name(writer->path.data, &diag));
-    RR_TRY_GOTO(check_room(writer, &diag));
     RR_TRY_GOTO(rr_file_out_open_unnamed(writer->path.data, &writer->file, &diag));
+    RR_TRY_GOTO(check_room(writer, &diag));
     return writer;
 fail:
     rr_log(RR_LOG_INFO, "packed weights: not written: %s: %s", rr_status_name(status), diag.text);
