@@ -310,11 +310,11 @@ static void force_shape(VkInstance instance, const rr_coop_shape *wanted, rr_vk_
     info->coop_int8 = int8 || lists(&info->coop_int8, wanted) ? one : (rr_coop_shapes){0};
 }
 
-/* Those among `caps` of cooperative matrices that are there, and the shapes where asking is safe. */
+/* Those of `caps`, capabilities of cooperative matrices, that compute shaders have in some size; and
+ * the sizes, where the driver can be asked for them. */
 static uint32_t coop_caps(const rr_vk_instance *instance, rr_vk_probe *probe,
     const rr_report *report, uint32_t caps, rr_device_info *info) {
-    if (!report->features.coop.cooperativeMatrix || !report->features.v12.vulkanMemoryModel ||
-        !report->features.v12.vulkanMemoryModelDeviceScope ||
+    if (caps == 0 ||
         (report->coop.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) == 0) {
         return 0;
     }
