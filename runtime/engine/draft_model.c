@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "runtime/base/text.h"
 #include "runtime/engine/internal.h"
 
 rr_status rr_draft_model_check(
@@ -15,7 +16,7 @@ rr_status rr_draft_model_check(
     for (uint32_t id = 0; id < n; id++) {
         rr_text one = rr_tokenizer_piece(a, (int32_t)id, true),
                 other = rr_tokenizer_piece(b, (int32_t)id, true);
-        if (one.bytes != other.bytes || memcmp(one.data, other.data, one.bytes) != 0) {
+        if (rr_text_compare(one, other) != 0) {
             return rr_fail(diag, RR_E_UNSUPPORTED,
                 "token %u is another in the draft model's vocabulary than in the model's: use a draft model of the "
                 "same family",
