@@ -1,11 +1,11 @@
 /* Sockets that listen, and ends that have hung up. */
 #define _POSIX_C_SOURCE 200809L
 #include "runtime/base/socket.h"
+#include "runtime/base/thread.h"
 #include "tests/check.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 static int connect_to(uint16_t port) {
@@ -24,7 +24,7 @@ static int accept_one(int listening) {
     for (int i = 0; i < 1000 && fd < 0; i++) { /* it does not wait */
         fd = accept(listening, NULL, NULL);
         if (fd < 0) {
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+            rr_sleep_ns(1000000);
         }
     }
     CHECK(fd >= 0);
@@ -52,7 +52,7 @@ static bool is_gone(int fd) {
         if (gone[0]) {
             break;
         }
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        rr_sleep_ns(1000000);
     }
     CHECK(gone[0] == gone[1] && gone[1] == gone[2]);
     return gone[0];

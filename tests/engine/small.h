@@ -2,8 +2,6 @@
 #ifndef RR_TESTS_ENGINE_SMALL_H
 #define RR_TESTS_ENGINE_SMALL_H
 
-#include <time.h>
-
 #include "runtime/engine/internal.h"
 #include "tests/check.h"
 #include "tests/support/synth.h"
@@ -64,11 +62,5 @@ static inline void small_on_graphs(const char *model_path, const char **graph, v
         }
     }
 }
-
-#if defined(_POSIX_C_SOURCE) /* nanosleep */
-static inline void small_sleep_us(uint32_t us) {
-    nanosleep(&(struct timespec){.tv_nsec = (long)us * 1000}, NULL);
-}
-#endif
 
 #endif

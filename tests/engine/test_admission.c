@@ -1,4 +1,3 @@
-#define _POSIX_C_SOURCE 200809L /* small_sleep_us */
 /* A KV cache smaller than what its sessions could fill: who holds room has it, who does not loses
  * what others need and computes it again, and nobody's bits change by it. */
 #include <pthread.h>
@@ -297,7 +296,7 @@ static void start_waiting(rr_engine *engine, waiter *w) {
     const int n = n_waiting(engine) + 1;
     CHECK(pthread_create(&w->thread, NULL, run_waiter, w) == 0);
     while (n_waiting(engine) < n && !atomic_load(&w->done)) {
-        small_sleep_us(100);
+        rr_sleep_ns(100000);
     }
 }
 

@@ -1,4 +1,3 @@
-#define _POSIX_C_SOURCE 200809L /* small_sleep_us */
 /* Threads that share passes: the same bits as alone, whoever is cancelled, is late or fails; passes
  * are shared, by prompts and generating sessions too, tokens of common prompts are computed
  * once. */
@@ -331,7 +330,7 @@ static void test_cancels(void) {
         start(engine, workers);
         rr_session_cancel(workers[0].session); /* so that one is, however fast all goes */
         while (atomic_load(&n_at_work) > 0) {
-            small_sleep_us(1000 + next_random(&random) % 60000);
+            rr_sleep_ns((1000 + next_random(&random) % 60000) * UINT64_C(1000));
             rr_session_cancel(workers[next_random(&random) % N_VICTIMS].session);
         }
         finish(workers);
@@ -388,7 +387,7 @@ static rr_status hold(void *user, size_t position, const float *logits, rr_diag 
     holder *h = user;
     atomic_store(&h->holds, true);
     while (position == 0 && !atomic_load(&h->let_go)) {
-        small_sleep_us(1000);
+        rr_sleep_ns(1000000);
     }
     return RR_OK;
 }
@@ -420,13 +419,13 @@ static void test_ended_in_queue(bool by_cancel) {
     CHECK_OK(rr_session_create(engine, &w.session, &diag), diag);
     CHECK(pthread_create(&thread, NULL, run_holder, &h) == 0);
     while (!atomic_load(&h.holds)) {
-        small_sleep_us(100);
+        rr_sleep_ns(100000);
     }
     if (!by_cancel) {
         rr_session_deadline(w.session, rr_time_ns() + 20000000);
     }
     CHECK(pthread_create(&w.thread, NULL, run_late, &w) == 0);
-    small_sleep_us(60000);
+    rr_sleep_ns(60000000);
     if (by_cancel) {
         rr_session_cancel(w.session);
     }
@@ -495,7 +494,7 @@ static void test_order_of_prompts(void) {
     CHECK_OK(rr_session_create(engine, &h.session, &diag), diag);
     CHECK(pthread_create(&thread, NULL, run_holder, &h) == 0);
     while (!atomic_load(&h.holds)) {
-        small_sleep_us(100);
+        rr_sleep_ns(100000);
     }
     for (int i = 0; i < N_READERS; i++) {
         queued *r = &readers[i];
@@ -506,7 +505,7 @@ static void test_order_of_prompts(void) {
         }
         CHECK_OK(rr_session_create(engine, &r->session, &diag), diag);
         CHECK(pthread_create(&r->thread, NULL, run_reader, r) == 0);
-        small_sleep_us(20000);
+        rr_sleep_ns(20000000);
     }
     atomic_store(&h.let_go, true);
     pthread_join(thread, NULL);
@@ -595,7 +594,7 @@ static void test_turns(void) {
     CHECK_OK(rr_session_sync(t.session, prompt + 1, 5, &diag), diag);
     CHECK(pthread_create(&thread, NULL, talk, &t) == 0);
     while (atomic_load(&t.n) < 2) {
-        small_sleep_us(100);
+        rr_sleep_ns(100000);
     }
     int before = atomic_load(&t.n);
     CHECK_OK(rr_session_sync(reader, prompt, N_LONG, &diag), diag);
