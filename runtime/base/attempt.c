@@ -1,6 +1,6 @@
-/* The file holds one byte, '0' plus the count. It is held open with a shared lock, which the system
- * lifts when a process dies: who gets an exclusive one at the start knows that nobody is in the
- * middle of an attempt. */
+/* The file holds one byte, '0' plus the count. Each process that has it open holds a shared lock,
+ * which the system lifts when the process dies: a process that gets the exclusive lock at its start
+ * knows that no other is in the middle of an attempt. */
 #include "runtime/base/attempt.h"
 
 #include <stdatomic.h>
@@ -14,12 +14,12 @@ enum { MOST = 9, MOST_OPEN = 16 };
 
 struct rr_attempt {
     rr_shared_file file;
-    rr_mutex mutex; /* of changes of what follows and of writing */
+    rr_mutex mutex; /* guards what follows, and writing */
     atomic_uint n_died;
     atomic_bool begun;
 };
 
-static rr_attempt *_Atomic opened[MOST_OPEN]; /* those beyond are not forgiven */
+static rr_attempt *_Atomic opened[MOST_OPEN]; /* attempts beyond these are not forgiven */
 
 /* Puts `to` where `from` stands. */
 static void replace_opened(rr_attempt *from, rr_attempt *to) {
@@ -60,7 +60,7 @@ rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag) {
     }
     attempt->file = file;
     attempt->n_died = count_of_dead(&attempt->file);
-    /* on a file system without locks deaths of processes beside count too */
+    /* without locks on the file system, attempts of live processes count as deaths too */
     (void)rr_shared_file_lock(&attempt->file, false);
     replace_opened(NULL, attempt);
     *out = attempt;

@@ -1,5 +1,6 @@
-/* What may kill the process: counted in a file before it is tried, so that a crash is known at the
- * next start. Owns: the count, its file, telling dead processes from live ones. Thread-safe. */
+/* Counts attempts at what may kill the process, in a file and before each is made, so that the next
+ * start knows of a crash. Owns: the count, its file, telling dead processes from live ones.
+ * Thread-safe. */
 #ifndef RR_BASE_ATTEMPT_H
 #define RR_BASE_ATTEMPT_H
 
@@ -11,22 +12,22 @@ typedef struct rr_attempt rr_attempt;
 rr_status rr_attempt_open(const char *path, rr_attempt **out, rr_diag *diag);
 void rr_attempt_close(rr_attempt **attempt);
 
-/* How many processes in a row died between begin and end; 0 while another process has the file
- * open, since what that one has begun is no crash. */
+/* How many processes in a row died between begin and end. 0 while another process has the file
+ * open: what that one has begun is no crash. */
 uint32_t rr_attempt_n_died(const rr_attempt *attempt);
 
-/* What rr_attempt_n_died would tell at `path`, which is then forgotten. A file that is not there
- * says 0 and is not made. */
+/* As rr_attempt_n_died for the file at `path`, whose count is then set to 0. A file that is not
+ * there counts as 0 and is not made. */
 uint32_t rr_attempt_take_deaths(const char *path);
 
-/* Begin: from here on a death counts. End: it does not, and those before are forgotten. Each a few
- * microseconds, nothing where the state is that already. NULL does nothing. A file that cannot be
- * written remembers nothing. */
+/* After begin a death counts; after end it does not, and earlier deaths are forgotten. Each call
+ * takes a few microseconds, next to nothing where it changes nothing. NULL does nothing. Where the
+ * file cannot be written, nothing is remembered. */
 void rr_attempt_begin(rr_attempt *attempt);
 void rr_attempt_end(rr_attempt *attempt);
 
-/* For who ends this process on purpose: what it has begun counts as no death. May be called by a
- * signal's handler. */
+/* To be called before this process is ended on purpose: what it has begun then counts as no death.
+ * May be called by a signal's handler. */
 void rr_attempt_forgive_all(void);
 
 #endif

@@ -64,14 +64,14 @@ typedef enum rr_file_kind {
 
 /* What stands at a path, links followed. `bytes` may be NULL; its size, 0 of none. */
 rr_file_kind rr_file_look(const char *path, uint64_t *bytes);
-/* Whether two paths name one file, which exists or would be made; false for devices and pipes,
- * which two can write to, and when it cannot be told. */
+/* Whether two paths name one file that exists or would be made. False for devices and pipes, which
+ * may have two writers, and when it cannot be told. */
 bool rr_file_same(const char *a, const char *b);
 /* Removes a file; one that is not there is no error. Errors: RR_E_IO. */
 rr_status rr_file_remove(const char *path, rr_diag *diag);
 /* `to` is replaced in one step. Errors: RR_E_IO. */
 rr_status rr_file_rename(const char *from, const char *to, rr_diag *diag);
-/* The system may drop what it holds of the file in memory; it may also keep it. */
+/* Lets the system drop what it caches of the file; it may also keep it. */
 void rr_file_forget(const char *path);
 
 #endif

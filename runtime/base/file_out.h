@@ -25,8 +25,8 @@ rr_status rr_file_out_check(const char *path, rr_diag *diag);
  * rr_file_out_discard. */
 rr_status rr_file_out_open(const char *path, rr_file_out *out, rr_diag *diag);
 /* The same for a cache. Until it is finished the file has no name at all, so that a process that is
- * killed leaves nothing; what reaches the disk when is left to the system, so that the reader must
- * check what it finds; links are not followed. Errors: RR_E_IO, also where the file system has no
+ * killed leaves nothing. Its bytes are not forced to the disk, so a reader must check what it finds
+ * after a power cut. Links are not followed. Errors: RR_E_IO, also where the file system has no
  * files without a name. */
 rr_status rr_file_out_open_unnamed(const char *path, rr_file_out *out, rr_diag *diag);
 /* Bytes that are left to this user on its file system. False, and *bytes as it was: that cannot be
@@ -45,7 +45,7 @@ rr_status rr_file_out_skip(rr_file_out *out, uint64_t bytes, rr_diag *diag);
 rr_status rr_file_out_finish(rr_file_out *out, rr_diag *diag);
 void rr_file_out_discard(rr_file_out *out); /* accepts a zeroed one */
 
-/* All of it in one call. */
+/* Opens, writes and finishes in one call. Errors: as of those. */
 rr_status rr_file_write_atomic(const char *path, const void *data, size_t bytes, rr_diag *diag);
 
 #endif

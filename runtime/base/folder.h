@@ -19,11 +19,11 @@ rr_status rr_folder_list(const char *path, rr_folder_fn visit, void *user, rr_di
 /* Removes a folder and all that is in it, as far as the system lets it; links are not followed. */
 void rr_folder_remove(const char *path);
 
-/* Where files that nobody keeps go: $TMPDIR, where it is set and not empty, else /tmp. Borrowed
- * from the environment. */
+/* The folder of temporary files: $TMPDIR where it is set and not empty, else /tmp. Borrowed from the
+ * environment. */
 const char *rr_temp_folder(void);
-/* Makes a new folder there, which nobody else can enter, and appends its path; `name` is a part of
- * its name. Errors: RR_E_IO. */
+/* Makes a new folder there, which only this user can enter, and appends its path. Its name begins
+ * with `name`. Errors: RR_E_IO. */
 rr_status rr_temp_folder_make(const char *name, rr_buf *out, rr_diag *diag);
 
 #endif

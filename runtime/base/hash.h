@@ -5,9 +5,9 @@
 
 #include "runtime/base/status.h"
 
-/* For long runs. Eight words at a time: in lane i, h = rotl(h ^ word, 29) * an odd constant, which no two
- * different words map to the same h; then the lanes, the rest and the length are folded in the same
- * way. `seed` chains pieces. Some 10 GB/s a core. */
+/* For long runs of bytes. Takes eight words at a time, each into a lane of its own: h =
+ * rotl(h ^ word, 29) * an odd constant, so that two different words never give the same h. Then it
+ * folds in the lanes, the rest and the length in the same way. `seed` chains pieces. Some 10 GB/s a core. */
 uint64_t rr_hash(uint64_t seed, const void *data, uint64_t bytes);
 
 /* FNV-1a, for short texts and for what is stored with it; a byte at a time, below 1 GB/s. Its low

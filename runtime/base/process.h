@@ -29,7 +29,7 @@ typedef struct rr_process_params {
     bool reads_output;    /* its standard output is for rr_process_read */
 } rr_process_params;
 
-/* `process` stays where it is until its end was seen. Errors: RR_E_IO (there is no such program, or
+/* `process` must stay at its address until its end was seen. Errors: RR_E_IO (there is no such program, or
  * the system refuses), RR_E_MEMORY. */
 rr_status rr_process_start(const rr_process_params *params, rr_process *process, rr_diag *diag);
 /* Waits for output, up to `bytes`; 0 = it has closed its output. */
@@ -40,8 +40,8 @@ enum { RR_PROCESS_KILLED = 128 }; /* as exit code: it did not end by itself */
 bool rr_process_has_ended(rr_process *process, int *code);
 /* Waits for its end and gives its exit code. */
 int rr_process_wait(rr_process *process);
-/* Asks it to end; ends it at once. Of one that has ended they do nothing. rr_process_kill may be
- * called by a signal's handler, also while a thread waits. */
+/* rr_process_stop asks it to end, rr_process_kill ends it at once; both do nothing once it has
+ * ended. rr_process_kill may be called by a signal's handler, also while a thread waits. */
 void rr_process_stop(rr_process *process);
 void rr_process_kill(rr_process *process);
 /* After its end was seen; accepts a zeroed one. */

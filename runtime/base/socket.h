@@ -1,5 +1,5 @@
-/* What a server needs of sockets beside HTTP: a socket that listens, who is at the other end, and
- * who has hung up. The operating system's side stands in socket_posix.c.
+/* What a server needs of sockets beside HTTP: a socket that listens, a client's address, and which
+ * clients have hung up. The operating system's side stands in socket_posix.c.
  * Owns: nothing global. Thread safe. */
 #ifndef RR_BASE_SOCKET_H
 #define RR_BASE_SOCKET_H

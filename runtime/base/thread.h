@@ -28,7 +28,7 @@ void rr_mutex_destroy(rr_mutex *mutex);
 void rr_mutex_lock(rr_mutex *mutex);
 void rr_mutex_unlock(rr_mutex *mutex);
 
-/* As of rr_mutex_create. */
+/* As rr_mutex_create. */
 bool rr_cond_create(rr_cond *cond);
 void rr_cond_destroy(rr_cond *cond);
 void rr_cond_signal(rr_cond *cond);
@@ -38,8 +38,8 @@ void rr_cond_wait(rr_cond *cond, rr_mutex *mutex);
 /* One wait that ends by rr_time_ns. False = `time_ns` has come. */
 bool rr_cond_wait_until(rr_cond *cond, rr_mutex *mutex, uint64_t time_ns);
 
-/* Runs `make` in the first call for this object, and returns when it has run, in every call.
- * All zeroes is an object of which nobody has called yet. */
+/* The first call for an object runs `make`; every call returns after `make` has run. An object of
+ * all zeroes has not run it yet. */
 typedef struct rr_once {
     atomic_int state;
 } rr_once;

@@ -1,8 +1,8 @@
 /* Passes over one model on one device. Opens both, packs the weights, compiles the kernels, runs
- * passes (pass.h). Knows nothing of sessions, of who asked for a row, or of what follows from its
- * result: those are the business of whoever stands on it (runtime/engine; runtime/train).
- * What stands on it says where keys and values lie (struct rr_row of shaders/kv.h) and may record
- * ops of its own over the same weights, activations and kernels (state.h, record.h).
+ * passes (pass.h). Knows nothing of sessions, of the call that wants a row, or of what its result
+ * is for: that is the business of the layers above (runtime/engine; runtime/train). They say where
+ * keys and values lie (struct rr_row of shaders/kv.h) and may record ops of their own over the same
+ * weights, activations and kernels (state.h, record.h).
  * One thread at a time, except for what is pure. */
 #ifndef RR_COMPUTE_COMPUTE_H
 #define RR_COMPUTE_COMPUTE_H
@@ -24,7 +24,7 @@ typedef struct rr_compute_params {
     bool lift;             /* it is one of rr_caps_lift; for tests and benches */
     uint32_t n_context;    /* positions that a row may have; 0 = min(8192, the model's) */
     uint32_t prompt_chunk; /* prompt rows a pass; 0 = 256 (64 on software devices) */
-    uint32_t logits_rows;  /* rows a pass whose logits can be asked for; 0 = 32 */
+    uint32_t logits_rows;  /* rows whose logits one pass can give; 0 = 32 */
     bool readings;         /* passes will be read (reader.h): memory and kernels for it */
     bool exact;            /* keep activations in float, whatever it costs */
     const char *graph; /* "plain", "q8" or "lanes" where it can run; for tests. NULL = the best */

@@ -52,8 +52,8 @@ rr_status rr_graph_list_kernels(rr_graph_kind kind, const rr_model_config *confi
 /* Layers that a pass runs. */
 uint32_t rr_pass_n_layers(const rr_compute *compute, const rr_pass *pass);
 
-/* The rows that a layer takes further than K and V: of the pass's last layer only those with a
- * head, or whose hidden states are read, maybe none. */
+/* The rows that a layer computes beyond K and V: all, but in the pass's last layer only those with a
+ * head or whose hidden states are read, maybe none. */
 rr_range rr_rows_beyond_kv(const rr_compute *compute, const rr_pass *pass, uint32_t layer);
 
 /* What a layer does between K and V and attention where the pass is read (reader.h). `q` is the

@@ -1,6 +1,6 @@
-/* The packed weights on disk, beside the model: <stem of the source>.<layout>.packed. A later start reads
- * them instead of packing. Owns: the file, its format, the key that tells a stale one. Does not own
- * the list of what is packed (weights.c).
+/* The packed weights on disk, beside the model: <stem of the source>.<layout>.packed. A later start
+ * reads them instead of packing. Owns: the file, its format, the key by which a stale one is known.
+ * Does not own the list of what is packed (weights.c).
  *
  * Layout, little endian: the head (8 bytes of magic with the version of this layout, the key, n,
  * the checksum of head and table), a table of n entries (offset, bytes, checksum), zeros up to a

@@ -1,5 +1,5 @@
-/* The bytes of a file of packed weights: the key, and where things lie; shared by its reader and its
- * writer. */
+/* The bytes of a file of packed weights, for its reader and its writer: the key, and where things
+ * lie. */
 #ifndef RR_COMPUTE_PACKED_FORMAT_H
 #define RR_COMPUTE_PACKED_FORMAT_H
 

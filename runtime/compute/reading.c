@@ -1,4 +1,4 @@
-/* Owns: what may be asked. */
+/* Which readings are valid, and how many layers they run. */
 #include "runtime/compute/reading.h"
 
 uint32_t rr_reading_n_layers(const rr_reading *reading) {

@@ -1,6 +1,6 @@
 /* What can be read of a prompt while passes compute it: where the attention of chosen tokens rests,
- * and hidden states of chosen tokens. They are computed inside the passes that compute those tokens,
- * from the same q and K; so their bits are the same alone and in company, and whatever the
+ * and hidden states of chosen tokens. They are computed inside the passes that compute those
+ * tokens, from the same q and K; so their bits are the same alone and in company, and whatever the
  * chunks. */
 #ifndef RR_COMPUTE_READING_H
 #define RR_COMPUTE_READING_H

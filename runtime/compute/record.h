@@ -1,5 +1,5 @@
 /* Recording and submitting ops on an rr_compute's command list; every dispatch of every graph goes
- * through here. Shared with those who record graphs of their own. */
+ * through here, those of other folders' graphs too. */
 #ifndef RR_COMPUTE_RECORD_H
 #define RR_COMPUTE_RECORD_H
 

@@ -1,6 +1,6 @@
-/* What an open rr_compute consists of, for those who record ops on it (record.h): the graphs of
- * this folder, the KV pages of runtime/engine, the backward graphs of runtime/train. Others read
- * the model, the limits and the device; only the files of this folder change a field. */
+/* What an open rr_compute consists of, for code that records ops on it (record.h): the graphs of
+ * this folder, the KV pages of runtime/engine, the backward graphs of runtime/train. Other code
+ * reads the model, the limits and the device; only the files of this folder change a field. */
 #ifndef RR_COMPUTE_STATE_H
 #define RR_COMPUTE_STATE_H
 

@@ -1,10 +1,10 @@
 /* One engine = one model on one device. A session = one token timeline with its KV cache.
- * Owns: sessions, their keys and values, who shares a pass with whom. Passes are rr_compute's
- * business (compute.h). Knows nothing of ranking.
+ * Owns: sessions, their keys and values, which calls share a pass. Passes are rr_compute's business
+ * (compute.h). Knows nothing of ranking.
  * Several sessions may be used from several threads, whose calls share passes: what one session
  * computes has the same bits alone and in company, and a call that fails, is cancelled or meets its
- * deadline changes nothing for the others (a lost device fails all calls). One session is used by one
- * thread at a time, except rr_session_cancel. */
+ * deadline changes nothing for the others (a lost device fails all calls). One session is used by
+ * one thread at a time, except rr_session_cancel. */
 #ifndef RR_ENGINE_ENGINE_H
 #define RR_ENGINE_ENGINE_H
 

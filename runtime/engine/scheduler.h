@@ -11,7 +11,8 @@
  *   another and their answers start early, and a short prompt overtakes a long one, but cannot delay
  *   it beyond its virtual finish time.
  * - Where decode rows wait too, they share the pass with a chunk.
- * - Prompt tokens that another session of the engine holds are shared, not computed (share.h).
+ * - Prompt tokens that another session of the engine holds are shared, not computed
+ *   (shared_prefix.h).
  * Which rows share a pass changes no bit of any of them. Shared by the files of this folder only. */
 #ifndef RR_ENGINE_SCHEDULER_H
 #define RR_ENGINE_SCHEDULER_H

@@ -1,5 +1,5 @@
-/* The feature structures by which a device tells what it can do, and is told what to enable when it
- * is opened. Owns: which features make a capability. Private to runtime/vk. */
+/* The feature structures in which a driver says what a device can do, and in which it is told what
+ * to enable when the device is opened. Owns: which features a capability needs. Private to runtime/vk. */
 #ifndef RR_VK_FEATURES_H
 #define RR_VK_FEATURES_H
 
@@ -21,7 +21,7 @@ void rr_vk_features_start(rr_vk_features *features);
 /* Chains one of the others. */
 void rr_vk_features_chain(rr_vk_features *features, void *structure);
 
-/* The capabilities of which all features are there; those that need none are not among them. */
+/* The capabilities whose features are all on; without those that need no feature. */
 uint32_t rr_vk_features_caps(const rr_vk_features *features);
 /* Turns on what these capabilities need, and chains it. */
 void rr_vk_features_enable(rr_vk_features *features, uint32_t caps);

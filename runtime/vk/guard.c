@@ -1,5 +1,5 @@
-/* What a process died of while a driver made a kernel: a file a device and capability counts
- * before, so that the next start knows. Owns: these files' names. Not for software devices, whose
+/* Remembers that a process died while a driver made a kernel: a file for each device and capability
+ * counts the attempt before it is made, and the next start reads it. Owns: these files' names. Not for software devices, whose
  * kernels the tests run. */
 #include "runtime/base/cache.h"
 #include "runtime/vk/internal.h"

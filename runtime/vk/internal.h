@@ -147,8 +147,8 @@ rr_status rr_vk_attempt_open(const char *folder, const rr_device_info *info, con
 rr_attempt *rr_vk_guard(rr_vk_device *device, uint32_t caps);
 void rr_vk_guards_close(rr_vk_device *device);
 
-/* instance.c: of what kernels are made and first run with on this device; NULL = nothing that may
- * end the process. */
+/* instance.c: the attempt that making kernels and first running them is on this device, since its
+ * driver was asked for wide vectors; NULL = none. */
 rr_attempt *rr_vk_wide(const rr_vk_device *device);
 /* object_name.c: names an object for validation messages; does nothing without them. */
 void rr_vk_name(rr_vk_device *device, VkObjectType type, uint64_t handle, const char *label);

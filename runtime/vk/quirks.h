@@ -18,7 +18,7 @@ bool rr_quirks_can_list_coop(const rr_device_info *info);
 /* Whether this is a software device whose driver can be asked for vectors as wide as this
  * processor's and is known to bear it. Pure but for the processor. */
 bool rr_quirks_can_widen(const rr_device_info *info);
-/* Asks for them, for instances that are created afterwards. */
+/* The variable that asks for them, for instances that are created after it is set. */
 extern const rr_vk_variable rr_quirks_wide;
 
 /* What to install when there is no loader or no driver. */

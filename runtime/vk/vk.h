@@ -118,11 +118,12 @@ typedef struct rr_vk_variable {
     const char *name, *value;
 } rr_vk_variable;
 
-/* Who owns the process may let drivers be asked for more by variables that are not set: `set`
- * (which may be NULL) is called by rr_vk_instance_create, before a device is opened, with what the
- * driver that was found bears; false = it cannot be set. A process that dies of it is remembered,
- * and after some it is asked for no more. Without `set` the environment stays as it is, and the log
- * says once what would be faster. To be called before the first instance. */
+/* For the program that owns the process: lets drivers be asked for more by variables of the
+ * environment. rr_vk_instance_create calls `set`, before a device is opened, with a variable that
+ * is not set and that the driver it found can bear; false = it could not be set. Processes that die
+ * of it are counted, and after three in a row the driver is asked no more. Without `set` (NULL, as
+ * at the start) the environment stays as it is, and the log says once what would be faster. To be
+ * called before the first instance. */
 typedef bool (*rr_vk_set_variable_fn)(const rr_vk_variable *variable);
 void rr_vk_let_set_variables(rr_vk_set_variable_fn set);
 
@@ -218,15 +219,15 @@ typedef struct rr_vk_kernel_params {
     uint32_t push_bytes; /* ≤ 128, a multiple of 4 */
     /* 0 = the driver's choice, else required (where the device can pin it) */
     uint32_t subgroup_size;
-    /* that it needs: should the process die while it is made, rr_vk_take_deaths tells the next
-     * one */
+    /* those that it needs: if the process dies while the kernel is made, rr_vk_take_deaths returns
+     * them to the next process */
     uint32_t caps;
 } rr_vk_kernel_params;
 rr_status rr_vk_kernel_create(
     rr_vk_device *device, const rr_vk_kernel_params *params, rr_vk_kernel **out, rr_diag *diag);
 void rr_vk_kernel_destroy(rr_vk_device *device, rr_vk_kernel **kernel);
-/* Which of the device's capabilities had a kernel at whose making a process died; told once, and
- * not while another process has one in the making. Nothing for software devices. */
+/* Those of the device's capabilities whose kernels were being made when a process died. Each death
+ * is returned once, and none while another process makes such a kernel. 0 on software devices. */
 uint32_t rr_vk_take_deaths(const rr_device_info *info);
 
 /* What the driver's compiler says of a kernel. Names, units and their number are the driver's

@@ -1,5 +1,6 @@
-/* A KV cache smaller than what its sessions could fill: who holds room has it, who does not loses
- * what others need and computes it again, and nobody's bits change by it. */
+/* A KV cache smaller than what its sessions could fill: a session with a reservation keeps its
+ * pages, one without loses those that others need and computes them again, and no session's bits
+ * change. */
 #include <pthread.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-/* A prompt that is stopped while rows share its pass, whose own pass then fails: each hears of its
- * own end. */
+/* A prompt is stopped while decode rows share its pass, and the pass that then runs these rows alone
+ * fails: each call gets its own error. */
 #include <unistd.h>
 
 #include "runtime/compute/graph.h"

@@ -1,5 +1,5 @@
-/* Pages of the KV cache: timelines that begin alike hold the same ones, who writes gets its own,
- * and nobody's bits change by it; timelines that end before, at and behind a page's end. */
+/* Pages of the KV cache: timelines that begin alike hold the same ones, a session that writes gets
+ * its own, and no session's bits change; timelines that end before, at and behind a page's end. */
 #include <unistd.h>
 
 #include "runtime/engine/session_hold.h"

@@ -1,4 +1,5 @@
-/* The environment is changed only by who owns the process, and only while no driver died of it. */
+/* The environment is changed only through the function that the program gave, only where the user
+ * set nothing, and not after three deaths in a row. */
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>
