@@ -45,8 +45,9 @@ rr_attempt *rr_vk_guard(rr_vk_device *device, uint32_t caps) {
     if (device->guards[i] == NULL) {
         device->guards[i] = guard_open(&device->info, i);
     }
+    rr_attempt *guard = device->guards[i];
     rr_mutex_unlock(&device->guard_mutex);
-    return device->guards[i];
+    return guard;
 }
 
 void rr_vk_guards_close(rr_vk_device *device) {
