@@ -95,7 +95,6 @@ static rr_status report(
 
 /* What a copy reaches counts a byte read and a byte written. Measured once a device. */
 static rr_status measure_copy(rr_cg *cg, rr_diag *diag) {
-    bool too_big;
     double times[REPEATS];
     if (cg->copy_gbs != 0) {
         return RR_OK;
@@ -105,7 +104,7 @@ static rr_status measure_copy(rr_cg *cg, rr_diag *diag) {
         rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, COPY_BYTES) == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for the copy");
     }
-    RR_TRY(rr_cg_upload(cg, &too_big, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     RR_TRY(time_op(cg, NULL, NULL, times, diag));
     cg->copy_gbs = 2.0 * COPY_BYTES / times[0];
     rr_cg_line(cg, "copy of %d MiB: %.2f GB/s read and written", COPY_BYTES >> 20, cg->copy_gbs);
@@ -114,7 +113,6 @@ static rr_status measure_copy(rr_cg *cg, rr_diag *diag) {
 
 /* Slots of a case, uploaded; bytes of 0 = not used. Others are filled by the caller before. */
 static rr_status upload(rr_cg *cg, size_t x, size_t y, rr_diag *diag) {
-    bool too_big;
     const size_t bytes[RR_CG_SLOTS] = {[RR_CG_X] = x, [RR_CG_Y] = y};
     for (int i = 0; i < RR_CG_SLOTS; i++) {
         float *data = bytes[i] == 0 ? NULL : rr_cg_buffer(cg, (rr_cg_slot_id)i, RR_CG_IN, bytes[i]);
@@ -125,9 +123,7 @@ static rr_status upload(rr_cg *cg, size_t x, size_t y, rr_diag *diag) {
             rr_cg_normals(cg, 1, data, bytes[i] / sizeof *data);
         }
     }
-    RR_TRY(rr_cg_upload(cg, &too_big, diag));
-    return too_big ? rr_fail(diag, RR_E_MEMORY, "%s: larger than the device allows", cg->label)
-                   : RR_OK;
+    return rr_cg_upload(cg, NULL, diag);
 }
 
 /* The KV cache of one session: of zeros. */
@@ -149,7 +145,6 @@ static rr_status make_cache(
 static rr_status upload_rows(
     rr_cg *cg, uint32_t n, uint32_t first, uint32_t n_vocab, rr_diag *diag) {
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n * sizeof *rows);
-    bool too_big;
     if (rows == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
@@ -161,7 +156,7 @@ static rr_status upload_rows(
         rows[r] = cache ? rr_cg_cache_row(cg, 0, first + r) : (rr_row){.position = first + r};
         rows[r].token = (uint32_t)(rr_cg_random(cg) % n_vocab);
     }
-    return rr_cg_upload(cg, &too_big, diag);
+    return rr_cg_upload(cg, NULL, diag);
 }
 
 static rr_status bench_matmul(
@@ -199,8 +194,7 @@ static rr_status bench_matmul_q8(rr_cg *cg, rr_qtype format, uint32_t n_out, uin
     void *out = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, y),
          *out_groups = rr_cg_buffer(cg, RR_CG_Y_GROUPS, RR_CG_OUT, y / 16);
     float *x = malloc(n * sizeof *x);
-    bool too_big,
-        held = values != NULL && groups != NULL && out != NULL && out_groups != NULL && x != NULL;
+    bool held = values != NULL && groups != NULL && out != NULL && out_groups != NULL && x != NULL;
     if (held) {
         rr_cg_normals(cg, 1, x, n);
         rr_ref_quantize_q8(x, n_tokens, cols, values, groups);
@@ -209,10 +203,7 @@ static rr_status bench_matmul_q8(rr_cg *cg, rr_qtype format, uint32_t n_out, uin
     if (!held) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
-    RR_TRY(rr_cg_upload(cg, &too_big, diag));
-    if (too_big) {
-        return rr_fail(diag, RR_E_MEMORY, "%s: larger than the device allows", cg->label);
-    }
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
     rr_push_matmul_q8 push = {RR_PUSH_PLANES(w, planes), .x = rr_cg_address(cg, RR_CG_X),
         .x_groups = rr_cg_address(cg, RR_CG_X_GROUPS), .y = rr_cg_address(cg, RR_CG_Y),

@@ -22,13 +22,6 @@ static rr_status fill(rr_cg *cg, rr_cg_slot_id id, size_t floats, rr_diag *diag)
     return RR_OK;
 }
 
-static rr_status upload(rr_cg *cg, rr_diag *diag) {
-    bool too_big;
-    RR_TRY(rr_cg_upload(cg, &too_big, diag));
-    return too_big ? rr_fail(diag, RR_E_MEMORY, "%s: larger than the device allows", cg->label)
-                   : RR_OK;
-}
-
 static rr_status bench_matmul(
     rr_cg *cg, rr_qtype format, uint32_t n_out, uint32_t cols, uint32_t n_tokens, rr_diag *diag) {
     rr_planes planes;
@@ -38,7 +31,7 @@ static rr_status bench_matmul(
     RR_TRY(rr_cg_matrix(cg, format, n_out, cols, &planes, diag));
     RR_TRY(fill(cg, RR_CG_X, x, diag));
     RR_TRY(fill(cg, RR_CG_Y, y, diag));
-    RR_TRY(upload(cg, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     const uint64_t w = rr_cg_address(cg, RR_CG_W);
     const rr_push_matmul_grad push = {.lo = w + planes.lo_offset,
         .hi = w + planes.hi_offset,
@@ -84,7 +77,7 @@ static rr_status bench_outer(
     RR_TRY(fill(cg, RR_CG_X, a, diag));
     RR_TRY(fill(cg, RR_CG_D_O, b, diag));
     RR_TRY(fill(cg, RR_CG_Y, y, diag));
-    RR_TRY(upload(cg, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     const rr_push_outer_grad push = {.a = rr_cg_address(cg, RR_CG_X),
         .b = rr_cg_address(cg, RR_CG_D_O),
         .y = rr_cg_address(cg, RR_CG_Y),
@@ -109,7 +102,7 @@ static rr_status bench_rows(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag *
     RR_TRY(fill(cg, RR_CG_W, cols, diag));
     RR_TRY(fill(cg, RR_CG_D_O, n, diag));
     RR_TRY(fill(cg, RR_CG_Y, 2 * n, diag));
-    RR_TRY(upload(cg, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     const rr_push_swiglu_grad of_swiglu = {.gate_up = rr_cg_address(cg, RR_CG_X),
         .d_y = rr_cg_address(cg, RR_CG_D_O),
         .d_gate_up = rr_cg_address(cg, RR_CG_Y),
@@ -143,12 +136,12 @@ static rr_status make_rows(
     for (size_t i = 0; i < cg->slots[RR_CG_KV].bytes / sizeof *cache; i++) {
         cache[i] = rr_f32_to_f16(rr_cg_normal(cg));
     }
-    RR_TRY(upload(cg, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     rr_cg_cache_link(cg);
     for (uint32_t r = 0; r < n_rows; r++) {
         rows[r] = rr_cg_cache_row(cg, 0, r);
     }
-    return upload(cg, diag);
+    return rr_cg_upload(cg, NULL, diag);
 }
 
 static rr_status bench_rope(
@@ -223,7 +216,7 @@ static rr_status bench_cross_entropy(rr_cg *cg, uint32_t n_rows, rr_diag *diag) 
     if (rr_cg_buffer(cg, RR_CG_LIST, RR_CG_IN, n_rows * sizeof(uint32_t)) == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
     }
-    RR_TRY(upload(cg, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     const rr_push_cross_entropy push = {.z = rr_cg_address(cg, RR_CG_Y),
         .targets = rr_cg_address(cg, RR_CG_LIST),
         .weights = rr_cg_address(cg, RR_CG_WEIGHTS),
@@ -243,7 +236,7 @@ static rr_status bench_adamw(rr_cg *cg, uint32_t n, rr_diag *diag) {
     for (uint32_t i = 0; i < n; i++) {
         v[i] *= v[i];
     }
-    RR_TRY(upload(cg, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     const rr_push_adamw push = {.w = rr_cg_address(cg, RR_CG_W),
         .m = rr_cg_address(cg, RR_CG_M),
         .v = rr_cg_address(cg, RR_CG_V),

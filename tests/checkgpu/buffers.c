@@ -79,12 +79,18 @@ static rr_status upload(rr_cg *cg, rr_cg_slot *slot, rr_diag *diag) {
 
 rr_status rr_cg_upload(rr_cg *cg, bool *too_big, rr_diag *diag) {
     uint64_t limit = rr_vk_info(cg->device)->max_allocation_bytes;
-    *too_big = false;
+    bool over = false;
     for (int i = 0; i < RR_CG_SLOTS; i++) {
-        *too_big |= cg->slots[i].role != RR_CG_UNUSED && device_bytes(&cg->slots[i]) > limit;
+        over |= cg->slots[i].role != RR_CG_UNUSED && device_bytes(&cg->slots[i]) > limit;
     }
-    if (*too_big) {
-        return RR_OK;
+    if (too_big != NULL) {
+        *too_big = over;
+    }
+    if (over) {
+        return too_big != NULL
+            ? RR_OK
+            : rr_fail(diag, RR_E_MEMORY, "checkgpu: %s: a buffer is larger than the device allows",
+                  cg->label);
     }
     for (int i = 0; i < RR_CG_SLOTS; i++) {
         rr_cg_slot *slot = &cg->slots[i];

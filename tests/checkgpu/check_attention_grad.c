@@ -149,8 +149,7 @@ static rr_status data_make(rr_cg *cg, const grad_case *c, grad_data *data, rr_di
 
 /* Sends the case; rows hold addresses, so they are known only after the buffers exist. */
 static rr_status send(rr_cg *cg, const grad_case *c, grad_data *data, rr_diag *diag) {
-    bool too_big;
-    RR_TRY(rr_cg_upload(cg, &too_big, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     rr_row *rows = (rr_row *)(void *)cg->slots[RR_CG_ROWS].host;
     rr_cg_cache_link(cg);
     for (uint32_t r = 0; r < data->n_rows; r++) {
@@ -173,7 +172,7 @@ static rr_status send(rr_cg *cg, const grad_case *c, grad_data *data, rr_diag *d
         .q_stride = c->n_heads * c->head_size + c->q_gap,
         .n_listed = data->n_rows,
         .scale = 1 / sqrtf((float)c->head_size)};
-    return rr_cg_upload(cg, &too_big, diag);
+    return rr_cg_upload(cg, NULL, diag);
 }
 
 /* The parts of d_qkv together, in rows. */

@@ -48,13 +48,6 @@ static rr_status slot_make(rr_cg *cg, rr_cg_slot_id id, rr_cg_role role, float d
     return RR_OK;
 }
 
-static rr_status upload(rr_cg *cg, rr_diag *diag) {
-    bool too_big;
-    RR_TRY(rr_cg_upload(cg, &too_big, diag));
-    return too_big ? rr_fail(diag, RR_E_MEMORY, "%s: larger than the device allows", cg->label)
-                   : RR_OK;
-}
-
 static void compare(rr_cg *cg, rr_cg_slot_id id, const wanted *w, size_t rows, size_t cols) {
     rr_cg_compare(cg,
         &(rr_cg_floats){.found = rr_cg_found(cg, id),
@@ -105,7 +98,7 @@ static rr_status rmsnorm_case(rr_cg *cg, const rows_case *c, wanted *w, rr_diag 
     for (size_t i = 0; i < n; i++) {
         w->bound[i] *= RR_CG_U * (15 * sqrt((double)c->cols) + 60);
     }
-    RR_TRY(upload(cg, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     const rr_push_rmsnorm_grad push = {.x = rr_cg_address(cg, RR_CG_X),
         .weight = rr_cg_address(cg, RR_CG_W),
         .d_y = rr_cg_address(cg, c->in_place ? RR_CG_Y : RR_CG_D_O),
@@ -149,7 +142,7 @@ static rr_status swiglu_case(rr_cg *cg, const rows_case *c, wanted *w, rr_diag *
             TINY * (1 + fabs(d * up)) * (1 + fabs(e));
         w->bound[at + c->cols] = units * fabs(d * e) * sigma + TINY * (1 + fabs(d)) * (1 + fabs(e));
     }
-    RR_TRY(upload(cg, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     const rr_cg_slot_id out = c->in_place ? RR_CG_X : RR_CG_Y;
     const rr_push_swiglu_grad push = {.gate_up = rr_cg_address(cg, RR_CG_X),
         .d_y = rr_cg_address(cg, RR_CG_D_O),
@@ -228,7 +221,7 @@ static rr_status rope_case_run(rr_cg *cg, const rope_case *c, wanted *w, rr_diag
                                                             : 4 * RR_CG_U *
                 (fabs((double)d_qkv[i] * (double)angle[0]) + fabs(other * (double)angle[1]));
     }
-    RR_TRY(upload(cg, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     const rr_push_rope_grad push = {.d_qkv = rr_cg_address(cg, RR_CG_Y),
         .rows = rr_cg_address(cg, RR_CG_ROWS),
         .table = rr_cg_address(cg, RR_CG_TABLE),
@@ -327,7 +320,7 @@ static rr_status entropy_case_run(
         entropy_bounds(c, z + (size_t)r * c->cols, c->masked ? bits + (size_t)r * words : NULL,
             targets[r], (double)weights[r], &log_p->bound[r], w->bound + (size_t)r * c->cols);
     }
-    RR_TRY(upload(cg, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     const rr_push_cross_entropy push = {.z = rr_cg_address(cg, RR_CG_Y),
         .targets = rr_cg_address(cg, RR_CG_LIST),
         .weights = rr_cg_address(cg, RR_CG_WEIGHTS),
@@ -419,7 +412,7 @@ static rr_status adamw_case(rr_cg *cg, uint32_t n, uint32_t step, wanted w[3], r
         adamw_bounds(
             &params, i, (double)before[1][i], (double)before[2][i], (double)before[0][i], w);
     }
-    RR_TRY(upload(cg, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     const rr_push_adamw push = {.w = rr_cg_address(cg, RR_CG_W),
         .m = rr_cg_address(cg, RR_CG_M),
         .v = rr_cg_address(cg, RR_CG_V),

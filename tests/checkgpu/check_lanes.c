@@ -115,9 +115,8 @@ static void compare_kept(rr_cg *cg, const rr_cg_lanes_case *c, const rr_cg_lanes
 static rr_status check_company(rr_cg *cg, const rr_cg_lanes_case *c, rr_diag *diag) {
     rr_cg_lanes_data data = {0};
     snapshot kept = {{NULL}};
-    bool too_big;
     name_case(cg, c, "rows do not depend on their company: ");
-    rr_status status = rr_cg_lanes_make(cg, c, &data, &too_big, diag);
+    rr_status status = rr_cg_lanes_make(cg, c, &data, NULL, diag);
     RR_TRY_GOTO(status);
     rr_cg_lanes_push push = rr_cg_lanes_push_of(cg, c, &data, 0, c->n_tokens);
     rr_kern_key key = rr_cg_lanes_key(c, &data);

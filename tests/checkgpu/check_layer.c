@@ -9,7 +9,6 @@
 
 static rr_status layer_case(
     rr_cg *cg, uint32_t arrivals, uint32_t code, uint32_t head_size, rr_diag *diag) {
-    bool too_big;
     rr_cg_begin(cg, "meeting from %u, format %x, head size %u", arrivals, code, head_size);
     uint32_t *meeting = rr_cg_buffer(cg, RR_CG_TICKETS, RR_CG_INOUT, 2 * sizeof *meeting);
     if (meeting == NULL) {
@@ -17,7 +16,7 @@ static rr_status layer_case(
     }
     meeting[0] = arrivals;
     meeting[1] = 0;
-    RR_TRY(rr_cg_upload(cg, &too_big, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     rr_push_lanes_layer push = {
         .meeting = rr_cg_address(cg, RR_CG_TICKETS), .arrivals = arrivals, .n_groups = 1};
     rr_kern_key key = {

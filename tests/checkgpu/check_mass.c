@@ -188,12 +188,7 @@ static rr_status data_make(rr_cg *cg, const mass_case *c, mass_data *data, rr_di
 
 /* Sends the case; rows hold addresses, so they are known only after the buffers exist. */
 static rr_status send(rr_cg *cg, const mass_case *c, mass_data *data, rr_diag *diag) {
-    bool too_big;
-    RR_TRY(rr_cg_upload(cg, &too_big, diag));
-    if (too_big) {
-        return rr_fail(
-            diag, RR_E_DEVICE, "checkgpu: the device allows no buffer for %s", cg->label);
-    }
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     rr_row *rows = (rr_row *)(void *)cg->slots[RR_CG_ROWS].host;
     rr_cg_cache_link(cg);
     for (uint32_t r = 0; r < c->n_rows; r++) {
@@ -215,7 +210,7 @@ static rr_status send(rr_cg *cg, const mass_case *c, mass_data *data, rr_diag *d
         .n_spans = c->n_spans,
         .n_keys = data->n_keys,
         .scale = 1 / sqrtf((float)c->head_size)};
-    return rr_cg_upload(cg, &too_big, diag);
+    return rr_cg_upload(cg, NULL, diag);
 }
 
 /* The bounds of listed row i, which sees n keys, and head h. */
@@ -491,7 +486,6 @@ static rr_status check_token_case(rr_cg *cg, const token_case *c, rr_diag *diag)
     float *expected = malloc((size_t)c->n_listed * y_stride * sizeof *expected);
     double *bound = malloc(n * sizeof *bound);
     rr_status status = RR_OK;
-    bool too_big;
     rr_cg_begin(cg, "%u rows of %u heads, %u keys, w+%u, y+%u, %s", c->n_listed, c->n_heads,
         c->n_keys, c->w_gap, c->y_gap, c->adds ? "adds" : "sets");
     RR_TRY_GOTO(expected == NULL || bound == NULL || !fill_token_slots(cg, c) ? no_memory(cg, diag)
@@ -513,10 +507,7 @@ static rr_status check_token_case(rr_cg *cg, const token_case *c, rr_diag *diag)
     for (size_t i = 0; i < n; i++) {
         bound[i] = (c->n_heads + 8) * RR_CG_U * bound[i] + c->n_heads * TINY;
     }
-    RR_TRY_GOTO(rr_cg_upload(cg, &too_big, diag));
-    RR_TRY_GOTO(too_big
-            ? rr_fail(diag, RR_E_DEVICE, "checkgpu: the device allows no buffer for %s", cg->label)
-            : RR_OK);
+    RR_TRY_GOTO(rr_cg_upload(cg, NULL, diag));
     const rr_push_token_mass push = {.weights = rr_cg_address(cg, RR_CG_WEIGHTS),
         .totals = rr_cg_address(cg, RR_CG_TOTALS),
         .factors = rr_cg_address(cg, RR_CG_FACTORS),

@@ -181,7 +181,6 @@ static rr_status run_rows(rr_cg *cg, const matmul_case *c, const matmul_data *da
 static rr_status check_company(
     rr_cg *cg, rr_qtype format, const uint32_t *counts, size_t n_counts, rr_diag *diag) {
     matmul_data data = {0};
-    bool too_big;
     uint32_t most = counts[n_counts - 1];
     matmul_case c = {
         .format = format, .n_out = 70, .cols = 512, .n_tokens = most, .flags = RR_MATMUL_BIAS};
@@ -193,7 +192,7 @@ static rr_status check_company(
         ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory")
         : data_make(cg, &c, &data, diag);
     RR_TRY_GOTO(status);
-    RR_TRY_GOTO(rr_cg_upload(cg, &too_big, diag));
+    RR_TRY_GOTO(rr_cg_upload(cg, NULL, diag));
     push_make(cg, &c, &data);
     for (uint32_t t = 0; t < most; t++) {
         RR_TRY_GOTO(run_rows(cg, &c, &data, t, 1, alone + (size_t)t * c.n_out, diag));

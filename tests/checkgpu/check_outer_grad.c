@@ -63,7 +63,6 @@ static void compare_gaps(rr_cg *cg, const outer_case *c, const float *found) {
 
 static rr_status run_case(rr_cg *cg, const outer_case *c, outer_data *data, rr_diag *diag) {
     const size_t n = (size_t)c->n_a * c->n_b, y_floats = y_at(c, c->n_a - 1, c->n_b - 1) + 1;
-    bool too_big;
     float *a = make_rows(cg, RR_CG_X, c->n_tokens, c->n_a, c->a_gap);
     float *b = make_rows(cg, RR_CG_D_O, c->n_tokens, c->n_b, c->b_gap);
     float *y = rr_cg_buffer(cg, RR_CG_Y, c->adds ? RR_CG_INOUT : RR_CG_OUT, y_floats * sizeof *y);
@@ -94,7 +93,7 @@ static rr_status run_case(rr_cg *cg, const outer_case *c, outer_data *data, rr_d
     for (size_t i = 0; i < n; i++) {
         data->bound[i] *= RR_CG_U * (6 * sqrt((double)c->n_tokens) + 4);
     }
-    RR_TRY(rr_cg_upload(cg, &too_big, diag));
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
     const rr_push_outer_grad push = {.a = rr_cg_address(cg, RR_CG_X),
         .b = rr_cg_address(cg, RR_CG_D_O),
         .y = rr_cg_address(cg, RR_CG_Y),

@@ -85,7 +85,6 @@ static void compare_terms(
 
 static rr_status rmsnorm_case(
     rr_cg *cg, uint32_t n_rows, uint32_t cols, bool norm, uint32_t n_terms, rr_diag *diag) {
-    bool too_big;
     size_t n = (size_t)n_rows * cols;
     rr_cg_begin(cg, "%ux%u%s, terms %u", n_rows, cols, norm ? "" : " quantization only", n_terms);
     float *x = rr_cg_buffer(cg, RR_CG_X, RR_CG_IN, n * sizeof *x);
@@ -121,7 +120,7 @@ static rr_status rmsnorm_case(
     for (size_t i = 0; i < n; i++) { /* as in check_rows.c */
         error[i] = RR_CG_U * (3 * sqrt((double)cols) + 24) * fabs((double)expected[i]);
     }
-    RR_TRY_GOTO(rr_cg_upload(cg, &too_big, diag));
+    RR_TRY_GOTO(rr_cg_upload(cg, NULL, diag));
     rr_push_rmsnorm_q8 push = {.x = rr_cg_address(cg, RR_CG_X),
         .weight = norm ? rr_cg_address(cg, RR_CG_W) : 0,
         .y = rr_cg_address(cg, RR_CG_Y),
@@ -302,7 +301,7 @@ static void row_place(uint32_t token, uint32_t *position, uint32_t *session) {
 
 static rr_status upload(rr_cg *cg, const q8_case *c, bool *too_big, rr_diag *diag) {
     RR_TRY(rr_cg_upload(cg, too_big, diag));
-    if (*too_big || c->end != RR_END_ROPE) {
+    if ((too_big != NULL && *too_big) || c->end != RR_END_ROPE) {
         return RR_OK;
     }
     rr_row *rows = (rr_row *)(void *)cg->slots[RR_CG_ROWS].host;
@@ -497,7 +496,7 @@ static rr_status run_tokens(rr_cg *cg, const q8_case *c, const q8_data *data, ui
 static rr_status check_company(
     rr_cg *cg, const q8_case *c, const uint32_t *counts, size_t n_counts, rr_diag *diag) {
     q8_data data = {0};
-    bool too_big, swiglu = c->end == RR_END_SWIGLU;
+    bool swiglu = c->end == RR_END_SWIGLU;
     uint32_t most = c->n_tokens, cols = c->n_out / 2, n_groups = cols / RR_Q8_GROUP;
     rr_cg_begin(cg, "%s %s rows do not depend on their company, up to %u",
         swiglu ? "swiglu" : "f32", rr_qtype_get((uint32_t)c->format)->name, most);
@@ -510,7 +509,7 @@ static rr_status check_company(
         ? no_memory(cg, diag)
         : data_make(cg, c, &data, diag);
     RR_TRY_GOTO(status);
-    RR_TRY_GOTO(upload(cg, c, &too_big, diag));
+    RR_TRY_GOTO(upload(cg, c, NULL, diag));
     push_make(cg, c, &data);
     for (uint32_t t = 0; t < most; t++) {
         RR_TRY_GOTO(run_tokens(cg, c, &data, t, 1, alone + t * token_bytes,

@@ -100,7 +100,6 @@ static void compare_cache(rr_cg *cg, const rope_case *c, const rope_data *data) 
 }
 
 static rr_status check_case(rr_cg *cg, const rope_case *c, rr_diag *diag) {
-    bool too_big;
     rope_data data = {0};
     size_t width = (size_t)(c->n_heads + 2 * c->n_kv_heads) * c->head_size, n = c->n_rows * width;
     rr_cg_begin(cg, "heads %u/%u of %u, rows %u, context %u", c->n_heads, c->n_kv_heads,
@@ -140,12 +139,12 @@ static rr_status check_case(rr_cg *cg, const rope_case *c, rr_diag *diag) {
         data.positions[r] = r == 0 ? c->n_context - 1 : (first + r) % (c->n_context - 1);
     }
     expect(c, qkv, table, &data);
-    RR_TRY_GOTO(rr_cg_upload(cg, &too_big, diag));
+    RR_TRY_GOTO(rr_cg_upload(cg, NULL, diag));
     rr_cg_cache_link(cg);
     for (uint32_t r = 0; r < c->n_rows; r++) {
         rows[r] = rr_cg_cache_row(cg, data.sessions[r], data.positions[r]);
     }
-    RR_TRY_GOTO(rr_cg_upload(cg, &too_big, diag)); /* again: rows hold addresses, known only now */
+    RR_TRY_GOTO(rr_cg_upload(cg, NULL, diag)); /* again: rows hold addresses, known only now */
     rr_push_rope push = {.qkv = rr_cg_address(cg, RR_CG_Y),
         .rows = rr_cg_address(cg, RR_CG_ROWS),
         .table = rr_cg_address(cg, RR_CG_TABLE),

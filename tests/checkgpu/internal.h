@@ -112,8 +112,8 @@ void rr_cg_normals(rr_cg *cg, float deviation, float *out, size_t n);
 /* Sets up a slot and gives its payload to fill: zeros for inputs, RR_CG_FILL words for outputs.
  * NULL when the host has no memory. */
 void *rr_cg_buffer(rr_cg *cg, rr_cg_slot_id id, rr_cg_role role, size_t bytes);
-/* Sends all slots of the case to the device. Errors: RR_E_MEMORY also when a buffer is larger than
- * the device allows (*too_big is set, the case is counted as such). */
+/* Sends all slots of the case to the device. *too_big: a buffer is larger than the device allows, and
+ * nothing was sent; with too_big = NULL that is an error. Errors: RR_E_MEMORY. */
 rr_status rr_cg_upload(rr_cg *cg, bool *too_big, rr_diag *diag);
 uint64_t rr_cg_address(const rr_cg *cg, rr_cg_slot_id id); /* of the payload, after upload */
 const void *rr_cg_found(const rr_cg *cg, rr_cg_slot_id id);

@@ -155,7 +155,7 @@ rr_status rr_cg_lanes_make(
         return rr_cg_lanes_no_memory(cg, diag);
     }
     RR_TRY(rr_cg_upload(cg, too_big, diag));
-    if (*too_big || cg->variant->op != RR_OP_lanes_qkv) {
+    if ((too_big != NULL && *too_big) || cg->variant->op != RR_OP_lanes_qkv) {
         return RR_OK;
     }
     rr_row *rows = (rr_row *)(void *)cg->slots[RR_CG_ROWS].host;

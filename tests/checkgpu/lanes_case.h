@@ -38,7 +38,7 @@ typedef struct rr_cg_lanes_data {
     uint32_t *positions, *sessions; /* [n_tokens] */
 } rr_cg_lanes_data;
 
-/* lanes_case.c: fills the op's slots; *too_big = the device's buffers are too small for it. Errors:
+/* lanes_case.c: fills the op's slots and sends them; too_big as of rr_cg_upload. Errors:
  * RR_E_MEMORY. rr_cg_lanes_free accepts a zeroed or half-made one. */
 rr_status rr_cg_lanes_make(
     rr_cg *cg, const rr_cg_lanes_case *c, rr_cg_lanes_data *data, bool *too_big, rr_diag *diag);
