@@ -102,7 +102,7 @@ static rr_status measure_copy(rr_cg *cg, rr_diag *diag) {
     rr_cg_begin(cg, "copy");
     if (rr_cg_buffer(cg, RR_CG_W, RR_CG_IN, COPY_BYTES) == NULL ||
         rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, COPY_BYTES) == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for the copy");
+        return rr_cg_no_memory(cg, diag);
     }
     RR_TRY(rr_cg_upload(cg, NULL, diag));
     RR_TRY(time_op(cg, NULL, NULL, times, diag));
@@ -111,17 +111,13 @@ static rr_status measure_copy(rr_cg *cg, rr_diag *diag) {
     return RR_OK;
 }
 
-/* Slots of a case, uploaded; bytes of 0 = not used. Others are filled by the caller before. */
+/* Slots X and Y of a case, in floats (0 = not used), and what the caller filled before: uploaded. */
 static rr_status upload(rr_cg *cg, size_t x, size_t y, rr_diag *diag) {
-    const size_t bytes[RR_CG_SLOTS] = {[RR_CG_X] = x, [RR_CG_Y] = y};
-    for (int i = 0; i < RR_CG_SLOTS; i++) {
-        float *data = bytes[i] == 0 ? NULL : rr_cg_buffer(cg, (rr_cg_slot_id)i, RR_CG_IN, bytes[i]);
-        if (bytes[i] != 0 && data == NULL) {
-            return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
-        }
-        if (i == RR_CG_X || i == RR_CG_Y) {
-            rr_cg_normals(cg, 1, data, bytes[i] / sizeof *data);
-        }
+    if (x != 0) {
+        RR_TRY(rr_cg_floats_buffer(cg, RR_CG_X, RR_CG_IN, 1, x, NULL, diag));
+    }
+    if (y != 0) {
+        RR_TRY(rr_cg_floats_buffer(cg, RR_CG_Y, RR_CG_IN, 1, y, NULL, diag));
     }
     return rr_cg_upload(cg, NULL, diag);
 }
@@ -135,7 +131,7 @@ static rr_status make_cache(
         .head_size = head_size,
         .n_context = n_context};
     if (!rr_cg_cache_make(cg, &shape)) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     memset(cg->slots[RR_CG_KV].host, 0, cg->slots[RR_CG_KV].bytes);
     return RR_OK;
@@ -146,7 +142,7 @@ static rr_status upload_rows(
     rr_cg *cg, uint32_t n, uint32_t first, uint32_t n_vocab, rr_diag *diag) {
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n * sizeof *rows);
     if (rows == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     const bool cache = cg->slots[RR_CG_KV].role != RR_CG_UNUSED;
     if (cache) {
@@ -165,14 +161,13 @@ static rr_status bench_matmul(
     rr_cg_begin(
         cg, "%s %ux%u tokens %u", rr_qtype_get((uint32_t)format)->name, n_out, cols, n_tokens);
     RR_TRY(rr_cg_matrix(cg, format, n_out, cols, &planes, diag));
-    size_t x = (size_t)cols * n_tokens * sizeof(float),
-           y = (size_t)n_out * n_tokens * sizeof(float);
+    size_t x = (size_t)cols * n_tokens, y = (size_t)n_out * n_tokens;
     RR_TRY(upload(cg, x, y, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
     rr_push_matmul push = {RR_PUSH_PLANES(w, planes), .x = rr_cg_address(cg, RR_CG_X),
         .y = rr_cg_address(cg, RR_CG_Y), .n_out = n_out, .cols = cols, .n_tokens = n_tokens,
         .x_stride = cols, .y_stride = n_out};
-    work done = {(double)planes.bytes + (double)x + (double)y, 2.0 * n_out * cols * n_tokens};
+    work done = {(double)planes.bytes + 4.0 * (double)(x + y), 2.0 * n_out * cols * n_tokens};
     return report(cg, &(rr_kern_key){.format = format}, &push, done, diag);
 }
 
@@ -201,7 +196,7 @@ static rr_status bench_matmul_q8(rr_cg *cg, rr_qtype format, uint32_t n_out, uin
     }
     free(x);
     if (!held) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     RR_TRY(rr_cg_upload(cg, NULL, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
@@ -255,13 +250,13 @@ static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_head
     rr_cg_begin(
         cg, "heads %u/%u of %u, rows %u, keys %u", n_heads, n_kv_heads, head_size, n_rows, n_keys);
     RR_TRY(make_cache(cg, n_kv_heads, head_size, n_keys, diag));
-    RR_TRY(upload(cg, n_rows * width * sizeof(float), n_rows * width * sizeof(float), diag));
+    RR_TRY(upload(cg, n_rows * width, n_rows * width, diag));
     size_t scratch_bytes =
         RR_ATTENTION_SCRATCH((size_t)n_rows, n_heads, n_kv_heads, head_size, n_keys) *
         sizeof(uint32_t);
     /* zeros, as its counters begin */
     if (rr_cg_buffer(cg, RR_CG_SCRATCH, RR_CG_IN, scratch_bytes) == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     RR_TRY(upload_rows(cg, n_rows, n_keys - n_rows, 1, diag));
     rr_push_attention push = {.scratch = rr_cg_address(cg, RR_CG_SCRATCH),
@@ -332,7 +327,7 @@ static rr_status bench_attention_mass(rr_cg *cg, uint32_t n_heads, uint32_t n_kv
         rr_cg_buffer(cg, RR_CG_WEIGHTS, RR_CG_OUT, n * N_KEYS * sizeof(float)) == NULL ||
         rr_cg_buffer(cg, RR_CG_TOTALS, RR_CG_OUT, n * sizeof(float)) == NULL ||
         rr_cg_buffer(cg, RR_CG_MASS, RR_CG_OUT, n * N_SPANS * sizeof(float)) == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     for (uint32_t i = 0; i < n_listed; i++) {
         list[i] = i;
@@ -341,7 +336,7 @@ static rr_status bench_attention_mass(rr_cg *cg, uint32_t n_heads, uint32_t n_kv
         spans[s][0] = 100 + 100 * s;
         spans[s][1] = 200 + 100 * s;
     }
-    RR_TRY(upload(cg, n_listed * width * sizeof(float), 0, diag));
+    RR_TRY(upload(cg, n_listed * width, 0, diag));
     RR_TRY(upload_rows(cg, n_listed, N_KEYS - n_listed, 1, diag));
     const rr_push_attention_mass push = {.q = rr_cg_address(cg, RR_CG_X),
         .rows = rr_cg_address(cg, RR_CG_ROWS),
@@ -377,7 +372,7 @@ static rr_status bench_token_mass(rr_cg *cg, uint32_t n_heads, uint32_t n_listed
     enum { N_KEYS = 2150 };
     const size_t n = (size_t)n_listed * n_heads, y = (size_t)n_listed * N_KEYS;
     rr_cg_begin(cg, "heads %u, rows %u, keys %u", n_heads, n_listed, N_KEYS);
-    RR_TRY(upload(cg, (n * N_KEYS + 2 * n) * sizeof(float), y * sizeof(float), diag));
+    RR_TRY(upload(cg, n * N_KEYS + 2 * n, y, diag));
     const uint64_t x = rr_cg_address(cg, RR_CG_X);
     const rr_push_token_mass push = {.weights = x,
         .totals = x + n * N_KEYS * sizeof(float),
@@ -400,11 +395,11 @@ static rr_status bench_rope(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, ui
     float *table =
         rr_cg_buffer(cg, RR_CG_TABLE, RR_CG_IN, (size_t)CONTEXT * head_size * sizeof *table);
     if (table == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     rr_ref_rope_table(1e6f, head_size, CONTEXT, table);
     RR_TRY(make_cache(cg, n_kv_heads, head_size, CONTEXT, diag));
-    RR_TRY(upload(cg, 0, n_rows * width * sizeof(float), diag));
+    RR_TRY(upload(cg, 0, n_rows * width, diag));
     RR_TRY(upload_rows(cg, n_rows, 0, 1, diag));
     rr_push_rope push = {.qkv = rr_cg_address(cg, RR_CG_Y),
         .rows = rr_cg_address(cg, RR_CG_ROWS),
@@ -430,9 +425,9 @@ static rr_status bench_embed(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
             rr_cg_buffer(cg, RR_CG_OUT_CODES, RR_CG_OUT, n * sizeof(int16_t)) == NULL ||
             rr_cg_buffer(cg, RR_CG_OUT_GROUPS, RR_CG_OUT, n / 4) == NULL ||
             rr_cg_buffer(cg, RR_CG_OUT_RMS, RR_CG_OUT, n_rows * sizeof(float)) == NULL)) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
-    RR_TRY(upload(cg, 0, n * sizeof(float), diag));
+    RR_TRY(upload(cg, 0, n, diag));
     RR_TRY(upload_rows(cg, n_rows, 0, N_VOCAB, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
     rr_push_embed push = {RR_PUSH_PLANES(w, planes), .rows = rr_cg_address(cg, RR_CG_ROWS),
@@ -460,16 +455,12 @@ static rr_status bench_embed(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
 
 /* rmsnorm, swiglu, argmax */
 static rr_status bench_plain(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag *diag) {
-    double n = (double)cols * n_rows;
-    size_t bytes = (size_t)cols * n_rows * sizeof(float);
+    const size_t floats = (size_t)cols * n_rows;
+    const double n = (double)floats;
     rr_kern_key key = {0};
     rr_cg_begin(cg, "%ux%u", n_rows, cols);
-    float *weight = rr_cg_buffer(cg, RR_CG_W, RR_CG_IN, cols * sizeof *weight);
-    if (weight == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
-    }
-    rr_cg_normals(cg, 1, weight, cols);
-    RR_TRY(upload(cg, cg->variant->op == RR_OP_swiglu ? 2 * bytes : bytes, bytes, diag));
+    RR_TRY(rr_cg_floats_buffer(cg, RR_CG_W, RR_CG_IN, 1, cols, NULL, diag));
+    RR_TRY(upload(cg, cg->variant->op == RR_OP_swiglu ? 2 * floats : floats, floats, diag));
     uint64_t x = rr_cg_address(cg, RR_CG_X), y = rr_cg_address(cg, RR_CG_Y);
     if (cg->variant->op == RR_OP_rmsnorm) {
         rr_push_rmsnorm push = {.x = x,
@@ -484,7 +475,7 @@ static rr_status bench_plain(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
         rr_push_rmsnorm_q8 push = {.x = x,
             .weight = rr_cg_address(cg, RR_CG_W),
             .y = y,
-            .groups = y + bytes / 4,
+            .groups = y + floats,
             .cols = cols,
             .n_rows = n_rows,
             .n_terms = 1,

@@ -14,12 +14,7 @@
 
 /* A slot of normal numbers. */
 static rr_status fill(rr_cg *cg, rr_cg_slot_id id, size_t floats, rr_diag *diag) {
-    float *data = rr_cg_buffer(cg, id, RR_CG_INOUT, floats * sizeof *data);
-    if (data == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
-    }
-    rr_cg_normals(cg, 1, data, floats);
-    return RR_OK;
+    return rr_cg_floats_buffer(cg, id, RR_CG_INOUT, 1, floats, NULL, diag);
 }
 
 static rr_status bench_matmul(
@@ -130,7 +125,7 @@ static rr_status make_rows(
         .n_context = n_rows};
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n_rows * sizeof *rows);
     if (rows == NULL || !rr_cg_cache_make(cg, &shape)) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     uint16_t *cache = (uint16_t *)(void *)cg->slots[RR_CG_KV].host;
     for (size_t i = 0; i < cg->slots[RR_CG_KV].bytes / sizeof *cache; i++) {
@@ -176,7 +171,7 @@ static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_head
     RR_TRY(fill(cg, RR_CG_DELTA, (size_t)n_rows * n_heads, diag));
     uint32_t(*segments)[2] = rr_cg_buffer(cg, RR_CG_SEGMENTS, RR_CG_IN, n_rows * sizeof *segments);
     if (segments == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     for (uint32_t r = 0; r < n_rows; r++) {
         segments[r][1] = n_rows;
@@ -214,7 +209,7 @@ static rr_status bench_cross_entropy(rr_cg *cg, uint32_t n_rows, rr_diag *diag) 
     RR_TRY(fill(cg, RR_CG_WEIGHTS, n_rows, diag));
     RR_TRY(fill(cg, RR_CG_LSE, n_rows, diag));
     if (rr_cg_buffer(cg, RR_CG_LIST, RR_CG_IN, n_rows * sizeof(uint32_t)) == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     RR_TRY(rr_cg_upload(cg, NULL, diag));
     const rr_push_cross_entropy push = {.z = rr_cg_address(cg, RR_CG_Y),

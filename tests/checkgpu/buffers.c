@@ -73,6 +73,25 @@ void *rr_cg_buffer(rr_cg *cg, rr_cg_slot_id id, rr_cg_role role, size_t bytes) {
     return slot->host;
 }
 
+rr_status rr_cg_no_memory(const rr_cg *cg, rr_diag *diag) {
+    return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+}
+
+rr_status rr_cg_floats_buffer(rr_cg *cg, rr_cg_slot_id id, rr_cg_role role, float deviation,
+    size_t n, float **out, rr_diag *diag) {
+    float *data = rr_cg_buffer(cg, id, role, n * sizeof *data);
+    if (data == NULL) {
+        return rr_cg_no_memory(cg, diag);
+    }
+    if (role != RR_CG_OUT) {
+        rr_cg_normals(cg, deviation, data, n);
+    }
+    if (out != NULL) {
+        *out = data;
+    }
+    return RR_OK;
+}
+
 static rr_status upload(rr_cg *cg, rr_cg_slot *slot, rr_diag *diag) {
     return rr_vk_upload(cg->device, &slot->device, CANARY_BYTES, slot->host, slot->bytes, diag);
 }

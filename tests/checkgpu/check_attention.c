@@ -128,7 +128,7 @@ static rr_status data_make(
             .head_size = c->head_size,
             .n_context = c->n_context});
     if (cg->variant->op == RR_OP_attention_decode && scratch_make(cg, c) == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     rr_ref_kv kv = {.n_context = c->n_context, .head_size = c->head_size};
     data->positions = malloc(c->n_rows * sizeof *data->positions);
@@ -146,7 +146,7 @@ static rr_status data_make(
     if (q == NULL || rows == NULL || y == NULL || !cache || data->positions == NULL ||
         data->sessions == NULL || data->expected == NULL || data->values == NULL ||
         data->bound == NULL || data->scores == NULL || data->scratch == NULL || data->kv == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     /* scores of normal k: deviation |q| scale = sharpness, with scale = 1 / sqrt(D) and q's
      * deviation = sharpness */
@@ -341,9 +341,8 @@ static rr_status check_cuts(
     }
     name_case(cg, c, "cuts: ");
     uint8_t *whole = malloc(c->n_rows * row_words * 4), *parts = malloc(c->n_rows * row_words * 4);
-    rr_status status = whole == NULL || parts == NULL
-        ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory")
-        : data_make(cg, c, &data, diag);
+    rr_status status =
+        whole == NULL || parts == NULL ? rr_cg_no_memory(cg, diag) : data_make(cg, c, &data, diag);
     RR_TRY_GOTO(status);
     RR_TRY_GOTO(send(cg, c, &data, diag));
     RR_TRY_GOTO(run_rows(cg, c, &data, 0, c->n_rows, whole, diag));

@@ -133,7 +133,7 @@ static rr_status data_make(rr_cg *cg, const grad_case *c, grad_data *data, rr_di
         rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n * sizeof(rr_row)) != NULL &&
         rr_cg_cache_make(cg, &shape);
     if (!made) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     for (size_t r = 0; r < n; r++) {
         rr_cg_normals(cg, c->sharpness, q + r * (wide + c->q_gap), wide);
@@ -246,7 +246,7 @@ static rr_status expect(rr_cg *cg, const grad_case *c, grad_data *data, rr_diag 
         .k_magnitude = data->k_bound,
         .v_magnitude = data->v_bound};
     if (!rr_ref_attention_grad(&params)) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     set_bounds(cg, c, data);
     interleave(c, data);

@@ -30,22 +30,7 @@ static void wanted_free(wanted *w) {
 static rr_status wanted_make(rr_cg *cg, size_t n, wanted *w, rr_diag *diag) {
     w->values = malloc(n * sizeof *w->values);
     w->bound = malloc(n * sizeof *w->bound);
-    return w->values != NULL && w->bound != NULL
-        ? RR_OK
-        : rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
-}
-
-/* A slot of normal numbers, or of the fill where it is an output alone. */
-static rr_status slot_make(rr_cg *cg, rr_cg_slot_id id, rr_cg_role role, float deviation, size_t n,
-    float **out, rr_diag *diag) {
-    *out = rr_cg_buffer(cg, id, role, n * sizeof **out);
-    if (*out == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
-    }
-    if (role != RR_CG_OUT) {
-        rr_cg_normals(cg, deviation, *out, n);
-    }
-    return RR_OK;
+    return w->values != NULL && w->bound != NULL ? RR_OK : rr_cg_no_memory(cg, diag);
 }
 
 static void compare(rr_cg *cg, rr_cg_slot_id id, const wanted *w, size_t rows, size_t cols) {
@@ -71,13 +56,13 @@ static rr_status rmsnorm_case(rr_cg *cg, const rows_case *c, wanted *w, rr_diag 
     const size_t n = (size_t)c->n_rows * c->cols;
     float *x, *weight, *d_x, *d_y;
     RR_TRY(wanted_make(cg, n, w, diag));
-    RR_TRY(slot_make(cg, RR_CG_X, RR_CG_IN, 1, n, &x, diag));
-    RR_TRY(slot_make(cg, RR_CG_W, RR_CG_IN, 1, c->cols, &weight, diag));
-    RR_TRY(slot_make(
+    RR_TRY(rr_cg_floats_buffer(cg, RR_CG_X, RR_CG_IN, 1, n, &x, diag));
+    RR_TRY(rr_cg_floats_buffer(cg, RR_CG_W, RR_CG_IN, 1, c->cols, &weight, diag));
+    RR_TRY(rr_cg_floats_buffer(
         cg, RR_CG_Y, c->adds || c->in_place ? RR_CG_INOUT : RR_CG_OUT, 0.5f, n, &d_x, diag));
     d_y = d_x;
     if (!c->in_place) {
-        RR_TRY(slot_make(cg, RR_CG_D_O, RR_CG_IN, 0.5f, n, &d_y, diag));
+        RR_TRY(rr_cg_floats_buffer(cg, RR_CG_D_O, RR_CG_IN, 0.5f, n, &d_y, diag));
     }
     for (uint32_t r = 0; r < c->n_rows; r++) { /* rows of zeros, small ones, large ones */
         const float size = r == 1 ? 0 : ldexpf(1, (int)(rr_cg_random(cg) % 24) - 12);
@@ -123,10 +108,11 @@ static rr_status swiglu_case(rr_cg *cg, const rows_case *c, wanted *w, rr_diag *
     const size_t n = (size_t)c->n_rows * c->cols;
     float *gate_up, *d_gate_up, *d_y;
     RR_TRY(wanted_make(cg, 2 * n, w, diag));
-    RR_TRY(slot_make(cg, RR_CG_X, c->in_place ? RR_CG_INOUT : RR_CG_IN, 4, 2 * n, &gate_up, diag));
-    RR_TRY(slot_make(cg, RR_CG_D_O, RR_CG_IN, 1, n, &d_y, diag));
+    RR_TRY(rr_cg_floats_buffer(
+        cg, RR_CG_X, c->in_place ? RR_CG_INOUT : RR_CG_IN, 4, 2 * n, &gate_up, diag));
+    RR_TRY(rr_cg_floats_buffer(cg, RR_CG_D_O, RR_CG_IN, 1, n, &d_y, diag));
     if (!c->in_place) {
-        RR_TRY(slot_make(cg, RR_CG_Y, RR_CG_OUT, 0, 2 * n, &d_gate_up, diag));
+        RR_TRY(rr_cg_floats_buffer(cg, RR_CG_Y, RR_CG_OUT, 0, 2 * n, &d_gate_up, diag));
     }
     for (size_t i = 0; i < sizeof edges / sizeof edges[0] && i < c->cols; i++) {
         gate_up[i] = edges[i];
@@ -200,11 +186,11 @@ static rr_status rope_case_run(rr_cg *cg, const rope_case *c, wanted *w, rr_diag
     float *d_qkv, *table;
     uint32_t positions[160];
     RR_TRY(wanted_make(cg, n, w, diag));
-    RR_TRY(slot_make(cg, RR_CG_Y, RR_CG_INOUT, 1, n, &d_qkv, diag));
-    RR_TRY(slot_make(cg, RR_CG_TABLE, RR_CG_IN, 1, (size_t)CONTEXT * size, &table, diag));
+    RR_TRY(rr_cg_floats_buffer(cg, RR_CG_Y, RR_CG_INOUT, 1, n, &d_qkv, diag));
+    RR_TRY(rr_cg_floats_buffer(cg, RR_CG_TABLE, RR_CG_IN, 1, (size_t)CONTEXT * size, &table, diag));
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, c->n_rows * sizeof *rows);
     if (rows == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     rr_ref_rope_table(1e6f, size, CONTEXT, table);
     for (uint32_t r = 0; r < c->n_rows; r++) {
@@ -288,17 +274,17 @@ static rr_status entropy_case_run(
     rr_cg *cg, const entropy_case *c, wanted *w, wanted *log_p, rr_diag *diag) {
     const size_t n = (size_t)c->n_rows * c->cols;
     const uint32_t words = rr_div_up(c->cols, 32);
-    float *z, *weights, *unused;
+    float *z, *weights;
     RR_TRY(wanted_make(cg, n, w, diag));
     RR_TRY(wanted_make(cg, c->n_rows, log_p, diag));
-    RR_TRY(slot_make(cg, RR_CG_Y, RR_CG_INOUT, c->sharpness, n, &z, diag));
-    RR_TRY(slot_make(cg, RR_CG_WEIGHTS, RR_CG_IN, 1, c->n_rows, &weights, diag));
-    RR_TRY(slot_make(cg, RR_CG_LSE, RR_CG_OUT, 0, c->n_rows, &unused, diag));
+    RR_TRY(rr_cg_floats_buffer(cg, RR_CG_Y, RR_CG_INOUT, c->sharpness, n, &z, diag));
+    RR_TRY(rr_cg_floats_buffer(cg, RR_CG_WEIGHTS, RR_CG_IN, 1, c->n_rows, &weights, diag));
+    RR_TRY(rr_cg_floats_buffer(cg, RR_CG_LSE, RR_CG_OUT, 0, c->n_rows, NULL, diag));
     uint32_t *targets = rr_cg_buffer(cg, RR_CG_LIST, RR_CG_IN, c->n_rows * sizeof *targets);
     uint32_t *bits =
         rr_cg_buffer(cg, RR_CG_SPANS, RR_CG_IN, (size_t)c->n_rows * words * sizeof *bits);
     if (targets == NULL || bits == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     for (uint32_t r = 0; r < c->n_rows; r++) {
         targets[r] = (uint32_t)(rr_cg_random(cg) % c->cols);
@@ -381,10 +367,11 @@ static void adamw_bounds(const rr_ref_adamw_params *p, uint32_t i, double before
 static rr_status adamw_case(rr_cg *cg, uint32_t n, uint32_t step, wanted w[3], rr_diag *diag) {
     static const rr_cg_slot_id slots[3] = {RR_CG_W, RR_CG_M, RR_CG_V};
     float *g, *before[3];
-    RR_TRY(slot_make(cg, RR_CG_X, RR_CG_IN, 0.01f, n, &g, diag));
+    RR_TRY(rr_cg_floats_buffer(cg, RR_CG_X, RR_CG_IN, 0.01f, n, &g, diag));
     for (int s = 0; s < 3; s++) {
         RR_TRY(wanted_make(cg, n, &w[s], diag));
-        RR_TRY(slot_make(cg, slots[s], RR_CG_INOUT, s == 0 ? 0.1f : 0.01f, n, &before[s], diag));
+        RR_TRY(rr_cg_floats_buffer(
+            cg, slots[s], RR_CG_INOUT, s == 0 ? 0.1f : 0.01f, n, &before[s], diag));
     }
     for (uint32_t i = 0; i < n; i++) {
         before[1][i] = step == 1 ? 0 : before[1][i];

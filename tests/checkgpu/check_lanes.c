@@ -122,7 +122,7 @@ static rr_status check_company(rr_cg *cg, const rr_cg_lanes_case *c, rr_diag *di
     rr_kern_key key = rr_cg_lanes_key(c, &data);
     RR_TRY_GOTO(rr_cg_run_once(cg, &key, &push, diag));
     if (!keep(cg, &kept)) {
-        status = rr_cg_lanes_no_memory(cg, diag);
+        status = rr_cg_no_memory(cg, diag);
         goto fail;
     }
     for (uint32_t n = 1; n < c->n_tokens; n++) {

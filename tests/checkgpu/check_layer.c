@@ -12,7 +12,7 @@ static rr_status layer_case(
     rr_cg_begin(cg, "meeting from %u, format %x, head size %u", arrivals, code, head_size);
     uint32_t *meeting = rr_cg_buffer(cg, RR_CG_TICKETS, RR_CG_INOUT, 2 * sizeof *meeting);
     if (meeting == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "out of memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     meeting[0] = arrivals;
     meeting[1] = 0;

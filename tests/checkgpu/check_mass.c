@@ -46,10 +46,6 @@ typedef struct mass_data {
     rr_push_attention_mass push;
 } mass_data;
 
-static rr_status no_memory(rr_cg *cg, rr_diag *diag) {
-    return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
-}
-
 static void data_free(mass_data *data) {
     free(data->positions);
     free(data->sessions);
@@ -167,7 +163,7 @@ static rr_status data_make(rr_cg *cg, const mass_case *c, mass_data *data, rr_di
     data->positions = malloc(c->n_rows * sizeof *data->positions);
     data->sessions = malloc(c->n_rows * sizeof *data->sessions);
     if (data->positions == NULL || data->sessions == NULL || !fill_slots(cg, c, data)) {
-        return no_memory(cg, diag);
+        return rr_cg_no_memory(cg, diag);
     }
     const size_t n = (size_t)c->n_listed * c->n_heads;
     data->weights = malloc(n * data->w_stride * sizeof *data->weights);
@@ -182,7 +178,7 @@ static rr_status data_make(rr_cg *cg, const mass_case *c, mass_data *data, rr_di
     return data->weights == NULL || data->totals == NULL || data->mass == NULL ||
             data->weight_bound == NULL || data->total_bound == NULL || data->mass_bound == NULL ||
             data->magnitude == NULL || data->scratch == NULL || data->kv == NULL
-        ? no_memory(cg, diag)
+        ? rr_cg_no_memory(cg, diag)
         : RR_OK;
 }
 
@@ -384,7 +380,7 @@ static rr_status check_company(rr_cg *cg, const mass_case *c, rr_diag *diag) {
     const size_t words = row_words(c, &data);
     whole = calloc(c->n_listed * words, sizeof *whole);
     parts = calloc(c->n_listed * words, sizeof *parts);
-    RR_TRY_GOTO(whole == NULL || parts == NULL ? no_memory(cg, diag) : RR_OK);
+    RR_TRY_GOTO(whole == NULL || parts == NULL ? rr_cg_no_memory(cg, diag) : RR_OK);
     RR_TRY_GOTO(send(cg, c, &data, diag));
     RR_TRY_GOTO(run_listed(cg, c, &data, 0, c->n_listed, data.n_keys, whole, diag));
     for (uint32_t size = 1; size < c->n_listed; size += 2) {
@@ -488,8 +484,9 @@ static rr_status check_token_case(rr_cg *cg, const token_case *c, rr_diag *diag)
     rr_status status = RR_OK;
     rr_cg_begin(cg, "%u rows of %u heads, %u keys, w+%u, y+%u, %s", c->n_listed, c->n_heads,
         c->n_keys, c->w_gap, c->y_gap, c->adds ? "adds" : "sets");
-    RR_TRY_GOTO(expected == NULL || bound == NULL || !fill_token_slots(cg, c) ? no_memory(cg, diag)
-                                                                              : RR_OK);
+    RR_TRY_GOTO(expected == NULL || bound == NULL || !fill_token_slots(cg, c)
+            ? rr_cg_no_memory(cg, diag)
+            : RR_OK);
     memcpy(expected, cg->slots[RR_CG_Y].host, cg->slots[RR_CG_Y].bytes);
     const rr_ref_token_mass_params params = {
         .weights = (const float *)(const void *)cg->slots[RR_CG_WEIGHTS].host,

@@ -56,7 +56,7 @@ static rr_status data_make(rr_cg *cg, const matmul_case *c, matmul_data *data, r
     data->scratch = malloc(c->cols * sizeof(float));
     if (x == NULL || y == NULL || bias == NULL || added == NULL || data->expected == NULL ||
         data->bound == NULL || data->scratch == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     for (uint32_t t = 0; t < c->n_tokens; t++) {
         float deviation = ldexpf(1, (int)(rr_cg_random(cg) % 6));
@@ -188,9 +188,8 @@ static rr_status check_company(
         rr_qtype_get((uint32_t)format)->name, most);
     float *alone = malloc((size_t)most * c.n_out * sizeof *alone);
     float *found = malloc((size_t)most * c.n_out * sizeof *found);
-    rr_status status = alone == NULL || found == NULL
-        ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory")
-        : data_make(cg, &c, &data, diag);
+    rr_status status =
+        alone == NULL || found == NULL ? rr_cg_no_memory(cg, diag) : data_make(cg, &c, &data, diag);
     RR_TRY_GOTO(status);
     RR_TRY_GOTO(rr_cg_upload(cg, NULL, diag));
     push_make(cg, &c, &data);

@@ -49,7 +49,7 @@ static rr_status data_make(rr_cg *cg, const grad_case *c, grad_data *data, rr_di
     data->sums = malloc(c->cols * sizeof(double));
     if (d_y == NULL || d_x == NULL || data->expected == NULL || data->weights == NULL ||
         data->bound == NULL || data->sums == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     for (uint32_t t = 0; t < c->n_tokens; t++) {
         /* gradients come in many sizes, most of them small */
@@ -171,8 +171,8 @@ static rr_status check_company(rr_cg *cg, rr_qtype format, rr_diag *diag) {
     rr_cg_begin(
         cg, "%s tokens do not depend on their company", rr_qtype_get((uint32_t)format)->name);
     float *together = malloc((size_t)TOKENS * c.cols * sizeof *together);
-    rr_status status = together == NULL ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory")
-                                        : data_make(cg, &c, &data, diag);
+    rr_status status =
+        together == NULL ? rr_cg_no_memory(cg, diag) : data_make(cg, &c, &data, diag);
     RR_TRY_GOTO(status);
     RR_TRY_GOTO(rr_cg_upload(cg, NULL, diag));
     push_make(cg, &c, &data);

@@ -71,7 +71,7 @@ static rr_status run_case(rr_cg *cg, const outer_case *c, outer_data *data, rr_d
     data->found = malloc(n * sizeof *data->found);
     if (a == NULL || b == NULL || y == NULL || data->values == NULL || data->bound == NULL ||
         data->found == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     for (uint32_t i = 0; c->adds && i < c->n_a; i++) {
         for (uint32_t j = 0; j < c->n_b; j++) {

@@ -17,10 +17,6 @@
 #include "shaders/matmul_q8.h"
 #include "shaders/rmsnorm_q8.h"
 
-static rr_status no_memory(rr_cg *cg, rr_diag *diag) {
-    return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
-}
-
 /* The group's sums are those of its integers. */
 static void check_sums(rr_cg *cg, size_t g, const int8_t q[RR_Q8_GROUP], const rr_q8_group *group) {
     int sums[2] = {0, 0};
@@ -96,7 +92,7 @@ static rr_status rmsnorm_case(
     double *error = malloc(n * sizeof *error);
     rr_status status = x == NULL || weight == NULL || y == NULL || groups == NULL ||
             expected == NULL || error == NULL
-        ? no_memory(cg, diag)
+        ? rr_cg_no_memory(cg, diag)
         : RR_OK;
     RR_TRY_GOTO(status);
     for (uint32_t r = 0; r < n_rows; r++) {
@@ -244,7 +240,7 @@ static rr_status data_make(rr_cg *cg, const q8_case *c, q8_data *data, rr_diag *
     rr_status status = values == NULL || groups == NULL || x == NULL || data->sums == NULL ||
             data->scratch == NULL || data->magnitude == NULL || data->bound == NULL ||
             !ends_make(cg, c)
-        ? no_memory(cg, diag)
+        ? rr_cg_no_memory(cg, diag)
         : RR_OK;
     RR_TRY_GOTO(status);
     for (uint32_t t = 0; t < c->n_tokens; t++) {
@@ -506,7 +502,7 @@ static rr_status check_company(
     rr_q8_group *found_groups = malloc((size_t)most * n_groups * sizeof *found_groups);
     rr_status status =
         alone == NULL || found == NULL || alone_groups == NULL || found_groups == NULL
-        ? no_memory(cg, diag)
+        ? rr_cg_no_memory(cg, diag)
         : data_make(cg, c, &data, diag);
     RR_TRY_GOTO(status);
     RR_TRY_GOTO(upload(cg, c, NULL, diag));

@@ -45,7 +45,7 @@ static rr_status roof_case(
     const uint32_t n = n_groups * RR_ROOF_LANES;
     rr_cg_begin(cg, "groups %u, loops %u, x %g + %g", n_groups, n_loops, (double)a, (double)b);
     if (rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n * sizeof(uint32_t)) == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
+        return rr_cg_no_memory(cg, diag);
     }
     RR_TRY(rr_cg_upload(cg, NULL, diag));
     rr_push_roof push = {

@@ -121,7 +121,7 @@ static rr_status check_case(rr_cg *cg, const rope_case *c, rr_diag *diag) {
     rr_status status = qkv == NULL || rows == NULL || table == NULL || !cache ||
             data.rotated == NULL || data.bound == NULL || data.positions == NULL ||
             data.sessions == NULL
-        ? rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label)
+        ? rr_cg_no_memory(cg, diag)
         : RR_OK;
     RR_TRY_GOTO(status);
     rr_cg_normals(cg, 3, qkv, n);

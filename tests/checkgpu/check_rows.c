@@ -11,10 +11,6 @@
 #include "shaders/rmsnorm.h"
 #include "shaders/swiglu.h"
 
-static rr_status no_memory(rr_cg *cg, rr_diag *diag) {
-    return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
-}
-
 /* Exact: a weight is one rounding away from its integers, and the same one everywhere. A zero may
  * have either sign. */
 static void check_embedding(
@@ -38,7 +34,8 @@ static rr_status embed_case(
     size_t n = (size_t)n_rows * cols;
     void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n * sizeof(float));
     float *expected = malloc(n * sizeof *expected);
-    rr_status status = rows == NULL || y == NULL || expected == NULL ? no_memory(cg, diag) : RR_OK;
+    rr_status status =
+        rows == NULL || y == NULL || expected == NULL ? rr_cg_no_memory(cg, diag) : RR_OK;
     RR_TRY_GOTO(status);
     rr_ref_matrix matrix = rr_cg_ref_matrix(cg, &planes);
     for (uint32_t r = 0; r < n_rows; r++) {
@@ -113,7 +110,7 @@ static rr_status lanes_embed_case(
     float *expected = malloc(n * sizeof *expected);
     rr_status status = rows == NULL || norm == NULL || x == NULL || codes == NULL ||
             groups == NULL || rms == NULL || expected == NULL
-        ? no_memory(cg, diag)
+        ? rr_cg_no_memory(cg, diag)
         : RR_OK;
     RR_TRY_GOTO(status);
     rr_ref_matrix matrix = rr_cg_ref_matrix(cg, &planes);
@@ -189,7 +186,7 @@ static rr_status rmsnorm_case(
     float *expected = malloc(n * sizeof *expected);
     double *bound = malloc(n * sizeof *bound);
     rr_status status = x == NULL || y == NULL || weight == NULL || expected == NULL || bound == NULL
-        ? no_memory(cg, diag)
+        ? rr_cg_no_memory(cg, diag)
         : RR_OK;
     RR_TRY_GOTO(status);
     for (uint32_t r = 0; r < n_rows; r++) {
@@ -247,8 +244,9 @@ static rr_status swiglu_case(rr_cg *cg, uint32_t n_rows, uint32_t cols, rr_diag 
     void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n * sizeof(float));
     float *expected = malloc(n * sizeof *expected);
     double *bound = malloc(n * sizeof *bound);
-    rr_status status =
-        x == NULL || y == NULL || expected == NULL || bound == NULL ? no_memory(cg, diag) : RR_OK;
+    rr_status status = x == NULL || y == NULL || expected == NULL || bound == NULL
+        ? rr_cg_no_memory(cg, diag)
+        : RR_OK;
     RR_TRY_GOTO(status);
     rr_cg_normals(cg, 4, x, 2 * n);
     static const float edges[] = {
@@ -346,8 +344,9 @@ static rr_status argmax_case(
     void *y = rr_cg_buffer(cg, RR_CG_Y, RR_CG_OUT, n_rows * sizeof(uint32_t));
     uint32_t *expected = malloc(n_rows * sizeof *expected);
     float *sum = malloc(n * sizeof *sum);
-    rr_status status =
-        x == NULL || y == NULL || expected == NULL || sum == NULL ? no_memory(cg, diag) : RR_OK;
+    rr_status status = x == NULL || y == NULL || expected == NULL || sum == NULL
+        ? rr_cg_no_memory(cg, diag)
+        : RR_OK;
     RR_TRY_GOTO(status);
     for (uint32_t r = 0; r < n_rows; r++) {
         argmax_row(cg, r, x + (size_t)r * cols, cols);

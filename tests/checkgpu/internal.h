@@ -112,6 +112,12 @@ void rr_cg_normals(rr_cg *cg, float deviation, float *out, size_t n);
 /* Sets up a slot and gives its payload to fill: zeros for inputs, RR_CG_FILL words for outputs.
  * NULL when the host has no memory. */
 void *rr_cg_buffer(rr_cg *cg, rr_cg_slot_id id, rr_cg_role role, size_t bytes);
+/* One of n floats: normal numbers, or RR_CG_FILL where it is an output. *out (optional): where they
+ * are. Errors: RR_E_MEMORY. */
+rr_status rr_cg_floats_buffer(rr_cg *cg, rr_cg_slot_id id, rr_cg_role role, float deviation,
+    size_t n, float **out, rr_diag *diag);
+/* RR_E_MEMORY of the host, with the case's name. */
+rr_status rr_cg_no_memory(const rr_cg *cg, rr_diag *diag);
 /* Sends all slots of the case to the device. *too_big: a buffer is larger than the device allows, and
  * nothing was sent; with too_big = NULL that is an error. Errors: RR_E_MEMORY. */
 rr_status rr_cg_upload(rr_cg *cg, bool *too_big, rr_diag *diag);

@@ -24,10 +24,6 @@ const float *rr_cg_lanes_floats(const rr_cg *cg, rr_cg_slot_id id) {
     return (const float *)(const void *)cg->slots[id].host;
 }
 
-rr_status rr_cg_lanes_no_memory(rr_cg *cg, rr_diag *diag) {
-    return rr_fail(diag, RR_E_MEMORY, "checkgpu: no memory for %s", cg->label);
-}
-
 /* Activations: tokens of several sizes, one of zeros, one with the largest code everywhere, a group
  * of zeros and one of next to nothing in every token. */
 static bool make_activations(rr_cg *cg, const rr_cg_lanes_case *c, rr_cg_lanes_data *data) {
@@ -84,7 +80,7 @@ static rr_status make_product(
     if (data->x == NULL || data->values == NULL || data->y == NULL || data->magnitude == NULL ||
         data->bound == NULL || data->scratch == NULL || data->positions == NULL ||
         data->sessions == NULL || rms == NULL || !make_activations(cg, c, data)) {
-        return rr_cg_lanes_no_memory(cg, diag);
+        return rr_cg_no_memory(cg, diag);
     }
     for (uint32_t t = 0; t < c->n_tokens; t++) {
         rms[t] = ldexpf(1 + fabsf(rr_cg_normal(cg)), -4 - (int)(rr_cg_random(cg) % 4));
@@ -152,7 +148,7 @@ rr_status rr_cg_lanes_make(
     rr_cg *cg, const rr_cg_lanes_case *c, rr_cg_lanes_data *data, bool *too_big, rr_diag *diag) {
     RR_TRY(make_product(cg, c, data, diag));
     if (!make_slots(cg, c, data)) {
-        return rr_cg_lanes_no_memory(cg, diag);
+        return rr_cg_no_memory(cg, diag);
     }
     RR_TRY(rr_cg_upload(cg, too_big, diag));
     if ((too_big != NULL && *too_big) || cg->variant->op != RR_OP_lanes_qkv) {

@@ -49,7 +49,6 @@ rr_cg_lanes_push rr_cg_lanes_push_of(const rr_cg *cg, const rr_cg_lanes_case *c,
     const rr_cg_lanes_data *data, uint32_t first, uint32_t n);
 /* What the host's slot holds. */
 const float *rr_cg_lanes_floats(const rr_cg *cg, rr_cg_slot_id id);
-rr_status rr_cg_lanes_no_memory(rr_cg *cg, rr_diag *diag);
 
 /* lanes_compare.c: y, magnitude, and the error of the product in `bound`. */
 void rr_cg_lanes_expect(rr_cg *cg, const rr_cg_lanes_case *c, rr_cg_lanes_data *data);
