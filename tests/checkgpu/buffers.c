@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/random.h"
+
 enum { CANARY_BYTES = 256 };
 
 static size_t device_bytes(const rr_cg_slot *slot) {
@@ -18,11 +20,8 @@ static void fill(void *to, size_t bytes) {
     }
 }
 
-uint64_t rr_cg_random(rr_cg *cg) { /* splitmix64 */
-    uint64_t z = (cg->random += 0x9e3779b97f4a7c15u);
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
+uint64_t rr_cg_random(rr_cg *cg) {
+    return rr_random(&cg->random);
 }
 
 float rr_cg_normal(rr_cg *cg) {
