@@ -122,8 +122,7 @@ static rr_status upload(rr_cg *cg, size_t x, size_t y, rr_diag *diag) {
     return rr_cg_upload(cg, NULL, diag);
 }
 
-/* The KV cache of one session: of zeros. */
-static rr_status make_cache(
+rr_status rr_cg_bench_cache(
     rr_cg *cg, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_context, rr_diag *diag) {
     const rr_cg_cache shape = {.n_sessions = 1,
         .n_layers = 1,
@@ -137,9 +136,7 @@ static rr_status make_cache(
     return RR_OK;
 }
 
-/* All rows belong to the cache's one session; positions are consecutive from `first`. */
-static rr_status upload_rows(
-    rr_cg *cg, uint32_t n, uint32_t first, uint32_t n_vocab, rr_diag *diag) {
+rr_status rr_cg_bench_rows(rr_cg *cg, uint32_t n, uint32_t first, uint32_t n_vocab, rr_diag *diag) {
     rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n * sizeof *rows);
     if (rows == NULL) {
         return rr_cg_no_memory(cg, diag);
@@ -249,7 +246,7 @@ static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_head
            cache = (size_t)2 * n_kv_heads * n_keys * head_size * 2;
     rr_cg_begin(
         cg, "heads %u/%u of %u, rows %u, keys %u", n_heads, n_kv_heads, head_size, n_rows, n_keys);
-    RR_TRY(make_cache(cg, n_kv_heads, head_size, n_keys, diag));
+    RR_TRY(rr_cg_bench_cache(cg, n_kv_heads, head_size, n_keys, diag));
     RR_TRY(upload(cg, n_rows * width, n_rows * width, diag));
     size_t scratch_bytes =
         RR_ATTENTION_SCRATCH((size_t)n_rows, n_heads, n_kv_heads, head_size, n_keys) *
@@ -258,7 +255,7 @@ static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_head
     if (rr_cg_buffer(cg, RR_CG_SCRATCH, RR_CG_IN, scratch_bytes) == NULL) {
         return rr_cg_no_memory(cg, diag);
     }
-    RR_TRY(upload_rows(cg, n_rows, n_keys - n_rows, 1, diag));
+    RR_TRY(rr_cg_bench_rows(cg, n_rows, n_keys - n_rows, 1, diag));
     rr_push_attention push = {.scratch = rr_cg_address(cg, RR_CG_SCRATCH),
         .n_keys = n_keys,
         .q = rr_cg_address(cg, RR_CG_X),
@@ -320,7 +317,7 @@ static rr_status bench_attention_mass(rr_cg *cg, uint32_t n_heads, uint32_t n_kv
     const size_t width = (size_t)n_heads * head_size, n = (size_t)n_listed * n_heads;
     rr_cg_begin(cg, "heads %u/%u of %u, rows %u, keys %u, spans %u", n_heads, n_kv_heads, head_size,
         n_listed, N_KEYS, N_SPANS);
-    RR_TRY(make_cache(cg, n_kv_heads, head_size, N_KEYS, diag));
+    RR_TRY(rr_cg_bench_cache(cg, n_kv_heads, head_size, N_KEYS, diag));
     uint32_t *list = rr_cg_buffer(cg, RR_CG_LIST, RR_CG_IN, n_listed * sizeof *list);
     uint32_t(*spans)[2] = rr_cg_buffer(cg, RR_CG_SPANS, RR_CG_IN, N_SPANS * sizeof *spans);
     if (list == NULL || spans == NULL ||
@@ -337,7 +334,7 @@ static rr_status bench_attention_mass(rr_cg *cg, uint32_t n_heads, uint32_t n_kv
         spans[s][1] = 200 + 100 * s;
     }
     RR_TRY(upload(cg, n_listed * width, 0, diag));
-    RR_TRY(upload_rows(cg, n_listed, N_KEYS - n_listed, 1, diag));
+    RR_TRY(rr_cg_bench_rows(cg, n_listed, N_KEYS - n_listed, 1, diag));
     const rr_push_attention_mass push = {.q = rr_cg_address(cg, RR_CG_X),
         .rows = rr_cg_address(cg, RR_CG_ROWS),
         .list = rr_cg_address(cg, RR_CG_LIST),
@@ -398,9 +395,9 @@ static rr_status bench_rope(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, ui
         return rr_cg_no_memory(cg, diag);
     }
     rr_ref_rope_table(1e6f, head_size, CONTEXT, table);
-    RR_TRY(make_cache(cg, n_kv_heads, head_size, CONTEXT, diag));
+    RR_TRY(rr_cg_bench_cache(cg, n_kv_heads, head_size, CONTEXT, diag));
     RR_TRY(upload(cg, 0, n_rows * width, diag));
-    RR_TRY(upload_rows(cg, n_rows, 0, 1, diag));
+    RR_TRY(rr_cg_bench_rows(cg, n_rows, 0, 1, diag));
     rr_push_rope push = {.qkv = rr_cg_address(cg, RR_CG_Y),
         .rows = rr_cg_address(cg, RR_CG_ROWS),
         .table = rr_cg_address(cg, RR_CG_TABLE),
@@ -428,7 +425,7 @@ static rr_status bench_embed(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag 
         return rr_cg_no_memory(cg, diag);
     }
     RR_TRY(upload(cg, 0, n, diag));
-    RR_TRY(upload_rows(cg, n_rows, 0, N_VOCAB, diag));
+    RR_TRY(rr_cg_bench_rows(cg, n_rows, 0, N_VOCAB, diag));
     uint64_t w = rr_cg_address(cg, RR_CG_W);
     rr_push_embed push = {RR_PUSH_PLANES(w, planes), .rows = rr_cg_address(cg, RR_CG_ROWS),
         .y = rr_cg_address(cg, RR_CG_Y), .cols = cols, .n_rows = n_rows};

@@ -44,7 +44,7 @@ static rr_status bench_matmul(
         (double)planes.bytes + 4.0 * (double)(x + y), 2.0 * n_out * cols * n_tokens, diag);
 }
 
-/* F32 and F16 are also what a product on a matrix unpacked before costs. */
+/* F32 and F16 also tell what the product would cost on a matrix that was dequantized before. */
 static rr_status bench_matmuls(rr_cg *cg, bool big, rr_diag *diag) {
     static const struct {
         uint32_t n_out, cols;
@@ -64,7 +64,7 @@ static rr_status bench_matmuls(rr_cg *cg, bool big, rr_diag *diag) {
     return RR_OK;
 }
 
-/* Of A where the long side is `in`, of B where it is `out`. */
+/* The gradient of an adapter's A (n_b = the inputs of its product) or B (n_b = the outputs). */
 static rr_status bench_outer(
     rr_cg *cg, uint32_t rank, uint32_t n_b, uint32_t n_tokens, rr_diag *diag) {
     const size_t a = (size_t)rank * n_tokens, b = (size_t)n_b * n_tokens, y = (size_t)rank * n_b;
@@ -115,30 +115,6 @@ static rr_status bench_rows(rr_cg *cg, uint32_t cols, uint32_t n_rows, rr_diag *
         (swiglu ? 20.0 : 16.0) * (double)n, (swiglu ? 12.0 : 10.0) * (double)n, diag);
 }
 
-/* Rows of one session's cache of zeros. */
-static rr_status make_rows(
-    rr_cg *cg, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_rows, rr_diag *diag) {
-    const rr_cg_cache shape = {.n_sessions = 1,
-        .n_layers = 1,
-        .n_kv_heads = n_kv_heads,
-        .head_size = head_size,
-        .n_context = n_rows};
-    rr_row *rows = rr_cg_buffer(cg, RR_CG_ROWS, RR_CG_IN, n_rows * sizeof *rows);
-    if (rows == NULL || !rr_cg_cache_make(cg, &shape)) {
-        return rr_cg_no_memory(cg, diag);
-    }
-    uint16_t *cache = (uint16_t *)(void *)cg->slots[RR_CG_KV].host;
-    for (size_t i = 0; i < cg->slots[RR_CG_KV].bytes / sizeof *cache; i++) {
-        cache[i] = rr_f32_to_f16(rr_cg_normal(cg));
-    }
-    RR_TRY(rr_cg_upload(cg, NULL, diag));
-    rr_cg_cache_link(cg);
-    for (uint32_t r = 0; r < n_rows; r++) {
-        rows[r] = rr_cg_cache_row(cg, 0, r);
-    }
-    return rr_cg_upload(cg, NULL, diag);
-}
-
 static rr_status bench_rope(
     rr_cg *cg, uint32_t n_heads, uint32_t n_kv_heads, uint32_t head_size, rr_diag *diag) {
     enum { ROWS = 64 };
@@ -146,7 +122,7 @@ static rr_status bench_rope(
     rr_cg_begin(cg, "heads %u/%u of %u, rows %u", n_heads, n_kv_heads, head_size, ROWS);
     RR_TRY(fill(cg, RR_CG_Y, (size_t)ROWS * (n_heads + 2 * n_kv_heads) * head_size, diag));
     RR_TRY(fill(cg, RR_CG_TABLE, (size_t)ROWS * head_size, diag));
-    RR_TRY(make_rows(cg, n_kv_heads, head_size, ROWS, diag));
+    RR_TRY(rr_cg_bench_rows(cg, ROWS, 0, 1, diag));
     const rr_push_rope_grad push = {.d_qkv = rr_cg_address(cg, RR_CG_Y),
         .rows = rr_cg_address(cg, RR_CG_ROWS),
         .table = rr_cg_address(cg, RR_CG_TABLE),
@@ -176,7 +152,13 @@ static rr_status bench_attention(rr_cg *cg, uint32_t n_heads, uint32_t n_kv_head
     for (uint32_t r = 0; r < n_rows; r++) {
         segments[r][1] = n_rows;
     }
-    RR_TRY(make_rows(cg, n_kv_heads, head_size, n_rows, diag));
+    RR_TRY(rr_cg_bench_cache(cg, n_kv_heads, head_size, n_rows, diag));
+    uint16_t *cache = (uint16_t *)(void *)cg->slots[RR_CG_KV].host;
+    for (size_t i = 0; i < cg->slots[RR_CG_KV].bytes / sizeof *cache; i++) {
+        cache[i] = rr_f32_to_f16(rr_cg_normal(cg));
+    }
+    RR_TRY(rr_cg_upload(cg, NULL, diag));
+    RR_TRY(rr_cg_bench_rows(cg, n_rows, 0, 1, diag));
     const rr_push_attention_grad push = {.q = rr_cg_address(cg, RR_CG_X),
         .o = rr_cg_address(cg, RR_CG_O),
         .d_o = rr_cg_address(cg, RR_CG_D_O),

@@ -215,6 +215,11 @@ rr_status rr_cg_check_lanes(rr_cg *cg, rr_diag *diag); /* the products: qkv, out
 rr_status rr_cg_bench(rr_cg *cg, rr_diag *diag);
 rr_status rr_cg_bench_lanes(rr_cg *cg, bool big, rr_diag *diag); /* what rr_cg_check_lanes checks */
 rr_status rr_cg_bench_grad(rr_cg *cg, bool big, rr_diag *diag);  /* the backward pass */
+/* The KV cache of one session, of zeros; and, after an upload, `n` rows of that session at positions
+ * from `first` on, with tokens below n_vocab (without a cache: at no address). Sends all again. */
+rr_status rr_cg_bench_cache(
+    rr_cg *cg, uint32_t n_kv_heads, uint32_t head_size, uint32_t n_context, rr_diag *diag);
+rr_status rr_cg_bench_rows(rr_cg *cg, uint32_t n, uint32_t first, uint32_t n_vocab, rr_diag *diag);
 /* Times what is uploaded and writes a line; bytes and flops as the op must at least move and do. */
 rr_status rr_cg_report(
     rr_cg *cg, const rr_kern_key *key, const void *push, double bytes, double flops, rr_diag *diag);
