@@ -10,17 +10,12 @@
 #include "shaders/rope_grad.h"
 #include "shaders/swiglu_grad.h"
 
-static uint32_t spec_head(const rr_site *at, uint32_t *values) {
-    values[0] = at->key->head_size;
-    return 1;
-}
-
 static uint32_t spec_subgroup(const rr_site *at, uint32_t *values) {
     values[0] = at->subgroup;
     return 1;
 }
 
-/* Tokens a workgroup, of which a lane keeps four columns each: more of them share a weight, fewer
+/* Tokens of a workgroup; a lane keeps four columns of each. More tokens share each weight, fewer
  * need fewer registers. */
 static uint32_t matmul_tokens(const rr_site *at) {
     return rr_few_registers(at->info) ? 8 : 16;
@@ -78,8 +73,8 @@ static rr_grid grid_rope(const rr_site *at) {
         rr_div_up((p->n_heads + p->n_kv_heads) * (at->key->head_size / 4), 64), p->n_rows};
 }
 
-/* Rows, and keys, of a tile in shared memory, of which four and a tile of factors stay below 32
- * KiB; and in the registers of lanes that have few. */
+/* Query rows, and keys, of a tile. Tiles of q, d_o, K and V and one of factors stay below 32 KiB of
+ * shared memory; smaller ones are for lanes that have few registers. */
 static uint32_t attention_side(const rr_site *at) {
     return at->key->head_size <= (rr_few_registers(at->info) ? 32 : 64) ? 32 : 16;
 }
@@ -100,16 +95,9 @@ static rr_grid grid_attention_kv(const rr_site *at) {
     return (rr_grid){rr_div_up(p->n_listed, attention_side(at)), p->n_kv_heads};
 }
 
-/* Keys a subgroup of software devices, with what fits the registers. */
+/* Keys of a subgroup of software devices: what still fits its registers. */
 static uint32_t lanes_keys(const rr_site *at) {
     return at->key->head_size <= 4 * at->subgroup ? 8 : 4;
-}
-
-static uint32_t spec_attention_lanes_q(const rr_site *at, uint32_t *values) {
-    values[0] = at->key->head_size;
-    values[1] = rr_lanes_attention_rows(at);
-    values[2] = at->subgroup;
-    return 3;
 }
 
 static uint32_t spec_attention_lanes_kv(const rr_site *at, uint32_t *values) {
@@ -146,13 +134,13 @@ static const rr_code_row rows[] = {
     {RR_OP_outer_grad, "lanes", {1}, spec_subgroup, grid_outer_lanes, NULL, 16, 8},
     {RR_OP_rmsnorm_grad, "base", {1}, rr_spec_none, grid_rmsnorm, NULL, 0, 0},
     {RR_OP_swiglu_grad, "base", {1}, rr_spec_none, grid_swiglu, NULL, 0, 0},
-    {RR_OP_rope_grad, "base", {1}, spec_head, grid_rope, NULL, 0, 0},
+    {RR_OP_rope_grad, "base", {1}, rr_spec_head, grid_rope, NULL, 0, 0},
     {RR_OP_attention_lse, "base", {1}, spec_attention, grid_attention_q, NULL, 0, 0},
-    {RR_OP_attention_lse, "lanes", {1}, spec_attention_lanes_q, grid_attention_lanes_q, NULL, 16,
-        8},
+    {RR_OP_attention_lse, "lanes", {1}, rr_spec_lanes_attention_prefill, grid_attention_lanes_q,
+        NULL, 16, 8},
     {RR_OP_attention_grad_q, "base", {1}, spec_attention, grid_attention_q, NULL, 0, 0},
-    {RR_OP_attention_grad_q, "lanes", {1}, spec_attention_lanes_q, grid_attention_lanes_q, NULL, 16,
-        8},
+    {RR_OP_attention_grad_q, "lanes", {1}, rr_spec_lanes_attention_prefill, grid_attention_lanes_q,
+        NULL, 16, 8},
     {RR_OP_attention_grad_kv, "base", {1}, spec_attention, grid_attention_kv, NULL, 0, 0},
     {RR_OP_attention_grad_kv, "lanes", {1}, spec_attention_lanes_kv, grid_attention_lanes_kv, NULL,
         16, 8},

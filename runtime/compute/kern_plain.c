@@ -16,11 +16,6 @@ static uint32_t spec_format(const rr_site *at, uint32_t *values) {
     return 1;
 }
 
-static uint32_t spec_head(const rr_site *at, uint32_t *values) {
-    values[0] = at->key->head_size;
-    return 1;
-}
-
 /* Output rows a lane: more of them share each activation, fewer need fewer registers. 4 suits most
  * compilers; where a lane has few registers, 3 rows spill already (docs/isa.md). */
 enum { MATMUL_ROWS = 4, MATMUL_ROWS_FEW = 2 };
@@ -144,16 +139,16 @@ static const rr_code_row rows[] = {
         0},
     {RR_OP_matmul_decode, "lanes", {1, 4, 8}, spec_matmul_lanes, grid_matmul_lanes, n_tokens_matmul,
         0, 0},
-    {RR_OP_rope, "base", {1}, spec_head, grid_rope, NULL, 0, 0},
+    {RR_OP_rope, "base", {1}, rr_spec_head, grid_rope, NULL, 0, 0},
     {RR_OP_attention_prefill, "base", {1}, spec_attention_prefill, grid_attention_prefill, NULL, 0,
         0},
     {RR_OP_attention_prefill, "lanes", {1}, rr_spec_lanes_attention_prefill,
         grid_attention_prefill_lanes, NULL, 16, 0},
     {RR_OP_attention_decode, "lanes", {1}, rr_spec_lanes_attention_decode, grid_attention_decode,
         NULL, 16, 0},
-    {RR_OP_attention_decode, "base", {1}, spec_head, grid_attention_decode, NULL, 0, 0},
-    {RR_OP_attention_mass, "base", {1}, spec_head, grid_attention_mass, NULL, 0, 0},
-    {RR_OP_attention_mass, "subgroup", {1}, spec_head, grid_attention_mass, NULL, 0, 4},
+    {RR_OP_attention_decode, "base", {1}, rr_spec_head, grid_attention_decode, NULL, 0, 0},
+    {RR_OP_attention_mass, "base", {1}, rr_spec_head, grid_attention_mass, NULL, 0, 0},
+    {RR_OP_attention_mass, "subgroup", {1}, rr_spec_head, grid_attention_mass, NULL, 0, 4},
     {RR_OP_attention_mass, "lanes", {1}, rr_spec_lanes_attention_decode, grid_attention_mass_lanes,
         NULL, 16, 0},
     {RR_OP_token_mass, "base", {1}, rr_spec_none, grid_token_mass, NULL, 0, 0},

@@ -93,6 +93,12 @@ static inline uint32_t rr_spec_none(const rr_site *at, uint32_t *values) {
     return 0;
 }
 
+/* The head size alone. */
+static inline uint32_t rr_spec_head(const rr_site *at, uint32_t *values) {
+    values[0] = at->key->head_size;
+    return 1;
+}
+
 /* The grid of prompt attention: `block` query rows a workgroup, of all heads of a group. */
 static inline rr_grid rr_attention_grid(
     uint32_t n_rows, uint32_t n_heads, uint32_t n_kv_heads, uint32_t block) {
