@@ -1,5 +1,5 @@
 // Four neighbouring weights of a row, for kernels that keep columns on lanes and walk the rows. Includer: quant.glsl before
-// this, and a push block with lo, hi, scales, super and cols. Layout of the planes: quant/quant.h.
+// this, and a push block with lo, hi, scale, super and cols. Layout of the planes: quant/quant.h.
 
 // Words a row.
 uint rr_lo_words() { return rr_lo_stride(p.cols) / 4u; }
@@ -42,7 +42,7 @@ vec4 rr_four(uint row, uint c) {
 uint rr_scale_word(uint row, uint c) {
     uint group = c / 32u;
     return FORMAT_FLOAT ? 0u
-                        : rr_words(p.scales).at[row * rr_scale_words() + (FORMAT == Q4_1 || FORMAT == Q5_1 ? group : group / 2u)];
+                        : rr_words(p.scale).at[row * rr_scale_words() + (FORMAT == Q4_1 || FORMAT == Q5_1 ? group : group / 2u)];
 }
 uint rr_super_word(uint row, uint c) {
     return FORMAT_K ? rr_words(p.super).at[row * rr_super_words() + c / 256u] : 0u;

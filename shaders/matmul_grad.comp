@@ -1,7 +1,7 @@
 #version 460
 // The way back through a product. Formula and layouts: matmul_grad.h. A workgroup makes TOKENS × 256 results: a lane keeps four
 // neighbouring columns of TOKENS tokens and walks the rows of W; d_y is staged in shared memory, 32 rows at a time.
-// Order: one fma a row, rows ascending, so a result depends on its column and its token alone; then the scale, then what is
+// Order: one fma a row, rows ascending, so a result depends on its column and its token alone; then the factor, then what is
 // added to. Grid: x = token tile (fastest: the weights of a column tile stay in cache), y = column tile.
 #include "common.glsl"
 #include "matmul_grad.h"
@@ -47,7 +47,7 @@ void main() {
             if (t0 + t < p.n_tokens) {
                 rr_floats d_x = rr_floats(rr_add(rr_at(p.d_x, t0 + t, p.x_stride * 4u), column * 4u));
                 [[unroll]] for (uint i = 0; i < 4; i++) {
-                    float v = sums[t][i] * p.scale;
+                    float v = sums[t][i] * p.factor;
                     d_x.at[i] = (p.flags & RR_MATMUL_GRAD_ADDS) != 0u ? d_x.at[i] + v : v;
                 }
             }

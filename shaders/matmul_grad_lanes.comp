@@ -2,7 +2,7 @@
 // The way back through a product on software devices, which have no cheap shared memory. Formula and layouts: matmul_grad.h.
 // One subgroup a workgroup makes TOKENS × 4 WIDTH results: a lane keeps four neighbouring columns of TOKENS tokens. Rows of W are
 // walked WIDTH at a time: lane i loads d_y and the scales of row i, and all lanes get them by broadcast, so that a row costs one
-// load of its codes. Order: one fma a row, rows ascending, so a result depends on its column and its token alone; then the scale,
+// load of its codes. Order: one fma a row, rows ascending, so a result depends on its column and its token alone; then the factor,
 // then what is added to. Grid: x = token tile (fastest: the weights of a column tile stay in cache), y = column tile.
 #include "common.glsl"
 #include "matmul_grad.h"
@@ -66,7 +66,7 @@ void main() {
             if (t0 + t < p.n_tokens) {
                 rr_floats d_x = rr_floats(rr_add(rr_at(p.d_x, t0 + t, p.x_stride * 4u), c * 4u));
                 [[unroll]] for (uint i = 0; i < 4; i++) {
-                    float v = sums[t][i] * p.scale;
+                    float v = sums[t][i] * p.factor;
                     d_x.at[i] = (p.flags & RR_MATMUL_GRAD_ADDS) != 0u ? d_x.at[i] + v : v;
                 }
             }

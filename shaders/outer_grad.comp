@@ -1,7 +1,7 @@
 #version 460
 // The gradient of a matrix of an adapter. Formula and layouts: outer_grad.h. A workgroup makes RANK × COLUMNS results: SLICES lanes
 // share a column, each adds up every SLICES-th token; a is staged in shared memory, CHUNK tokens at a time.
-// Order: one fma a token, a slice's tokens ascending, then slices (0 + 2) + (1 + 3), then the scale, then what is added to.
+// Order: one fma a token, a slice's tokens ascending, then slices (0 + 2) + (1 + 3), then the factor, then what is added to.
 // Grid: x = column tile, y = tile of the rank.
 #include "common.glsl"
 #include "outer_grad.h"
@@ -54,7 +54,7 @@ void main() {
     [[unroll]] for (uint i = 0; i < RANK; i++) {
         if (slice == 0u && i0 + i < p.n_a && column < p.n_b) {
             rr_floats y = rr_floats(rr_add64(rr_at(p.y, i0 + i, p.i_stride * 4u), rr_at(uvec2(0u), column, p.j_stride * 4u)));
-            float v = sums[i] * p.scale;
+            float v = sums[i] * p.factor;
             y.at[0] = (p.flags & RR_OUTER_GRAD_ADDS) != 0u ? y.at[0] + v : v;
         }
     }

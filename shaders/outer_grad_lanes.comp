@@ -1,7 +1,7 @@
 #version 460
 // The gradient of a matrix of an adapter on software devices. Formula and layouts: outer_grad.h. One subgroup a workgroup makes
 // RANK × 2 WIDTH results: a lane keeps two columns, WIDTH apart; a comes by broadcast.
-// Order: one fma a token, tokens ascending, then the scale, then what is added to.
+// Order: one fma a token, tokens ascending, then the factor, then what is added to.
 // Grid: x = column tile, y = tile of the rank.
 #include "common.glsl"
 #include "outer_grad.h"
@@ -39,7 +39,7 @@ void main() {
         [[unroll]] for (uint c = 0; c < 2; c++) {
             if (i0 + k < p.n_a && column + c * WIDTH < p.n_b) {
                 rr_floats y = rr_floats(rr_add64(rr_at(p.y, i0 + k, p.i_stride * 4u), rr_at(uvec2(0u), j[c], p.j_stride * 4u)));
-                float v = sums[k][c] * p.scale;
+                float v = sums[k][c] * p.factor;
                 y.at[0] = (p.flags & RR_OUTER_GRAD_ADDS) != 0u ? y.at[0] + v : v;
             }
         }

@@ -9,12 +9,12 @@
 
 #include "runtime/ref/ref.h"
 
-/* y = x W^T: d_x[t][c] (+)= scale sum_r W[r][c] d_y[t][r]. */
+/* y = x W^T: d_x[t][c] (+)= factor sum_r W[r][c] d_y[t][r]. */
 typedef struct rr_ref_matmul_grad_params {
     rr_ref_matrix matrix; /* W [rows][cols] */
     const float *d_y;     /* [n_tokens][y_stride], of which the first `rows` count */
     uint32_t y_stride, x_stride, n_tokens;
-    float scale;
+    float factor;
     bool adds;
     float *d_x;        /* [n_tokens][x_stride], of which the first `cols` are written */
     double *magnitude; /* [n_tokens][cols] */
@@ -23,13 +23,13 @@ typedef struct rr_ref_matmul_grad_params {
 } rr_ref_matmul_grad_params;
 void rr_ref_matmul_grad(const rr_ref_matmul_grad_params *params);
 
-/* The gradient of a matrix of an adapter: y[i][j] (+)= scale sum_t a[t][i] b[t][j]. With the
+/* The gradient of a matrix of an adapter: y[i][j] (+)= factor sum_t a[t][i] b[t][j]. With the
  * forward y = x W^T + s (x A^T) B^T, u = d_y B and h = x A^T, d_A is that of u and x, d_B that of
- * d_y and h, both with the scale s, and d_x = d_y W + s u A. */
+ * d_y and h, both with the factor s, and d_x = d_y W + s u A. */
 typedef struct rr_ref_outer_grad_params {
     const float *a, *b; /* [n_tokens][a_stride], [n_tokens][b_stride] */
     uint32_t n_a, n_b, a_stride, b_stride, n_tokens;
-    float scale;
+    float factor;
     bool adds;
     float *y;          /* [n_a][n_b] */
     double *magnitude; /* [n_a][n_b] */

@@ -38,8 +38,8 @@ void rr_ref_matmul_grad(const rr_ref_matmul_grad_params *params) {
         for (uint32_t c = 0; c < cols; c++) {
             store(params->d_x + (size_t)t * params->x_stride + c,
                 magnitude != NULL ? magnitude + c : NULL, params->adds,
-                (double)params->scale * params->sums[c],
-                magnitude != NULL ? fabs((double)params->scale) * magnitude[c] : 0);
+                (double)params->factor * params->sums[c],
+                magnitude != NULL ? fabs((double)params->factor) * magnitude[c] : 0);
         }
     }
 }
@@ -56,7 +56,8 @@ void rr_ref_outer_grad(const rr_ref_outer_grad_params *params) {
                 absolute += fabs(term);
             }
             store(params->y + at, params->magnitude != NULL ? params->magnitude + at : NULL,
-                params->adds, (double)params->scale * sum, fabs((double)params->scale) * absolute);
+                params->adds, (double)params->factor * sum,
+                fabs((double)params->factor) * absolute);
         }
     }
 }

@@ -28,18 +28,9 @@ static rr_status bench_matmul(
     RR_TRY(fill(cg, RR_CG_Y, y, diag));
     RR_TRY(rr_cg_upload(cg, NULL, diag));
     const uint64_t w = rr_cg_address(cg, RR_CG_W);
-    const rr_push_matmul_grad push = {.lo = w + planes.lo_offset,
-        .hi = w + planes.hi_offset,
-        .scales = w + planes.scale_offset,
-        .super = w + planes.super_offset,
-        .d_y = rr_cg_address(cg, RR_CG_Y),
-        .d_x = rr_cg_address(cg, RR_CG_X),
-        .n_out = n_out,
-        .cols = cols,
-        .n_tokens = n_tokens,
-        .y_stride = n_out,
-        .x_stride = cols,
-        .scale = 1};
+    const rr_push_matmul_grad push = {RR_PUSH_PLANES(w, planes), .d_y = rr_cg_address(cg, RR_CG_Y),
+        .d_x = rr_cg_address(cg, RR_CG_X), .n_out = n_out, .cols = cols, .n_tokens = n_tokens,
+        .y_stride = n_out, .x_stride = cols, .factor = 1};
     return rr_cg_report(cg, &(rr_kern_key){.format = format}, &push,
         (double)planes.bytes + 4.0 * (double)(x + y), 2.0 * n_out * cols * n_tokens, diag);
 }
@@ -83,7 +74,7 @@ static rr_status bench_outer(
         .b_stride = n_b,
         .i_stride = n_b,
         .j_stride = 1,
-        .scale = 1};
+        .factor = 1};
     return rr_cg_report(
         cg, &(rr_kern_key){0}, &push, 4.0 * (double)(a + b + y), 2.0 * rank * (double)b, diag);
 }

@@ -3,7 +3,7 @@
  * Bound. As in check_matmul.c, over the rows of W: the result is a float sum of n_out products in
  * some order, each weight one rounding away from its parts, which are no larger than its group's
  * largest weight allows; 6 sqrt(n_out) u sum|w d_y| with w the largest of its group of 32, and a
- * rounding each for the scale, the product with it and what is added to. */
+ * rounding each for the factor, the product with it and what is added to. */
 #include "tests/checkgpu/internal.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ typedef struct grad_case {
     uint32_t n_out, cols, n_tokens;
     uint32_t x_gap, y_gap; /* strides minus widths */
     bool adds;
-    float scale;
+    float factor;
 } grad_case;
 
 /* What a case holds on the host beside its slots. */
@@ -68,19 +68,11 @@ static rr_status data_make(rr_cg *cg, const grad_case *c, grad_data *data, rr_di
 
 static void push_make(rr_cg *cg, const grad_case *c, grad_data *data) {
     const uint64_t w = rr_cg_address(cg, RR_CG_W);
-    data->push = (rr_push_matmul_grad){.lo = w + data->planes.lo_offset,
-        .hi = w + data->planes.hi_offset,
-        .scales = w + data->planes.scale_offset,
-        .super = w + data->planes.super_offset,
-        .d_y = rr_cg_address(cg, RR_CG_Y),
-        .d_x = rr_cg_address(cg, RR_CG_X),
-        .n_out = c->n_out,
-        .cols = c->cols,
-        .n_tokens = c->n_tokens,
-        .y_stride = c->n_out + c->y_gap,
-        .x_stride = c->cols + c->x_gap,
-        .flags = c->adds ? RR_MATMUL_GRAD_ADDS : 0,
-        .scale = c->scale};
+    data->push = (rr_push_matmul_grad){RR_PUSH_PLANES(w, data->planes),
+        .d_y = rr_cg_address(cg, RR_CG_Y), .d_x = rr_cg_address(cg, RR_CG_X), .n_out = c->n_out,
+        .cols = c->cols, .n_tokens = c->n_tokens, .y_stride = c->n_out + c->y_gap,
+        .x_stride = c->cols + c->x_gap, .flags = c->adds ? RR_MATMUL_GRAD_ADDS : 0,
+        .factor = c->factor};
 }
 
 /* Adds |d_y| times the largest weight of the column's group to the bound, over the rows. */
@@ -110,7 +102,7 @@ static void expect(rr_cg *cg, const grad_case *c, grad_data *data) {
         .y_stride = data->push.y_stride,
         .x_stride = data->push.x_stride,
         .n_tokens = c->n_tokens,
-        .scale = c->scale,
+        .factor = c->factor,
         .adds = c->adds,
         .d_x = data->expected,
         .sums = data->sums,
@@ -121,7 +113,7 @@ static void expect(rr_cg *cg, const grad_case *c, grad_data *data) {
             const size_t at = (size_t)t * data->push.x_stride + i;
             double *bound = &data->bound[(size_t)t * c->cols + i];
             *bound = RR_CG_U *
-                (6 * sqrt((double)c->n_out) * fabs((double)c->scale) * *bound +
+                (6 * sqrt((double)c->n_out) * fabs((double)c->factor) * *bound +
                     3 * fabs((double)data->expected[at]) +
                     (c->adds ? 2 * fabs((double)before[at]) : 0));
         }
@@ -153,9 +145,9 @@ static rr_status run_case(rr_cg *cg, const grad_case *c, grad_data *data, rr_dia
 
 static rr_status check_case(rr_cg *cg, const grad_case *c, rr_diag *diag) {
     grad_data data = {0};
-    rr_cg_begin(cg, "%s %ux%u tokens %u%s x+%u y+%u scale %g",
+    rr_cg_begin(cg, "%s %ux%u tokens %u%s x+%u y+%u factor %g",
         rr_qtype_get((uint32_t)c->format)->name, c->n_out, c->cols, c->n_tokens,
-        c->adds ? " adds" : "", c->x_gap, c->y_gap, (double)c->scale);
+        c->adds ? " adds" : "", c->x_gap, c->y_gap, (double)c->factor);
     rr_status status = run_case(cg, c, &data, diag);
     data_free(&data);
     return status;
@@ -165,7 +157,7 @@ static rr_status check_case(rr_cg *cg, const grad_case *c, rr_diag *diag) {
 static rr_status check_company(rr_cg *cg, rr_qtype format, rr_diag *diag) {
     enum { TOKENS = 19 };
     const grad_case c = {
-        .format = format, .n_out = 70, .cols = 256, .n_tokens = TOKENS, .scale = 1};
+        .format = format, .n_out = 70, .cols = 256, .n_tokens = TOKENS, .factor = 1};
     const rr_kern_key key = {.format = format};
     grad_data data = {0};
     rr_cg_begin(
@@ -210,7 +202,7 @@ static rr_status check_small(rr_cg *cg, rr_qtype format, rr_diag *diag) {
             .x_gap = s % 3 == 1 ? 5 : 0,
             .y_gap = s % 3 == 2 ? 64 : 0,
             .adds = s % 2 == 1,
-            .scale = s % 4 == 3 ? -0.75f : 1};
+            .factor = s % 4 == 3 ? -0.75f : 1};
         if (shapes[s].cols % block == 0) {
             RR_TRY(check_case(cg, &c, diag));
         }
@@ -221,10 +213,10 @@ static rr_status check_small(rr_cg *cg, rr_qtype format, rr_diag *diag) {
 /* Matrices of a 0.5B model in the formats of its files, and of an adapter of rank 16. */
 static rr_status check_real(rr_cg *cg, rr_diag *diag) {
     static const grad_case cases[] = {
-        {.format = RR_Q_Q5_0, .n_out = 896, .cols = 896, .n_tokens = 9, .scale = 1},
-        {.format = RR_Q_Q8_0, .n_out = 128, .cols = 896, .n_tokens = 9, .scale = 1},
-        {.format = RR_Q_Q6_K, .n_out = 896, .cols = 4864, .n_tokens = 9, .scale = 1},
-        {.format = RR_Q_F32, .n_out = 16, .cols = 896, .n_tokens = 9, .adds = true, .scale = 2}};
+        {.format = RR_Q_Q5_0, .n_out = 896, .cols = 896, .n_tokens = 9, .factor = 1},
+        {.format = RR_Q_Q8_0, .n_out = 128, .cols = 896, .n_tokens = 9, .factor = 1},
+        {.format = RR_Q_Q6_K, .n_out = 896, .cols = 4864, .n_tokens = 9, .factor = 1},
+        {.format = RR_Q_F32, .n_out = 16, .cols = 896, .n_tokens = 9, .adds = true, .factor = 2}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         if (rr_cg_wants(cg, cases[i].format)) {
             RR_TRY(check_case(cg, &cases[i], diag));

@@ -1,7 +1,7 @@
 /* outer_grad.
  *
  * Bound. A float sum of n_tokens products in some order: 6 sqrt(n_tokens) u sum|a b| as in
- * check_matmul.c, and a rounding each for the scale, the product with it and what is added to. */
+ * check_matmul.c, and a rounding each for the factor, the product with it and what is added to. */
 #include "tests/checkgpu/internal.h"
 
 #include <math.h>
@@ -78,7 +78,7 @@ static rr_status run_case(rr_cg *cg, const outer_case *c, outer_data *data, rr_d
             data->values[(size_t)i * c->n_b + j] = y[y_at(c, i, j)] = rr_cg_normal(cg);
         }
     }
-    const float scale = c->adds ? -0.75f : 2;
+    const float factor = c->adds ? -0.75f : 2;
     rr_ref_outer_grad(&(rr_ref_outer_grad_params){.a = a,
         .b = b,
         .n_a = c->n_a,
@@ -86,7 +86,7 @@ static rr_status run_case(rr_cg *cg, const outer_case *c, outer_data *data, rr_d
         .a_stride = c->n_a + c->a_gap,
         .b_stride = c->n_b + c->b_gap,
         .n_tokens = c->n_tokens,
-        .scale = scale,
+        .factor = factor,
         .adds = c->adds,
         .y = data->values,
         .magnitude = data->bound});
@@ -105,7 +105,7 @@ static rr_status run_case(rr_cg *cg, const outer_case *c, outer_data *data, rr_d
         .i_stride = c->turned ? 1 : c->n_b,
         .j_stride = c->turned ? c->n_a + Y_GAP : 1,
         .flags = c->adds ? RR_OUTER_GRAD_ADDS : 0,
-        .scale = scale};
+        .factor = factor};
     RR_TRY(rr_cg_run(cg, &(rr_kern_key){0}, &push, diag));
     const float *found = rr_cg_found(cg, RR_CG_Y);
     for (uint32_t i = 0; i < c->n_a; i++) {

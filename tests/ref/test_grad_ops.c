@@ -38,7 +38,7 @@ static double linear_loss(const void *user) {
 }
 
 static void product_grad(const float *w, uint32_t rows, uint32_t cols, const float *d_y,
-    float scale, bool adds, float *d_x) {
+    float factor, bool adds, float *d_x) {
     double sums[IN];
     float weights[OUT * IN];
     rr_ref_matmul_grad(&(rr_ref_matmul_grad_params){.matrix = {rows, cols, RR_Q_F32, w, NULL, NULL},
@@ -46,7 +46,7 @@ static void product_grad(const float *w, uint32_t rows, uint32_t cols, const flo
         .y_stride = rows,
         .x_stride = cols,
         .n_tokens = TOKENS,
-        .scale = scale,
+        .factor = factor,
         .adds = adds,
         .d_x = d_x,
         .sums = sums,
@@ -71,7 +71,7 @@ static void test_linear(void) {
         .a_stride = RANK,
         .b_stride = IN,
         .n_tokens = TOKENS,
-        .scale = LORA_SCALE,
+        .factor = LORA_SCALE,
         .y = d_a};
     const rr_ref_outer_grad_params of_b = {.a = c.weights,
         .b = h,
@@ -80,7 +80,7 @@ static void test_linear(void) {
         .a_stride = OUT,
         .b_stride = RANK,
         .n_tokens = TOKENS,
-        .scale = LORA_SCALE,
+        .factor = LORA_SCALE,
         .y = d_b};
     rr_ref_outer_grad(&of_a);
     rr_ref_outer_grad(&of_b);
@@ -103,7 +103,7 @@ static void test_adds(void) {
         .a_stride = 2,
         .b_stride = 1,
         .n_tokens = 2,
-        .scale = -2,
+        .factor = -2,
         .adds = true,
         .y = y,
         .magnitude = magnitude});
