@@ -16,10 +16,9 @@ typedef struct rr_ref_matmul_grad_params {
     uint32_t y_stride, x_stride, n_tokens;
     float factor;
     bool adds;
-    float *d_x;        /* [n_tokens][x_stride], of which the first `cols` are written */
-    double *magnitude; /* [n_tokens][cols] */
-    double *sums;      /* scratch: [cols] */
-    float *weights;    /* scratch: [rows][cols] */
+    float *d_x;     /* [n_tokens][x_stride], of which the first `cols` are written */
+    double *sums;   /* scratch: [cols] */
+    float *weights; /* scratch: [rows][cols] */
 } rr_ref_matmul_grad_params;
 void rr_ref_matmul_grad(const rr_ref_matmul_grad_params *params);
 

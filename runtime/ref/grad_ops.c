@@ -19,27 +19,18 @@ void rr_ref_matmul_grad(const rr_ref_matmul_grad_params *params) {
     }
     for (uint32_t t = 0; t < params->n_tokens; t++) {
         const float *d_y = params->d_y + (size_t)t * params->y_stride;
-        double *magnitude = params->magnitude != NULL ? params->magnitude + (size_t)t * cols : NULL;
         for (uint32_t c = 0; c < cols; c++) {
             params->sums[c] = 0;
-            if (magnitude != NULL) {
-                magnitude[c] = 0;
-            }
         }
         for (uint32_t r = 0; r < rows; r++) {
             const float *w = params->weights + (size_t)r * cols;
             for (uint32_t c = 0; c < cols; c++) {
                 params->sums[c] += (double)d_y[r] * w[c];
             }
-            for (uint32_t c = 0; magnitude != NULL && c < cols; c++) {
-                magnitude[c] += fabs((double)d_y[r] * w[c]);
-            }
         }
         for (uint32_t c = 0; c < cols; c++) {
-            store(params->d_x + (size_t)t * params->x_stride + c,
-                magnitude != NULL ? magnitude + c : NULL, params->adds,
-                (double)params->factor * params->sums[c],
-                magnitude != NULL ? fabs((double)params->factor) * magnitude[c] : 0);
+            store(params->d_x + (size_t)t * params->x_stride + c, NULL, params->adds,
+                (double)params->factor * params->sums[c], 0);
         }
     }
 }
