@@ -1,5 +1,5 @@
-// What the base kernels of attention_grad.h share: tiles of SIDE query rows (row = token × group + head of the group, of one KV
-// head) and SIDE keys in shared memory. 8 × 8 invocations: of the scores, lane (a, b) holds rows a + 8i and keys b + 8j.
+// What the base kernels of attention_grad.h share: tiles of SIDE query rows (branches.glsl) of one KV head and SIDE keys in shared
+// memory. 8 × 8 invocations: of the scores, lane (a, b) holds rows a + 8i and keys b + 8j.
 // Loops over dimensions stay loops: Intel's compiler unrolls short ones and spills.
 #include "attention_grad.h"
 #include "branches.glsl"
@@ -13,24 +13,20 @@ shared vec2 query[SIDE * PAIRS], d_out[SIDE * PAIRS];
 shared uint k_tile[SIDE * PAIRS], v_tile[SIDE * PAIRS]; // two f16 a word
 shared float factor[SIDE * SIDE];                       // [row][key]
 
-uint lane, a, b, group, kv_head;
+uint lane, a, b;
 float score[HELD][HELD], slope[HELD][HELD]; // q k and d_o v
 
 void begin_tiles() {
     lane = gl_LocalInvocationID.x;
     a = lane >> 3;
     b = lane & 7u;
-    group = p.n_heads / p.n_kv_heads;
-    kv_head = gl_WorkGroupID.y;
+    rr_begin_group();
 }
-
-uint token_of(uint row, uint last) { return min(row, last) / group; }
-uint head_of(uint row, uint last) { return kv_head * group + min(row, last) % group; }
 
 // q and d_o of rows row0 …; those behind `last` repeat it.
 void load_rows(uint row0, uint last) {
     for (uint i = lane; i < SIDE * PAIRS; i += 64u) {
-        uint token = token_of(row0 + i / PAIRS, last), head = head_of(row0 + i / PAIRS, last);
+        uint token = rr_token_of(row0 + i / PAIRS, last), head = rr_head_of(row0 + i / PAIRS, last);
         query[i] = rr_pairs(rr_query(p.q, p.q_stride, token, head, HEAD_SIZE)).at[i % PAIRS];
         d_out[i] = rr_pairs(rr_query(p.d_o, p.n_heads * HEAD_SIZE, token, head, HEAD_SIZE)).at[i % PAIRS];
     }

@@ -25,10 +25,10 @@ void add_tile(uint row0, uint last, uint key0) {
     PRODUCT(score, query, k_tile)
     PRODUCT(slope, d_out, v_tile)
     [[unroll]] for (uint i = 0; i < HELD; i++) {
-        uint row = row0 + a + 8u * i, token = token_of(row, last), head = head_of(row, last);
+        uint row = row0 + a + 8u * i, token = rr_token_of(row, last), head = rr_head_of(row, last);
         uint own = rr_segment(token).x;
-        float l = rr_floats(rr_at(p.lse, token, p.n_heads * 4u)).at[head];
-        float d = rr_floats(rr_at(p.delta, token, p.n_heads * 4u)).at[head];
+        float l = rr_lse(token, head);
+        float d = rr_delta(token, head);
         [[unroll]] for (uint j = 0; j < HELD; j++) {
             bool seen = row <= last && rr_sees(token, own, key0 + b + 8u * j);
             float weight = seen ? exp(score[i][j] * p.scale - l) : 0.0;

@@ -73,11 +73,11 @@ void main() {
         }
     }
     for (uint row0 = key0 * group; row0 <= last; row0 += WIDTH) {
-        uint row = row0 + lane, token = token_of(row, last), head = head_of(row, last), own = rr_segment(token).x;
+        uint row = row0 + lane, token = rr_token_of(row, last), head = rr_head_of(row, last), own = rr_segment(token).x;
         query = rr_query(p.q, p.q_stride, token, head, HEAD_SIZE);
         d_out = rr_query(p.d_o, p.n_heads * HEAD_SIZE, token, head, HEAD_SIZE);
-        float l = rr_floats(rr_at(p.lse, token, p.n_heads * 4u)).at[head];
-        float d = rr_floats(rr_at(p.delta, token, p.n_heads * 4u)).at[head];
+        float l = rr_lse(token, head);
+        float d = rr_delta(token, head);
         multiply();
         [[unroll]] for (uint m = 0; m < MEMBERS; m++) {
             bool counts = row <= last && rr_sees(token, own, key0 + m);

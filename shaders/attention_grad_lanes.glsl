@@ -1,5 +1,5 @@
-// What the kernels of attention_grad.h for software devices share: one subgroup a workgroup, no shared memory. Query rows are
-// row = token × group + head of the group, of one KV head.
+// What the kernels of attention_grad.h for software devices share: one subgroup a workgroup, no shared memory. Query rows:
+// branches.glsl.
 #include "attention_grad.h"
 #include "branches.glsl"
 layout(constant_id = 0) const uint HEAD_SIZE = 64;
@@ -13,17 +13,13 @@ layout(local_size_x_id = 2) in;
 const float NONE = -3.0e38; // below every score; a finite stand-in for −infinity
 const uint FOURS = HEAD_SIZE / 4;
 
-uint lane, group, kv_head;
+uint lane;
 
 void begin_lanes() {
     rr_align_stack(p.q, p.n_rows);
     lane = gl_SubgroupInvocationID;
-    group = p.n_heads / p.n_kv_heads;
-    kv_head = gl_WorkGroupID.y;
+    rr_begin_group();
 }
-
-uint token_of(uint row, uint last) { return min(row, last) / group; }
-uint head_of(uint row, uint last) { return kv_head * group + min(row, last) % group; }
 
 // Halves 4 i … 4 i + 3.
 vec4 load4(uvec2 base, uint i) {

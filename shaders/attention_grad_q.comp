@@ -15,10 +15,10 @@ void walk(uint row0, uint last, uint begin, uint end) {
         PRODUCT(score, query, k_tile)
         PRODUCT(slope, d_out, v_tile)
         [[unroll]] for (uint i = 0; i < HELD; i++) {
-            uint token = token_of(row0 + a + 8u * i, last), head = head_of(row0 + a + 8u * i, last);
+            uint token = rr_token_of(row0 + a + 8u * i, last), head = rr_head_of(row0 + a + 8u * i, last);
             uint own = rr_segment(token).x;
-            float l = rr_floats(rr_at(p.lse, token, p.n_heads * 4u)).at[head];
-            float d = rr_floats(rr_at(p.delta, token, p.n_heads * 4u)).at[head];
+            float l = rr_lse(token, head);
+            float d = rr_delta(token, head);
             [[unroll]] for (uint j = 0; j < HELD; j++) {
                 uint key = key0 + b + 8u * j;
                 float weight = key < end && rr_sees(token, own, key) ? exp(score[i][j] * p.scale - l) : 0.0;
@@ -41,7 +41,7 @@ void walk(uint row0, uint last, uint begin, uint end) {
 void main() {
     begin_tiles();
     uint row0 = p.first * group + gl_WorkGroupID.x * SIDE, last = (p.first + p.n_listed) * group - 1u;
-    uint n_keys = token_of(row0 + SIDE - 1u, last) + 1u;
+    uint n_keys = rr_token_of(row0 + SIDE - 1u, last) + 1u;
     load_rows(row0, last);
     [[unroll]] for (uint i = 0; i < HELD; i++) {
         [[unroll]] for (uint k = 0; k < OUT; k++) {
@@ -49,11 +49,11 @@ void main() {
         }
     }
     walk(row0, last, 0u, min(p.n_prefix, n_keys));
-    walk(row0, last, rr_own_keys(rr_segment(token_of(row0, last)).x, SIDE), n_keys);
+    walk(row0, last, rr_own_keys(rr_segment(rr_token_of(row0, last)).x, SIDE), n_keys);
     [[unroll]] for (uint i = 0; i < HELD; i++) {
         uint row = row0 + a + 8u * i;
         if (row <= last) {
-            rr_pairs y = rr_pairs(rr_d_qkv(token_of(row, last), head_of(row, last), HEAD_SIZE));
+            rr_pairs y = rr_pairs(rr_d_qkv(rr_token_of(row, last), rr_head_of(row, last), HEAD_SIZE));
             [[unroll]] for (uint k = 0; k < OUT; k++) {
                 if (b + 8u * k < PAIRS) {
                     y.at[b + 8u * k] = sums[i][k];

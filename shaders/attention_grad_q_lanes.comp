@@ -38,9 +38,9 @@ void walk(uint begin, uint end) {
         PRODUCT(score, query, keys)
         PRODUCT(slope, d_out, values)
         [[unroll]] for (uint r = 0; r < MEMBERS; r++) {
-            uint head = head_of(row0 + r, last);
-            float l = rr_floats(rr_at(p.lse, token[r], p.n_heads * 4u)).at[head];
-            float d = rr_floats(rr_at(p.delta, token[r], p.n_heads * 4u)).at[head];
+            uint head = rr_head_of(row0 + r, last);
+            float l = rr_lse(token[r], head);
+            float d = rr_delta(token[r], head);
             [[unroll]] for (uint c = 0; c < KEYS; c++) {
                 bool counts = seen(r, key0 + c * WIDTH + lane, end);
                 slope[r][c] = counts ? rr_exp(score[r][c] * p.scale - l) * (slope[r][c] - d) * p.scale : 0.0;
@@ -66,7 +66,7 @@ void main() {
     walk(0u, min(p.n_prefix, n_keys));
     walk(rr_own_keys(own[0], TILE), n_keys);
     [[unroll]] for (uint r = 0; r < MEMBERS; r++) {
-        rr_floats4 y = rr_floats4(rr_d_qkv(token[r], head_of(row0 + r, last), HEAD_SIZE));
+        rr_floats4 y = rr_floats4(rr_d_qkv(token[r], rr_head_of(row0 + r, last), HEAD_SIZE));
         [[unroll]] for (uint i = 0; i < OUT; i++) {
             if (row0 + r <= last && lane + i * WIDTH < FOURS) {
                 y.at[lane + i * WIDTH] = sums[r][i];

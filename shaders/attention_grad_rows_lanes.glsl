@@ -15,10 +15,10 @@ void begin_rows() {
     row0 = p.first * group + gl_WorkGroupID.x * MEMBERS;
     last = (p.first + p.n_listed) * group - 1u;
     [[unroll]] for (uint r = 0; r < MEMBERS; r++) {
-        token[r] = token_of(row0 + r, last);
+        token[r] = rr_token_of(row0 + r, last);
         own[r] = rr_segment(token[r]).x;
-        query[r] = rr_add(rr_query(p.q, p.q_stride, token[r], head_of(row0 + r, last), HEAD_SIZE), rr_lane_bytes());
-        d_out[r] = rr_add(rr_query(p.d_o, p.n_heads * HEAD_SIZE, token[r], head_of(row0 + r, last), HEAD_SIZE), rr_lane_bytes());
+        query[r] = rr_add(rr_query(p.q, p.q_stride, token[r], rr_head_of(row0 + r, last), HEAD_SIZE), rr_lane_bytes());
+        d_out[r] = rr_add(rr_query(p.d_o, p.n_heads * HEAD_SIZE, token[r], rr_head_of(row0 + r, last), HEAD_SIZE), rr_lane_bytes());
     }
 }
 

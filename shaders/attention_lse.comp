@@ -29,7 +29,7 @@ void walk(uint row0, uint last, uint begin, uint end) {
         barrier();
         PRODUCT(score, query, k_tile)
         [[unroll]] for (uint i = 0; i < HELD; i++) {
-            uint token = token_of(row0 + a + 8u * i, last), own = rr_segment(token).x;
+            uint token = rr_token_of(row0 + a + 8u * i, last), own = rr_segment(token).x;
             [[unroll]] for (uint j = 0; j < HELD; j++) {
                 uint key = key0 + b + 8u * j;
                 factor[(a + 8u * i) * SIDE + b + 8u * j] = key < end && rr_sees(token, own, key) ? score[i][j] * p.scale : NONE;
@@ -45,17 +45,17 @@ void walk(uint row0, uint last, uint begin, uint end) {
 void main() {
     begin_tiles();
     uint row0 = p.first * group + gl_WorkGroupID.x * SIDE, last = (p.first + p.n_listed) * group - 1u;
-    uint n_keys = token_of(row0 + SIDE - 1u, last) + 1u;
+    uint n_keys = rr_token_of(row0 + SIDE - 1u, last) + 1u;
     load_rows(row0, last);
     if (lane < SIDE) {
         top[lane] = NONE;
         total[lane] = 0.0;
     }
     walk(row0, last, 0u, min(p.n_prefix, n_keys));
-    walk(row0, last, rr_own_keys(rr_segment(token_of(row0, last)).x, SIDE), n_keys);
+    walk(row0, last, rr_own_keys(rr_segment(rr_token_of(row0, last)).x, SIDE), n_keys);
     barrier();
     if (lane < SIDE && row0 + lane <= last) {
-        uint token = token_of(row0 + lane, last), head = head_of(row0 + lane, last);
+        uint token = rr_token_of(row0 + lane, last), head = rr_head_of(row0 + lane, last);
         rr_pairs o = rr_pairs(rr_query(p.o, p.n_heads * HEAD_SIZE, token, head, HEAD_SIZE));
         float d = 0.0;
         for (uint i = 0; i < PAIRS; i++) {

@@ -39,7 +39,7 @@ void main() {
     walk(0u, min(p.n_prefix, n_keys));
     walk(rr_own_keys(own[0], TILE), n_keys);
     [[unroll]] for (uint r = 0; r < MEMBERS; r++) {
-        uint head = head_of(row0 + r, last);
+        uint head = rr_head_of(row0 + r, last);
         rr_floats o = rr_floats(rr_query(p.o, p.n_heads * HEAD_SIZE, token[r], head, HEAD_SIZE));
         rr_floats d_o = rr_floats(rr_query(p.d_o, p.n_heads * HEAD_SIZE, token[r], head, HEAD_SIZE));
         float d = 0.0;

@@ -1,5 +1,17 @@
-// Which rows of a prefix with branches see which: attention_grad.h. Includer: a push block with rows, segments, n_rows, n_prefix.
+// Rows of a prefix with branches (attention_grad.h): which see which, and where what belongs to them lies. A workgroup works for one
+// KV head; its query rows are row = token × group + head of the group. Includer: the push block of attention_grad.h.
 #include "kv.glsl"
+
+uint group, kv_head; // query heads of a KV head; the workgroup's KV head
+
+void rr_begin_group() {
+    group = p.n_heads / p.n_kv_heads;
+    kv_head = gl_WorkGroupID.y;
+}
+
+// Of query row `row`; those behind `last` repeat it.
+uint rr_token_of(uint row, uint last) { return min(row, last) / group; }
+uint rr_head_of(uint row, uint last) { return kv_head * group + min(row, last) % group; }
 
 uvec2 rr_segment(uint row) {
     return uvec2(rr_words(p.segments).at[row * 2u], rr_words(p.segments).at[row * 2u + 1u]);
@@ -34,3 +46,7 @@ uvec2 rr_query(uvec2 base, uint stride, uint token, uint head, uint head_size) {
 uvec2 rr_d_qkv(uint row, uint head, uint head_size) {
     return rr_query(p.d_qkv, (p.n_heads + 2u * p.n_kv_heads) * head_size, row, head, head_size);
 }
+
+// L and D of a token's head.
+float rr_lse(uint token, uint head) { return rr_floats(rr_at(p.lse, token, p.n_heads * 4u)).at[head]; }
+float rr_delta(uint token, uint head) { return rr_floats(rr_at(p.delta, token, p.n_heads * 4u)).at[head]; }
