@@ -1,5 +1,5 @@
-/* The way back through attention over the rows of a prefix with branches, without atomics: three
- * ops, one after another, with S = scale q k and P = e^(S − L):
+/* The backward pass of attention over the rows of a prefix with branches, without atomics: three ops,
+ * one after another, with S = scale q k and P = e^(S − L):
  *   attention_lse      L = log sum_j e^S and D = sum(d_o o) of each row and query head
  *   attention_grad_q   d_q = scale sum_j P (d_o v − D) k
  *   attention_grad_kv  d_v = sum P d_o and d_k = scale sum P (d_o v − D) q, over all rows that see

@@ -1,5 +1,5 @@
 #version 460
-// L and D of attention's way back. Formula and layouts: attention_grad.h; tiles: attention_grad.glsl. A workgroup takes SIDE query
+// L and D of attention's backward pass. Formula and layouts: attention_grad.h; tiles: attention_grad.glsl. A workgroup takes SIDE query
 // rows of one KV head and walks the keys with a running maximum. Order: dimensions and keys ascending, key tiles begin at multiples
 // of SIDE from row 0 and from n_prefix. Grid: x = tile of query rows, y = KV head.
 #include "common.glsl"

@@ -1,5 +1,5 @@
 #version 460
-// L and D of attention's way back on software devices. Formula and layouts: attention_grad.h; tiles:
+// L and D of attention's backward pass on software devices. Formula and layouts: attention_grad.h; tiles:
 // attention_grad_rows_lanes.glsl. Keys ascending with a running maximum; key tiles begin at multiples of TILE from row 0 and from
 // n_prefix. Grid: x = tile of query rows, y = KV head.
 #include "common.glsl"

@@ -1,5 +1,5 @@
 #version 460
-// The way back through a product. Formula and layouts: matmul_grad.h. A workgroup makes TOKENS × 256 results: a lane keeps four
+// The backward op of a product. Formula and layouts: matmul_grad.h. A workgroup makes TOKENS × 256 results: a lane keeps four
 // neighbouring columns of TOKENS tokens and walks the rows of W; d_y is staged in shared memory, 32 rows at a time.
 // Order: one fma a row, rows ascending, so a result depends on its column and its token alone; then the factor, then what is
 // added to. Grid: x = token tile (fastest: the weights of a column tile stay in cache), y = column tile.

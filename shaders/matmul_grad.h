@@ -1,4 +1,4 @@
-/* The way back through y = x W^T: d_x[t][c] (+)= factor sum_r W[r][c] d_y[t][r], on the planes of W
+/* The backward op of y = x W^T: d_x[t][c] (+)= factor sum_r W[r][c] d_y[t][r], on the planes of W
  * as they are. */
 #ifndef RR_SHADERS_MATMUL_GRAD_H
 #define RR_SHADERS_MATMUL_GRAD_H

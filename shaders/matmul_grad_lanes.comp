@@ -1,5 +1,5 @@
 #version 460
-// The way back through a product on software devices, which have no cheap shared memory. Formula and layouts: matmul_grad.h.
+// The backward op of a product on software devices, which have no cheap shared memory. Formula and layouts: matmul_grad.h.
 // One subgroup a workgroup makes TOKENS × 4 WIDTH results: a lane keeps four neighbouring columns of TOKENS tokens. Rows of W are
 // walked WIDTH at a time: lane i loads d_y and the scales of row i, and all lanes get them by broadcast, so that a row costs one
 // load of its codes. Order: one fma a row, rows ascending, so a result depends on its column and its token alone; then the factor,

@@ -1,5 +1,5 @@
 #version 460
-// The way back through RMSNorm. Formula and layouts: rmsnorm_grad.h. One workgroup a row; two float sums, of x x and of g d_y x:
+// RMSNorm's backward op. Formula and layouts: rmsnorm_grad.h. One workgroup a row; two float sums, of x x and of g d_y x:
 // invocation i takes columns i, i + 64, … in order, then a fixed tree over the 64.
 #include "common.glsl"
 #include "rmsnorm_grad.h"

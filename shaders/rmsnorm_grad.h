@@ -1,4 +1,4 @@
-/* The way back through rmsnorm.h: with rho = 1 / sqrt(mean(x^2) + epsilon), h = x rho and g the
+/* The backward op of rmsnorm.h: with rho = 1 / sqrt(mean(x^2) + epsilon), h = x rho and g the
  * weights, d_x[r][c] (+)= rho (g d_y − h mean(g d_y h)). */
 #ifndef RR_SHADERS_RMSNORM_GRAD_H
 #define RR_SHADERS_RMSNORM_GRAD_H

@@ -1,5 +1,5 @@
 #version 460
-// The way back through RoPE. Formula and layouts: rope_grad.h. One invocation = dimensions 2j, 2j+1 and their partners half a head
+// RoPE's backward op. Formula and layouts: rope_grad.h. One invocation = dimensions 2j, 2j+1 and their partners half a head
 // later, of one head of one row: x = (head, j), y = row. Nothing is summed.
 #include "common.glsl"
 #include "rope_grad.h"

@@ -1,4 +1,4 @@
-/* The way back through rope.h's rotation: turns the gradients of q and k back by the same angles,
+/* The backward op of rope.h's rotation: turns the gradients of q and k back by the same angles,
  * in place; that of v stays as it is. */
 #ifndef RR_SHADERS_ROPE_GRAD_H
 #define RR_SHADERS_ROPE_GRAD_H

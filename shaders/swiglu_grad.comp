@@ -1,5 +1,5 @@
 #version 460
-// The way back through SwiGLU. Formula and layouts: swiglu_grad.h. One invocation a pair of results: x = column, y = row.
+// SwiGLU's backward op. Formula and layouts: swiglu_grad.h. One invocation a pair of results: x = column, y = row.
 // e^−|e| neither overflows nor loses 1 − sigma for large e.
 #include "common.glsl"
 #include "swiglu_grad.h"

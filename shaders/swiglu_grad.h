@@ -1,4 +1,4 @@
-/* The way back through swiglu.h: with e = gate_up[r][c], u = gate_up[r][cols + c] and sigma the
+/* The backward op of swiglu.h: with e = gate_up[r][c], u = gate_up[r][cols + c] and sigma the
  * logistic function, d_gate_up[r][c] = d_y u sigma(e) (1 + e (1 − sigma(e))) and
  * d_gate_up[r][cols + c] = d_y e sigma(e). */
 #ifndef RR_SHADERS_SWIGLU_GRAD_H

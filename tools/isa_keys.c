@@ -115,7 +115,7 @@ static const rr_synthetic_type *type_named(const char *name) {
     return NULL;
 }
 
-/* What trains a model whose passes use an op: the way back through it, with the same key. */
+/* What trains a model whose passes use an op: its backward op, with the same key. */
 static rr_status add_grads(rr_isa_uses *uses, rr_diag *diag) {
     static const struct {
         rr_op forward, grad;

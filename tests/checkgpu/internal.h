@@ -44,7 +44,7 @@ typedef enum rr_cg_slot_id {
     RR_CG_TOTALS,
     RR_CG_MASS,
     RR_CG_FACTORS,
-    /* adamw: moments; attention's way back */
+    /* adamw: moments; attention's backward pass */
     RR_CG_M,
     RR_CG_V,
     RR_CG_O,
