@@ -4,29 +4,12 @@
 
 #include "runtime/base/text.h"
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
 static bool is_same_name(rr_text a, const char *b) {
-    if (a.bytes != strlen(b)) {
-        return false;
-    }
-    for (size_t i = 0; i < a.bytes; i++) {
-        if (lower(a.data[i]) != lower(b[i])) {
-            return false;
-        }
-    }
-    return true;
+    return a.bytes == strlen(b) && rr_ascii_same(a.data, b, a.bytes);
 }
 
 static bool begins_with(const char *text, const char *beginning) {
-    for (; *beginning != '\0'; text++, beginning++) {
-        if (lower(*text) != *beginning) {
-            return false;
-        }
-    }
-    return true;
+    return rr_ascii_same(text, beginning, strlen(beginning));
 }
 
 /* Hosts */

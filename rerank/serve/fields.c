@@ -3,18 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Letters of ASCII in either case. */
-static bool is_same_word(const char *a, size_t bytes, const char *b) {
-    if (strlen(b) != bytes) {
-        return false;
-    }
-    for (size_t i = 0; i < bytes; i++) {
-        const char lower = a[i] >= 'A' && a[i] <= 'Z' ? (char)(a[i] + ('a' - 'A')) : a[i];
-        if (lower != b[i]) {
-            return false;
-        }
-    }
-    return true;
+#include "runtime/base/text.h"
+
+/* A string, in either case. */
+static bool is_word(yyjson_val *value, const char *word) {
+    return yyjson_is_str(value) && yyjson_get_len(value) == strlen(word) &&
+        rr_ascii_same(yyjson_get_str(value), word, strlen(word));
 }
 
 const char *rr_field_found(yyjson_val *value) {
@@ -47,13 +41,8 @@ bool rr_field_bool(const rr_fields *fields, const char *name, bool *out) {
         *out = yyjson_get_bool(value);
         return true;
     }
-    const char *text = yyjson_get_str(value);
-    if (text != NULL && is_same_word(text, yyjson_get_len(value), "true")) {
-        *out = true;
-        return true;
-    }
-    if (text != NULL && is_same_word(text, yyjson_get_len(value), "false")) {
-        *out = false;
+    if (is_word(value, "true") || is_word(value, "false")) {
+        *out = is_word(value, "true");
         return true;
     }
     return is_wrong(fields, name, value, "true or false");
@@ -121,8 +110,7 @@ bool rr_field_choice(
     }
     char expected[160] = "one of";
     for (int i = 0; names[i] != NULL; i++) {
-        if (yyjson_is_str(value) &&
-            is_same_word(yyjson_get_str(value), yyjson_get_len(value), names[i])) {
+        if (is_word(value, names[i])) {
             *out = i;
             return true;
         }

@@ -416,10 +416,6 @@ void rr_serve_request_destroy(rr_serve_request *request) {
 
 /* Equality */
 
-static bool is_same_text(rr_text a, rr_text b) {
-    return a.bytes == b.bytes && (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
-}
-
 static bool is_same_wish(const rr_serve_wish *a, const rr_serve_wish *b) {
     return a->mode == b->mode && a->window == b->window && a->step == b->step &&
         a->depth == b->depth && a->passes == b->passes && a->orders == b->orders &&
@@ -429,13 +425,13 @@ static bool is_same_wish(const rr_serve_wish *a, const rr_serve_wish *b) {
 bool rr_serve_request_is_same(const rr_serve_request *a, const rr_serve_request *b) {
     if (a->query.n != b->query.n || a->n != b->n || a->keeps_end != b->keeps_end ||
         a->max_tokens_per_document != b->max_tokens_per_document ||
-        !is_same_wish(&a->wish, &b->wish) || !is_same_text(a->query.text, b->query.text)) {
+        !is_same_wish(&a->wish, &b->wish) || rr_text_compare(a->query.text, b->query.text) != 0) {
         return false;
     }
     for (size_t i = 0; i < a->query.n; i++) {
         const rr_passage *p = &a->query.passages[i], *q = &b->query.passages[i];
-        if (a->index[i] != b->index[i] || !is_same_text(p->text, q->text) ||
-            !is_same_text(p->title, q->title)) {
+        if (a->index[i] != b->index[i] || rr_text_compare(p->text, q->text) != 0 ||
+            rr_text_compare(p->title, q->title) != 0) {
             return false;
         }
     }
