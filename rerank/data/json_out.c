@@ -1,5 +1,7 @@
 #include "rerank/data/json_out.h"
 
+#include <string.h>
+
 #include "rerank/data/clean.h"
 
 yyjson_mut_val *rr_json_text(yyjson_mut_doc *doc, const char *text, size_t bytes) {
@@ -37,4 +39,9 @@ void rr_json_quote(const char *text, size_t bytes, rr_buf *out) {
     rr_buf_text(out, "\"");
     out->failed = out->failed || clean.failed;
     rr_buf_destroy(&clean);
+}
+
+void rr_json_member(const char *key, const char *text, rr_buf *out) {
+    rr_buf_printf(out, "\"%s\":", key);
+    rr_json_quote(text, strlen(text), out);
 }

@@ -1,7 +1,6 @@
 #include "rerank/serve/answer.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "rerank/data/json_out.h"
 #include "rerank/serve/detail.h"
@@ -60,11 +59,6 @@ static void write_result(
 
 /* Answers */
 
-static void write_name(const char *key, const char *name, rr_buf *out) {
-    rr_buf_printf(out, "\"%s\":", key);
-    rr_json_quote(name, strlen(name), out);
-}
-
 static void write_head(
     const rr_serve_request *request, const rr_serve_made_by *made_by, rr_buf *out) {
     switch (request->dialect) {
@@ -72,14 +66,14 @@ static void write_head(
         break;
     case RR_DIALECT_DOCUMENTS:
         rr_buf_text(out, "{");
-        write_name("id", made_by->id, out);
+        rr_json_member("id", made_by->id, out);
         rr_buf_text(out, ",");
-        write_name("model", made_by->model, out);
+        rr_json_member("model", made_by->model, out);
         rr_buf_text(out, ",\"results\":");
         break;
     default:
         rr_buf_text(out, "{\"object\":\"list\",");
-        write_name("model", made_by->model, out);
+        rr_json_member("model", made_by->model, out);
         rr_buf_text(out, ",\"data\":");
         break;
     }

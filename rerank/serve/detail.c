@@ -1,7 +1,6 @@
 #include "rerank/serve/detail.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "rerank/attention.h"
 #include "rerank/data/json_out.h"
@@ -150,9 +149,9 @@ static void write_explanations(const rr_serve_request *request, const rr_ranking
 
 void rr_serve_detail(const rr_serve_request *request, const rr_ranking *ranking,
     const rr_serve_made_by *made_by, rr_buf *out) {
-    rr_buf_printf(out, "{\"mode\":\"%s\",\"calibrated\":%s,\"late\":%s,\"device\":", made_by->mode,
+    rr_buf_printf(out, "{\"mode\":\"%s\",\"calibrated\":%s,\"late\":%s,", made_by->mode,
         truth(ranking->scores != NULL), truth(rr_ranking_n_late(ranking) > 0));
-    rr_json_quote(made_by->device, strlen(made_by->device), out);
+    rr_json_member("device", made_by->device, out);
     rr_buf_printf(out, ",\"time_ms\":%.3f", ms(ranking->time_ns));
     if (request->wish.explain) {
         write_windows(request, ranking, out);

@@ -24,9 +24,8 @@ static void write_time(int64_t time_s, rr_buf *out) {
 void rr_log_line(const rr_log_entry *entry, rr_buf *out) {
     rr_buf_text(out, "{\"time\":\"");
     write_time(entry->time_s, out);
-    rr_buf_printf(out, "\",\"id\":\"%s\",\"peer\":", entry->id);
-    const char *peer = entry->peer != NULL ? entry->peer : "";
-    rr_json_quote(peer, strlen(peer), out);
+    rr_buf_printf(out, "\",\"id\":\"%s\",", entry->id);
+    rr_json_member("peer", entry->peer != NULL ? entry->peer : "", out);
     rr_buf_text(out, ",\"method\":");
     const size_t method_bytes = strlen(entry->method);
     rr_json_quote(entry->method, method_bytes < 16 ? method_bytes : 16, out);

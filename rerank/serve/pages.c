@@ -1,13 +1,6 @@
 #include "rerank/serve/pages.h"
 
-#include <string.h>
-
 #include "rerank/data/json_out.h"
-
-static void write_name(const char *key, const char *name, rr_buf *out) {
-    rr_buf_printf(out, "\"%s\":", key);
-    rr_json_quote(name, strlen(name), out);
-}
 
 void rr_page_status(const char *status, rr_buf *out) {
     rr_buf_printf(out, "{\"status\":\"%s\"}", status);
@@ -22,9 +15,9 @@ void rr_page_models(const rr_ranker_facts *facts, rr_buf *out) {
         [RR_SERVE_MODE_READ] = "a calibrated probability that the document is relevant, lowered "
                                "where one above it has less"};
     rr_buf_text(out, "{\"object\":\"list\",\"data\":[{");
-    write_name("id", facts->model, out);
+    rr_json_member("id", facts->model, out);
     rr_buf_text(out, ",\"object\":\"model\",\"created\":0,\"owned_by\":\"rearank\",\"rearank\":{");
-    write_name("device", facts->device, out);
+    rr_json_member("device", facts->device, out);
     rr_buf_printf(out, ",\"default_mode\":\"%s\",\"context\":%u,\"jobs\":%zu,\"scores\":{",
         rr_serve_mode_names[facts->mode], facts->n_context, facts->n_workers);
     bool is_first = true;
@@ -40,7 +33,7 @@ void rr_page_models(const rr_ranker_facts *facts, rr_buf *out) {
 
 void rr_page_info(const rr_ranker_facts *facts, size_t max_documents, rr_buf *out) {
     rr_buf_text(out, "{");
-    write_name("model_id", facts->model, out);
+    rr_json_member("model_id", facts->model, out);
     rr_buf_printf(out,
         ",\"model_sha\":null,\"model_dtype\":\"quantized\",\"model_type\":{\"reranker\":{"
         "\"id2label\":{\"0\":\"LABEL_0\"},\"label2id\":{\"LABEL_0\":0}}},"

@@ -17,11 +17,6 @@ static void end_event(rr_stream *stream) {
         stream->text.bytes - stream->n_read > RR_STREAM_MAX_BYTES;
 }
 
-static void write_name(rr_stream *stream, const char *key, const char *name) {
-    rr_buf_printf(&stream->text, "\"%s\":", key);
-    rr_json_quote(name, strlen(name), &stream->text);
-}
-
 rr_status rr_stream_begin(rr_stream *stream, const rr_serve_request *request,
     const rr_serve_made_by *made_by, rr_schedule_kind schedule, rr_diag *diag) {
     stream->n = request->query.n;
@@ -35,11 +30,11 @@ rr_status rr_stream_begin(rr_stream *stream, const rr_serve_request *request,
     stream->has_order = schedule != RR_SCHEDULE_TOPDOWN;
     begin_event(stream, "start");
     rr_buf_text(&stream->text, "{");
-    write_name(stream, "id", made_by->id);
+    rr_json_member("id", made_by->id, &stream->text);
     rr_buf_text(&stream->text, ",");
-    write_name(stream, "model", made_by->model);
+    rr_json_member("model", made_by->model, &stream->text);
     rr_buf_text(&stream->text, ",");
-    write_name(stream, "device", made_by->device);
+    rr_json_member("device", made_by->device, &stream->text);
     rr_buf_printf(&stream->text, ",\"mode\":\"%s\",\"documents\":%zu}", made_by->mode, request->n);
     end_event(stream);
     return stream->text.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory for a stream") : RR_OK;
