@@ -313,10 +313,6 @@ void rr_executor_resume(rr_executor *executor) {
     rr_mutex_unlock(&executor->lock);
 }
 
-bool rr_executor_is_stopped(const rr_executor *executor) {
-    return rr_executor_must_stop(executor);
-}
-
 bool rr_executor_drain(rr_executor *executor, uint64_t time_ns) {
     rr_mutex_lock(&executor->lock);
     executor->closed = true;

@@ -73,7 +73,6 @@ bool rr_executor_work(rr_executor *executor);
  * takes jobs again. */
 void rr_executor_stop(rr_executor *executor);
 void rr_executor_resume(rr_executor *executor);
-bool rr_executor_is_stopped(const rr_executor *executor);
 /* Takes no more jobs (RR_E_CANCELLED) and waits until all are over, or until `time_ns` (rr_time_ns;
  * 0 = as long as it takes). False = that time has come. */
 bool rr_executor_drain(rr_executor *executor, uint64_t time_ns);

@@ -42,10 +42,6 @@ struct rr_http {
     size_t n_suspended;
 };
 
-bool rr_http_is_there(void) {
-    return true;
-}
-
 /* Waiting. A connection that waits is suspended: no thread looks at it until it is resumed. */
 
 /* The lock is held. */

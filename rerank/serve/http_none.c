@@ -1,10 +1,6 @@
 /* In place of http.c where a build has no libmicrohttpd. */
 #include "rerank/serve/http.h"
 
-bool rr_http_is_there(void) {
-    return false;
-}
-
 rr_status rr_http_open(
     rr_server *server, const char *host, uint16_t *port, rr_http **out, rr_diag *diag) {
     (void)server;

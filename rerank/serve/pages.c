@@ -2,10 +2,6 @@
 
 #include "rerank/data/json_out.h"
 
-void rr_page_status(const char *status, rr_buf *out) {
-    rr_buf_printf(out, "{\"status\":\"%s\"}", status);
-}
-
 void rr_page_models(const rr_ranker_facts *facts, rr_buf *out) {
     static const char ranks[] =
         "made of the ranks: they say the order and nothing else, and suit no threshold";

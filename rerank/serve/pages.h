@@ -1,5 +1,5 @@
 /* What a server tells about itself.
- * Owns: the JSON of /health, /v1/models and /info. Pure. */
+ * Owns: the JSON of /v1/models and /info. Pure. */
 #ifndef RR_RERANK_SERVE_PAGES_H
 #define RR_RERANK_SERVE_PAGES_H
 
@@ -8,8 +8,6 @@
 /* The text of rerank/serve/openapi.json. */
 extern const char rr_openapi_json[];
 
-/* {"status": "ok"}, or what keeps it from ranking: "loading", "draining". */
-void rr_page_status(const char *status, rr_buf *out);
 /* As OpenAI's list of models, with what the scores of each mode mean. */
 void rr_page_models(const rr_ranker_facts *facts, rr_buf *out);
 /* As Text Embeddings Inference's. */

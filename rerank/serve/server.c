@@ -155,7 +155,7 @@ bool rr_server_page(rr_server *server, rr_route route, rr_http_reply *reply, rr_
         rr_buf_text(&reply->body, rr_openapi_json);
         break;
     default:
-        rr_page_status("ok", &reply->body);
+        rr_buf_text(&reply->body, "{\"status\":\"ok\"}");
         break;
     }
     return true;
