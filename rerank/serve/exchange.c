@@ -217,12 +217,9 @@ static rr_serve_job *make_job(rr_exchange *exchange, rr_serve_request *request, 
 }
 
 static rr_status begin_stream(rr_serve_job *job, rr_diag *diag) {
-    const int schedule = job->request.wish.schedule;
     job->stream = calloc(1, sizeof *job->stream);
-    return job->stream == NULL
-        ? rr_fail(diag, RR_E_MEMORY, "out of memory for a stream")
-        : rr_stream_begin(job->stream, &job->request, &job->made_by,
-              schedule >= 0 ? (rr_schedule_kind)schedule : RR_SCHEDULE_SLIDING, diag);
+    return job->stream == NULL ? rr_fail(diag, RR_E_MEMORY, "out of memory for a stream")
+                               : rr_stream_begin(job->stream, &job->request, &job->made_by, diag);
 }
 
 static void refuse_status(rr_exchange *exchange, rr_status status, const rr_diag *diag) {

@@ -80,7 +80,7 @@ static void on_text(
 static void on_window(void *user, const rr_call *call, const rr_window_result *result) {
     rr_serve_job *job = user;
     rr_mutex_lock(&job->jobs->lock);
-    rr_stream_window(job->stream, &job->request, call->index, result);
+    rr_stream_window(job->stream, &job->request, call, result);
     wake(job);
     rr_mutex_unlock(&job->jobs->lock);
 }

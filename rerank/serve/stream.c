@@ -1,6 +1,5 @@
 #include "rerank/serve/stream.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "rerank/data/json_out.h"
@@ -18,16 +17,7 @@ static void end_event(rr_stream *stream) {
 }
 
 rr_status rr_stream_begin(rr_stream *stream, const rr_serve_request *request,
-    const rr_serve_made_by *made_by, rr_schedule_kind schedule, rr_diag *diag) {
-    stream->n = request->query.n;
-    stream->order = calloc(stream->n + 1, sizeof *stream->order);
-    if (stream->order == NULL) {
-        return rr_fail(diag, RR_E_MEMORY, "out of memory for a stream");
-    }
-    for (size_t i = 0; i < stream->n; i++) {
-        stream->order[i] = (uint32_t)i;
-    }
-    stream->has_order = schedule != RR_SCHEDULE_TOPDOWN;
+    const rr_serve_made_by *made_by, rr_diag *diag) {
     begin_event(stream, "start");
     rr_buf_text(&stream->text, "{");
     rr_json_member("id", made_by->id, &stream->text);
@@ -42,8 +32,6 @@ rr_status rr_stream_begin(rr_stream *stream, const rr_serve_request *request,
 
 void rr_stream_destroy(rr_stream *stream) {
     rr_buf_destroy(&stream->text);
-    free(stream->order);
-    stream->order = NULL;
 }
 
 /* Tells that a window is begun, or done over: it shows others, or its text starts anew. */
@@ -86,28 +74,29 @@ void rr_stream_text(rr_stream *stream, const rr_serve_request *request, const rr
     }
 }
 
-void rr_stream_window(rr_stream *stream, const rr_serve_request *request, size_t index,
+/* The passages that are ranked, best first so far, and behind them the rest as it came. */
+static void write_order(rr_stream *stream, const rr_serve_request *request, const rr_call *call) {
+    begin_event(stream, "order");
+    rr_buf_text(&stream->text, "{\"order\":[");
+    for (size_t i = 0; i < request->query.n; i++) {
+        const size_t passage = i < call->n_standing ? call->standing[i] : i;
+        rr_buf_printf(&stream->text, "%s%u", i > 0 ? "," : "", request->index[passage]);
+    }
+    rr_buf_text(&stream->text, "]}");
+    end_event(stream);
+}
+
+void rr_stream_window(rr_stream *stream, const rr_serve_request *request, const rr_call *call,
     const rr_window_result *result) {
     if (stream->is_ended || stream->is_full) {
         return;
     }
     begin_event(stream, "done");
-    rr_buf_printf(&stream->text, "{\"window\":%zu,\"result\":", index);
+    rr_buf_printf(&stream->text, "{\"window\":%zu,\"result\":", call->index);
     rr_serve_detail_window(request, result, &stream->text);
     rr_buf_text(&stream->text, "}");
     end_event(stream);
-    if (!stream->has_order || result->window.end > stream->n ||
-        result->window.end - result->window.begin != result->n) {
-        return;
-    }
-    for (uint32_t i = 0; i < result->n; i++) {
-        stream->order[result->window.begin + i] = result->passages[result->permutation[i] - 1];
-    }
-    begin_event(stream, "order");
-    rr_buf_text(&stream->text, "{\"order\":");
-    rr_serve_shown(request, stream->order, stream->n, &stream->text);
-    rr_buf_text(&stream->text, "}");
-    end_event(stream);
+    write_order(stream, request, call);
 }
 
 void rr_stream_end(rr_stream *stream, const char *event, const rr_buf *json) {

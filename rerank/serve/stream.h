@@ -7,7 +7,7 @@
  *            where a window is done over, which makes its text so far void
  *   text     {"window", "text", "tokens"}: written, a piece of it
  *   done     {"window", "begin", "end", "documents", "permutation", …} as in an explained answer
- *   order    {"order": [documents, best first]}: provisional, behind each window (not topdown)
+ *   order    {"order": [documents, best first]}: provisional, after each window
  *   ranking  the answer of /v1/rerank; the last event
  *   error    the error body; the last event */
 #ifndef RR_RERANK_SERVE_STREAM_H
@@ -22,13 +22,10 @@ enum { RR_STREAM_WINDOWS = 1024 }; /* whose being done over is noticed */
 
 /* Zero-initialise. */
 typedef struct rr_stream {
-    rr_buf text;     /* all that was written and not yet forgotten */
-    size_t n_read;   /* bytes of it */
-    bool is_ended;   /* nothing more will be written */
-    bool is_full;    /* the client does not read */
-    uint32_t *order; /* [n] passages, best first as far as is known */
-    size_t n;
-    bool has_order;
+    rr_buf text;   /* all that was written and not yet forgotten */
+    size_t n_read; /* bytes of it */
+    bool is_ended; /* nothing more will be written */
+    bool is_full;  /* the client does not read */
     struct {
         uint64_t shown; /* a hash of the passages */
         size_t n_tokens;
@@ -38,12 +35,13 @@ typedef struct rr_stream {
 
 /* Errors: RR_E_MEMORY. */
 rr_status rr_stream_begin(rr_stream *stream, const rr_serve_request *request,
-    const rr_serve_made_by *made_by, rr_schedule_kind schedule, rr_diag *diag);
+    const rr_serve_made_by *made_by, rr_diag *diag);
 void rr_stream_destroy(rr_stream *stream); /* accepts a zeroed one */
 
 void rr_stream_text(rr_stream *stream, const rr_serve_request *request, const rr_call *call,
     const char *text, size_t bytes, size_t n_tokens);
-void rr_stream_window(rr_stream *stream, const rr_serve_request *request, size_t index,
+/* `call` as rr_rank_params.on_window gets it. */
+void rr_stream_window(rr_stream *stream, const rr_serve_request *request, const rr_call *call,
     const rr_window_result *result);
 /* The last event: its JSON in one line. */
 void rr_stream_end(rr_stream *stream, const char *event, const rr_buf *json);

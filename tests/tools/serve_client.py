@@ -116,6 +116,12 @@ def stream():
     check("windows, text, orders", all(x in names for x in ("window", "text", "done", "order")), set(names))
     last = [j["order"] for n, j in found if n == "order"][-1]
     check("the last order is the ranking", last == [r["index"] for r in found[-1][1]["results"]], last)
+    for wish in ({"schedule": "topdown", "window": 4, "step": 2}, {"depth": 12}):
+        head, found = events({"query": "q", "documents": [f"word {i}" for i in range(30)], "rearank": dict(wish, mode="logits")})
+        orders = [j["order"] for n, j in found if n == "order"]
+        check(f"{wish}: an order a window", len(orders) == sum(n == "done" for n, _ in found) > 0, len(orders))
+        check(f"{wish}: orders hold each document once", all(sorted(x) == list(range(30)) for x in orders), orders)
+        check(f"{wish}: the last order is the ranking", orders[-1:] == [[r["index"] for r in found[-1][1]["results"]]], orders[-1:])
     head, found = events({"query": "q", "documents": []})
     check("a fault is an answer, no stream", b"400" in head.split(b"\r\n")[0], head)
 

@@ -339,8 +339,9 @@ static void test_stream(void) {
     CHECK(rr_exchange_reply(exchange) != NULL && rr_exchange_reply(exchange)->is_stream);
     read_all(exchange, text, sizeof text, &over);
     CHECK_MSG(!over && strncmp(text, "event: start\ndata: {\"id\":", 25) == 0, "%s", text);
-    const uint32_t order[] = {0, 1}, turned[] = {2, 1};
-    const rr_call call = {.index = 0, .n_calls = 1, .order = order, .n = 2};
+    const uint32_t order[] = {0, 1}, turned[] = {2, 1}, standing[] = {1, 0};
+    const rr_call call = {
+        .index = 0, .n_calls = 1, .order = order, .n = 2, .standing = standing, .n_standing = 2};
     const rr_ranker_order *heard = &ranker_state.rankings[0].order;
     n_wakes = 0;
     heard->on_text(heard->user, &call, "", 0, 0);
