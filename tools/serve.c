@@ -11,13 +11,8 @@
 #include "tools/answering.h"
 #include "tools/cli.h"
 
-enum {
-    USUAL_JOBS = 4,
-    USUAL_QUEUE = 256,
-    MOST_KEYS = 256,
-    KEY_FILE_BYTES = 64 << 10,
-    WAIT_MS = 50
-};
+enum { USUAL_JOBS = 4, USUAL_QUEUE = 256, MOST_KEYS = 256, KEY_FILE_BYTES = 64 << 10 };
+#define WAIT_NS (UINT64_C(50) * 1000000)
 
 typedef struct serve_options {
     const char *host;
@@ -190,37 +185,21 @@ static rr_status open_ranker(serving *s, serve_options *options, rr_diag *diag) 
     return RR_OK;
 }
 
-static void wait_a_little(rr_mutex *lock, rr_cond *cond) {
-    rr_mutex_lock(lock);
-    (void)rr_cond_wait_until(cond, lock, rr_time_ns() + WAIT_MS * UINT64_C(1000000));
-    rr_mutex_unlock(lock);
-}
-
 /* Until a signal comes, and then until what was taken is answered. */
-static rr_status run(serving *s, rr_diag *diag) {
-    rr_mutex lock = {0};
-    rr_cond cond = {0};
-    rr_status status = RR_OK;
-    if (!rr_mutex_create(&lock) || !rr_cond_create(&cond)) {
-        status = rr_fail(diag, RR_E_MEMORY, "out of memory");
-    } else {
-        rr_server_open(s->server, &s->ranker);
-        rr_cli_note("ready: %s on %s, %zu windows at once", rr_pool_model_name(s->pool),
-            rr_pool_device_name(s->pool), rr_pool_n_workers(s->pool));
-        while (!atomic_load(&wants_end)) {
-            wait_a_little(&lock, &cond);
-        }
-        rr_server_drain(s->server);
-        if (!rr_server_is_idle(s->server)) {
-            rr_cli_note("finishing what was asked; another signal ends at once");
-        }
-        while (!rr_server_is_idle(s->server)) {
-            wait_a_little(&lock, &cond);
-        }
+static void run(serving *s) {
+    rr_server_open(s->server, &s->ranker);
+    rr_cli_note("ready: %s on %s, %zu windows at once", rr_pool_model_name(s->pool),
+        rr_pool_device_name(s->pool), rr_pool_n_workers(s->pool));
+    while (!atomic_load(&wants_end)) {
+        rr_sleep_ns(WAIT_NS);
     }
-    rr_cond_destroy(&cond);
-    rr_mutex_destroy(&lock);
-    return status;
+    rr_server_drain(s->server);
+    if (!rr_server_is_idle(s->server)) {
+        rr_cli_note("finishing what was asked; another signal ends at once");
+    }
+    while (!rr_server_is_idle(s->server)) {
+        rr_sleep_ns(WAIT_NS);
+    }
 }
 
 static rr_status serve(serving *s, serve_options *options, rr_diag *diag) {
@@ -228,7 +207,8 @@ static rr_status serve(serving *s, serve_options *options, rr_diag *diag) {
     RR_TRY(open_server(s, diag));
     rr_cli_on_interrupt(on_interrupt, NULL);
     RR_TRY(open_ranker(s, options, diag));
-    return run(s, diag);
+    run(s);
+    return RR_OK;
 }
 
 static int serve_and_end(serve_options *options) {
