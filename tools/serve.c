@@ -129,14 +129,6 @@ static rr_status open_server(serving *s, rr_diag *diag) {
     return RR_OK;
 }
 
-static rr_serve_mode mode_of(rr_answer_mode mode) {
-    static const rr_serve_mode modes[] = {[RR_ANSWER_FREE] = RR_SERVE_MODE_REASON,
-        [RR_ANSWER_STRICT] = RR_SERVE_MODE_STRICT,
-        [RR_ANSWER_LOGITS] = RR_SERVE_MODE_LOGITS,
-        [RR_ANSWER_READ] = RR_SERVE_MODE_READ};
-    return modes[mode];
-}
-
 /* A readout for requests that ask to be read where that is not the default. */
 static rr_status find_readout(serving *s, const char *model_path, rr_diag *diag) {
     if (s->options->answering.mode == RR_ANSWER_READ) {
@@ -171,7 +163,6 @@ static rr_status open_ranker(serving *s, serve_options *options, rr_diag *diag) 
         .readout = is_read   ? &answering->readout
             : s->has_readout ? &s->readout
                              : NULL,
-        .mode = mode_of(answering->mode),
         .rank = {.window = options->window,
             .step = options->step,
             .schedule = (rr_schedule_kind)options->schedule,

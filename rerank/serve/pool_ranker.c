@@ -5,9 +5,14 @@
 
 #include "rerank/data/clean.h"
 
-enum {
-    CHARS_A_TOKEN = 4
-}; /* of English text, some; a limit of tokens is kept as one of characters */
+/* Of English text, about: a limit of tokens is kept as one of characters. */
+enum { CHARS_A_TOKEN = 4 };
+
+_Static_assert((int)RR_SERVE_MODE_REASON == (int)RR_ANSWER_FREE &&
+        (int)RR_SERVE_MODE_STRICT == (int)RR_ANSWER_STRICT &&
+        (int)RR_SERVE_MODE_LOGITS == (int)RR_ANSWER_LOGITS &&
+        (int)RR_SERVE_MODE_READ == (int)RR_ANSWER_READ,
+    "a mode of a request is a way to answer");
 
 /* A ranking in the pool. */
 typedef struct pool_ranking {
@@ -31,8 +36,9 @@ static void let_go(pool_ranking *ranking) {
 
 static rr_serve_mode mode_of(void *user, const rr_serve_request *request, rr_prompt_form *form) {
     const rr_pool_ranker *ranker = user;
-    const rr_serve_mode mode =
-        request->wish.mode != RR_SERVE_MODE_DEFAULT ? request->wish.mode : ranker->mode;
+    const rr_serve_mode mode = request->wish.mode != RR_SERVE_MODE_DEFAULT
+        ? request->wish.mode
+        : (rr_serve_mode)ranker->answer.mode;
     *form = (rr_prompt_form){.style = ranker->rank.style};
     if (mode == RR_SERVE_MODE_READ && ranker->readout != NULL) {
         form->passage_chars = ranker->rank.passage_chars != 0 ? ranker->rank.passage_chars
@@ -47,12 +53,8 @@ static rr_serve_mode mode_of(void *user, const rr_serve_request *request, rr_pro
 
 static rr_answer_params answer_of(
     const rr_pool_ranker *ranker, const rr_serve_request *request, rr_serve_mode mode) {
-    static const rr_answer_mode modes[] = {[RR_SERVE_MODE_REASON] = RR_ANSWER_FREE,
-        [RR_SERVE_MODE_STRICT] = RR_ANSWER_STRICT,
-        [RR_SERVE_MODE_LOGITS] = RR_ANSWER_LOGITS,
-        [RR_SERVE_MODE_READ] = RR_ANSWER_READ};
     rr_answer_params answer = ranker->answer;
-    answer.mode = modes[mode];
+    answer.mode = (rr_answer_mode)mode;
     answer.then_mode = mode == RR_SERVE_MODE_READ ? ranker->answer.then_mode : answer.mode;
     answer.readout = mode == RR_SERVE_MODE_READ ? ranker->readout : NULL;
     if (request->wish.orders != 0) {
@@ -201,7 +203,7 @@ static void pool_facts(void *user, rr_ranker_facts *out) {
     *out = (rr_ranker_facts){
         .model = rr_pool_model_name(ranker->pool),
         .device = rr_pool_device_name(ranker->pool),
-        .mode = ranker->mode,
+        .mode = (rr_serve_mode)ranker->answer.mode,
         .can_read = ranker->readout != NULL,
         .n_workers = rr_pool_n_workers(ranker->pool),
         .n_context = plan->compute.limits.n_context,

@@ -10,10 +10,10 @@
 typedef struct rr_pool_ranker {
     rr_pool *pool;
     const rr_readout *readout; /* of the pool's model; NULL = it cannot be read */
-    rr_serve_mode mode;        /* where a request names none; not RR_SERVE_MODE_DEFAULT */
-    /* Where it says nothing else. passage_chars and then_reason are of what is read alone. */
+    /* How a request is ranked that says nothing else. passage_chars and then_reason count only where
+     * the model is read; answer.readout is not looked at. */
     rr_rank_params rank;
-    rr_answer_params answer; /* mode and readout are not looked at */
+    rr_answer_params answer;
 } rr_pool_ranker;
 
 rr_ranker rr_pool_ranker_make(rr_pool_ranker *ranker);
