@@ -253,6 +253,10 @@ rr_status rr_answering_decide(rr_answering *answering, const char *model_path, r
     return status;
 }
 
+uint32_t rr_answering_n_workers(const rr_answering *answering, uint32_t n_jobs, uint32_t usual) {
+    return answering->plain ? 1 : n_jobs != 0 ? n_jobs : usual;
+}
+
 void rr_answering_apply(const rr_answering *answering, rr_answer_params *how) {
     how->mode = answering->mode;
     how->then_mode = answering->then_reason ? answering->then_mode : answering->mode;

@@ -40,6 +40,9 @@ rr_status rr_answering_decide(rr_answering *answering, const char *model_path, r
 /* "read", "reason", "strict" or "logits". */
 const char *rr_answering_way(const rr_answering *answering);
 
+/* Windows at once: `n_jobs` (0 = not given: `usual`), one with --plain. */
+uint32_t rr_answering_n_workers(const rr_answering *answering, uint32_t n_jobs, uint32_t usual);
+
 /* How the model answers; `how` borrows the readout. Of its members `max_tokens`, `temperature`,
  * `top_p` and `seed` are left alone. */
 void rr_answering_apply(const rr_answering *answering, rr_answer_params *how);

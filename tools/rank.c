@@ -64,9 +64,7 @@ static rr_status open_pool(rank_job *job, rr_diag *diag) {
     rr_pool_params params = {
         .engine = options->engine.params,
         .draft_model_path = options->answering.draft_model,
-        .n_workers = options->answering.plain ? 1
-            : options->jobs != 0              ? options->jobs
-                                              : usual,
+        .n_workers = rr_answering_n_workers(&options->answering, options->jobs, usual),
         .may_be_fewer = options->jobs == 0,
         .one_on_caller = true,
         .on_loss = tell_loss,

@@ -151,7 +151,7 @@ static rr_status open_ranker(serving *s, serve_options *options, rr_diag *diag) 
     rr_pool_params params = {
         .engine = options->engine.params,
         .draft_model_path = answering->draft_model,
-        .n_workers = options->jobs != 0 ? options->jobs : USUAL_JOBS,
+        .n_workers = rr_answering_n_workers(answering, options->jobs, USUAL_JOBS),
         .may_be_fewer = options->jobs == 0,
         .queue = options->queue,
     };
