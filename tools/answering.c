@@ -187,13 +187,12 @@ static const char *way_text(rr_answer_mode mode) {
 }
 
 /* The readout that was named, or the one for this model. */
-static rr_status find_readout(
-    rr_answering *answering, const rr_model *model, bool *found, rr_diag *diag) {
+static rr_status find_readout(rr_answering *answering, const rr_model *model, rr_diag *diag) {
     if (answering->readout_path == NULL) {
-        return rr_readout_find(model, &answering->readout, found, diag);
+        return rr_readout_find(model, &answering->readout, &answering->has_readout, diag);
     }
     RR_TRY(rr_readout_load(answering->readout_path, &answering->readout, diag));
-    *found = true;
+    answering->has_readout = true;
     return rr_readout_check(&answering->readout, model, answering->readout_path, diag);
 }
 
@@ -211,29 +210,34 @@ static rr_status note_fact(rr_answering *answering, rr_diag *diag) {
 }
 
 static rr_status decide(rr_answering *answering, const rr_model *model, rr_diag *diag) {
-    const char *written = written_option(answering), *asked = written;
+    const char *written = written_option(answering), *read = read_option(answering),
+               *logits = logits_option(answering), *asked = written;
     rr_way way = rr_way_written(model->name);
-    bool found = false;
+    const bool may_read =
+        written == NULL && logits == NULL && (read != NULL || !answering->no_think);
+    if (may_read || answering->finds_readout) {
+        RR_TRY(find_readout(answering, model, diag));
+    }
     answering->then_mode = answering->free ? RR_ANSWER_FREE
         : strict_option(answering) != NULL ? RR_ANSWER_STRICT
                                            : way.mode;
-    if (logits_option(answering) != NULL) {
-        asked = logits_option(answering);
+    if (logits != NULL) {
+        asked = logits;
         way.mode = RR_ANSWER_LOGITS;
     } else if (written != NULL) {
         way.mode = answering->then_mode;
-    } else if (answering->no_think && read_option(answering) == NULL) {
+    } else if (!may_read) {
         asked = "--no-think";
     } else {
-        asked = read_option(answering);
-        RR_TRY(find_readout(answering, model, &found, diag));
-        if (asked != NULL && !found) {
+        asked = read;
+        if (asked != NULL && !answering->has_readout) {
             return rr_fail(diag, RR_E_UNSUPPORTED,
                 "%s: no readout for the model \"%s\" comes with this program: `rearank readout fit` makes one, --readout FILE "
                 "names one, --reason ranks without",
                 asked, model->name);
         }
-        way = asked != NULL ? (rr_way){RR_ANSWER_READ, NULL} : rr_way_default(model->name, found);
+        way = asked != NULL ? (rr_way){RR_ANSWER_READ, NULL}
+                            : rr_way_default(model->name, answering->has_readout);
     }
     answering->mode = way.mode;
     if (asked != NULL) {

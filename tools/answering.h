@@ -15,12 +15,14 @@ typedef struct rr_answering {
     uint32_t passage_chars, n_orders;    /* 0 = not given */
     int score_mode;                      /* −1 = not given */
     rr_opt options[13];
-    /* set before rr_answering_decide: prompts are others than the one that is read */
-    bool no_think;
+    /* Set before rr_answering_decide. */
+    bool no_think;      /* prompts are others than the one that is read */
+    bool finds_readout; /* also where the model is not read: requests may ask for that */
     /* After rr_answering_decide. */
     rr_answer_mode mode, then_mode;
-    rr_readout readout; /* of RR_ANSWER_READ */
-    char fact[64];      /* the way and the readout's content: what a ranking depends on */
+    bool has_readout; /* always with RR_ANSWER_READ */
+    rr_readout readout;
+    char fact[64]; /* the way and the readout's content: what a ranking depends on */
 } rr_answering;
 
 /* --reason, --strict, --no-strict, --think-budget, --answer-depth, --score-mode, --readout,

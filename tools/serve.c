@@ -24,6 +24,7 @@ typedef struct serve_options {
     bool no_log;
     uint32_t window, step;
     int schedule;
+    rr_rank_params rank; /* by set_rank */
     rr_answering answering;
     rr_cli_engine engine;
 } serve_options;
@@ -37,8 +38,6 @@ typedef struct serving {
     rr_server *server;
     rr_http *http;
     rr_pool *pool;
-    rr_readout readout; /* where has_readout: of a model that is not read by default */
-    bool has_readout;
     rr_pool_ranker over_pool;
     rr_ranker ranker;
 } serving;
@@ -129,25 +128,11 @@ static rr_status open_server(serving *s, rr_diag *diag) {
     return RR_OK;
 }
 
-/* A readout for requests that ask to be read where that is not the default. */
-static rr_status find_readout(serving *s, const char *model_path, rr_diag *diag) {
-    if (s->options->answering.mode == RR_ANSWER_READ) {
-        return RR_OK;
-    }
-    rr_model *model = NULL;
-    RR_TRY(rr_model_open(model_path, &model, diag));
-    const rr_status status = rr_readout_find(model, &s->readout, &s->has_readout, diag);
-    rr_model_close(&model);
-    return status;
-}
-
 static rr_status open_ranker(serving *s, serve_options *options, rr_diag *diag) {
     rr_answering *answering = &options->answering;
     RR_TRY(rr_cli_engine_ready(&options->engine, diag));
-    const char *model_path = options->engine.path.data;
-    RR_TRY(rr_answering_decide(answering, model_path, diag));
-    RR_TRY(find_readout(s, model_path, diag));
-    const bool is_read = answering->mode == RR_ANSWER_READ;
+    answering->finds_readout = true;
+    RR_TRY(rr_answering_decide(answering, options->engine.params.compute.model_path, diag));
     rr_pool_params params = {
         .engine = options->engine.params,
         .draft_model_path = answering->draft_model,
@@ -156,21 +141,14 @@ static rr_status open_ranker(serving *s, serve_options *options, rr_diag *diag) 
         .queue = options->queue,
     };
     params.engine.kv_tokens = options->kv_tokens;
-    params.engine.compute.readings = is_read || s->has_readout;
+    params.engine.compute.readings = answering->has_readout;
     RR_TRY(rr_pool_open(&params, &s->pool, diag));
     s->over_pool = (rr_pool_ranker){
         .pool = s->pool,
-        .readout = is_read   ? &answering->readout
-            : s->has_readout ? &s->readout
-                             : NULL,
-        .rank = {.window = options->window,
-            .step = options->step,
-            .schedule = (rr_schedule_kind)options->schedule,
-            .passage_chars = is_read ? answering->passage_chars : 0,
-            .then_reason = is_read && answering->then_reason},
+        .readout = answering->has_readout ? &answering->readout : NULL,
+        .rank = options->rank,
         .answer = {.max_tokens = options->max_tokens},
     };
-    RR_TRY(rr_rank_params_check(&s->over_pool.rank, &s->over_pool.rank, diag));
     rr_answering_apply(answering, &s->over_pool.answer);
     s->ranker = rr_pool_ranker_make(&s->over_pool);
     return RR_OK;
@@ -212,10 +190,24 @@ static int serve_and_end(serve_options *options) {
     rr_http_close(&s.http);
     rr_pool_close(&s.pool);
     rr_server_destroy(&s.server);
-    rr_readout_destroy(&s.readout);
     rr_buf_destroy(&s.key_text);
     rr_cli_on_interrupt(NULL, NULL);
     return status == RR_OK ? RR_EXIT_OK : rr_cli_fail(status, &diag);
+}
+
+/* Takes the options of windows together, before anything is opened. */
+static int set_rank(serve_options *options) {
+    rr_diag diag = {0};
+    options->rank = (rr_rank_params){
+        .window = options->window,
+        .step = options->step,
+        .schedule = (rr_schedule_kind)options->schedule,
+        .passage_chars = options->answering.passage_chars,
+        .then_reason = options->answering.then_reason,
+    };
+    return rr_rank_params_check(&options->rank, &options->rank, &diag) == RR_OK
+        ? RR_CLI_GO_ON
+        : rr_cli_usage_error("--%s", diag.text);
 }
 
 static const char about[] =
@@ -357,6 +349,9 @@ int rr_verb_serve(int argc, char **argv) {
     int code = rr_cli_parse(&spec, argc, argv, &args);
     if (code == RR_CLI_GO_ON) {
         code = rr_answering_check(&options.answering, 0.0f, options.jobs);
+    }
+    if (code == RR_CLI_GO_ON) {
+        code = set_rank(&options);
     }
     if (code == RR_CLI_GO_ON) {
         code = serve_and_end(&options);

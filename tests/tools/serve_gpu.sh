@@ -99,4 +99,6 @@ run 2 serve --api-key-file empty --port 0
 check "a file without keys" says "found no key"
 run 2 serve --port 70000
 run 2 serve --mode read --port 0
+run 2 serve --window 4 --step 6 --port 0
+check "options of windows are checked before anything is opened" says "--step: found 6"
 summary
