@@ -172,8 +172,6 @@ static unsigned retry_after(const rr_server *server) {
 static void note_ranking(rr_exchange *exchange, const rr_serve_request *request, const char *mode) {
     exchange->mode = mode;
     exchange->documents = request->n;
-    exchange->counts = true;
-    atomic_fetch_add(&exchange->server->n_ranking, 1);
 }
 
 /* Takes over a ranking whose client has gone and that is the same. */
@@ -271,6 +269,10 @@ void rr_exchange_body_end(rr_exchange *exchange) {
     if (exchange->has_reply) {
         return;
     }
+    /* Counted before it is asked whether the server takes more: a server that drains and finds
+     * nobody counted has nobody on the way to a ranking. */
+    exchange->counts = true;
+    atomic_fetch_add(&server->n_ranking, 1);
     const rr_serve_limits limits = {.max_documents = server->params.max_documents};
     if (exchange->body.failed) {
         refuse_status(exchange, RR_E_MEMORY, NULL);

@@ -48,7 +48,7 @@ void rr_server_destroy(rr_server **server);
 void rr_server_open(rr_server *server, const rr_ranker *ranker);
 /* From now on nothing new is taken: 503. What was taken is finished. */
 void rr_server_drain(rr_server *server);
-/* No exchange waits for a ranking. */
+/* No exchange waits for a ranking; after rr_server_drain none will. */
 bool rr_server_is_idle(rr_server *server);
 /* Cancels all that runs and waits until the ranker has let go of it. */
 void rr_server_close(rr_server *server);

@@ -22,7 +22,7 @@ struct rr_server {
     atomic_bool has_ranker;
     atomic_ullong n_ids; /* exchanges so far */
     atomic_ullong held_bytes;
-    atomic_int n_ranking; /* exchanges with a ranking whose answer is not sent */
+    atomic_int n_ranking; /* exchanges with a whole body whose answer is not sent */
     atomic_llong n_connections;
     uint64_t began_ns, beat_ns;
 };
