@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "rerank/pool_state.h"
+#include "rerank/responder.h"
 
 struct rr_pool {
     rr_pool_device device;
@@ -107,16 +108,10 @@ void rr_pool_close(rr_pool **pointer) {
 /* Queries */
 
 static rr_status check_answer(const rr_pool *pool, const rr_pool_query *query, rr_diag *diag) {
-    if (query->answer.mode != RR_ANSWER_READ) {
-        return RR_OK;
-    }
-    if (!pool->device.params.compute.readings) {
+    if (query->answer.mode == RR_ANSWER_READ && !pool->device.params.compute.readings) {
         return rr_fail(diag, RR_E_USAGE, "reading was asked for, of an engine without it");
     }
-    return query->answer.readout != NULL && query->rank.style == RR_PROMPT_REARANK
-        ? RR_OK
-        : rr_fail(diag, RR_E_USAGE,
-              "reading needs a readout and the prompt that lets the model reason");
+    return rr_answer_params_check(&query->answer, query->rank.style, diag);
 }
 
 static rr_status check_query(rr_pool *pool, const rr_pool_query *query, rr_diag *diag) {
@@ -125,10 +120,7 @@ static rr_status check_query(rr_pool *pool, const rr_pool_query *query, rr_diag 
     const rr_schedule_params schedule = rr_rank_schedule(&rank);
     RR_TRY(rr_schedule_check(&schedule, rr_rank_n(query->query, &rank), diag));
     RR_TRY(check_answer(pool, query, diag));
-    rr_pool_stats stats;
-    rr_pool_device_stats(&pool->device, &stats.engine, &stats.n_losses, &stats.is_lost);
-    /* why it is gone never changes any more */
-    return stats.is_lost ? rr_fail(diag, RR_E_DEVICE, "%s", pool->device.gone.text) : RR_OK;
+    return rr_pool_device_check(&pool->device, diag);
 }
 
 static void on_over(void *user, rr_job *job) {

@@ -126,8 +126,17 @@ void rr_pool_device_close(rr_pool_device *device) {
 
 /* Losses */
 
-static rr_status fail_gone(const rr_pool_device *device, rr_diag *diag) {
-    return rr_fail(diag, RR_E_DEVICE, "%s", device->gone.text);
+/* Holds the lock. */
+static rr_status check(const rr_pool_device *device, rr_diag *diag) {
+    return device->state != RR_POOL_GONE ? RR_OK
+                                         : rr_fail(diag, RR_E_DEVICE, "%s", device->gone.text);
+}
+
+rr_status rr_pool_device_check(rr_pool_device *device, rr_diag *diag) {
+    rr_mutex_lock(&device->lock);
+    const rr_status status = check(device, diag);
+    rr_mutex_unlock(&device->lock);
+    return status;
 }
 
 rr_status rr_pool_device_enter(rr_pool_device *device, rr_diag *diag) {
@@ -135,7 +144,7 @@ rr_status rr_pool_device_enter(rr_pool_device *device, rr_diag *diag) {
     while (device->state == RR_POOL_LOST) {
         rr_cond_wait(&device->changed, &device->lock);
     }
-    const rr_status status = device->state == RR_POOL_UP ? RR_OK : fail_gone(device, diag);
+    const rr_status status = check(device, diag);
     device->n_inside += status == RR_OK;
     rr_mutex_unlock(&device->lock);
     return status;
@@ -222,7 +231,7 @@ rr_status rr_pool_device_recover(rr_pool_device *device, rr_diag *diag) {
     while (device->state == RR_POOL_LOST) {
         rr_cond_wait(&device->changed, &device->lock);
     }
-    const rr_status status = device->state == RR_POOL_UP ? RR_OK : fail_gone(device, diag);
+    const rr_status status = check(device, diag);
     rr_mutex_unlock(&device->lock);
     return status;
 }

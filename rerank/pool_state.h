@@ -64,6 +64,9 @@ typedef struct rr_pool_device {
 rr_status rr_pool_device_open(rr_pool_device *device, rr_diag *diag);
 void rr_pool_device_close(rr_pool_device *device);
 
+/* Fails with RR_E_DEVICE when the device is gone. */
+rr_status rr_pool_device_check(rr_pool_device *device, rr_diag *diag);
+
 /* Around every call that may use the engines. Entering waits while the device is opened anew;
  * errors: RR_E_DEVICE, it is gone. Leaving with what the call returned tells whether it met a lost
  * device. */

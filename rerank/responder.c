@@ -116,13 +116,17 @@ fail:
     return status;
 }
 
+rr_status rr_answer_params_check(
+    const rr_answer_params *how, rr_prompt_style style, rr_diag *diag) {
+    return how->mode != RR_ANSWER_READ || (how->readout != NULL && style == RR_PROMPT_REARANK)
+        ? RR_OK
+        : rr_fail(diag, RR_E_USAGE,
+              "reading needs a readout and the prompt that lets the model reason");
+}
+
 rr_status rr_model_responder_make(rr_model_responder *model, rr_responder *out, rr_diag *diag) {
+    RR_TRY(rr_answer_params_check(&model->how, model->style, diag));
     RR_TRY(rr_engine_tokenizer(model->engine, &model->tokenizer, diag));
-    if (model->how.mode == RR_ANSWER_READ &&
-        (model->how.readout == NULL || model->style != RR_PROMPT_REARANK)) {
-        return rr_fail(
-            diag, RR_E_USAGE, "reading needs a readout and the prompt that lets the model reason");
-    }
     if (model->how.mode == RR_ANSWER_STRICT || model->how.mode == RR_ANSWER_LOGITS ||
         model->how.then_mode == RR_ANSWER_STRICT) {
         RR_TRY(rr_answer_tokens_make(model->tokenizer, model->style, &model->answer, diag));

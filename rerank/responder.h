@@ -7,7 +7,12 @@
 
 #include "rerank/answer_params.h"
 
-/* The responder borrows `model`. Errors: as rr_engine_tokenizer and rr_answer_tokens_make. Errors
+/* Whether windows can be asked about in this way, with prompts of this style. Errors: RR_E_USAGE for
+ * reading without a readout, or with another prompt than the one that is read. Pure. */
+rr_status rr_answer_params_check(const rr_answer_params *how, rr_prompt_style style, rr_diag *diag);
+
+/* The responder borrows `model`. Errors: as rr_answer_params_check, rr_engine_tokenizer and
+ * rr_answer_tokens_make. Errors
  * while it answers: RR_E_INPUT when a window does not fit the context (says what to change),
  * RR_E_CANCELLED (rr_session_cancel, or an event returned false), RR_E_DEADLINE (the call's; the
  * session's own is overwritten), and those of rr_chat_encode and the session.
