@@ -49,14 +49,14 @@ typedef struct rr_answer_params {
 /* What a model does while it answers. Any member may be NULL. Called on the thread that asks the
  * responder. */
 typedef struct rr_responder_events {
+    /* A window is asked about. One that was begun on a forecast may come again. */
+    void (*begin)(void *user, const rr_call *call);
     /* The prompt: tokens that are there so far and in all (reused ones are in neither). */
     void (*prompt)(void *user, const rr_call *call, size_t done, size_t total);
     /* Text as it is written, whole characters of valid UTF-8; `n_tokens` were generated so far for
      * this call. `bytes` may be 0. Returning false cancels the ranking. */
     bool (*text)(void *user, const rr_call *call, const char *text, size_t bytes, size_t n_tokens);
     void *user;
-    /* A window is asked about. One that was begun on a forecast may come again. */
-    void (*begin)(void *user, const rr_call *call);
 } rr_responder_events;
 
 /* A session that answers. */

@@ -23,6 +23,7 @@ typedef struct rr_pool_worker {
     int32_t earlier[RR_EARLIER_TOKENS];
     /* of the call that runs; what was told already is not told again when it is asked again */
     const struct rr_pool_query *asked;
+    bool told_begin;
     size_t n_text, n_text_told; /* bytes */
     size_t n_prompt_told;       /* tokens */
     bool refused;               /* an event asked to end the ranking */

@@ -6,6 +6,15 @@
 
 /* Events: what a call that is asked again tells once more is kept back. */
 
+static void on_begin(void *user, const rr_call *call) {
+    rr_pool_worker *worker = user;
+    const rr_responder_events *events = &worker->asked->events;
+    if (!worker->told_begin) {
+        worker->told_begin = true;
+        events->begin(events->user, call);
+    }
+}
+
 static void on_prompt(void *user, const rr_call *call, size_t done, size_t total) {
     rr_pool_worker *worker = user;
     const rr_responder_events *events = &worker->asked->events;
@@ -40,6 +49,7 @@ static rr_status ask(rr_pool_worker *worker, const rr_call *call, rr_reply *repl
     model->passage_chars = asked->rank.passage_chars;
     model->how = asked->answer;
     model->events = (rr_responder_events){
+        .begin = asked->events.begin != NULL ? on_begin : NULL,
         .prompt = asked->events.prompt != NULL ? on_prompt : NULL,
         .text = asked->events.text != NULL ? on_text : NULL,
         .user = worker,
@@ -61,10 +71,7 @@ rr_status rr_pool_worker_respond(void *user, const rr_call *call, rr_reply *repl
     rr_pool_device *device = worker->device;
     worker->asked = call->asker;
     worker->n_text_told = worker->n_prompt_told = 0;
-    worker->refused = false;
-    if (worker->asked->events.begin != NULL) { /* once, however often it is asked */
-        worker->asked->events.begin(worker->asked->events.user, call);
-    }
+    worker->told_begin = worker->refused = false;
     for (;;) {
         RR_TRY(rr_pool_device_enter(device, diag));
         const rr_status status = ask(worker, call, reply, diag);
