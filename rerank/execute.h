@@ -12,10 +12,11 @@ typedef struct rr_execute_params {
     /* [n_workers], at least 1; with one everything runs on the calling thread */
     const rr_worker *workers;
     size_t n_workers;
-    /* Where the queries are ranked instead, with threads; NULL = an executor is made of `workers`,
-     * `stop` and `no_work_ahead`, which are not looked at otherwise. */
+    /* Ranks the queries; NULL = an executor is made of `workers`, `stop` and `no_work_ahead`, which
+     * are ignored otherwise. */
     rr_executor *executor;
-    const rr_job_params *like; /* then: asker and no_prepare of the jobs; NULL = none of them */
+    /* With `executor`: the asker, submitter and no_prepare of the jobs; NULL = the defaults. */
+    const rr_job_params *like;
     /* True: the query's ranking is known from elsewhere; nothing is asked, on_ranking gets a zeroed
      * one. On the calling thread. May be NULL. */
     bool (*is_known)(void *user, size_t query);

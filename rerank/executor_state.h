@@ -100,7 +100,7 @@ void rr_executor_advance(rr_executor *executor, rr_job *job);
 /* Ends a job that has no ranking, for the reason given. */
 void rr_executor_give_up(rr_executor *executor, rr_job *job, rr_status status, const char *reason);
 void rr_executor_give_up_all(rr_executor *executor, rr_status status, const char *reason);
-/* Somebody who was at a job is not any more. */
+/* A worker has left a job. */
 void rr_executor_leave_job(rr_executor *executor, rr_job *job);
 /* Calls on_over of jobs that are over, without the lock. */
 void rr_executor_tell_over(rr_executor *executor);

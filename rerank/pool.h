@@ -7,8 +7,8 @@
  * rerank/api_view.h) and need nothing when it is started.
  *
  * Rankings are those of rr_rank, one query after another, whatever runs beside them: only
- * measurements (times, reused and shared tokens) differ. Every query is of its own kind: parameters
- * and the way to answer may change from one to the next.
+ * measurements (times, reused and shared tokens) differ. Each query has parameters of its own, and
+ * its own way to answer.
  *
  * A query in the pool is a ticket. Its life: waiting, begun (some window of it was asked about),
  * over (ranked, or failed with a status). Submitters take turns: a query waits for those of its own
@@ -19,9 +19,9 @@
  *
  * A lost device: the calls that run end with RR_E_DEVICE; once all have ended, the engines are
  * opened anew, in the same way, and what was being asked is asked again. Finished windows and
- * rankings stay. One line is told (rr_pool_params.on_loss). A loss within a minute of that, or an
- * engine that cannot be opened again, is the end: queries that are not over fail with RR_E_DEVICE,
- * and so does every later submit.
+ * rankings stay. rr_pool_params.on_loss gets one line about it. A loss within a minute of that, or
+ * an engine that cannot be opened again, is the end: queries that are not over fail with
+ * RR_E_DEVICE, and so does every later submit.
  *
  * All functions may be called from any thread, but for rr_pool_close; none but rr_pool_stop from a
  * signal handler. */
@@ -45,16 +45,16 @@ typedef struct rr_pool_params {
      * none */
     const char *draft_model_path;
     uint32_t n_workers; /* windows at once, at most RR_POOL_WORKERS; 0 = 1 */
-    /* Where memory does not hold the whole contexts of so many workers. False: they share what room
-     * there is (engine.kv_tokens 0 then means RR_KV_FIT), unless a draft model wants some too.
-     * True: there are fewer of them. */
+    /* What happens where the whole contexts of n_workers do not fit into memory. True: there are
+     * fewer workers. False: the workers share what fits (engine.kv_tokens 0 then means RR_KV_FIT);
+     * with a draft model, which needs memory too, opening fails. */
     bool may_be_fewer;
     size_t queue; /* queries that may wait, at most; 0 = any number */
     /* Where there is one worker, it gets no thread: rr_pool_rank and rr_pool_execute rank on the
      * thread that calls them, one at a time, and only they do what was submitted. */
     bool one_on_caller;
-    /* Tells a person, in one line, that the device was lost and what follows; from a worker's
-     * thread. NULL = rr_log's warnings. */
+    /* Gets one line for people: that the device was lost, and what follows. Called on a worker's
+     * thread. NULL = the line goes to rr_log as a warning. */
     void (*on_loss)(void *user, const char *text);
     void *user;
 } rr_pool_params;
@@ -62,16 +62,14 @@ typedef struct rr_pool_params {
 /* A query to rank. What it points to is borrowed until it is over. */
 typedef struct rr_pool_query {
     const rr_query *query;
-    /* which windows, which prompt, how much time from its first window on (deadline_after_ns), who
-     * hears of ranked windows (on_window) */
-    rr_rank_params rank;
+    rr_rank_params rank;     /* its windows, its prompts, the time it may take, on_window */
     rr_answer_params answer; /* how the model is asked */
-    /* Who hears of windows that are begun, of prompts and of text while it is written, on the
-     * worker's thread. What was told before the device was lost is not told again. */
+    /* Called on the worker's thread. When the device is lost and a window is asked about again, an
+     * event that was called before is not called again. */
     rr_responder_events events;
-    /* From then on (rr_time_ns) what is not ranked is late, also what waits; the ranking is whole
-     * all the same. 0 = none. Where both are given, the earlier of this and rank.deadline_after_ns
-     * counts. */
+    /* A time (rr_time_ns) from which on windows that are not ranked are late, also those of a query
+     * that still waits; the ranking is whole all the same. 0 = none. Of this and
+     * rank.deadline_after_ns the earlier one counts. */
     uint64_t deadline_ns;
     uint64_t submitter; /* any number; those of one number wait for each other */
     /* Called once, when the query is over, from any thread (also from within rr_pool_cancel and
@@ -114,8 +112,9 @@ void rr_pool_cancel(rr_pool *pool, rr_ticket *ticket);
 rr_status rr_pool_rank(rr_pool *pool, const rr_pool_query *query, rr_ranking *out, rr_diag *diag);
 
 /* Ranks a list as rr_execute does, in this pool, whose bound does not hold for it: the members of
- * `list` that say who does it (workers, executor, like, stop, no_work_ahead) are not looked at. Of
- * `how` answer, events and submitter count, for all of its queries. */
+ * `list` that choose an executor (workers, executor, like, stop, no_work_ahead) are ignored. The
+ * answer, events and submitter of `how` hold for all queries of the list; its other members are
+ * ignored. */
 rr_status rr_pool_execute(
     rr_pool *pool, const rr_execute_params *list, const rr_pool_query *how, rr_diag *diag);
 

@@ -21,13 +21,13 @@ typedef struct rr_call {
     const uint32_t *order; /* [n] passages of the query shown as [1], [2], … */
     uint32_t n;
     const rr_prompt *prompt;
-    const void *asker; /* who asks: rr_job_params.asker */
+    const void *asker; /* rr_job_params.asker */
     /* the window at the top that is ranked by an answer after all were read
      * (rr_rank_params.then_reason) */
     bool reasons;
     uint64_t deadline_ns; /* from then on (rr_time_ns): end with RR_E_DEADLINE; 0 = none */
-    /* To be told the answer's text while it is written: all of it so far. False = it is no longer
-     * wanted: end with RR_E_CANCELLED. NULL = nobody listens. */
+    /* The responder calls it while the answer is written, with all of the text so far. False = the
+     * answer is no longer wanted: end with RR_E_CANCELLED. May be NULL. */
     bool (*on_text)(void *listener, const char *text, size_t bytes);
     void *listener;
     /* in rr_rank_params.on_window: [n_standing] the passages that are ranked, best first, as the
@@ -69,7 +69,7 @@ typedef struct rr_reply {
     /* [call->n] by label, malloc's: the caller frees it; NULL = nothing was read */
     rr_passage_read *reads;
     uint32_t n_wanted; /* ids that the answer was to list; 0 = all of the window */
-    bool refused;      /* RR_E_CANCELLED comes from whoever asked, who wants no more of it */
+    bool refused;      /* with RR_E_CANCELLED: an event refused to go on, the ranking ends */
     uint64_t prompt_tokens, reused_tokens, shared_tokens, generated_tokens;
     uint64_t prompt_ns, generate_ns;
 } rr_reply;
@@ -80,7 +80,7 @@ typedef struct rr_responder {
     void *user;
 } rr_responder;
 
-/* Who answers: one thread each. All functions get responder.user. */
+/* Something that answers calls, one at a time. All functions get responder.user. */
 typedef struct rr_worker {
     rr_responder responder;
     /* Makes ready for a window of which the first passages are known: call->prompt is its start

@@ -7,8 +7,8 @@
 
 #include "rerank/answer_params.h"
 
-/* Whether windows can be asked about in this way, with prompts of this style. Errors: RR_E_USAGE for
- * reading without a readout, or with another prompt than the one that is read. Pure. */
+/* Whether windows can be asked about in this way, with prompts of this style. Errors: RR_E_USAGE
+ * for reading without a readout, or with another prompt than the one that is read. Pure. */
 rr_status rr_answer_params_check(const rr_answer_params *how, rr_prompt_style style, rr_diag *diag);
 
 /* The responder borrows `model`. Errors: as rr_answer_params_check, rr_engine_tokenizer and

@@ -1,5 +1,5 @@
 /* One answer in progress, shared by the files that get answers out of a session: responder.c (free
- * text), strict.c, read.c. Owns: the text and the tokens of it, and who hears of them. */
+ * text), strict.c, read.c. Owns: the answer's text and tokens, and that events get them. */
 #ifndef RR_RERANK_TURN_H
 #define RR_RERANK_TURN_H
 

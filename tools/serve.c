@@ -216,8 +216,8 @@ static const char about[] =
     "ranks. GET /health, /ready, /v1/models, /info, /metrics, /openapi.json.";
 static const char notes[] =
     "It listens to this machine alone. --host ADDRESS lets others in, who then need a key: one a line in\n"
-    "--api-key-file, or one in REARANK_API_KEY. A line of JSON a request goes to standard output, without its\n"
-    "texts. SIGTERM ends it once what was asked is answered; a second one at once. docs/serve.md tells the rest.";
+    "--api-key-file, or one in REARANK_API_KEY. Each request leaves a line of JSON on standard output, without\n"
+    "its texts. SIGTERM ends it once what was asked is answered; a second one at once. docs/serve.md tells the rest.";
 
 int rr_verb_serve(int argc, char **argv) {
     serve_options options = {.host = "127.0.0.1",
@@ -242,7 +242,8 @@ int rr_verb_serve(int argc, char **argv) {
             .kind = RR_OPT_TEXT,
             .target = &options.key_path,
             .value = "FILE",
-            .help = "keys that are taken, one a line (default: $REARANK_API_KEY, else none)"},
+            .help =
+                "the API keys that clients may use, one a line (default: $REARANK_API_KEY, else none)"},
         {.name = "allow-host",
             .kind = RR_OPT_LIST,
             .target = &options.names,
@@ -257,17 +258,17 @@ int rr_verb_serve(int argc, char **argv) {
             .kind = RR_OPT_SIZE,
             .target = &options.max_body_bytes,
             .value = "BYTES",
-            .help = "of a request (default 32M)"},
+            .help = "the largest body of a request (default 32M)"},
         {.name = "max-documents",
             .kind = RR_OPT_U32,
             .target = &options.max_documents,
             .value = "N",
-            .help = "of a request (default 1000)",
+            .help = "the most documents of a request (default 1000)",
             .max = 100000},
         {.name = "no-log",
             .kind = RR_OPT_FLAG,
             .target = &options.no_log,
-            .help = "no line a request on standard output"},
+            .help = "write no line for each request to standard output"},
     };
     const rr_opt work[] = {
         {.name = "jobs",
@@ -290,7 +291,7 @@ int rr_verb_serve(int argc, char **argv) {
             .kind = RR_OPT_U32,
             .target = &options.queue,
             .value = "N",
-            .help = "requests that may wait; more are told to come again: 429 (default 256)",
+            .help = "requests that may wait; further ones get 429, come again later (default 256)",
             .min = 1,
             .max = 1 << 20},
         {.name = "deadline",
@@ -306,7 +307,7 @@ int rr_verb_serve(int argc, char **argv) {
             .target = &options.linger_s,
             .value = "SECONDS",
             .help =
-                "a ranking goes on so long when its client has gone, for when it asks again (default 10)",
+                "how long a ranking goes on when its client has gone, in case it asks again (default 10)",
             .min = 0,
             .max = 1e9},
         {.name = "max-tokens",

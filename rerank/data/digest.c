@@ -11,7 +11,7 @@ void rr_digest(uint64_t hash[2], const void *data, size_t bytes) {
 }
 
 void rr_digest_text(uint64_t hash[2], rr_text text) {
-    uint64_t bytes = text.bytes; /* so that texts side by side cannot run into each other */
+    const uint64_t bytes = text.bytes;
     rr_digest(hash, &bytes, sizeof bytes);
     rr_digest(hash, text.data != NULL ? text.data : "", text.bytes);
 }

@@ -1,5 +1,5 @@
-/* What stands for a content in the keys of journals and stores: two digests side by side, of 128 bits together, so
- * that no two contents meet by chance. They tell contents apart; they are no defence against
+/* Digests of queries and of models, for the keys of journals and stores. A digest is two hashes,
+ * 128 bits together, so that no two contents get the same one by chance. It is no defence against
  * forgery. */
 #ifndef RR_RERANK_DATA_DIGEST_H
 #define RR_RERANK_DATA_DIGEST_H

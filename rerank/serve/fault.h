@@ -21,7 +21,8 @@ typedef struct rr_fault {
  * already stays. */
 bool rr_fault_set(rr_fault *fault, unsigned status, const char *format, ...) RR_PRINTF(3, 4);
 /* The same of a status of the library: RR_E_INPUT, RR_E_USAGE and RR_E_UNSUPPORTED are the client's
- * faults (400), a full memory and a full queue pass (503), a deadline is 504, the rest is 500. */
+ * faults (400), RR_E_MEMORY and RR_E_CANCELLED may pass (503), RR_E_DEADLINE is 504, the rest is
+ * 500. RR_E_BUSY is not for here: 429 says when to come again. */
 bool rr_fault_set_status(rr_fault *fault, rr_status status, const rr_diag *diag);
 
 /* Forwards a fault that is set. */

@@ -1,7 +1,7 @@
-/* Rankings of a server: in progress, and kept of clients that went away.
- * Owns: the list of them, which exchange each belongs to, how long those without one go on and are
- * kept. Private to rerank/serve/server.c. The functions take no lock: rr_serve_jobs.lock is the server's,
- * and held where it says so. */
+/* The rankings of a server: those in progress, and those kept for clients that went away.
+ * Owns: the list of them, which exchange each belongs to, and how long one without an exchange goes
+ * on and is kept. Private to server.c and exchange.c. Each function says whether the caller holds
+ * rr_serve_jobs.lock. */
 #ifndef RR_RERANK_SERVE_JOB_H
 #define RR_RERANK_SERVE_JOB_H
 

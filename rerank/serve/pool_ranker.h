@@ -10,8 +10,8 @@
 typedef struct rr_pool_ranker {
     rr_pool *pool;
     const rr_readout *readout; /* of the pool's model; NULL = it cannot be read */
-    /* How a request is ranked that says nothing else. passage_chars and then_reason count only where
-     * the model is read; answer.readout is not looked at. */
+    /* How a request is ranked that says nothing else. passage_chars and then_reason count only
+     * where the model is read; answer.readout is ignored. */
     rr_rank_params rank;
     rr_answer_params answer;
 } rr_pool_ranker;

@@ -101,7 +101,7 @@ size_t rr_exchange_stream(rr_exchange *exchange, char *out, size_t room, bool *o
 void rr_exchange_gone(rr_exchange *exchange);
 /* Frees it; `sent` = the answer went out whole. Accepts NULL. */
 void rr_exchange_end(rr_exchange **exchange, bool sent);
-/* For people and metrics. */
+/* For the metrics: a connection was opened, or closed. */
 void rr_server_count_connection(rr_server *server, bool opened);
 
 #endif

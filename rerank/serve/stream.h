@@ -4,7 +4,7 @@
  *
  *   start    {"id", "model", "device", "mode", "documents", "windows"}
  *   window   {"window", "documents": [shown as [1], [2], …]}: its prompt is computed now; again
- *            where a window is done over, which makes its text so far void
+ *            when a window is done over: its text so far is void
  *   text     {"window", "text", "tokens"}: written, a piece of it
  *   done     {"window", "begin", "end", "documents", "permutation", …} as in an explained answer
  *   order    {"order": [documents, best first]}: provisional, after each window
@@ -15,9 +15,9 @@
 
 #include "rerank/serve/outcome.h"
 
-enum { RR_STREAM_WINDOWS = 1024 }; /* whose being done over is noticed */
+enum { RR_STREAM_WINDOWS = 1024 }; /* the first ones: when they are done over, clients are told */
 
-/* What is not yet read by the client, at most: a client that does not read is let go. */
+/* At most so much waits for the client to read it; a client that does not read is let go. */
 #define RR_STREAM_MAX_BYTES ((size_t)8 << 20)
 
 /* Zero-initialise. */
