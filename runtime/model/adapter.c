@@ -1,11 +1,45 @@
 #include "runtime/model/adapter.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/log.h"
 #include "runtime/model/adapter_internal.h"
 #include "runtime/model/folder.h"
+
+const rr_adapter_module rr_adapter_modules[RR_ADAPTER_N_MODULES] = {
+    {RR_ROLE_Q, "self_attn.q_proj", "attn_q"},
+    {RR_ROLE_K, "self_attn.k_proj", "attn_k"},
+    {RR_ROLE_V, "self_attn.v_proj", "attn_v"},
+    {RR_ROLE_O, "self_attn.o_proj", "attn_output"},
+    {RR_ROLE_GATE, "mlp.gate_proj", "ffn_gate"},
+    {RR_ROLE_UP, "mlp.up_proj", "ffn_up"},
+    {RR_ROLE_DOWN, "mlp.down_proj", "ffn_down"},
+};
+
+const rr_adapter_module *rr_adapter_module_of(rr_role role) {
+    size_t i = 0;
+    while (i < RR_ADAPTER_N_MODULES && rr_adapter_modules[i].role != role) {
+        i++;
+    }
+    assert(i < RR_ADAPTER_N_MODULES);
+    return &rr_adapter_modules[i];
+}
+
+uint64_t rr_adapter_fingerprint_of(rr_text text) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.bytes; i++) {
+        const char c = text.data[i];
+        const bool digit = c >= '0' && c <= '9', letter = c >= 'a' && c <= 'f';
+        if (text.bytes != 16 || (!digit && !letter)) {
+            return 0;
+        }
+        value = value << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
+    }
+    return value;
+}
 
 static int compare_halves(const void *a, const void *b) {
     const rr_adapter_half *left = a, *right = b;
@@ -112,8 +146,17 @@ rr_status rr_adapter_check(const rr_adapter *adapter, const rr_model *model, rr_
                 "for %s%s%s; it is another model's adapter",
                 adapter->path, pair->module, pair->rank, pair->a.cols, pair->b.rows, pair->rank,
                 pair->rank, cols, rows, pair->rank, model->name,
-                adapter->base[0] != '\0' ? "; it says it belongs to " : "", adapter->base);
+                adapter->base[0] != '\0' ? "; it says it belongs to " : "",
+                rr_text_show((rr_text){adapter->base, strlen(adapter->base)}).text);
         }
+    }
+    const uint64_t fingerprint = rr_model_fingerprint(model);
+    if (adapter->base_fingerprint != 0 && adapter->base_fingerprint != fingerprint) {
+        rr_log(RR_LOG_WARN,
+            "%s: made for a model with fingerprint %016llx, but %s has %016llx: it changes another "
+            "model than it was trained on",
+            adapter->path, (unsigned long long)adapter->base_fingerprint, model->name,
+            (unsigned long long)fingerprint);
     }
     return RR_OK;
 }

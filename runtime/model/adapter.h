@@ -3,8 +3,9 @@
  *   W' = W + scale · B A        A [rank][cols of W], B [rows of W][rank]
  *
  * as peft writes them (a folder with adapter_config.json and adapter_model.safetensors) or as
- * llama.cpp's converter does (a GGUF file). Owns: the files and the list of pairs. Which base an
- * adapter belongs to is known by shapes and by what its files say, no more.
+ * llama.cpp's converter does (a GGUF file). Both kinds are read and written. Owns: the files and
+ * the list of pairs. Which base an adapter belongs to is known by shapes and by what its files say,
+ * no more.
  * What is not computed (DoRA, trained biases, whole modules, embeddings, other kinds of adapters)
  * is refused by name. Both kinds of files are hostile until they are checked. */
 #ifndef RR_MODEL_ADAPTER_H
@@ -24,7 +25,8 @@ typedef struct rr_adapter {
     rr_adapter_pair *pairs; /* by layer, then role */
     size_t n_pairs;
     const char *path;
-    const char *base; /* the model that it says it was trained on; "" = it does not say */
+    const char *base;          /* the model that it says it was trained on; "" = it does not say */
+    uint64_t base_fingerprint; /* rr_model_fingerprint of that model; 0 = it does not say */
     struct rr_adapter_files *files;
 } rr_adapter;
 
@@ -33,8 +35,18 @@ typedef struct rr_adapter {
 rr_status rr_adapter_open(const char *path, rr_adapter **out, rr_diag *diag);
 void rr_adapter_close(rr_adapter **adapter);
 
-/* Whether every pair fits a layer of the model. Errors: RR_E_INPUT, with both shapes and what the
- * adapter says of its base. */
+/* Writes an adapter: a path that ends in ".gguf" becomes a file of llama.cpp, any other a folder of
+ * peft, which may exist; its other files stay. Of `adapter` only pairs (by layer, then role; neither
+ * path nor files nor module need be set), base and base_fingerprint are read. Values keep their
+ * type, but those of Q8_0 become F32 in a folder. A GGUF file has one alpha: where pairs need
+ * several, the factor goes into their B, which becomes F32. Files appear whole or not at all; of a
+ * folder that is replaced by one with other settings no configuration is left when the process dies
+ * between its two files. Errors: RR_E_IO, RR_E_UNSUPPORTED (a scale that the file cannot hold),
+ * RR_E_MEMORY. */
+rr_status rr_adapter_write(const rr_adapter *adapter, const char *path, rr_diag *diag);
+
+/* Whether every pair fits a layer of the model. One that records another base is told by a warning.
+ * Errors: RR_E_INPUT, with both shapes and what the adapter says of its base. */
 rr_status rr_adapter_check(const rr_adapter *adapter, const rr_model *model, rr_diag *diag);
 
 uint64_t rr_adapter_n_parameters(const rr_adapter *adapter);

@@ -6,21 +6,6 @@
 #include "runtime/base/log.h"
 #include "runtime/model/adapter_internal.h"
 
-static const struct {
-    const char *name, *module;
-    rr_role role;
-} tensors[] = {{"attn_q", "self_attn.q_proj", RR_ROLE_Q}, {"attn_k", "self_attn.k_proj", RR_ROLE_K},
-    {"attn_v", "self_attn.v_proj", RR_ROLE_V}, {"attn_output", "self_attn.o_proj", RR_ROLE_O},
-    {"ffn_gate", "mlp.gate_proj", RR_ROLE_GATE}, {"ffn_up", "mlp.up_proj", RR_ROLE_UP},
-    {"ffn_down", "mlp.down_proj", RR_ROLE_DOWN}};
-
-#define KEY_KIND "general.type"
-#define KEY_ARCHITECTURE "general.architecture"
-#define KEY_TYPE "adapter.type"
-#define KEY_ALPHA "adapter.lora.alpha"
-#define KEY_INVOCATION "adapter.alora.invocation_tokens"
-#define KEY_BASE "general.base_model.0.name"
-
 static rr_status expect(const rr_gguf *gguf, const char *key, const char *expected, rr_diag *diag) {
     rr_text found;
     RR_TRY(rr_gguf_string(gguf, key, &found, diag));
@@ -42,8 +27,8 @@ static bool split_name(rr_text name, uint32_t *layer, size_t *which, bool *is_b)
         return false;
     }
     *is_b = half == 'b';
-    for (*which = 0; *which < sizeof tensors / sizeof tensors[0]; (*which)++) {
-        if (strcmp(ending, tensors[*which].name) == 0) {
+    for (*which = 0; *which < RR_ADAPTER_N_MODULES; (*which)++) {
+        if (strcmp(ending, rr_adapter_modules[*which].gguf) == 0) {
             return true;
         }
     }
@@ -70,9 +55,9 @@ static rr_status read_half(
             adapter->path, shown.text, tensor->type);
     }
     char module[64];
-    snprintf(module, sizeof module, "model.layers.%u.%s", layer, tensors[which].module);
+    snprintf(module, sizeof module, "model.layers.%u.%s", layer, rr_adapter_modules[which].hf);
     *out = (rr_adapter_half){.layer = layer,
-        .role = tensors[which].role,
+        .role = rr_adapter_modules[which].role,
         .is_b = is_b,
         .module = rr_arena_copy(&adapter->files->arena, module, strlen(module)),
         .weight = {.name = tensor->name,
@@ -89,12 +74,13 @@ static rr_status read_half(
 static rr_status set_scales(rr_adapter *adapter, rr_diag *diag) {
     const rr_gguf *gguf = adapter->files->gguf;
     double alpha = 0.0;
-    if (rr_gguf_find(gguf, KEY_ALPHA) != NULL) {
-        RR_TRY(rr_gguf_f64(gguf, KEY_ALPHA, &alpha, diag));
+    if (rr_gguf_find(gguf, RR_ADAPTER_KEY_ALPHA) != NULL) {
+        RR_TRY(rr_gguf_f64(gguf, RR_ADAPTER_KEY_ALPHA, &alpha, diag));
     }
     if (!isfinite(alpha)) {
         return rr_fail(diag, RR_E_INPUT,
-            "%s: key \"" KEY_ALPHA "\": %g found, a finite number expected", adapter->path, alpha);
+            "%s: key \"" RR_ADAPTER_KEY_ALPHA "\": %g found, a finite number expected",
+            adapter->path, alpha);
     }
     for (size_t i = 0; i < adapter->n_pairs; i++) {
         adapter->pairs[i].scale = alpha != 0.0 ? alpha / (double)adapter->pairs[i].rank : 1.0;
@@ -102,26 +88,39 @@ static rr_status set_scales(rr_adapter *adapter, rr_diag *diag) {
     return RR_OK;
 }
 
+/* The name of the base, which need not be UTF-8, and its fingerprint. */
+static rr_status read_base(rr_adapter *adapter, rr_diag *diag) {
+    const rr_gguf *gguf = adapter->files->gguf;
+    rr_text base = {"", 0}, fingerprint = {"", 0};
+    if (rr_gguf_find(gguf, RR_ADAPTER_KEY_BASE) != NULL) {
+        RR_TRY(rr_gguf_string(gguf, RR_ADAPTER_KEY_BASE, &base, diag));
+    }
+    if (rr_gguf_find(gguf, RR_ADAPTER_KEY_FINGERPRINT) != NULL) {
+        RR_TRY(rr_gguf_string(gguf, RR_ADAPTER_KEY_FINGERPRINT, &fingerprint, diag));
+    }
+    const rr_shown shown = rr_text_show(base);
+    adapter->base = rr_arena_copy(&adapter->files->arena, shown.text, strlen(shown.text));
+    adapter->base_fingerprint = rr_adapter_fingerprint_of(fingerprint);
+    return adapter->base != NULL ? RR_OK
+                                 : rr_fail(diag, RR_E_MEMORY, "%s: out of memory", adapter->path);
+}
+
 rr_status rr_adapter_read_gguf(rr_adapter *adapter, rr_diag *diag) {
     rr_adapter_files *files = adapter->files;
     RR_TRY(rr_gguf_open(adapter->path, &files->gguf, diag));
     const rr_gguf *gguf = files->gguf;
-    RR_TRY(expect(gguf, KEY_KIND, "adapter", diag));
-    RR_TRY(expect(gguf, KEY_ARCHITECTURE, "qwen2", diag));
-    RR_TRY(expect(gguf, KEY_TYPE, "lora", diag));
-    if (rr_gguf_find(gguf, KEY_INVOCATION) != NULL) {
+    RR_TRY(expect(gguf, RR_ADAPTER_KEY_KIND, "adapter", diag));
+    RR_TRY(expect(gguf, RR_ADAPTER_KEY_ARCHITECTURE, "qwen2", diag));
+    RR_TRY(expect(gguf, RR_ADAPTER_KEY_TYPE, "lora", diag));
+    if (rr_gguf_find(gguf, RR_ADAPTER_KEY_INVOCATION) != NULL) {
         return rr_fail(diag, RR_E_UNSUPPORTED,
-            "%s: key \"" KEY_INVOCATION "\" found, which is not computed", adapter->path);
+            "%s: key \"" RR_ADAPTER_KEY_INVOCATION "\" found, which is not computed",
+            adapter->path);
     }
-    rr_text base = {"", 0};
-    if (rr_gguf_find(gguf, KEY_BASE) != NULL) {
-        RR_TRY(rr_gguf_string(gguf, KEY_BASE, &base, diag));
-    }
-    const rr_shown shown = rr_text_show(base);
-    adapter->base = rr_arena_copy(&files->arena, shown.text, strlen(shown.text));
+    RR_TRY(read_base(adapter, diag));
     const size_t n = rr_gguf_n_tensors(gguf);
     rr_adapter_half *halves = rr_arena_alloc(&files->arena, n + 1, sizeof *halves);
-    if (halves == NULL || adapter->base == NULL) {
+    if (halves == NULL) {
         return rr_fail(diag, RR_E_MEMORY, "%s: out of memory", adapter->path);
     }
     for (size_t i = 0; i < n; i++) {

@@ -6,17 +6,7 @@
 #include "runtime/base/log.h"
 #include "runtime/model/adapter_internal.h"
 
-#define CONFIG "adapter_config.json"
-#define TENSORS "adapter_model.safetensors"
 static const uint64_t max_config_bytes = (uint64_t)16 << 20;
-
-/* Linear layers by their names in a layer. */
-static const struct {
-    const char *name;
-    rr_role role;
-} modules[] = {{"self_attn.q_proj", RR_ROLE_Q}, {"self_attn.k_proj", RR_ROLE_K},
-    {"self_attn.v_proj", RR_ROLE_V}, {"self_attn.o_proj", RR_ROLE_O},
-    {"mlp.gate_proj", RR_ROLE_GATE}, {"mlp.up_proj", RR_ROLE_UP}, {"mlp.down_proj", RR_ROLE_DOWN}};
 
 /* Fields that change what is computed, where they are there and not null, false or empty. */
 static const char *const unsupported[] = {"use_dora", "lora_bias", "use_qalora", "use_bdlora",
@@ -155,9 +145,9 @@ static rr_status find_module(const rr_adapter *adapter, const key_parts *key, rr
     const char **module, rr_diag *diag) {
     char name[96];
     snprintf(name, sizeof name, "model.layers.%u.%s", key->layer, rr_text_show(key->module).text);
-    for (size_t i = 0; i < sizeof modules / sizeof modules[0]; i++) {
-        if (rr_text_is(key->module, modules[i].name)) {
-            *role = modules[i].role;
+    for (size_t i = 0; i < RR_ADAPTER_N_MODULES; i++) {
+        if (rr_text_is(key->module, rr_adapter_modules[i].hf)) {
+            *role = rr_adapter_modules[i].role;
             *module = rr_arena_copy(&adapter->files->arena, name, strlen(name));
             return *module != NULL ? RR_OK
                                    : rr_fail(diag, RR_E_MEMORY, "%s: out of memory", adapter->path);
@@ -276,21 +266,23 @@ static rr_status set_scales(rr_adapter *adapter, rr_json_object config, rr_diag 
 
 rr_status rr_adapter_read_peft(rr_adapter *adapter, rr_diag *diag) {
     rr_adapter_files *files = adapter->files;
-    RR_TRY(rr_json_read(adapter->path, CONFIG, max_config_bytes, &files->config, diag));
+    RR_TRY(rr_json_read(adapter->path, RR_ADAPTER_CONFIG, max_config_bytes, &files->config, diag));
     const rr_json_object config = {yyjson_doc_get_root(files->config.doc), files->config.label};
     rr_text base = {"", 0};
     RR_TRY(rr_json_check_unique(config, diag));
     RR_TRY(check_features(config, diag));
     RR_TRY(rr_json_get_text(config, "base_model_name_or_path", &base, diag));
-    const rr_shown shown = rr_text_show(base);
-    adapter->base = rr_arena_copy(&files->arena, shown.text, strlen(shown.text));
+    adapter->base = rr_arena_copy(&files->arena, base.data, base.bytes);
     rr_buf path = {0};
-    rr_buf_printf(&path, "%s/" TENSORS, adapter->path);
+    rr_buf_printf(&path, "%s/" RR_ADAPTER_TENSORS, adapter->path);
     rr_status status = path.failed || adapter->base == NULL
         ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", adapter->path)
         : rr_safetensors_open(path.data, &files->tensors, diag);
     rr_buf_destroy(&path);
     RR_TRY(status);
+    rr_text fingerprint = {"", 0};
+    (void)rr_safetensors_metadata(files->tensors, RR_ADAPTER_KEY_FINGERPRINT, &fingerprint);
+    adapter->base_fingerprint = rr_adapter_fingerprint_of(fingerprint);
     RR_TRY(read_tensors(adapter, diag));
     return set_scales(adapter, config, diag);
 }

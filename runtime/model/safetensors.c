@@ -244,7 +244,7 @@ static rr_status check_places(const rr_safetensors *file, rr_diag *diag) {
     return RR_OK;
 }
 
-/* Text to text; nothing in it is used. */
+/* Text to text. */
 static rr_status check_metadata(yyjson_val *value, rr_diag *diag) {
     if (!yyjson_is_obj(value)) {
         return rr_fail(
@@ -395,6 +395,16 @@ int64_t rr_safetensors_modified_ns(const rr_safetensors *file) {
 const void *rr_safetensors_head(const rr_safetensors *file, uint64_t *bytes) {
     *bytes = file->head_bytes;
     return file->data;
+}
+
+bool rr_safetensors_metadata(const rr_safetensors *file, const char *key, rr_text *out) {
+    yyjson_val *root = yyjson_doc_get_root(file->header.doc);
+    yyjson_val *text = yyjson_obj_get(yyjson_obj_get(root, "__metadata__"), key);
+    if (text == NULL) {
+        return false;
+    }
+    *out = rr_json_string(text);
+    return true;
 }
 
 size_t rr_safetensors_n(const rr_safetensors *file) {

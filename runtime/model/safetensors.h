@@ -46,6 +46,8 @@ uint64_t rr_safetensors_bytes(const rr_safetensors *file);
 int64_t rr_safetensors_modified_ns(const rr_safetensors *file); /* 0 for memory */
 /* The bytes up to the data. */
 const void *rr_safetensors_head(const rr_safetensors *file, uint64_t *bytes);
+/* The text of a key of __metadata__; false when it is not there. Twice there: the first. */
+bool rr_safetensors_metadata(const rr_safetensors *file, const char *key, rr_text *out);
 size_t rr_safetensors_n(const rr_safetensors *file);
 /* In the order of their data; NULL behind the last one. */
 const rr_st_tensor *rr_safetensors_at(const rr_safetensors *file, size_t index);
