@@ -1,7 +1,7 @@
 /* `rearank adapter`: what an adapter (LoRA) holds, whether it fits a model, and its other form. */
 #include <string.h>
 
-#include "runtime/model/adapter.h"
+#include "runtime/model/adapted.h"
 #include "tools/cli.h"
 
 static void print_adapter(const rr_adapter *adapter) {

@@ -11,7 +11,8 @@
 #ifndef RR_MODEL_ADAPTER_H
 #define RR_MODEL_ADAPTER_H
 
-#include "runtime/model/model.h"
+#include "runtime/base/memory.h"
+#include "runtime/model/weight.h"
 
 typedef struct rr_adapter_pair {
     rr_role role; /* of the layer's weight: RR_ROLE_Q … RR_ROLE_DOWN */
@@ -44,10 +45,6 @@ void rr_adapter_close(rr_adapter **adapter);
  * between its two files. Errors: RR_E_IO, RR_E_UNSUPPORTED (a scale that the file cannot hold),
  * RR_E_MEMORY. */
 rr_status rr_adapter_write(const rr_adapter *adapter, const char *path, rr_diag *diag);
-
-/* Whether every pair fits a layer of the model. One that records another base is told by a warning.
- * Errors: RR_E_INPUT, with both shapes and what the adapter says of its base. */
-rr_status rr_adapter_check(const rr_adapter *adapter, const rr_model *model, rr_diag *diag);
 
 uint64_t rr_adapter_n_parameters(const rr_adapter *adapter);
 

@@ -130,6 +130,7 @@ void rr_model_close(rr_model **model) {
     if (*model == NULL) {
         return;
     }
+    rr_adapter_set_close(&(*model)->adapters);
     rr_source_close(&(*model)->source);
     free((*model)->layers);
     free(*model);
@@ -195,5 +196,7 @@ uint64_t rr_model_fingerprint(const rr_model *model) {
             hash = hash_vector(hash, vectors[i]);
         }
     }
-    return hash_vector(hash, &model->output_norm);
+    hash = hash_vector(hash, &model->output_norm);
+    const uint64_t adapters = rr_adapter_set_digest(model->adapters);
+    return adapters == 0 ? hash : rr_hash(hash, &adapters, sizeof adapters);
 }

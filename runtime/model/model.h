@@ -1,8 +1,10 @@
 /* A Qwen2 model: its configuration and its weights, verified against each other.
- * Owns: the source and the list of its weights. Does not own device memory. */
+ * Owns: the source, the list of its weights, and the adapters that it is used with (adapted.h).
+ * Does not own device memory. */
 #ifndef RR_MODEL_MODEL_H
 #define RR_MODEL_MODEL_H
 
+#include "runtime/model/adapter_set.h"
 #include "runtime/model/source.h"
 
 typedef struct rr_model_layer {
@@ -15,9 +17,10 @@ typedef struct rr_model {
     rr_model_config config;
     rr_weight embedding; /* [n_vocab][d_model] */
     rr_weight output_norm;
-    rr_weight output;       /* [n_vocab][d_model]; equals `embedding` when tied */
-    rr_model_layer *layers; /* [n_layers] */
-    char name[128];         /* what the model calls itself, or its file's name */
+    rr_weight output;         /* [n_vocab][d_model]; equals `embedding` when tied */
+    rr_model_layer *layers;   /* [n_layers] */
+    rr_adapter_set *adapters; /* NULL = none */
+    char name[128];           /* what the model calls itself, or its file's name */
 } rr_model;
 
 /* Opens a model (rr_source_open) and verifies that all weights of a Qwen2 model exist with the
@@ -41,8 +44,8 @@ uint64_t rr_model_weight_bytes(const rr_model *model);
 uint64_t rr_model_n_parameters(const rr_model *model);
 
 /* Tells models apart whatever they were quantized to: a digest of the configuration and of all
- * norms and biases, which quantized files keep in full. A model that was tuned without changing
- * these has its origin's fingerprint. Cost: reads some 100 KB a billion weights. */
+ * norms and biases, which quantized files keep in full, and of the adapters. A model that was tuned
+ * without changing these has its origin's fingerprint. Cost: reads some 100 KB a billion weights. */
 uint64_t rr_model_fingerprint(const rr_model *model);
 
 #endif

@@ -1,4 +1,4 @@
-/* The whole Qwen2 model in float32.
+/* The whole Qwen2 model in float32, with its adapters (B A x, added to each product in float).
  * Owns: the order of the ops, the KV cache and the blocking that keeps a 0.5B model within seconds.
  * Each weight row is unpacked once for a block of tokens; dot products run in short float sums that
  * are added up in double. */
@@ -78,6 +78,8 @@ typedef struct matmul_job {
     const float *bias; /* or NULL */
     bool add;          /* y += instead of y = */
     float *y;
+    uint32_t layer; /* of the weight, … */
+    rr_role role;   /* … for the adapters; RR_ROLE_EMBEDDING: they change nothing */
     atomic_bool failed;
 } matmul_job;
 
@@ -116,6 +118,55 @@ static void matmul_task(void *user, size_t index) {
     free(rows);
 }
 
+/* h [n_tokens][rank] = A x */
+static void adapter_inner(const matmul_job *job, const float *a, uint32_t rank, double *h) {
+    const uint32_t cols = job->weight->cols;
+    for (size_t i = 0; i < (size_t)job->n_tokens * rank; i++) {
+        const float *x = job->x + i / rank * job->x_stride, *row = a + i % rank * cols;
+        h[i] = 0.0;
+        for (uint32_t c = 0; c < cols; c++) {
+            h[i] += (double)row[c] * (double)x[c];
+        }
+    }
+}
+
+/* y += B h */
+static void adapter_outer(
+    const rr_ref_model *ref, const matmul_job *job, uint32_t rank, const double *h, float *b) {
+    for (uint32_t r = 0; r < job->weight->rows; r++) {
+        rr_adapter_set_b(ref->model->adapters, job->layer, job->role, r, b);
+        for (uint32_t t = 0; t < job->n_tokens; t++) {
+            float *y = job->y + (size_t)t * job->y_stride + r;
+            double sum = (double)*y;
+            for (uint32_t k = 0; k < rank; k++) {
+                sum += (double)b[k] * h[(size_t)t * rank + k];
+            }
+            *y = (float)sum;
+        }
+    }
+}
+
+/* What adapters add to a product that is there. */
+static rr_status add_adapters(const rr_ref_model *ref, const matmul_job *job, rr_diag *diag) {
+    const uint32_t rank = rr_adapter_set_rank(ref->model->adapters, job->layer, job->role);
+    if (rank == 0) {
+        return RR_OK;
+    }
+    float *a = malloc((size_t)rank * job->weight->cols * sizeof *a);
+    float *b = malloc(rank * sizeof *b);
+    double *h = malloc((size_t)job->n_tokens * rank * sizeof *h);
+    const bool ok = a != NULL && b != NULL && h != NULL;
+    if (ok) {
+        rr_adapter_set_a(ref->model->adapters, job->layer, job->role, a);
+        adapter_inner(job, a, rank, h);
+        adapter_outer(ref, job, rank, h, b);
+    }
+    free(h);
+    free(b);
+    free(a);
+    return ok ? RR_OK : rr_fail(diag, RR_E_MEMORY, "reference model: no memory for adapters");
+}
+
 /* A job's y and bias are those of the weight's first row. */
 static rr_status matmul(
     const rr_ref_model *ref, const rr_weight *weight, matmul_job *job, rr_diag *diag) {
@@ -126,7 +177,7 @@ static rr_status matmul(
         return rr_fail(diag, RR_E_MEMORY, "reference model: no memory to unpack %.*s",
             (int)weight->name.bytes, weight->name.data);
     }
-    return RR_OK;
+    return add_adapters(ref, job, diag);
 }
 
 typedef struct attention_job {
@@ -156,13 +207,16 @@ static rr_status attention_block(rr_ref_model *ref, uint32_t l, uint32_t n, rr_d
 
     const rr_weight *parts[3] = {&layer->q, &layer->k, &layer->v};
     const uint32_t starts[3] = {0, q_width, q_width + kv_width};
+    const rr_role roles[3] = {RR_ROLE_Q, RR_ROLE_K, RR_ROLE_V};
     for (int i = 0; i < 3; i++) {
         matmul_job job = {.x = ref->normed,
             .x_stride = config->d_model,
             .y_stride = stride,
             .n_tokens = n,
             .bias = ref->layers[l].qkv_bias + starts[i],
-            .y = ref->qkv + starts[i]};
+            .y = ref->qkv + starts[i],
+            .layer = l,
+            .role = roles[i]};
         RR_TRY(matmul(ref, parts[i], &job, diag));
     }
     rr_ref_rope(ref->qkv, stride, ref->positions, n, ref->rope_table,
@@ -188,7 +242,9 @@ static rr_status attention_block(rr_ref_model *ref, uint32_t l, uint32_t n, rr_d
         .y_stride = config->d_model,
         .n_tokens = n,
         .add = true,
-        .y = ref->x};
+        .y = ref->x,
+        .layer = l,
+        .role = RR_ROLE_O};
     return matmul(ref, &layer->o, &job, diag);
 }
 
@@ -203,7 +259,9 @@ static rr_status ffn_block(rr_ref_model *ref, uint32_t l, uint32_t n, rr_diag *d
             .x_stride = config->d_model,
             .y_stride = 2 * config->d_ffn,
             .n_tokens = n,
-            .y = ref->gate_up + (size_t)i * config->d_ffn};
+            .y = ref->gate_up + (size_t)i * config->d_ffn,
+            .layer = l,
+            .role = i == 0 ? RR_ROLE_GATE : RR_ROLE_UP};
         RR_TRY(matmul(ref, parts[i], &job, diag));
     }
     rr_ref_swiglu(ref->gate_up, n, config->d_ffn, ref->mixed);
@@ -212,7 +270,9 @@ static rr_status ffn_block(rr_ref_model *ref, uint32_t l, uint32_t n, rr_diag *d
         .y_stride = config->d_model,
         .n_tokens = n,
         .add = true,
-        .y = ref->x};
+        .y = ref->x,
+        .layer = l,
+        .role = RR_ROLE_DOWN};
     return matmul(ref, &layer->down, &job, diag);
 }
 

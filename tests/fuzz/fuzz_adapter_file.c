@@ -7,7 +7,7 @@
 
 #include "runtime/base/folder.h"
 #include "runtime/base/log.h"
-#include "runtime/model/adapter.h"
+#include "runtime/model/adapted.h"
 #include "tests/support/folder.h"
 #include "tests/support/st_writer.h"
 #include "tests/support/synth.h"

@@ -1,5 +1,5 @@
 /* Adapters: how keys, ranks and scales are read, how they are merged, and what is refused by name. */
-#include "runtime/model/adapter.h"
+#include "runtime/model/adapted.h"
 
 #include <math.h>
 

@@ -6,7 +6,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/file_out.h"
 #include "runtime/base/folder.h"
-#include "runtime/model/adapter.h"
+#include "runtime/model/adapted.h"
 #include "runtime/model/folder.h"
 #include "runtime/ref/ref.h"
 #include "tests/check.h"
@@ -167,6 +167,23 @@ static void merge(const rr_adapter *adapter, rr_model *model, yyjson_val *expect
     }
 }
 
+/* The same logits with the adapter beside the weights. */
+static void check_beside(
+    const char *name, yyjson_val *expected, const char *adapter, double limit) {
+    char path[1024];
+    rr_model *model = NULL;
+    snprintf(
+        path, sizeof path, "%s/%s/model", root, yyjson_get_str(yyjson_obj_get(expected, "base")));
+    CHECK_OK(rr_model_open(path, &model, &diag), diag);
+    if (model != NULL) {
+        const rr_adapter_use use = {adapter, 1.0};
+        CHECK_OK(rr_model_adapt(model, &use, 1, &diag), diag);
+        snprintf(path, sizeof path, "%s/%s/expected/logits.f32", root, name);
+        check_logits(model, expected, path, limit);
+    }
+    rr_model_close(&model);
+}
+
 static void check_adapter(const char *name, const char *file) {
     char path[1024];
     rr_model *model = NULL;
@@ -193,6 +210,7 @@ static void check_adapter(const char *name, const char *file) {
             free(merged[i]);
         }
         free(merged);
+        check_beside(name, expected, adapter->path, is_gguf ? LIMIT_FOLDED : LIMIT);
     }
     rr_adapter_close(&adapter);
     rr_model_close(&model);
