@@ -118,7 +118,7 @@ endif()
 
 # Little models, and real ones in another form, for scripts that run the program.
 if(TARGET rr_support)
-    foreach(program synth_model hf_folder)
+    foreach(program synth_model hf_folder random_adapter)
         add_executable(${program} ${CMAKE_SOURCE_DIR}/tests/${program}.c)
         target_link_libraries(${program} PRIVATE ${test_layers})
     endforeach()

@@ -1,12 +1,16 @@
 #include "runtime/compute/activations.h"
 
+#include "runtime/compute/lora.h"
 #include "shaders/attention.h"
 
 rr_activations rr_activations_plan(
-    const rr_model_config *config, rr_graph_kind graph, const rr_compute_limits *limits) {
+    const rr_model *model, rr_graph_kind graph, const rr_compute_limits *limits) {
+    const rr_model_config *config = &model->config;
+    const uint32_t lora = rr_lora_most(model, graph);
     const uint64_t rows = rr_pass_rows(limits);
     const uint64_t lanes = graph == RR_GRAPH_LANES ? rows : 0;
-    const uint64_t plain = graph == RR_GRAPH_PLAIN ? rows : 0;
+    const bool adapted_q8 = graph == RR_GRAPH_Q8 && lora != 0; /* A takes floats */
+    const uint64_t plain = graph == RR_GRAPH_PLAIN || adapted_q8 ? rows : 0;
     const uint64_t floats = graph == RR_GRAPH_LANES ? 0 : rows; /* attention gives floats */
     const uint64_t quantized = graph == RR_GRAPH_PLAIN ? 0 : rows;
     const uint64_t code_bytes = graph == RR_GRAPH_LANES ? 2 : 1;
@@ -45,6 +49,7 @@ rr_activations rr_activations_plan(
         {&at.rms, lanes},
         {&at.squares, lanes * d / 32},
         {&at.tickets, lanes},
+        {&at.lora, rows * lora},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         *parts[i].offset = end;

@@ -17,18 +17,19 @@ typedef struct rr_activations {
     uint64_t logits;  /* [logits_rows][n_vocab] */
     uint64_t ids;     /* u32 [logits_rows] */
     uint64_t table;   /* [n_context][head_size / 2][2]: cos, sin */
-    /* Of the q8 and the lanes graph, which need no h, gate_up and head_in; codes and groups as in
-     * shaders/q8.glsl or shaders/lanes_code.h. */
+    /* Of the q8 and the lanes graph, which need no head_in, and without adapters no h, gate_up and
+     * act; codes and groups as in shaders/q8.glsl or shaders/lanes_code.h. */
     uint64_t h_codes, h_groups;       /* [rows][d_model] */
     uint64_t attn_codes, attn_groups; /* [rows][n_heads head_size] */
     uint64_t act_codes, act_groups;   /* [rows][d_ffn] */
     uint64_t rms;                     /* [rows]; from here on the lanes graph */
     uint64_t squares;                 /* [d_model / 32][rows] */
     uint64_t tickets;                 /* u32 [rows], 0 between passes */
+    uint64_t lora;                    /* [rows][rr_lora_most]: of adapters, A x */
     uint64_t bytes;
 } rr_activations;
 
 rr_activations rr_activations_plan(
-    const rr_model_config *config, rr_graph_kind graph, const rr_compute_limits *limits);
+    const rr_model *model, rr_graph_kind graph, const rr_compute_limits *limits);
 
 #endif

@@ -19,6 +19,8 @@ typedef struct rr_compute_params {
     const char *model_path; /* rr_source_open */
     const char *
         quantize; /* rr_qtype_named, for matrices that the files hold as floats; NULL = as stored */
+    const rr_adapter_use *adapters; /* computed beside the weights (adapted.h) */
+    size_t n_adapters;
     const char *device;    /* rr_vk_pick's wish */
     const char *caps;      /* rr_caps_mask's mask; NULL = $REARANK_CAPS */
     bool lift;             /* it is one of rr_caps_lift; for tests and benches */
@@ -71,8 +73,9 @@ rr_status rr_compute_plan_make(const rr_model *model, const rr_device_info *info
 /* Bytes of keys and values of a token in all layers. Pure. */
 uint64_t rr_kv_bytes_per_token(const rr_model_config *config);
 
-/* The model alone, as passes would run it: opened, and its float matrices quantized if wanted.
- * Errors: as rr_model_open; RR_E_USAGE for a type that is none of those. */
+/* The model alone, as passes would run it: opened, its float matrices quantized if wanted, with its
+ * adapters. Errors: as rr_model_open and rr_model_adapt; RR_E_USAGE for a type that is none of
+ * those. */
 rr_status rr_compute_open_model(const rr_compute_params *params, rr_model **out, rr_diag *diag);
 /* Opens model and device, and chooses the graph. What a load takes can then be planned with the
  * memory that is left (rr_vk_budget_left) before anything is allocated. */

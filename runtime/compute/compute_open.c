@@ -5,6 +5,7 @@
 #include "runtime/compute/graph.h"
 #include "runtime/compute/reader.h"
 #include "runtime/compute/selftest.h"
+#include "runtime/model/adapted.h"
 #include "runtime/model/rope.h"
 #include "shaders/attention.h"
 
@@ -89,7 +90,7 @@ rr_status rr_compute_clear_counters(rr_compute *compute, rr_diag *diag) {
 static rr_status allocate(rr_compute *compute, rr_diag *diag) {
     const rr_compute_limits *limits = &compute->limits;
     const rr_model_config *config = &compute->model->config;
-    compute->at = rr_activations_plan(config, compute->graph_kind, limits);
+    compute->at = rr_activations_plan(compute->model, compute->graph_kind, limits);
     RR_TRY(rr_vk_buffer_create(compute->device, RR_VK_MEMORY_DEVICE, compute->at.bytes,
         "activations", &compute->activations, diag));
     RR_TRY(rr_vk_buffer_create(compute->device, RR_VK_MEMORY_UPLOAD,
@@ -114,10 +115,17 @@ rr_status rr_compute_open_model(const rr_compute_params *params, rr_model **out,
             "found the type \"%s\" to quantize to, expected one such as q4_0 or q8_0",
             params->quantize);
     }
-    RR_TRY(rr_model_open(params->model_path, out, diag));
+    rr_model *model = NULL;
+    RR_TRY(rr_model_open(params->model_path, &model, diag));
     if (params->quantize != NULL) {
-        rr_model_quantize(*out, type);
+        rr_model_quantize(model, type);
     }
+    const rr_status status = rr_model_adapt(model, params->adapters, params->n_adapters, diag);
+    if (status != RR_OK) {
+        rr_model_close(&model);
+        return status;
+    }
+    *out = model;
     return RR_OK;
 }
 
@@ -143,10 +151,12 @@ rr_status rr_compute_load(rr_compute *compute, const rr_compute_params *params, 
     RR_TRY(allocate(compute, diag));
     RR_TRY(rr_weights_load(
         compute->model, compute->graph_kind, compute->device, params, &compute->weights, diag));
+    RR_TRY(rr_lora_load(compute->model, compute->graph_kind, compute->device, params->no_weights,
+        &compute->lora, diag));
     RR_TRY(rr_kern_create(compute->device, &compute->kern, diag));
     compute->graph = rr_graph_of(compute->graph_kind);
     const rr_kern_use use = {.fn = prepare, .user = compute->kern};
-    RR_TRY(rr_graph_list_kernels(compute->graph_kind, &compute->model->config, &compute->weights,
+    RR_TRY(rr_graph_list_kernels(compute->graph_kind, compute->model, &compute->weights,
         compute->limits.readings, &use, diag));
     RR_TRY(compute->graph->start != NULL ? compute->graph->start(compute, diag) : RR_OK);
     rr_vk_pipeline_cache_save(compute->device);
@@ -163,6 +173,7 @@ void rr_compute_close(rr_compute **pointer) {
         rr_kern_destroy(&compute->kern);
         rr_fused_layer_destroy(compute);
         rr_weights_destroy(compute->device, &compute->weights);
+        rr_lora_destroy(compute->device, &compute->lora);
         rr_vk_buffer_destroy(compute->device, &compute->activations);
         rr_vk_buffer_destroy(compute->device, &compute->rows);
         rr_vk_buffer_destroy(compute->device, &compute->readback);

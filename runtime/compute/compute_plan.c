@@ -1,5 +1,6 @@
 /* What passes take of the device, before anything is allocated. */
 #include "runtime/compute/activations.h"
+#include "runtime/compute/lora.h"
 #include "runtime/compute/reader.h"
 #include "runtime/compute/weights.h"
 
@@ -40,7 +41,8 @@ rr_status rr_compute_plan_make(const rr_model *model, const rr_device_info *info
     rr_compute_plan plan = {.limits = limits};
     const rr_graph_kind graph = rr_graph_choose(model, info, params);
     RR_TRY(rr_weights_plan(model, graph, info, &plan.weights_bytes, diag));
-    const uint64_t activations = rr_activations_plan(&model->config, graph, &limits).bytes;
+    plan.weights_bytes += rr_lora_bytes(model, graph);
+    const uint64_t activations = rr_activations_plan(model, graph, &limits).bytes;
     const rr_reader_plan reader = rr_reader_plan_make(&model->config, &limits);
     plan.activations_bytes = activations + reader.work_bytes;
     plan.largest_bytes = activations > reader.work_bytes ? activations : reader.work_bytes;

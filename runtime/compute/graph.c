@@ -12,12 +12,12 @@ const rr_graph *rr_graph_of(rr_graph_kind kind) {
     return graphs[kind];
 }
 
-rr_status rr_graph_list_kernels(rr_graph_kind kind, const rr_model_config *config,
+rr_status rr_graph_list_kernels(rr_graph_kind kind, const rr_model *model,
     const rr_weights *weights, bool readings, const rr_kern_use *use, rr_diag *diag) {
     if (readings) {
-        RR_TRY(rr_reader_list_kernels(config, use, diag));
+        RR_TRY(rr_reader_list_kernels(&model->config, use, diag));
     }
-    return graphs[kind]->list_kernels(config, weights, use, diag);
+    return graphs[kind]->list_kernels(model, weights, use, diag);
 }
 
 uint32_t rr_pass_n_layers(const rr_compute *compute, const rr_pass *pass) {

@@ -18,8 +18,8 @@ typedef struct rr_head_part {
 struct rr_graph {
     /* Names every kernel that passes over a model with these weights use; one may come several
      * times. Needs layouts alone, no buffers. Ends with the first error of `use`. */
-    rr_status (*list_kernels)(const rr_model_config *config, const rr_weights *weights,
-        const rr_kern_use *use, rr_diag *diag);
+    rr_status (*list_kernels)(
+        const rr_model *model, const rr_weights *weights, const rr_kern_use *use, rr_diag *diag);
     /* What needs the device once, before the first pass. May be NULL. */
     rr_status (*start)(rr_compute *compute, rr_diag *diag);
     /* Before anything of a pass is recorded, and after its results are there. May be NULL. */
@@ -46,7 +46,7 @@ extern const rr_graph rr_graph_lanes;
 const rr_graph *rr_graph_of(rr_graph_kind kind);
 
 /* Every kernel of a graph, with those of readings where `readings`: rr_graph.list_kernels. */
-rr_status rr_graph_list_kernels(rr_graph_kind kind, const rr_model_config *config,
+rr_status rr_graph_list_kernels(rr_graph_kind kind, const rr_model *model,
     const rr_weights *weights, bool readings, const rr_kern_use *use, rr_diag *diag);
 
 /* Layers that a pass runs. */

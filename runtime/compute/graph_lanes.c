@@ -220,8 +220,9 @@ static rr_status start(rr_compute *compute, rr_diag *diag) {
     return status;
 }
 
-static rr_status list_kernels(const rr_model_config *config, const rr_weights *weights,
-    const rr_kern_use *use, rr_diag *diag) {
+static rr_status list_kernels(
+    const rr_model *model, const rr_weights *weights, const rr_kern_use *use, rr_diag *diag) {
+    const rr_model_config *config = &model->config;
     const rr_kern_key head = {.head_size = config->head_size};
     const rr_keyed_op once[] = {
         {RR_OP_lanes_embed, {.format = weights->embedding.planes.type}},

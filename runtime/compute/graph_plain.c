@@ -1,9 +1,11 @@
 /* The plain Qwen2 graph: one op a dispatch, float activations, kernels that run everywhere. The
  * oracle of the others. A layer: norm · q, k, v · rope and KV write · attention · o (+ residual) ·
- * norm · gate, up · SwiGLU · down (+ residual). */
+ * norm · gate, up · SwiGLU · down (+ residual). Where the model has adapters, each product is
+ * followed by what they add to it. */
 #include <math.h>
 
 #include "runtime/compute/graph.h"
+#include "runtime/compute/lora_record.h"
 #include "shaders/attention.h"
 #include "shaders/matmul.h"
 #include "shaders/rmsnorm.h"
@@ -21,8 +23,9 @@ static rr_status list_matrix(const rr_matrix *matrix, const rr_kern_use *use, rr
     return RR_OK;
 }
 
-static rr_status list_kernels(const rr_model_config *config, const rr_weights *weights,
-    const rr_kern_use *use, rr_diag *diag) {
+static rr_status list_kernels(
+    const rr_model *model, const rr_weights *weights, const rr_kern_use *use, rr_diag *diag) {
+    const rr_model_config *config = &model->config;
     const rr_kern_key none = {0}, head = {.head_size = config->head_size};
     const rr_keyed_op once[] = {
         {RR_OP_embed, {.format = weights->embedding.planes.type}},
@@ -35,6 +38,7 @@ static rr_status list_kernels(const rr_model_config *config, const rr_weights *w
     };
     RR_TRY(rr_kern_use_all(use, once, sizeof once / sizeof once[0], diag));
     RR_TRY(list_matrix(&weights->output, use, diag));
+    RR_TRY(model->adapters != NULL ? rr_lora_list_kernels(use, diag) : RR_OK);
     for (uint32_t l = 0; l < config->n_layers; l++) {
         const rr_device_layer *layer = &weights->layers[l];
         const rr_matrix *matrices[] = {
@@ -137,7 +141,10 @@ static void record_attention(
                 .x_stride = c->d_model,
                 .y_stride = stride});
     }
+    const uint64_t h = base + compute->at.h, qkv = base + compute->at.qkv;
+    rr_lora_record_inner(compute, pass, rr_pass_all(pass), index, RR_LORA_QKV, h, c->d_model);
     rr_record_barrier(compute);
+    rr_lora_record_outer(compute, pass, rr_pass_all(pass), index, RR_LORA_QKV, qkv, stride);
     rr_push_rope rope = {.qkv = base + compute->at.qkv,
         .rows = compute->rows.address,
         .table = base + compute->at.table,
@@ -158,7 +165,10 @@ static void record_attention(
             .residual = base + compute->at.x,
             .x_stride = q,
             .y_stride = c->d_model});
+    const uint64_t attn = base + compute->at.attn, x = base + compute->at.x;
+    rr_lora_record_inner(compute, pass, rows, index, RR_LORA_O, attn, q);
     rr_record_barrier(compute);
+    rr_lora_record_outer(compute, pass, rows, index, RR_LORA_O, x, c->d_model);
 }
 
 static void record_ffn(rr_compute *compute, const rr_pass *pass, rr_range rows, uint32_t index) {
@@ -178,7 +188,10 @@ static void record_ffn(rr_compute *compute, const rr_pass *pass, rr_range rows, 
                 .x_stride = c->d_model,
                 .y_stride = 2 * c->d_ffn});
     }
+    const uint64_t h = base + compute->at.h, gate_up = base + compute->at.gate_up;
+    rr_lora_record_inner(compute, pass, rows, index, RR_LORA_GATE_UP, h, c->d_model);
     rr_record_barrier(compute);
+    rr_lora_record_outer(compute, pass, rows, index, RR_LORA_GATE_UP, gate_up, 2 * c->d_ffn);
     rr_push_swiglu swiglu = {
         .gate_up = base + compute->at.gate_up + (uint64_t)rows.first * 2 * c->d_ffn * 4,
         .y = base + compute->at.act + (uint64_t)rows.first * c->d_ffn * 4,
@@ -192,7 +205,10 @@ static void record_ffn(rr_compute *compute, const rr_pass *pass, rr_range rows, 
             .residual = base + compute->at.x,
             .x_stride = c->d_ffn,
             .y_stride = c->d_model});
+    const uint64_t act = base + compute->at.act, x = base + compute->at.x;
+    rr_lora_record_inner(compute, pass, rows, index, RR_LORA_DOWN, act, c->d_ffn);
     rr_record_barrier(compute);
+    rr_lora_record_outer(compute, pass, rows, index, RR_LORA_DOWN, x, c->d_model);
 }
 
 static void record_layer(rr_compute *compute, const rr_pass *pass, uint32_t index) {

@@ -7,7 +7,7 @@ static rr_status list(const rr_model *model, const rr_device_info *info, rr_grap
     const rr_kern_use *use, rr_diag *diag) {
     rr_weights weights = {0};
     RR_TRY(rr_weights_describe(model, kind, info, &weights, diag));
-    const rr_status status = rr_graph_list_kernels(kind, &model->config, &weights, true, use, diag);
+    const rr_status status = rr_graph_list_kernels(kind, model, &weights, true, use, diag);
     rr_weights_destroy(NULL, &weights);
     return status;
 }

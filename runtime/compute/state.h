@@ -6,6 +6,7 @@
 
 #include "runtime/compute/activations.h"
 #include "runtime/compute/kern.h"
+#include "runtime/compute/lora.h"
 #include "runtime/compute/pass.h"
 #include "runtime/compute/weights.h"
 #include "shaders/kv.h"
@@ -32,6 +33,7 @@ struct rr_compute {
     rr_kern *kern;
     rr_vk_commands *commands;
     rr_weights weights;
+    rr_lora *lora;     /* NULL = no adapters */
     rr_activations at; /* offsets */
     rr_vk_buffer activations;
     rr_vk_buffer rows;     /* rr_row [rr_pass_rows], written by the host */
