@@ -27,6 +27,22 @@ static rr_status copy_text(rr_arena *arena, const char **text, rr_diag *diag) {
     return RR_OK;
 }
 
+static rr_status copy_adapters(rr_arena *arena, rr_compute_params *params, rr_diag *diag) {
+    if (params->n_adapters == 0) {
+        return RR_OK;
+    }
+    rr_adapter_use *uses = rr_arena_alloc(arena, params->n_adapters, sizeof *uses);
+    if (uses == NULL) {
+        return rr_fail(diag, RR_E_MEMORY, "out of memory");
+    }
+    for (size_t i = 0; i < params->n_adapters; i++) {
+        uses[i] = params->adapters[i];
+        RR_TRY(copy_text(arena, &uses[i].path, diag));
+    }
+    params->adapters = uses;
+    return RR_OK;
+}
+
 /* Takes over what the device is opened by. */
 static rr_status set_device(rr_pool_device *device, const rr_pool_params *params, rr_diag *diag) {
     const bool shares = !params->may_be_fewer && params->draft_model_path == NULL;
@@ -44,6 +60,7 @@ static rr_status set_device(rr_pool_device *device, const rr_pool_params *params
     RR_TRY(copy_text(&device->arena, &compute->device, diag));
     RR_TRY(copy_text(&device->arena, &compute->caps, diag));
     RR_TRY(copy_text(&device->arena, &compute->graph, diag));
+    RR_TRY(copy_adapters(&device->arena, compute, diag));
     return copy_text(&device->arena, &device->draft_path, diag);
 }
 

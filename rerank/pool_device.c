@@ -29,7 +29,8 @@ static rr_status open_draft_model(rr_pool_device *device, rr_diag *diag) {
     }
     rr_engine_params params = device->params;
     params.compute.model_path = device->draft_path;
-    params.kv_tokens = 0; /* its sessions reserve nothing */
+    params.compute.n_adapters = 0; /* they are the model's */
+    params.kv_tokens = 0;          /* its sessions reserve nothing */
     RR_TRY(rr_engine_open(&params, &device->drafting, diag));
     return rr_draft_model_check(device->drafting, device->engine, diag);
 }

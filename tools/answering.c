@@ -249,9 +249,10 @@ static rr_status decide(rr_answering *answering, const rr_model *model, rr_diag 
     return note_fact(answering, diag);
 }
 
-rr_status rr_answering_decide(rr_answering *answering, const char *model_path, rr_diag *diag) {
+rr_status rr_answering_decide(
+    rr_answering *answering, const rr_compute_params *params, rr_diag *diag) {
     rr_model *model = NULL;
-    RR_TRY(rr_model_open(model_path, &model, diag));
+    RR_TRY(rr_compute_open_model(params, &model, diag));
     const rr_status status = decide(answering, model, diag);
     rr_model_close(&model);
     return status;

@@ -35,9 +35,10 @@ rr_opt_group rr_answering_group(rr_answering *answering);
 int rr_answering_check(const rr_answering *answering, float temperature, uint32_t n_jobs);
 
 /* Chooses the way for a model and says it, and why, in a line on standard error. Errors: those of
- * rr_readout_load and rr_readout_check; RR_E_UNSUPPORTED when reading was asked for and there is no
+ * rr_compute_open_model, rr_readout_load and rr_readout_check; RR_E_UNSUPPORTED when reading was asked for and there is no
  * readout for the model. */
-rr_status rr_answering_decide(rr_answering *answering, const char *model_path, rr_diag *diag);
+rr_status rr_answering_decide(
+    rr_answering *answering, const rr_compute_params *params, rr_diag *diag);
 
 /* "read", "reason", "strict" or "logits". */
 const char *rr_answering_way(const rr_answering *answering);

@@ -162,6 +162,8 @@ static rr_status run(
     rr_bench *bench, const bench_options *options, const rr_bench_plan *named, rr_diag *diag) {
     const rr_engine_params *params = &options->engine.params;
     bench->model_path = params->compute.model_path;
+    bench->adapters = params->compute.adapters;
+    bench->n_adapters = params->compute.n_adapters;
     RR_TRY(options->json != NULL ? rr_file_out_check(options->json, diag) : RR_OK);
     RR_TRY(options->csv != NULL ? rr_file_out_check(options->csv, diag) : RR_OK);
     RR_TRY(rr_bench_look(bench, params, options->dry, diag));

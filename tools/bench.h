@@ -70,6 +70,8 @@ typedef struct rr_bench_roof {
 typedef struct rr_bench {
     rr_bench_plan plan;
     const char *model_path;
+    const rr_adapter_use *adapters;
+    size_t n_adapters;
     rr_device_info device;
     /* of an engine with one session and the context given, or the default one */
     rr_memory_plan memory;

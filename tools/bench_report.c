@@ -259,6 +259,12 @@ static void add_all(yyjson_mut_doc *doc, yyjson_mut_val *root, const rr_bench *b
     yyjson_mut_obj_add_str(doc, model, "name", bench->model_name);
     yyjson_mut_obj_add_uint(doc, model, "weight_bytes", bench->weight_bytes);
     yyjson_mut_obj_add_uint(doc, model, "parameters", bench->n_parameters);
+    yyjson_mut_val *adapters = yyjson_mut_obj_add_arr(doc, model, "adapters");
+    for (size_t i = 0; i < bench->n_adapters; i++) {
+        yyjson_mut_val *adapter = yyjson_mut_arr_add_obj(doc, adapters);
+        yyjson_mut_obj_add_str(doc, adapter, "path", bench->adapters[i].path);
+        yyjson_mut_obj_add_real(doc, adapter, "factor", bench->adapters[i].factor);
+    }
     add_device(doc, root, &bench->device);
     add_roofs(doc, root, bench);
     const rr_bench_point *decode = first_of(bench, RR_BENCH_DECODE);

@@ -10,7 +10,7 @@
 #include "runtime/base/thread.h"
 #include "tools/bench.h"
 
-enum { AGAIN_ROUNDS = 3, MAX_ARGS = 20 };
+enum { AGAIN_ROUNDS = 3, MAX_ARGS = 20 + 2 * RR_CLI_ADAPTERS };
 
 /* Where drivers keep compiled shaders: Mesa's, NVIDIA's, and what follows the XDG rules. */
 static const char *const folders[] = {
@@ -59,9 +59,15 @@ static rr_status start_once(const rr_process_params *params, double *out_ns, rr_
               "the start could not be measured: its process failed (see above)");
 }
 
-/* The command line of the child. `numbers` holds the texts of numbers. */
+/* Arguments of the child that are made for it. */
+typedef struct child_texts {
+    char numbers[2][16];
+    rr_buf adapters[RR_CLI_ADAPTERS];
+} child_texts;
+
+/* The command line of the child, whose made texts `own` holds. */
 static void make_args(
-    const rr_engine_params *params, const char *args[MAX_ARGS], char numbers[2][16]) {
+    const rr_engine_params *params, const char *args[MAX_ARGS], child_texts *own) {
     const struct {
         const char *option, *value;
     } texts[] = {{"--model", params->compute.model_path}, {"--quantize", params->compute.quantize},
@@ -76,15 +82,22 @@ static void make_args(
             args[n++] = texts[i].value;
         }
     }
-    snprintf(numbers[0], sizeof numbers[0], "%u", params->compute.n_context);
-    snprintf(numbers[1], sizeof numbers[1], "%u", params->compute.prompt_chunk);
+    for (size_t i = 0; i < params->compute.n_adapters; i++) {
+        const rr_adapter_use *use = &params->compute.adapters[i];
+        rr_buf_clear(&own->adapters[i]);
+        rr_buf_printf(&own->adapters[i], "%s:%.17g", use->path, use->factor);
+        args[n++] = "--adapter";
+        args[n++] = own->adapters[i].failed ? use->path : own->adapters[i].data;
+    }
+    snprintf(own->numbers[0], sizeof own->numbers[0], "%u", params->compute.n_context);
+    snprintf(own->numbers[1], sizeof own->numbers[1], "%u", params->compute.prompt_chunk);
     if (params->compute.n_context != 0) {
         args[n++] = "--context";
-        args[n++] = numbers[0];
+        args[n++] = own->numbers[0];
     }
     if (params->compute.prompt_chunk != 0) {
         args[n++] = "--chunk";
-        args[n++] = numbers[1];
+        args[n++] = own->numbers[1];
     }
     if (params->compute.no_packed_cache) {
         args[n++] = "--no-packed-cache";
@@ -97,14 +110,14 @@ static rr_status measure(
     rr_buf paths[N_FOLDERS] = {{0}};
     rr_process_variable variables[N_FOLDERS];
     const char *args[MAX_ARGS];
-    char numbers[2][16];
+    child_texts own = {0};
     rr_status status = RR_OK;
     for (int i = 0; i < N_FOLDERS; i++) {
         rr_buf_printf(&paths[i], "%s/%d", folder, i);
         variables[i] = (rr_process_variable){folders[i], paths[i].data};
         status = paths[i].failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : status;
     }
-    make_args(params, args, numbers);
+    make_args(params, args, &own);
     const rr_process_params process = {
         .args = args, .variables = variables, .n_variables = N_FOLDERS, .reads_output = true};
     uint32_t again = bench->plan.rounds < AGAIN_ROUNDS ? bench->plan.rounds : AGAIN_ROUNDS;
@@ -125,6 +138,9 @@ static rr_status measure(
     }
     for (int i = 0; i < N_FOLDERS; i++) {
         rr_buf_destroy(&paths[i]);
+    }
+    for (size_t i = 0; i < RR_CLI_ADAPTERS; i++) {
+        rr_buf_destroy(&own.adapters[i]);
     }
     return status;
 }

@@ -159,22 +159,29 @@ int rr_cli_files_check(rr_cli_files *files);
  * folder. Errors: RR_E_INPUT when there is none (says `rearank pull`), RR_E_IO, RR_E_MEMORY. */
 rr_status rr_cli_model_path(const char *given, rr_buf *out, rr_diag *diag);
 
-/* The options that every verb with an engine takes: --model, --device, --caps, --context, --chunk,
- * --exact, --validation. */
+enum { RR_CLI_ADAPTERS = 16 };
+
+/* The options that every verb with an engine takes: --model, --adapter, --device, --caps,
+ * --context, --chunk, --exact, --validation. */
 typedef struct rr_cli_engine {
-    rr_engine_params params; /* filled by rr_cli_parse; model_path by rr_cli_engine_ready */
+    rr_engine_params params; /* by rr_cli_parse; model_path and adapters by rr_cli_engine_ready */
     const char *model;
     rr_buf path;
-    rr_opt options[9];
+    rr_cli_list adapters; /* as given */
+    rr_adapter_use uses[RR_CLI_ADAPTERS];
+    rr_arena arena; /* of the adapters' paths */
+    rr_opt options[10];
 } rr_cli_engine;
 
 /* Initialises `engine` (progress goes to the terminal) and gives its group; `engine` must stay
  * where it is. */
 rr_opt_group rr_cli_engine_group(rr_cli_engine *engine);
-/* The model, where there is one, as a file that is read. After parsing; `engine` must outlive the
- * list. */
+/* The model, where there is one, and its adapters, as files that are read. After parsing; `engine`
+ * must outlive the list. */
 void rr_cli_engine_files(rr_cli_engine *engine, rr_cli_files *files);
-/* After parsing, once or more: finds the model's path. Errors: as rr_cli_model_path. */
+/* After parsing, once or more: finds the model's path and splits PATH:FACTOR of the adapters. A path
+ * that is there with its colon is a path. Errors: as rr_cli_model_path; RR_E_USAGE for a factor that
+ * is no finite number, or too many adapters. */
 rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag);
 /* Appends the names of the device that the engine would take and of the graph that it would run
  * there, without opening it: another one computes other bits. Errors: those of

@@ -1,9 +1,11 @@
 /* The model's path and the options of every verb that opens an engine. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/cache.h"
+#include "runtime/base/file.h"
 #include "tools/cli.h"
 
 rr_status rr_cli_model_path(const char *given, rr_buf *out, rr_diag *diag) {
@@ -40,6 +42,12 @@ rr_opt_group rr_cli_engine_group(rr_cli_engine *engine) {
     rr_engine_params *params = &engine->params;
     const rr_opt options[] = {
         RR_CLI_OPT_MODEL(&engine->model),
+        {.name = "adapter",
+            .kind = RR_OPT_LIST,
+            .target = &engine->adapters,
+            .value = "PATH[:FACTOR]",
+            .help =
+                "compute an adapter (LoRA) beside the weights, FACTOR times as strong as it was trained; may be repeated"},
         {.name = "device",
             .letter = 'd',
             .kind = RR_OPT_TEXT,
@@ -91,10 +99,39 @@ rr_opt_group rr_cli_engine_group(rr_cli_engine *engine) {
     return (rr_opt_group){"Model and device", engine->options, sizeof options / sizeof options[0]};
 }
 
+/* PATH, or PATH:FACTOR where no file has the whole as its name. */
+static rr_status read_use(rr_arena *arena, const char *text, rr_adapter_use *out, rr_diag *diag) {
+    const char *colon = strrchr(text, ':');
+    *out = (rr_adapter_use){.path = text, .factor = 1.0};
+    if (colon == NULL || strchr(colon, '/') != NULL || rr_file_look(text, NULL) != RR_FILE_NONE) {
+        return RR_OK;
+    }
+    char *end = NULL;
+    out->factor = strtod(colon + 1, &end);
+    if (colon == text || colon[1] == '\0' || *end != '\0' || !isfinite(out->factor)) {
+        return rr_fail(diag, RR_E_USAGE,
+            "--adapter: found \"%s\", expected a path, or a path, a colon and a finite number",
+            text);
+    }
+    out->path = rr_arena_copy(arena, text, (size_t)(colon - text));
+    return out->path != NULL ? RR_OK : rr_fail(diag, RR_E_MEMORY, "out of memory");
+}
+
 rr_status rr_cli_engine_ready(rr_cli_engine *engine, rr_diag *diag) {
+    const rr_cli_list *list = &engine->adapters;
+    rr_compute_params *params = &engine->params.compute;
     rr_buf_clear(&engine->path);
     RR_TRY(rr_cli_model_path(engine->model, &engine->path, diag));
-    engine->params.compute.model_path = engine->path.data;
+    if (list->n > RR_CLI_ADAPTERS) {
+        return rr_fail(diag, RR_E_USAGE, "--adapter: found %zu, expected at most %d", list->n,
+            RR_CLI_ADAPTERS);
+    }
+    for (size_t i = 0; i < list->n; i++) {
+        RR_TRY(read_use(&engine->arena, list->items[i], &engine->uses[i], diag));
+    }
+    params->model_path = engine->path.data;
+    params->adapters = engine->uses;
+    params->n_adapters = list->n;
     return RR_OK;
 }
 
@@ -103,6 +140,9 @@ void rr_cli_engine_files(rr_cli_engine *engine, rr_cli_files *files) {
     /* whether a model is needed, and missed, is seen later */
     if (rr_cli_engine_ready(engine, &diag) == RR_OK) {
         rr_cli_reads(files, "--model", engine->path.data);
+        for (size_t i = 0; i < engine->adapters.n; i++) {
+            rr_cli_reads(files, "--adapter", engine->uses[i].path);
+        }
     }
 }
 
@@ -127,5 +167,7 @@ rr_status rr_cli_engine_device(const rr_engine_params *params, const rr_model *m
 
 void rr_cli_engine_release(rr_cli_engine *engine) {
     rr_buf_destroy(&engine->path);
+    rr_arena_destroy(&engine->arena);
     engine->params.compute.model_path = NULL;
+    engine->params.compute.n_adapters = 0;
 }

@@ -78,6 +78,11 @@ static rr_status print_plan(
         "shape          %u layers, d %u, %u query heads / %u KV heads × %u, FFN %u, vocabulary %u%s\n",
         c->n_layers, c->d_model, c->n_heads, c->n_kv_heads, c->head_size, c->d_ffn, c->n_vocab,
         c->tied ? ", tied output" : "");
+    for (size_t i = 0; i < rr_adapter_set_n(model->adapters); i++) {
+        rr_out_printf("adapter        %s × %g, %.2f million parameters\n",
+            rr_adapter_set_at(model->adapters, i)->path, rr_adapter_set_factor(model->adapters, i),
+            (double)rr_adapter_n_parameters(rr_adapter_set_at(model->adapters, i)) / 1e6);
+    }
     rr_out_printf("graph          %s\n", rr_graph_name(model, device, &params->compute));
     rr_memory_plan plan = {0};
     rr_status status = rr_memory_plan_make(model, device, params, &plan, diag);

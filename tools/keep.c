@@ -94,6 +94,7 @@ static const char *const idle[] = {
     "no-packed-cache",
     /* with the model */
     "quantize",
+    "adapter",
     /* late rankings are not kept */
     "deadline",
     /* the same bits */
@@ -193,6 +194,10 @@ static rr_status add_machine(rr_keep *keep, rr_cli_engine *engine, rr_buf *value
     RR_TRY_GOTO(rr_digest_model(model->source, value, diag));
     if (engine->params.compute.quantize != NULL) {
         rr_buf_printf(value, " as %s", engine->params.compute.quantize);
+    }
+    if (model->adapters != NULL) {
+        rr_buf_printf(value, " with adapters %016llx",
+            (unsigned long long)rr_adapter_set_digest(model->adapters));
     }
     RR_TRY_GOTO(add_fact(keep, "model", value, diag));
     RR_TRY_GOTO(rr_cli_engine_device(&engine->params, model, value, &graph, diag));

@@ -175,7 +175,7 @@ static rr_status choose_way(rank_options *options, rr_diag *diag) {
     }
     RR_TRY(rr_cli_engine_ready(&options->engine, diag));
     answering->no_think = params->style != RR_PROMPT_REARANK;
-    RR_TRY(rr_answering_decide(answering, options->engine.params.compute.model_path, diag));
+    RR_TRY(rr_answering_decide(answering, &options->engine.params.compute, diag));
     if (answering->mode == RR_ANSWER_READ) {
         if (params->style != RR_PROMPT_REARANK) {
             return rr_fail(diag, RR_E_USAGE,

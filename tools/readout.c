@@ -145,6 +145,10 @@ static rr_status describe(
     if (params->compute.quantize != NULL) {
         rr_buf_printf(out, " as %s", params->compute.quantize);
     }
+    if (job->model->adapters != NULL) {
+        rr_buf_printf(out, " with adapters %016llx",
+            (unsigned long long)rr_adapter_set_digest(job->model->adapters));
+    }
     rr_buf_text(out, " device ");
     if (status == RR_OK) {
         status = rr_cli_engine_device(params, job->model, out, &graph, diag);

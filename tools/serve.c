@@ -132,7 +132,7 @@ static rr_status open_ranker(serving *s, serve_options *options, rr_diag *diag) 
     rr_answering *answering = &options->answering;
     RR_TRY(rr_cli_engine_ready(&options->engine, diag));
     answering->finds_readout = true;
-    RR_TRY(rr_answering_decide(answering, options->engine.params.compute.model_path, diag));
+    RR_TRY(rr_answering_decide(answering, &options->engine.params.compute, diag));
     rr_pool_params params = {
         .engine = options->engine.params,
         .draft_model_path = answering->draft_model,
