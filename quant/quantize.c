@@ -2,6 +2,7 @@
  * Source of the rounding: ggml's reference quantizers; the K formats leave out the search for
  * better scales. */
 #include "quant/codec.h"
+#include "quant/put.h"
 
 #include <assert.h>
 #include <math.h>
@@ -42,20 +43,6 @@ static void range(const float *x, int n, float *low, float *high) {
     }
 }
 
-/* Writes 32 codes as nibbles, and the fifth bits when `high` is given. */
-static void put_codes(const uint8_t codes[RR_GROUP], uint8_t *high, uint8_t *qs) {
-    uint32_t bits = 0;
-    for (int j = 0; j < 16; j++) {
-        qs[j] = (uint8_t)((codes[j] & 15) | (codes[j + 16] & 15) << 4);
-    }
-    for (int j = 0; j < RR_GROUP; j++) {
-        bits |= (uint32_t)(codes[j] >> 4) << j;
-    }
-    if (high != NULL) {
-        rr_store_u32(high, bits);
-    }
-}
-
 /* Q4_0, Q5_0: the peak becomes the lowest code. */
 static void quantize_symmetric(
     const float *x, int bias, uint8_t *high, uint8_t *qs, uint8_t *block) {
@@ -66,7 +53,7 @@ static void quantize_symmetric(
         codes[i] = round_code(x[i] * id + (float)bias, 2 * bias - 1);
     }
     rr_store_u16(block, rr_f32_to_f16(d));
-    put_codes(codes, high, qs);
+    rr_put_codes(codes, high, qs);
 }
 
 /* Q4_1, Q5_1: from the lowest value to the highest. */
@@ -81,7 +68,7 @@ static void quantize_affine(const float *x, int top, uint8_t *high, uint8_t *qs,
     }
     rr_store_u16(block, rr_f32_to_f16(d));
     rr_store_u16(block + 2, rr_f32_to_f16(low));
-    put_codes(codes, high, qs);
+    rr_put_codes(codes, high, qs);
 }
 
 static void quantize_q8_0(const float *x, uint8_t *block) {
@@ -90,16 +77,6 @@ static void quantize_q8_0(const float *x, uint8_t *block) {
     rr_store_u16(block, rr_f32_to_f16(d));
     for (int i = 0; i < RR_GROUP; i++) {
         block[2 + i] = (uint8_t)round_signed(x[i] * id, -127.0f, 127.0f);
-    }
-}
-
-/* The inverse of k_scale in blocks.c. */
-static void put_k_scales(const uint8_t scales[8], const uint8_t minima[8], uint8_t sc[12]) {
-    memset(sc, 0, 12);
-    for (int g = 0; g < 4; g++) {
-        sc[g] = (uint8_t)(scales[g] | scales[g + 4] >> 4 << 6);
-        sc[g + 4] = (uint8_t)(minima[g] | minima[g + 4] >> 4 << 6);
-        sc[g + 8] = (uint8_t)((scales[g + 4] & 15) | (minima[g + 4] & 15) << 4);
     }
 }
 
@@ -118,26 +95,19 @@ static void quantize_k(const float *x, int top, uint8_t *qh, uint8_t *qs, uint8_
     }
     uint16_t d_half = rr_f32_to_f16(max_step / 63.0f), m_half = rr_f32_to_f16(max_depth / 63.0f);
     float d = rr_f16_to_f32(d_half), dmin = rr_f16_to_f32(m_half);
-    uint8_t scales[8], minima[8];
-    memset(qs, 0, 128);
-    if (qh != NULL) {
-        memset(qh, 0, 32);
-    }
+    uint8_t scales[8], minima[8], codes[RR_SUPER];
     for (int g = 0; g < 8; g++) {
         scales[g] = round_code(steps[g] * inverse(d), 63);
         minima[g] = round_code(depths[g] * inverse(dmin), 63);
         float id = inverse(d * (float)scales[g]), depth = dmin * (float)minima[g];
-        for (int i = 0; i < RR_GROUP; i++) {
-            uint8_t code = round_code((x[g * RR_GROUP + i] + depth) * id, top);
-            qs[g / 2 * 32 + i] |= (uint8_t)((code & 15) << (g % 2 * 4));
-            if (qh != NULL) {
-                qh[i] |= (uint8_t)((code >> 4) << g);
-            }
+        for (int i = g * RR_GROUP; i < (g + 1) * RR_GROUP; i++) {
+            codes[i] = round_code((x[i] + depth) * id, top);
         }
     }
     rr_store_u16(block, d_half);
     rr_store_u16(block + 2, m_half);
-    put_k_scales(scales, minima, block + 4);
+    rr_put_k_scales(scales, minima, block + 4);
+    rr_put_k_codes(codes, qh, qs);
 }
 
 /* weight = (d sc) (q - 32), sc a signed byte for 16 weights. */
@@ -149,18 +119,16 @@ static void quantize_q6k(const float *x, uint8_t *block) {
     float largest = peak(steps, 16);
     uint16_t d_half = rr_f32_to_f16(largest / -128.0f);
     float d = rr_f16_to_f32(d_half);
-    memset(block, 0, 192);
+    uint8_t codes[RR_SUPER];
     for (int s = 0; s < 16; s++) {
         int8_t scale = round_signed(steps[s] * inverse(d), -128.0f, 127.0f);
         float id = inverse(d * (float)scale);
         block[192 + s] = (uint8_t)scale;
-        for (int i = 0; i < 16; i++) {
-            int w = s * 16 + i, half = w / 128, j = w % 128 / 32, l = w % 32;
-            uint8_t code = round_code(x[w] * id + 32.0f, 63);
-            block[half * 64 + j % 2 * 32 + l] |= (uint8_t)((code & 15) << (j / 2 * 4));
-            block[128 + half * 32 + l] |= (uint8_t)((code >> 4) << (2 * j));
+        for (int i = s * 16; i < (s + 1) * 16; i++) {
+            codes[i] = round_code(x[i] * id + 32.0f, 63);
         }
     }
+    rr_put_q6k_codes(codes, block);
     rr_store_u16(block + 208, d_half);
 }
 
