@@ -19,6 +19,8 @@ rr_status rr_file_map(const char *path, rr_mapping *out, rr_diag *diag);
 void rr_file_unmap(rr_mapping *mapping); /* accepts a zeroed mapping */
 /* These bytes (which may reach past the end) are wanted soon: the system starts to read them. */
 void rr_file_will_read(const rr_mapping *mapping, uint64_t offset, uint64_t bytes);
+/* Gives back the memory in which what was read of it lies; it is read from the file again. */
+void rr_file_drop_pages(const rr_mapping *mapping);
 
 /* A regular file that is read here and there, by any number of threads at once. Zeroed = none. */
 typedef struct rr_file_in {

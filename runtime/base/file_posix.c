@@ -77,6 +77,12 @@ void rr_file_will_read(const rr_mapping *mapping, uint64_t offset, uint64_t byte
     (void)madvise((void *)(uintptr_t)(mapping->data + begin), (size_t)(end - begin), MADV_WILLNEED);
 }
 
+void rr_file_drop_pages(const rr_mapping *mapping) {
+    if (mapping->data != NULL) {
+        (void)madvise((void *)(uintptr_t)mapping->data, (size_t)mapping->bytes, MADV_DONTNEED);
+    }
+}
+
 rr_status rr_file_in_open(const char *path, rr_file_in *out, rr_diag *diag) {
     int fd;
     struct stat st;

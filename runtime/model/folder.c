@@ -294,6 +294,13 @@ static bool tensor_at(
     return false;
 }
 
+static void drop_pages(const rr_source *source) {
+    const rr_folder *folder = folder_of(source);
+    for (size_t s = 0; s < folder->n_shards; s++) {
+        rr_safetensors_drop_pages(folder->shards[s]);
+    }
+}
+
 static void close_folder(rr_source *source) {
     rr_folder *folder = (rr_folder *)source;
     for (size_t s = 0; folder->shards != NULL && s < folder->n_shards; s++) {
@@ -404,6 +411,8 @@ rr_status rr_source_open_folder(const char *path, rr_source **out, rr_diag *diag
         .weight = read_weight,
         .finish = check_leftovers,
         .tokens = rr_folder_tokens,
+        .keys = rr_folder_keys,
+        .drop_pages = drop_pages,
         .file_at = file_at,
         .tensor_at = tensor_at};
     rr_folder *folder = calloc(1, sizeof *folder);

@@ -48,6 +48,11 @@ typedef struct rr_folder {
 bool rr_folder_has(const rr_folder *folder, const char *name);
 /* folder_tokens.c */
 rr_status rr_folder_tokens(const rr_source *source, rr_token_list *out, rr_diag *diag);
+/* Appends the text of the chat template; nothing without one. Errors: RR_E_IO, RR_E_INPUT,
+ * RR_E_MEMORY. */
+rr_status rr_folder_template(const rr_folder *folder, rr_buf *out, rr_diag *diag);
+/* folder_keys.c */
+rr_status rr_folder_keys(const rr_source *source, rr_gguf_writer *writer, rr_diag *diag);
 
 /* folder_quant_config.c: `quantization_config` of config.json, or the file of its own that older
  * writers use. Errors: RR_E_INPUT, RR_E_UNSUPPORTED, which name the method. */

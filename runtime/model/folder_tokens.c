@@ -352,30 +352,15 @@ static bool is_chatml(rr_text text) {
     return true;
 }
 
-static void tell_template(const char *place, rr_text text) {
-    if (!is_chatml(text)) {
-        rr_log(RR_LOG_WARN,
-            "%s: chat_template: none of Qwen's: it lacks <|im_start|>, <|im_end|> or the assistant's turn; "
-            "prompts are written in Qwen's form (ChatML) all the same",
-            place);
-    }
-}
-
-/* chat_template.jinja wins; else a text, or a list of {name, template}. */
-static rr_status check_template(vocabulary_files *files, rr_diag *diag) {
+/* The text of the folder's template: chat_template.jinja wins; else tokenizer_config.json's, a text
+ * or a list of {name, template}. `place` is where it stands; empty and NULL without one. */
+static rr_status find_template(
+    vocabulary_files *files, rr_buf *place, rr_buf *text, rr_diag *diag) {
     const rr_folder *folder = files->folder;
     if (rr_folder_has(folder, "chat_template.jinja")) {
-        rr_buf path = {0}, text = {0};
-        rr_buf_printf(&path, "%s/chat_template.jinja", folder->base.path);
-        rr_status status = path.failed
-            ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", folder->base.path)
-            : rr_file_read(path.data, max_file_bytes, &text, diag);
-        if (status == RR_OK) {
-            tell_template(path.data, (rr_text){text.data != NULL ? text.data : "", text.bytes});
-        }
-        rr_buf_destroy(&path);
-        rr_buf_destroy(&text);
-        return status;
+        rr_buf_printf(place, "%s/chat_template.jinja", folder->base.path);
+        return place->failed ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", folder->base.path)
+                             : rr_file_read(place->data, max_file_bytes, text, diag);
     }
     const rr_json_object settings = root_of(&files->settings);
     yyjson_val *found = yyjson_obj_get(settings.value, "chat_template"), *item;
@@ -388,9 +373,39 @@ static rr_status check_template(vocabulary_files *files, rr_diag *diag) {
         }
     }
     if (yyjson_is_str(found)) {
-        tell_template(settings.place, rr_json_string(found));
+        rr_buf_text(place, settings.place);
+        rr_buf_append(text, yyjson_get_str(found), yyjson_get_len(found));
     }
-    return RR_OK;
+    return place->failed || text->failed
+        ? rr_fail(diag, RR_E_MEMORY, "%s: out of memory", folder->base.path)
+        : RR_OK;
+}
+
+static rr_status check_template(vocabulary_files *files, rr_diag *diag) {
+    rr_buf place = {0}, text = {0};
+    rr_status status = find_template(files, &place, &text, diag);
+    if (status == RR_OK && place.bytes > 0 &&
+        !is_chatml((rr_text){text.data != NULL ? text.data : "", text.bytes})) {
+        rr_log(RR_LOG_WARN,
+            "%s: chat_template: none of Qwen's: it lacks <|im_start|>, <|im_end|> or the assistant's turn; "
+            "prompts are written in Qwen's form (ChatML) all the same",
+            place.data);
+    }
+    rr_buf_destroy(&place);
+    rr_buf_destroy(&text);
+    return status;
+}
+
+rr_status rr_folder_template(const rr_folder *folder, rr_buf *out, rr_diag *diag) {
+    vocabulary_files files = {.folder = folder};
+    rr_buf place = {0};
+    rr_status status = read_if_there(folder, "tokenizer_config.json", &files.settings, diag);
+    if (status == RR_OK) {
+        status = find_template(&files, &place, out, diag);
+    }
+    rr_buf_destroy(&place);
+    close_files(&files);
+    return status;
 }
 
 /* eos_token_id: a number or a list of some. */

@@ -438,6 +438,10 @@ void rr_gguf_close(rr_gguf **gguf) {
     *gguf = NULL;
 }
 
+void rr_gguf_drop_pages(const rr_gguf *gguf) {
+    rr_file_drop_pages(&gguf->mapping);
+}
+
 const char *rr_gguf_path(const rr_gguf *gguf) {
     return gguf->path;
 }

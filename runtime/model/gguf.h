@@ -54,6 +54,7 @@ rr_status rr_gguf_open(const char *path, rr_gguf **out, rr_diag *diag);
 rr_status rr_gguf_parse(
     const void *data, uint64_t bytes, const char *label, rr_gguf **out, rr_diag *diag);
 void rr_gguf_close(rr_gguf **gguf);
+void rr_gguf_drop_pages(const rr_gguf *gguf); /* rr_file_drop_pages */
 
 const char *rr_gguf_path(const rr_gguf *gguf);
 uint64_t rr_gguf_file_bytes(const rr_gguf *gguf);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/log.h"
+#include "runtime/model/gguf_names.h"
 #include "runtime/model/gguf_parts.h"
 #include "runtime/model/source_internal.h"
 
@@ -18,52 +19,6 @@ typedef struct gguf_source {
 static const rr_gguf *gguf_of(const rr_source *source) {
     return ((const gguf_source *)source)->parts.items[0];
 }
-
-/* Names. No other place of the program knows them. */
-
-static const char *const size_keys[RR_CONFIG_SIZE_COUNT] = {
-    [RR_CONFIG_LAYERS] = "qwen2.block_count",
-    [RR_CONFIG_D_MODEL] = "qwen2.embedding_length",
-    [RR_CONFIG_D_FFN] = "qwen2.feed_forward_length",
-    [RR_CONFIG_HEADS] = "qwen2.attention.head_count",
-    [RR_CONFIG_KV_HEADS] = "qwen2.attention.head_count_kv",
-    [RR_CONFIG_CONTEXT] = "qwen2.context_length",
-};
-#define KEY_NAME "general.name"
-#define KEY_ARCHITECTURE "general.architecture"
-#define KEY_CAUSAL "qwen2.attention.causal"
-#define KEY_HEAD_SIZE "qwen2.attention.key_length"
-#define KEY_VALUE_SIZE "qwen2.attention.value_length"
-#define KEY_EPSILON "qwen2.attention.layer_norm_rms_epsilon"
-#define KEY_THETA "qwen2.rope.freq_base"
-#define KEY_ROTATED "qwen2.rope.dimension_count"
-#define KEY_SCALING "qwen2.rope.scaling.type"
-#define KEY_SCALING_FACTOR "qwen2.rope.scaling.factor"
-#define KEY_OLD_FACTOR "qwen2.rope.scale_linear" /* the name that old files use */
-#define KEY_TOKENIZER "tokenizer.ggml.model"
-#define KEY_PRETOKENIZER "tokenizer.ggml.pre"
-#define KEY_TOKENS "tokenizer.ggml.tokens"
-#define KEY_TOKEN_TYPES "tokenizer.ggml.token_type"
-#define KEY_MERGES "tokenizer.ggml.merges"
-
-/* Behind "blk.N." where a role is one of a layer. */
-static const char *const tensor_names[RR_ROLE_COUNT] = {
-    [RR_ROLE_EMBEDDING] = "token_embd.weight",
-    [RR_ROLE_OUTPUT_NORM] = "output_norm.weight",
-    [RR_ROLE_OUTPUT] = "output.weight",
-    [RR_ROLE_ATTN_NORM] = "attn_norm.weight",
-    [RR_ROLE_Q] = "attn_q.weight",
-    [RR_ROLE_K] = "attn_k.weight",
-    [RR_ROLE_V] = "attn_v.weight",
-    [RR_ROLE_Q_BIAS] = "attn_q.bias",
-    [RR_ROLE_K_BIAS] = "attn_k.bias",
-    [RR_ROLE_V_BIAS] = "attn_v.bias",
-    [RR_ROLE_O] = "attn_output.weight",
-    [RR_ROLE_FFN_NORM] = "ffn_norm.weight",
-    [RR_ROLE_GATE] = "ffn_gate.weight",
-    [RR_ROLE_UP] = "ffn_up.weight",
-    [RR_ROLE_DOWN] = "ffn_down.weight",
-};
 
 #define USE_ANOTHER "use a Qwen2 or Qwen2.5 model in GGUF form"
 
@@ -162,7 +117,7 @@ static rr_status read_sizes(const rr_gguf *gguf, rr_model_config *config, rr_dia
     for (int f = 0; f < RR_CONFIG_SIZE_COUNT; f++) {
         const rr_config_size *size = rr_config_size_at((rr_config_field)f);
         uint32_t *to = (uint32_t *)(void *)((char *)config + size->place);
-        RR_TRY(read_u32(gguf, size_keys[f], size->least, size->most, to, diag));
+        RR_TRY(read_u32(gguf, rr_gguf_size_keys[f], size->least, size->most, to, diag));
     }
     if (rr_gguf_find(gguf, KEY_HEAD_SIZE) != NULL) {
         RR_TRY(read_u32(gguf, KEY_HEAD_SIZE, 1, 1u << 16, &config->head_size, diag));
@@ -178,7 +133,9 @@ static rr_status read_sizes(const rr_gguf *gguf, rr_model_config *config, rr_dia
 /* The vocabulary's size stands in the embedding's shape alone. */
 static rr_status read_vocabulary_size(
     const gguf_source *own, rr_model_config *config, rr_diag *diag) {
-    const char *name = tensor_names[RR_ROLE_EMBEDDING];
+    char name[RR_GGUF_NAME_ROOM], output[RR_GGUF_NAME_ROOM];
+    rr_gguf_tensor_name(RR_ROLE_EMBEDDING, 0, name);
+    rr_gguf_tensor_name(RR_ROLE_OUTPUT, 0, output);
     const rr_gguf *gguf = own->parts.items[0];
     size_t part;
     const rr_gguf_tensor *embedding = rr_gguf_parts_find(&own->parts, name, &part);
@@ -201,7 +158,7 @@ static rr_status read_vocabulary_size(
             (unsigned long long)n_tokens, RR_MODEL_MAX_VOCAB);
     }
     config->n_vocab = (uint32_t)embedding->dims[1];
-    config->tied = rr_gguf_parts_find(&own->parts, tensor_names[RR_ROLE_OUTPUT], &part) == NULL;
+    config->tied = rr_gguf_parts_find(&own->parts, output, &part) == NULL;
     return RR_OK;
 }
 
@@ -264,12 +221,8 @@ static rr_status check_type(
 static rr_status read_weight(rr_source *source, rr_role role, uint32_t layer, uint32_t rows,
     uint32_t cols, rr_weight *out, rr_diag *diag) {
     gguf_source *own = (gguf_source *)source;
-    char name[64];
-    if (role >= RR_ROLE_ATTN_NORM) {
-        snprintf(name, sizeof name, "blk.%u.%s", layer, tensor_names[role]);
-    } else {
-        snprintf(name, sizeof name, "%s", tensor_names[role]);
-    }
+    char name[RR_GGUF_NAME_ROOM];
+    rr_gguf_tensor_name(role, layer, name);
     size_t part = 0;
     const rr_gguf_tensor *tensor = rr_gguf_parts_find(&own->parts, name, &part);
     if (tensor == NULL) {
@@ -411,7 +364,43 @@ static rr_status read_tokens(const rr_source *source, rr_token_list *out, rr_dia
     return RR_OK;
 }
 
+/* Keys for another file of the model */
+
+static bool begins_with(rr_text text, const char *beginning) {
+    const size_t n = strlen(beginning);
+    return text.bytes >= n && memcmp(text.data, beginning, n) == 0;
+}
+
+/* How this file's own tensors are stored and cut, which is not the model's. */
+static bool is_of_the_file(rr_text key) {
+    static const char *const keys[] = {KEY_FILE_TYPE, KEY_QUANTIZATION_VERSION, KEY_ALIGNMENT};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (rr_text_is(key, keys[i])) {
+            return true;
+        }
+    }
+    return begins_with(key, "split.") || begins_with(key, "quantize.");
+}
+
+static rr_status put_keys(const rr_source *source, rr_gguf_writer *writer, rr_diag *diag) {
+    const rr_gguf *gguf = gguf_of(source);
+    for (size_t i = 0; i < rr_gguf_n_values(gguf); i++) {
+        const rr_gguf_value *value = rr_gguf_value_at(gguf, i);
+        if (!is_of_the_file(value->key)) {
+            rr_gw_copy(writer, value);
+        }
+    }
+    return writer->keys.failed ? rr_fail(diag, RR_E_MEMORY, "out of memory") : RR_OK;
+}
+
 /* Files */
+
+static void drop_pages(const rr_source *source) {
+    const rr_gguf_parts *parts = &((const gguf_source *)source)->parts;
+    for (size_t part = 0; part < parts->n; part++) {
+        rr_gguf_drop_pages(parts->items[part]);
+    }
+}
 
 static bool file_at(const rr_source *source, size_t index, rr_source_file *out) {
     const rr_gguf_parts *parts = &((const gguf_source *)source)->parts;
@@ -461,6 +450,8 @@ static rr_status make_source(rr_gguf_parts *parts, rr_source **out, rr_diag *dia
         .weight = read_weight,
         .finish = check_leftovers,
         .tokens = read_tokens,
+        .keys = put_keys,
+        .drop_pages = drop_pages,
         .file_at = file_at,
         .tensor_at = tensor_at};
     const char *path = rr_gguf_path(parts->items[0]);

@@ -1,7 +1,5 @@
 #include "runtime/model/gguf_writer.h"
 
-#include "runtime/model/gguf.h"
-
 #include <string.h>
 
 enum { DEFAULT_ALIGNMENT = 32 };
@@ -18,9 +16,13 @@ static void put_u64(rr_buf *buf, uint64_t value) {
     put(buf, &value, sizeof value);
 }
 
+static void put_text(rr_buf *buf, rr_text text) {
+    put_u64(buf, text.bytes);
+    put(buf, text.data, text.bytes);
+}
+
 static void put_string(rr_buf *buf, const char *text) {
-    put_u64(buf, strlen(text));
-    rr_buf_text(buf, text);
+    put_text(buf, (rr_text){text, strlen(text)});
 }
 
 static void begin_key(rr_gguf_writer *writer, const char *key, rr_gguf_type type) {
@@ -62,10 +64,22 @@ void rr_gw_string(rr_gguf_writer *writer, const char *key, const char *value) {
     put_string(&writer->keys, value);
 }
 
+void rr_gw_text(rr_gguf_writer *writer, const char *key, rr_text value) {
+    begin_key(writer, key, RR_GGUF_STRING);
+    put_text(&writer->keys, value);
+}
+
 void rr_gw_strings(rr_gguf_writer *writer, const char *key, const char *const *values, uint64_t n) {
     begin_array(writer, key, RR_GGUF_STRING, n);
     for (uint64_t i = 0; i < n; i++) {
         put_string(&writer->keys, values[i]);
+    }
+}
+
+void rr_gw_texts(rr_gguf_writer *writer, const char *key, const rr_text *values, uint64_t n) {
+    begin_array(writer, key, RR_GGUF_STRING, n);
+    for (uint64_t i = 0; i < n; i++) {
+        put_text(&writer->keys, values[i]);
     }
 }
 
@@ -78,6 +92,17 @@ void rr_gw_raw(
     rr_gguf_writer *writer, const char *key, uint32_t type, const void *body, size_t bytes) {
     begin_key(writer, key, (rr_gguf_type)type);
     put(&writer->keys, body, bytes);
+}
+
+void rr_gw_copy(rr_gguf_writer *writer, const rr_gguf_value *value) {
+    writer->n_keys++;
+    put_text(&writer->keys, value->key);
+    put_u32(&writer->keys, (uint32_t)value->type);
+    if (value->type == RR_GGUF_ARRAY) {
+        put_u32(&writer->keys, (uint32_t)value->item_type);
+        put_u64(&writer->keys, value->n_items);
+    }
+    put(&writer->keys, value->data, (size_t)value->data_bytes);
 }
 
 static void pad(rr_buf *buf, size_t to) {

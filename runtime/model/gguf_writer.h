@@ -8,6 +8,7 @@
 #define RR_MODEL_GGUF_WRITER_H
 
 #include "runtime/base/memory.h"
+#include "runtime/model/gguf.h"
 
 typedef struct rr_gguf_writer {
     uint32_t version;
@@ -22,11 +23,15 @@ void rr_gw_u64(rr_gguf_writer *writer, const char *key, uint64_t value);
 void rr_gw_f32(rr_gguf_writer *writer, const char *key, float value);
 void rr_gw_bool(rr_gguf_writer *writer, const char *key, bool value);
 void rr_gw_string(rr_gguf_writer *writer, const char *key, const char *value);
+void rr_gw_text(rr_gguf_writer *writer, const char *key, rr_text value);
 void rr_gw_strings(rr_gguf_writer *writer, const char *key, const char *const *values, uint64_t n);
+void rr_gw_texts(rr_gguf_writer *writer, const char *key, const rr_text *values, uint64_t n);
 void rr_gw_i32s(rr_gguf_writer *writer, const char *key, const int32_t *values, uint64_t n);
 /* Any value: `type` is the GGUF type number, `body` what stands behind it. */
 void rr_gw_raw(
     rr_gguf_writer *writer, const char *key, uint32_t type, const void *body, size_t bytes);
+/* A key of another file as it is. */
+void rr_gw_copy(rr_gguf_writer *writer, const rr_gguf_value *value);
 /* `type` is the GGUF type number of the tensor, dims[0] the fastest dimension. Copies the data. */
 void rr_gw_tensor(rr_gguf_writer *writer, const char *name, uint32_t n_dims, const uint64_t *dims,
     uint32_t type, const void *data, size_t bytes);

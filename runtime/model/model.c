@@ -43,6 +43,12 @@ void rr_model_shape(const rr_model_config *config, rr_role role, uint32_t *rows,
     *cols = sizes[weights[role].cols];
 }
 
+const rr_weight *rr_model_weight(const rr_model *model, rr_role role, uint32_t layer) {
+    const char *owner =
+        role >= RR_ROLE_ATTN_NORM ? (const char *)&model->layers[layer] : (const char *)model;
+    return (const rr_weight *)(const void *)(owner + weights[role].place);
+}
+
 static rr_status find_weight(
     rr_model *model, rr_role role, uint32_t layer, void *owner, rr_diag *diag) {
     uint32_t rows, cols;

@@ -34,6 +34,10 @@ void rr_model_close(rr_model **model);
 /* The shape of a role's weight; vectors have one row. Pure. */
 void rr_model_shape(const rr_model_config *config, rr_role role, uint32_t *rows, uint32_t *cols);
 
+/* The weight of a role; layer: of a role that a layer has. Of a tied model the output is the
+ * embedding. Pure. */
+const rr_weight *rr_model_weight(const rr_model *model, rr_role role, uint32_t layer);
+
 /* Has the matrices that the files hold as floats rounded to `type` where they are read, embedding
  * and output to Q8_0: they suffer most, and are few. Matrices that are quantized, norms and biases
  * stay as they are, and so does one whose columns are no multiple of the type's blocks. */

@@ -380,6 +380,10 @@ void rr_safetensors_close(rr_safetensors **pointer) {
     *pointer = NULL;
 }
 
+void rr_safetensors_drop_pages(const rr_safetensors *file) {
+    rr_file_drop_pages(&file->mapping);
+}
+
 const char *rr_safetensors_path(const rr_safetensors *file) {
     return file->path;
 }

@@ -40,6 +40,7 @@ rr_status rr_safetensors_open(const char *path, rr_safetensors **out, rr_diag *d
 rr_status rr_safetensors_parse(
     const void *data, uint64_t bytes, const char *label, rr_safetensors **out, rr_diag *diag);
 void rr_safetensors_close(rr_safetensors **file);
+void rr_safetensors_drop_pages(const rr_safetensors *file); /* rr_file_drop_pages */
 
 const char *rr_safetensors_path(const rr_safetensors *file);
 uint64_t rr_safetensors_bytes(const rr_safetensors *file);

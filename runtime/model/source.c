@@ -40,6 +40,14 @@ rr_status rr_source_tokens(const rr_source *source, rr_token_list *out, rr_diag 
     return source->reader->tokens(source, out, diag);
 }
 
+rr_status rr_source_keys(const rr_source *source, rr_gguf_writer *writer, rr_diag *diag) {
+    return source->reader->keys(source, writer, diag);
+}
+
+void rr_source_drop_pages(const rr_source *source) {
+    source->reader->drop_pages(source);
+}
+
 bool rr_source_file_at(const rr_source *source, size_t index, rr_source_file *out) {
     return source->reader->file_at(source, index, out);
 }

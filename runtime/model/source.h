@@ -9,6 +9,7 @@
 
 #include "runtime/base/memory.h"
 #include "runtime/model/config.h"
+#include "runtime/model/gguf_writer.h"
 #include "runtime/model/weight.h"
 
 typedef struct rr_source rr_source;
@@ -74,6 +75,11 @@ void rr_token_list_destroy(rr_token_list *list); /* accepts a zeroed one */
  * As content they would end no answer, so readers make them control tokens, with a warning. */
 bool rr_token_is_chat(rr_text text);
 
+/* What a GGUF file of this model has as keys besides those that tell how tensors are stored: sizes,
+ * names, tokenizer, chat template. Errors: those of rr_source_config and rr_source_tokens,
+ * RR_E_UNSUPPORTED (what such a file cannot say), RR_E_MEMORY. */
+rr_status rr_source_keys(const rr_source *source, rr_gguf_writer *writer, rr_diag *diag);
+
 /* One of the files, and what stands in it before the weights (0 bytes in files without weights). */
 typedef struct rr_source_file {
     const char *path;
@@ -84,6 +90,10 @@ typedef struct rr_source_file {
 } rr_source_file;
 /* Those with weights, then the others. False behind the last one. */
 bool rr_source_file_at(const rr_source *source, size_t index, rr_source_file *out);
+
+/* Gives back the memory in which the files' bytes lie; what is read again comes from the files
+ * again. For those who read a model once from beginning to end. Thread safe. */
+void rr_source_drop_pages(const rr_source *source);
 
 /* The bytes of one tensor of the files, in the order of the files; false behind the last one. */
 bool rr_source_tensor_at(

@@ -14,6 +14,8 @@ typedef struct rr_source_reader {
         uint32_t cols, rr_weight *out, rr_diag *diag);
     rr_status (*finish)(const rr_source *source, rr_diag *diag);
     rr_status (*tokens)(const rr_source *source, rr_token_list *out, rr_diag *diag);
+    rr_status (*keys)(const rr_source *source, rr_gguf_writer *writer, rr_diag *diag);
+    void (*drop_pages)(const rr_source *source);
     bool (*file_at)(const rr_source *source, size_t index, rr_source_file *out);
     bool (*tensor_at)(const rr_source *source, size_t index, const uint8_t **data, uint64_t *bytes);
 } rr_source_reader;

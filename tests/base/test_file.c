@@ -244,6 +244,9 @@ static void maps_and_reads(void) {
     CHECK_OK(rr_file_map(in_folder("a.bin"), &map, &diag), diag);
     CHECK_INT(map.bytes, 8);
     CHECK(map.data != NULL && memcmp(map.data, "second\0x", 8) == 0);
+    const uint8_t first = map.data[0], last = map.data[map.bytes - 1];
+    rr_file_drop_pages(&map); /* and they come back */
+    CHECK(map.data[0] == first && map.data[map.bytes - 1] == last);
     rr_file_unmap(&map);
     CHECK(map.data == NULL && map.bytes == 0);
     rr_file_unmap(&map);

@@ -15,21 +15,6 @@ static bool is(rr_text text, const char *other) {
     return other != NULL && rr_text_is(text, other);
 }
 
-static void copy_key(rr_gguf_writer *writer, const rr_gguf_value *value) {
-    char key[256];
-    name_of(value->key, key, sizeof key);
-    rr_buf body = {0};
-    if (value->type == RR_GGUF_ARRAY) {
-        uint32_t item_type = (uint32_t)value->item_type;
-        rr_buf_append(&body, &item_type, sizeof item_type);
-        rr_buf_append(&body, &value->n_items, sizeof value->n_items);
-    }
-    rr_buf_append(&body, value->data, (size_t)value->data_bytes);
-    rr_gw_raw(writer, key, (uint32_t)value->type, body.data, body.bytes);
-    writer->keys.failed |= body.failed;
-    rr_buf_destroy(&body);
-}
-
 static void copy_tensor(
     rr_gguf_writer *writer, const rr_gguf_tensor *tensor, const rr_gguf_edit *edit) {
     char name[256];
@@ -49,7 +34,7 @@ rr_status rr_gguf_edited(const rr_buf *file, const rr_gguf_edit *edit, rr_buf *o
     for (size_t i = 0; i < rr_gguf_n_values(gguf); i++) {
         const rr_gguf_value *value = rr_gguf_value_at(gguf, i);
         if (!is(value->key, edit->drop_key) && !is(value->key, edit->set_key)) {
-            copy_key(&writer, value);
+            rr_gw_copy(&writer, value);
         }
     }
     if (edit->set_key != NULL) {
