@@ -1,6 +1,5 @@
 /* `rearank logits`: teacher-forced log-probabilities of a list of token ids, one JSON line a
  * position. Owns: the output format. The numbers come from rr_session_logits_all. */
-#include <math.h>
 #include <stdlib.h>
 
 #include <yyjson.h>
@@ -8,6 +7,7 @@
 #include "runtime/base/file_out.h"
 #include "runtime/base/text_file.h"
 #include "tools/cli.h"
+#include "tools/text_pieces.h"
 
 enum { TOKENS_BYTES = 64 << 20 };
 
@@ -67,18 +67,6 @@ typedef struct writer {
     rr_file_out *raw; /* NULL = none */
 } writer;
 
-static double log_sum_exp(const float *logits, uint32_t n) {
-    double highest = -INFINITY;
-    for (uint32_t i = 0; i < n; i++) {
-        highest = fmax(highest, (double)logits[i]);
-    }
-    double sum = 0.0;
-    for (uint32_t i = 0; i < n; i++) {
-        sum += exp((double)logits[i] - highest);
-    }
-    return highest + log(sum);
-}
-
 /* The `k` best ids in order, smaller ids first among equals: insertion into a short sorted list. */
 static uint32_t best_ids(const float *logits, uint32_t n, uint32_t k, int32_t *out) {
     uint32_t kept = 0;
@@ -98,7 +86,7 @@ static uint32_t best_ids(const float *logits, uint32_t n, uint32_t k, int32_t *o
 
 static rr_status write_row(void *user, size_t position, const float *logits, rr_diag *diag) {
     writer *w = user;
-    double total = log_sum_exp(logits, w->n_vocab);
+    double total = rr_log_sum_exp(logits, w->n_vocab);
     rr_out_printf(
         "{\"position\":%zu,\"id\":%d,\"next_logprob\":", position, w->tokens->ids[position]);
     if (position + 1 < w->tokens->n) {
