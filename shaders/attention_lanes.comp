@@ -22,6 +22,9 @@ layout(local_size_x_id = 2) in;
 #include "lanes.glsl"
 #include "lanes_reduce.glsl"
 #include "lanes_stack.glsl"
+#ifdef RR_CODES
+#include "lanes_lora.glsl"
+#endif
 #include "attention_lanes.glsl"
 
 void main() {

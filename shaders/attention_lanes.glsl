@@ -69,6 +69,26 @@ void store_codes(rr_args_lanes_attention p, uint token, uint head, uint lane, ui
 }
 #endif
 
+#ifdef RR_CODES
+// Stores A's product with row r's result, times `factor`: adapters of the output projection (lanes_lora.h).
+void take_head(rr_args_lanes_attention p, uint token, uint head, uint r, float factor) {
+    rr_args_lanes_lora l = rr_lanes_lora(p.lora).at;
+    const uint units = HEAD_SIZE / 32;
+    for (uint k0 = 0; k0 < l.out_width; k0 += BLOCK) {
+        vec2 sum = vec2(0.0);
+        [[unroll]] for (uint u = 0; u < units; u++) {
+            rr_longs columns = rr_lora_columns(l, head * units + u, k0);
+            [[unroll]] for (uint c = 0; c < 32; c++) {
+                uint four = u * 8u + c / 4u;
+                float v = subgroupBroadcast(mixed[r][four / WIDTH][c % 4u], four % WIDTH);
+                sum = fma(rr_two(columns.at[c * WIDTH]), vec2(v * factor), sum);
+            }
+        }
+        rr_lora_store(l, p.first_row + token, head, p.n_heads, k0, sum);
+    }
+}
+#endif
+
 void rr_attend(RR_ATTENTION_ARGS p, uvec2 item) {
     uint lane = gl_SubgroupInvocationID;
     uint group = p.n_heads / p.n_kv_heads;
@@ -161,6 +181,9 @@ void rr_attend(RR_ATTENTION_ARGS p, uvec2 item) {
 #ifdef RR_CODES
         if (wanted) {
             store_codes(p, token[r], head[r], lane, r, 1.0 / total[r]);
+            if (ADAPTED != 0) {
+                take_head(p, token[r], head[r], r, 1.0 / total[r]);
+            }
         }
 #else
         rr_floats4 y = rr_floats4(rr_at(p.y, token[r], p.n_heads * HEAD_SIZE * 4u));

@@ -8,5 +8,7 @@ RR_PUSH(lanes_attention,
     RR_ADDR(q) RR_ADDR(codes) RR_ADDR(groups) /* [n_rows][n_heads * head_size] */
     RR_ADDR(rows)                             /* rr_row [n_rows] */
     RR_U32(kv_offset)                         /* as in rope.h */
-    RR_U32(n_rows) RR_U32(n_heads) RR_U32(n_kv_heads) RR_U32(q_stride) RR_F32(scale))
+    RR_U32(n_rows) RR_U32(n_heads) RR_U32(n_kv_heads) RR_U32(q_stride) RR_F32(scale)
+        RR_ADDR(lora)                 /* rr_args_lanes_lora: what is taken */
+    RR_U32(first_row) RR_U32(unused)) /* as in lanes_out.h */
 #endif

@@ -27,6 +27,7 @@ uint64_t rr_row_at(uvec2 base, uint t, uint n_tokens, uint bytes) {
 #include "lanes_code.glsl"
 #include "lanes_reduce.glsl"
 #include "lanes_stack.glsl"
+#include "lanes_lora_tile.glsl"
 
 // Quantizes values [0, HELD) of each lane, a unit of 32 neighbouring columns of a row of `cols`, and stores them.
 void rr_store_codes(uint64_t codes, uint64_t groups, uint unit, float v[HELD]) {

@@ -3,12 +3,15 @@
 // of 32 columns l, l + WIDTH, … alone; squares are added lane by lane. Grid: x = token.
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_ballot : require
 #include "common.glsl"
+#include "longs.glsl"
 #include "lanes_embed.h"
 #include "quant.glsl"
 #include "lanes_code.glsl"
 layout(constant_id = 1) const uint WIDTH = 8;
 layout(local_size_x_id = 1) in;
+#include "lanes_lora.glsl"
 
 void main() {
     uint lane = gl_SubgroupInvocationID;
@@ -43,6 +46,24 @@ void main() {
         }
         groups.at[g * 2u] = floatBitsToUint(most / RR_MOST);
         groups.at[g * 2u + 1u] = uint(sums);
+    }
+    if (ADAPTED != 0) { // all lanes' columns are needed, one of the next WIDTH a lane
+        subgroupMemoryBarrierBuffer();
+        subgroupBarrier();
+        rr_args_lanes_lora l = rr_lanes_lora(p.lora).at;
+        for (uint k0 = 0; k0 < l.out_width; k0 += BLOCK) {
+            vec2 sum = vec2(0.0);
+            for (uint c0 = 0; c0 < p.cols; c0 += WIDTH) {
+                float v = x.at[c0 + lane] * rr_floats(p.norm).at[c0 + lane];
+                rr_longs columns = rr_lora_columns(l, c0 / 32u, k0);
+                [[unroll]] for (uint i = 0; i < WIDTH; i++) {
+                    sum = fma(rr_two(columns.at[(c0 % 32u + i) * WIDTH]), vec2(subgroupBroadcast(v, i)), sum);
+                }
+            }
+            if (k0 + lane * 2u < l.out_width) {
+                rr_longs(rr_address(l.total) + uint64_t(t) * l.out_width * 4u).at[k0 / 2u + lane] = rr_long(sum);
+            }
+        }
     }
     squares = subgroupAdd(squares);
     if (lane == 0u) {

@@ -10,5 +10,6 @@ RR_PUSH(lanes_embed,
     RR_ADDR(norm)                                         /* f32 [cols] */
     RR_ADDR(codes) RR_ADDR(groups)                        /* of x * norm */
     RR_ADDR(rms)                                          /* f32 [n_tokens] */
-    RR_U32(cols) RR_U32(n_tokens) RR_F32(epsilon))
+    RR_U32(cols) RR_U32(n_tokens) RR_F32(epsilon) RR_U32(unused)
+        RR_ADDR(lora)) /* rr_args_lanes_lora: what is taken */
 #endif

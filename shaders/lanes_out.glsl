@@ -11,6 +11,15 @@ void RR_OUT(rr_args_lanes_out p, uint item, uint n_items) {
     [[unroll]] for (uint n = 0; n < UNITS; n++) {
         if (item * UNITS + n < n_units) {
             uint row = unit[n] * 32u + lane * HELD;
+            if (ADAPTED != 0) {
+                rr_args_lanes_lora l = rr_lanes_lora(p.lora).at;
+                rr_lora_add(l, l.b0, l.first0, l.rank0, unit[n], p.first_row, p.n_tokens);
+                [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+                    [[unroll]] for (uint u = 0; u < HELD; u++) {
+                        sums[t][n * HELD + u] += added[t][u];
+                    }
+                }
+            }
             float norm[HELD];
             [[unroll]] for (uint u = 0; u < HELD; u++) {
                 norm[u] = rr_floats(p.norm).at[row + u];
@@ -25,6 +34,7 @@ void RR_OUT(rr_args_lanes_out p, uint item, uint n_items) {
                         x.at[row + u] = now;
                         squares = fma(now, now, squares);
                         v[u] = now * norm[u];
+                        taken[t][u] = v[u];
                     }
                     squares = rr_sum_of_lanes(squares);
                     if (lane == 0u) {
@@ -33,6 +43,9 @@ void RR_OUT(rr_args_lanes_out p, uint item, uint n_items) {
                     rr_store_codes(rr_row_at(p.out_codes, t, p.n_tokens, p.n_rows * 2u),
                                    rr_row_at(p.out_groups, t, p.n_tokens, p.n_rows / 4u), unit[n], v);
                 }
+            }
+            if (ADAPTED != 0) {
+                rr_lora_take(rr_lanes_lora(p.lora).at, unit[n], n_units, p.first_row, p.n_tokens);
             }
         }
     }
@@ -49,6 +62,9 @@ void RR_OUT(rr_args_lanes_out p, uint item, uint n_items) {
                 sum += rr_shared_floats(p.squares).at[i * p.n_tokens + t0 + lane];
             }
             rr_floats(p.out_rms).at[t0 + lane] = 1.0 / sqrt(sum / float(p.n_rows) + p.epsilon);
+        }
+        if (ADAPTED != 0) {
+            rr_lora_total(rr_lanes_lora(p.lora).at, n_units, p.first_row, p.n_tokens);
         }
         if (lane == 0u) {
             rr_shared_words(p.tickets).at[t0 / TOKENS] = 0u;

@@ -13,5 +13,7 @@ RR_PUSH(lanes_out,
     RR_ADDR(out_rms)                       /* f32 [n_tokens] */
     RR_ADDR(squares)                       /* f32 scratch [rows / 32][n_tokens] */
     RR_ADDR(tickets)                       /* u32 [tiles of tokens] */
-    RR_U32(cols) RR_U32(n_tokens) RR_U32(n_rows) RR_F32(epsilon))
+    RR_U32(cols) RR_U32(n_tokens) RR_U32(n_rows) RR_F32(epsilon)
+        RR_ADDR(lora)                 /* rr_args_lanes_lora */
+    RR_U32(first_row) RR_U32(unused)) /* of the pass: where adapters' rows begin */
 #endif

@@ -8,6 +8,22 @@ void rr_qkv(rr_args_lanes_qkv p, uint item) {
     uint half_unit = item % (HALF / 32u);
     uint unit = head * (HEAD_SIZE / 32u) + half_unit;
     rr_qkv_pair(p.w, p.s, p.codes, p.groups, p.cols, p.n_tokens, unit, unit + HALF / 32u);
+    if (ADAPTED != 0) {
+        rr_args_lanes_lora l = rr_lanes_lora(p.lora).at;
+        bool is_q = head < p.n_heads, is_k = !is_q && head < p.n_heads + p.n_kv_heads;
+        uvec2 b = is_q ? l.b0 : is_k ? l.b1 : l.b2;
+        uint first = is_q ? l.first0 : is_k ? l.first1 : l.first2;
+        uint rank = is_q ? l.rank0 : is_k ? l.rank1 : l.rank2;
+        uint at = unit - (is_q ? 0u : is_k ? p.n_heads : p.n_heads + p.n_kv_heads) * (HEAD_SIZE / 32u);
+        [[unroll]] for (uint half_of = 0; half_of < 2; half_of++) {
+            rr_lora_add(l, b, first, rank, at + half_of * (HALF / 32u), 0u, p.n_tokens);
+            [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+                [[unroll]] for (uint u = 0; u < HELD; u++) {
+                    pair[half_of][t][u] += added[t][u];
+                }
+            }
+        }
+    }
     uint i = half_unit * 32u + lane * HELD; // first of the lane's dimensions in the half
     float bias[2][HELD];
     [[unroll]] for (uint u = 0; u < HELD; u++) {

@@ -10,5 +10,6 @@ RR_PUSH(lanes_qkv,
     RR_ADDR(bias)                                        /* f32 [rows of W] */
     RR_ADDR(q)                                           /* f32 [n_tokens][n_heads * head_size] */
     RR_ADDR(rows) RR_ADDR(table) RR_U32(kv_offset)       /* as in rope.h */
-    RR_U32(cols) RR_U32(n_tokens) RR_U32(n_heads) RR_U32(n_kv_heads))
+    RR_U32(cols) RR_U32(n_tokens) RR_U32(n_heads) RR_U32(n_kv_heads) RR_U32(unused)
+        RR_ADDR(lora)) /* rr_args_lanes_lora of parts q, k, v */
 #endif

@@ -1,7 +1,8 @@
 /* Push-constant blocks written once for GLSL and C.
  * RR_PUSH(name, fields) declares `struct rr_push_<name>` in C and, in GLSL, the same as
  * `rr_args_<name>` and the block of push constants as `p` (with RR_ARGS_ONLY the struct alone, for
- * kernels that find it in memory; RR_PUSHED always makes both). Addresses come first: they are
+ * kernels that find it in memory; RR_PUSHED always makes both). RR_ARGS(name, fields) declares
+ * `struct rr_args_<name>` in both, for what is in memory everywhere. Addresses come first: they are
  * 64-bit device addresses as two words (low, high), 8-byte aligned in both languages. At most 128
  * bytes. */
 #ifndef RR_SHADERS_PUSH_H
@@ -34,6 +35,10 @@
     typedef struct rr_push_##name { \
         fields                      \
     } rr_push_##name;
+#define RR_ARGS(name, fields)       \
+    typedef struct rr_args_##name { \
+        fields                      \
+    } rr_args_##name;
 #define RR_PUSHED RR_PUSH
 #endif
 

@@ -1,6 +1,5 @@
 #include "runtime/compute/activations.h"
 
-#include "runtime/compute/lora.h"
 #include "shaders/attention.h"
 
 rr_activations rr_activations_plan(
@@ -22,6 +21,13 @@ rr_activations rr_activations_plan(
     uint64_t kv = (uint64_t)config->n_kv_heads * config->head_size;
     rr_activations at = {0};
     uint64_t end = 0;
+    uint64_t widths[RR_LORA_INPUTS]; /* of the lanes graph */
+    for (int input = 0; input < RR_LORA_INPUTS; input++) {
+        widths[input] = lanes != 0 ? rr_lora_width(model, graph, (rr_lora_input)input) : 0;
+    }
+    const uint64_t after_norm = widths[RR_LORA_QKV] > widths[RR_LORA_GATE_UP]
+        ? widths[RR_LORA_QKV]
+        : widths[RR_LORA_GATE_UP];
     struct {
         uint64_t *offset;
         uint64_t words;
@@ -49,12 +55,19 @@ rr_activations rr_activations_plan(
         {&at.rms, lanes},
         {&at.squares, lanes * d / 32},
         {&at.tickets, lanes},
-        {&at.lora, rows * lora},
+        {&at.lora, lanes != 0 ? 0 : rows * lora},
+        {&at.lora_totals[RR_LORA_QKV], rows * widths[RR_LORA_QKV]},
+        {&at.lora_totals[RR_LORA_GATE_UP], rows * widths[RR_LORA_GATE_UP]},
+        {&at.lora_totals[RR_LORA_DOWN], rows * widths[RR_LORA_DOWN]},
+        {&at.lora_sums[RR_LORA_QKV], rows * (d / 32) * after_norm},
+        {&at.lora_sums[RR_LORA_O], rows * config->n_heads * widths[RR_LORA_O]},
+        {&at.lora_sums[RR_LORA_DOWN], rows * (config->d_ffn / 32) * widths[RR_LORA_DOWN]},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         *parts[i].offset = end;
         end = rr_round_up(end + parts[i].words * 4, 256);
     }
+    at.lora_sums[RR_LORA_GATE_UP] = at.lora_sums[RR_LORA_QKV];
     at.bytes = end;
     return at;
 }

@@ -2,7 +2,7 @@
 #ifndef RR_COMPUTE_ACTIVATIONS_H
 #define RR_COMPUTE_ACTIVATIONS_H
 
-#include "runtime/compute/graph_choice.h"
+#include "runtime/compute/lora.h"
 
 /* In bytes from the buffer's start; all f32 but for ids. */
 typedef struct rr_activations {
@@ -25,7 +25,11 @@ typedef struct rr_activations {
     uint64_t rms;                     /* [rows]; from here on the lanes graph */
     uint64_t squares;                 /* [d_model / 32][rows] */
     uint64_t tickets;                 /* u32 [rows], 0 between passes */
-    uint64_t lora;                    /* [rows][rr_lora_most]: of adapters, A x */
+    /* Of adapters: A x [rows][rr_lora_most], or in the lanes graph (shaders/lanes_lora.h) totals of
+     * each input [rows][rr_lora_width], and sums of units. */
+    uint64_t lora;
+    uint64_t lora_totals[RR_LORA_INPUTS]; /* but for O */
+    uint64_t lora_sums[RR_LORA_INPUTS];   /* QKV and GATE_UP have one; of O those of heads */
     uint64_t bytes;
 } rr_activations;
 

@@ -49,8 +49,7 @@ static bool can_run(rr_graph_kind kind, const rr_model *model, const rr_device_i
     const rr_kern_key key = {0};
     switch (kind) {
     case RR_GRAPH_LANES:
-        return rr_pick(RR_OP_lanes_qkv, &key, info) != NULL && lanes_hold(model) &&
-            model->adapters == NULL; /* its products end in what follows them */
+        return rr_pick(RR_OP_lanes_qkv, &key, info) != NULL && lanes_hold(model);
     case RR_GRAPH_Q8:
         return rr_pick(RR_OP_matmul_q8_prefill, &key, info) != NULL &&
             rr_pick(RR_OP_matmul_q8_decode, &key, info) != NULL && q8_holds(model);

@@ -8,10 +8,23 @@
 
 enum { PASS_ROWS = 4 }; /* rows a lane holds in a pass of the product, as in lanes_matmul.glsl */
 
+/* Constant 15 of lanes_lora.glsl; those between are no constants of any kernel. */
+enum { ADAPTED = 15 };
+static uint32_t spec_adapted(const rr_site *at, uint32_t *values, uint32_t n) {
+    if (at->key->adapted == 0) {
+        return n;
+    }
+    while (n < ADAPTED) {
+        values[n++] = 0;
+    }
+    values[n++] = 1;
+    return n;
+}
+
 static uint32_t spec_embed(const rr_site *at, uint32_t *values) {
     values[0] = at->key->format;
     values[1] = at->subgroup;
-    return 2;
+    return spec_adapted(at, values, 2);
 }
 
 static void put_format(uint32_t code, uint32_t *values) {
@@ -21,39 +34,47 @@ static void put_format(uint32_t code, uint32_t *values) {
     values[2] = (uint32_t)format.scale;
 }
 
-static uint32_t spec_product(const rr_site *at, uint32_t *values) {
+static uint32_t put_product(const rr_site *at, uint32_t *values) {
     values[0] = at->subgroup;
     values[1] = at->tile;
     put_format(at->key->lanes, values + 2);
     return 5;
 }
 
-static uint32_t spec_qkv(const rr_site *at, uint32_t *values) {
-    uint32_t n = spec_product(at, values);
+static uint32_t put_qkv(const rr_site *at, uint32_t *values) {
+    uint32_t n = put_product(at, values);
     values[n] = at->key->head_size;
     return n + 1;
 }
 
+static uint32_t spec_product(const rr_site *at, uint32_t *values) {
+    return spec_adapted(at, values, put_product(at, values));
+}
+
+static uint32_t spec_qkv(const rr_site *at, uint32_t *values) {
+    return spec_adapted(at, values, put_qkv(at, values));
+}
+
 static uint32_t spec_layer(const rr_site *at, uint32_t *values) {
-    uint32_t n = spec_qkv(at, values);
+    uint32_t n = put_qkv(at, values);
     put_format(at->key->o, values + n);
     put_format(at->key->gate_up, values + n + 3);
     put_format(at->key->down, values + n + 6);
-    return n + 9;
+    return spec_adapted(at, values, n + 9);
 }
 
 uint32_t rr_spec_lanes_attention_prefill(const rr_site *at, uint32_t *values) {
     values[0] = at->key->head_size;
     values[1] = rr_lanes_attention_rows(at);
     values[2] = at->subgroup;
-    return 3;
+    return spec_adapted(at, values, 3);
 }
 
 uint32_t rr_spec_lanes_attention_decode(const rr_site *at, uint32_t *values) {
     values[0] = at->key->head_size;
     values[1] = 8;
     values[2] = at->subgroup;
-    return 3;
+    return spec_adapted(at, values, 3);
 }
 
 static rr_grid grid_embed(const rr_site *at) {

@@ -20,12 +20,12 @@ enum { RR_LORA_PARTS = 3 };
 /* What one product gets: ranks [first, first + rank) of its input. Ranks are padded with zeros to
  * what the graph's kernels take. */
 typedef struct rr_lora_part {
-    uint64_t b; /* [rows][rank] */
+    uint64_t b; /* [rows][rank]; lanes graph: as in shaders/lanes_lora.h */
     uint32_t rows, first, rank;
 } rr_lora_part;
 
 typedef struct rr_lora_group {
-    uint64_t a; /* [rank][cols] */
+    uint64_t a; /* [rank][cols]; lanes graph: as in shaders/lanes_lora.h */
     uint32_t cols;
     uint32_t rank; /* of all parts; 0 = nothing is added */
     uint32_t n_parts;
@@ -35,6 +35,7 @@ typedef struct rr_lora_group {
 typedef struct rr_lora {
     rr_lora_group (*layers)[RR_LORA_INPUTS]; /* [n_layers] */
     rr_vk_buffer *buffers;                   /* one a layer */
+    rr_vk_buffer table;                      /* lanes graph: lora_lanes.h */
     uint32_t n_layers;
 } rr_lora;
 

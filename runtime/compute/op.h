@@ -80,6 +80,7 @@ typedef struct rr_kern_key {
     /* lanes_qkv, lanes_out, lanes_gate_up, lanes_head, lanes_layer (of qkv): rr_lanes_code */
     uint32_t lanes;
     uint32_t o, gate_up, down; /* lanes_layer: rr_lanes_code */
+    uint32_t adapted;          /* lanes_*, but for lanes_head: 1 = with adapters (lanes_lora.h) */
 } rr_kern_key;
 
 /* Takes one op with a key that passes use. */
